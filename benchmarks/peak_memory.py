@@ -1,0 +1,54 @@
+"""Peak memory of one large photo beyond the loaded model: `python benchmarks/peak_memory.py --megapixels 24 --scale 2`.
+
+The photo is smooth noise; what it shows does not matter to memory. The figure is the process' resident peak from the kernel
+(Linux), read before and after, so nothing that torch, numpy or OpenCV allocate escapes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import time
+
+import numpy as np
+
+from restore import Photo, Restorer
+
+
+def resident_peak_mb() -> float:
+    """The highest resident size that this process has had, in MB (10^6 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--megapixels", type=float, default=24.0)
+    parser.add_argument("--scale", type=float, default=2.0)
+    parser.add_argument("--variant", default="lite")
+    parser.add_argument("--tile-size", type=int, default=512)
+    args = parser.parse_args()
+    restorer = Restorer(device="cpu", weights="lite" if args.variant == "lite" else None)
+    options = {"upscale_variant": args.variant, "tile_size": args.tile_size}
+    # One tile first: what the model and the libraries allocate once is not the photo's.
+    restorer.run("upscale", [Photo("warm-up", np.zeros((64, 64, 3), np.uint8))], **options)
+    height = int((args.megapixels * 1e6 / 1.5) ** 0.5)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, round(height * 1.5), 3), dtype=np.uint8)
+    before_mb = resident_peak_mb()
+    started_s = time.perf_counter()
+    photos, reports = restorer.run("upscale", [Photo("large", pixels)], scale=args.scale, **options)
+    row = {
+        "variant": reports[0].variant,
+        "megapixels_in": round(pixels.shape[0] * pixels.shape[1] / 1e6, 2),
+        "megapixels_out": round(photos[0].megapixels, 2),
+        "tiles": reports[0].tiles,
+        "seconds": round(time.perf_counter() - started_s, 1),
+        "peak_beyond_loaded_model_mb": round(resident_peak_mb() - before_mb),
+        "machine": platform.machine(),
+    }
+    print(json.dumps(row, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Restore: upscales and restores photographs with the field's official networks, or with embedded lite ones.
+
+    from restore import Restorer
+    results = Restorer().run("upscale", ["a.jpg"], scale=2)
+    results.save("out")
+
+Importing this package imports no torch; the first use of `Restorer` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from restore.errors import Code, RestoreError
+
+if TYPE_CHECKING:
+    from restore.photo import Photo, open_photo
+    from restore.report import Report
+    from restore.restorer import Restorer, Results
+
+__all__ = ["Restorer", "Results", "Photo", "open_photo", "Report", "RestoreError", "Code"]
+
+_HOMES = {
+    "Restorer": "restore.restorer",
+    "Results": "restore.restorer",
+    "Photo": "restore.photo",
+    "open_photo": "restore.photo",
+    "Report": "restore.report",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'restore' has no attribute '{name}'")
+    import importlib  # noqa: PLC0415 - only for the first use of a heavy name
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

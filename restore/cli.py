@@ -1,0 +1,222 @@
+"""The command line: `python -m restore predict | serve | weights | schema | demo`. `predict -i` reads inputs as `cog predict` does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from restore.catalog import Catalog
+from restore.errors import Code, RestoreError
+from restore.options import DEFAULT_TASK
+from restore.outputs import make_folder
+from restore.uploads import NamedFile, fetched
+from restore.weights import WeightStore, render_table, table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit code: 0 done, 2 refused (with a coded message on stderr)."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        code: int = arguments.command(arguments)
+    except RestoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m restore", description="Restores photographs.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = commands.add_parser("predict", help="restore photos", description="Restores one to four photos.")
+    given = predict.add_mutually_exclusive_group(required=True)
+    pair = "an input; @FILE, a URL or a data URI for photos; repeat for lists"
+    given.add_argument("-i", "--input", action="append", metavar="NAME=VALUE", help=pair)
+    given.add_argument("--json", metavar="JSON", help="all inputs as JSON, @FILE or @- for standard input; the answer is JSON too")
+    predict.add_argument("-o", "--output", type=Path, default=Path("output"), help="folder of the results (default: output)")
+    predict.set_defaults(command=_predict)
+
+    serve = commands.add_parser("serve", help="run the Cog HTTP server")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=5000)
+    serve.set_defaults(command=_serve)
+
+    weights = commands.add_parser("weights", help="list, fetch and verify weights")
+    actions = weights.add_subparsers(required=True, metavar="ACTION")
+    for action, text in (("list", "what there is, with licences"), ("fetch", "download"), ("verify", "hash what is present again")):
+        command = actions.add_parser(action, help=text)
+        command.add_argument("tasks", nargs="*", metavar="TASK", help="all tasks unless named")
+        command.set_defaults(command=_weights, action=action)
+
+    schema = commands.add_parser("schema", help="write the OpenAPI schema that the Cog server reads")
+    schema.set_defaults(command=_schema)
+
+    demo = commands.add_parser("demo", help="restore the sample photos with the embedded weights")
+    demo.add_argument("-o", "--output", type=Path, default=Path("out"))
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+    given = read_json(arguments.json) if arguments.json is not None else read_pairs(arguments.input)
+    task = str(given.pop("task", DEFAULT_TASK))
+    # A folder that cannot be written to should not be found out after minutes of work.
+    make_folder(arguments.output)
+    with tempfile.TemporaryDirectory() as scratch, Bars() as bars:
+        photos = photos_of(given, Path(scratch))
+        results = Restorer(progress=bars).run(task, photos, **given)
+        paths = results.save(arguments.output)
+    reports = [report.to_dict() for report in results.reports]
+    for path, report in zip(paths, reports, strict=True):
+        path.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    if arguments.json is not None:
+        print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
+        return 0
+    for path, photo, result in zip(paths, results.photos, results.reports, strict=True):
+        seconds = sum(result.stages_ms.values()) / 1000.0
+        print(f"{path}  {photo.width}x{photo.height}  {task} {result.variant} on {result.device}, {seconds:.1f} s")
+        for warning in result.warnings:
+            print(f"  warning: {warning}")
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from restore.server import serve  # noqa: PLC0415 - imports cog
+
+    print(f"Cog server on http://{arguments.host}:{arguments.port} (POST /predictions, GET /health-check); Ctrl-C ends it", flush=True)
+    return serve(arguments.host, arguments.port)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from restore.server import write_schema  # noqa: PLC0415 - imports cog
+
+    print(write_schema())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from restore.demo import run_demo  # noqa: PLC0415 - imports torch
+
+    with Bars() as bars:
+        lines = run_demo(arguments.output, bars)
+    print("\n".join(lines))
+    return 0
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    catalog = Catalog.load()
+    tasks = known_tasks(arguments.tasks, catalog)
+    with Bars() as bars:
+        store = WeightStore(catalog, progress=bars)
+        for row in (row for task in tasks for row in catalog.for_task(task)):
+            if arguments.action == "fetch":
+                store.ensure(row)
+            elif arguments.action == "verify" and store.path_of(row).exists():
+                store.verify(row)
+    print(render_table(table(store, tasks)))
+    return 0
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
+    """`NAME=VALUE` pairs as a mapping; a name given twice, or `images`, makes a list; a JSON array is one.
+
+    Raises:
+        RestoreError: OPTION_INVALID for a pair without `=`.
+    """
+    inputs: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise RestoreError(Code.OPTION_INVALID, f"-i {pair} is no NAME=VALUE pair", "Write for example -i scale=2.")
+        values = _array(text) if text.startswith("[") else [text]
+        if name == "images" or name in inputs:
+            before = inputs.get(name, [])
+            inputs[name] = [*(before if isinstance(before, list) else [before]), *values]
+        else:
+            inputs[name] = values[0] if len(values) == 1 else values
+    return inputs
+
+
+def read_json(text: str) -> dict[str, object]:
+    """Inputs from JSON text, from `@FILE`, or from standard input (`@-`).
+
+    Raises:
+        RestoreError: OPTION_INVALID for anything that is not a JSON object.
+    """
+    remedy = """Write for example --json '{"task": "upscale", "images": ["@a.jpg"]}'."""
+    try:
+        if text.startswith("@"):
+            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
+        inputs = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise RestoreError(Code.OPTION_INVALID, f"--json cannot be read ({error})", remedy) from error
+    if not isinstance(inputs, dict):
+        raise RestoreError(Code.OPTION_INVALID, "--json is no JSON object", remedy)
+    return inputs
+
+
+def photos_of(inputs: dict[str, object], scratch: Path) -> list[NamedFile]:
+    """Takes `image` and `images` out of the inputs: files, URLs and data URIs as named files, downloads in `scratch`."""
+    image, images = inputs.pop("image", None), inputs.pop("images", None)
+    sources = [] if image is None else [image]
+    sources += images if isinstance(images, list) else [] if images is None else [images]
+    return [fetched(str(source), scratch / str(index)) for index, source in enumerate(sources)]
+
+
+def _array(text: str) -> list[object]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        remedy = """Write for example '["a.jpg", "b.jpg"]'."""
+        raise RestoreError(Code.OPTION_INVALID, f"{text} is no JSON array ({error})", remedy) from error
+    return list(values)
+
+
+class Bars:
+    """Progress bars on a terminal, one for each kind of step; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, tqdm[NoReturn]] = {}
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self._bars:
+            self._bars[what] = tqdm(desc=what, total=total, disable=None, leave=False, position=len(self._bars))
+        bar = self._bars[what]
+        bar.total = total
+        bar.n = done
+        bar.refresh()
+
+
+def known_tasks(names: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
+    """The named tasks of the manifest, or all of them when none is named.
+
+    Raises:
+        RestoreError: OPTION_INVALID for a task that the manifest does not know.
+    """
+    tasks = tuple(dict.fromkeys(row.task for row in catalog.rows))
+    for name in names:
+        if name not in tasks:
+            raise RestoreError(Code.OPTION_INVALID, f"task is '{name}', which does not exist", f"Use some of {', '.join(tasks)}.")
+    return tuple(names) or tasks

@@ -1,0 +1,66 @@
+"""`make demo`: restores the sample photos of data/ with the embedded weights and draws what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from restore.errors import Code, RestoreError
+from restore.outputs import make_folder
+from restore.photo import Photo, open_photo
+from restore.report import Report
+from restore.restorer import Restorer, Results
+from restore.runtime import Progress
+from restore.sheet import before_after_sheet
+
+SAMPLES = Path(__file__).resolve().parent.parent / "data"
+STEPS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+    "historic": (("restore", {"strength": 0.8}), ("upscale", {"scale": 2})),
+    "noisy": (("restore", {}),),
+    "small": (("upscale", {"scale": 4}),),
+}
+KIND = dict.fromkeys(range(1, 9), "historic") | {9: "noisy", 10: "noisy", 11: "small", 12: "small"}
+
+
+def run_demo(folder: Path, progress: Progress) -> list[str]:
+    """Restores every sample photo into `folder`: results, one report each, and `sheet.png`. Returns lines to print.
+
+    Raises:
+        RestoreError: PHOTO_MISSING when the samples are not there, OUTPUT_UNWRITABLE.
+    """
+    samples = sorted(SAMPLES.glob("[0-9]*.jpg"), key=lambda path: int(path.stem))
+    if not samples:
+        raise RestoreError(Code.PHOTO_MISSING, f"there are no sample photos in '{SAMPLES}'", "Run the demo from a complete checkout.")
+    make_folder(folder)
+    started_s = time.perf_counter()
+    restorer = Restorer(weights="lite", preload="all")
+    lines, rows = [f"restoring {len(samples)} photos with the embedded lite weights on {restorer.device}"], []
+    for index, path in enumerate(samples):
+        progress("samples", index, len(samples))
+        before = open_photo(path)
+        results, reports = _restored(restorer, before, KIND[int(path.stem)])
+        written = results.save(folder)[0].rename(folder / path.name)
+        written.with_suffix(".json").write_text(json.dumps([report.to_dict() for report in reports], indent=2) + "\n")
+        after = results.photos[0]
+        done = ", then ".join(f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports)
+        lines.append(f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}")
+        rows.append((f"{path.name}: {', '.join(report.task for report in reports)}", before.pixels, after.pixels))
+    progress("samples", len(samples), len(samples))
+    sheet = folder / "sheet.png"
+    cv2.imwrite(str(sheet), np.ascontiguousarray(before_after_sheet(rows)[..., ::-1]))
+    lines.append(f"done in {time.perf_counter() - started_s:.1f} s: results and reports in {folder}/, before and after in {sheet}")
+    return lines
+
+
+def _restored(restorer: Restorer, photo: Photo, kind: str) -> tuple[Results, list[Report]]:
+    """The results of the last step, and every step's report."""
+    reports = []
+    for task, inputs in STEPS[kind]:
+        results = restorer.run(task, [photo], output_quality=92, **inputs)
+        photo = results.photos[0]
+        reports.append(results.reports[0])
+    return results, reports

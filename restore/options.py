@@ -1,0 +1,212 @@
+"""Tasks, their options and their limits: validated once, here, whoever calls.
+
+Every field is named like the input of predict.py, so that one flat mapping (a Cog request, `-i` pairs, keyword arguments)
+serves all tasks: each takes its own fields and leaves the others. A test holds predict.py's literal choices and bounds to
+the ones below.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from restore.errors import Code, RestoreError
+
+Task = Literal["upscale", "restore"]
+UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"]
+RestoreVariant = Literal["auto", "denoise", "deblur", "lite"]
+RuntimeProfile = Literal["baseline"]
+OutputFormat = Literal["jpg", "png", "webp"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
+DEFAULT_TASK: Task = "upscale"
+MAX_PHOTOS = 4
+MIN_TILE_PX = 64
+
+
+def _usable_tile(tile_px: int) -> int:
+    if 0 < tile_px < MIN_TILE_PX:
+        raise ValueError("too small for a tile")
+    return tile_px
+
+
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Options(BaseModel):
+    """Base of all option groups: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """The inputs this group takes."""
+        return frozenset(cls.model_fields)
+
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, object]) -> Self:
+        """Takes this group's fields from a flat mapping; a value of None means "not given".
+
+        Raises:
+            RestoreError: OPTION_INVALID, naming the input, its value and what is allowed.
+        """
+        given = {name: value for name, value in inputs.items() if name in cls.model_fields and value is not None}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise _refusal(cls, error) from None
+
+
+class TaskOptions(Options):
+    """What every task has: a variant, tiles and a blend."""
+
+    default_tile_px: ClassVar[int]
+    default_variant: ClassVar[str]
+    variant_field: ClassVar[str]
+    variant_environment: ClassVar[str]
+
+    # A description is the remedy's words where bounds alone do not say what is allowed.
+    tile_size: Annotated[int, AfterValidator(_usable_tile)] | None = Field(
+        default=None, ge=0, description=f"0 for the whole photo, or at least {MIN_TILE_PX} pixels"
+    )
+    strength: Share = 1.0
+
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile in input pixels; 0 means the whole photo."""
+        return self.default_tile_px if self.tile_size is None else self.tile_size
+
+    def variant(self, environment: Mapping[str, str] = os.environ) -> str:
+        """The variant asked for, with `auto` resolved through the environment.
+
+        Raises:
+            RestoreError: OPTION_INVALID when the environment names a variant that does not exist.
+        """
+        asked: str = getattr(self, self.variant_field)
+        if asked != "auto":
+            return asked
+        named = environment.get(self.variant_environment, "").strip() or self.default_variant
+        allowed = choices_of(type(self), self.variant_field)
+        if named == "auto" or named not in allowed:
+            known = ", ".join(choice for choice in allowed if choice != "auto")
+            reason = f"the environment's {self.variant_environment} is '{named}', which is no variant of {self.variant_field}"
+            raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {known}, or unset it.")
+        return named
+
+
+class UpscaleOptions(TaskOptions):
+    """Options of `upscale`: Real-ESRGAN, then Lanczos to the exact factor."""
+
+    default_tile_px = 512
+    default_variant = "x4plus"
+    variant_field = "upscale_variant"
+    variant_environment = "MODEL_UPSCALE"
+
+    upscale_variant: UpscaleVariant = "auto"
+    scale: Annotated[float, Field(ge=1, le=8, allow_inf_nan=False)] = 4.0
+    denoise_strength: Share = 0.5
+
+
+class RestoreOptions(TaskOptions):
+    """Options of `restore`: NAFNet at the photo's own size."""
+
+    default_tile_px = 0
+    default_variant = "denoise"
+    variant_field = "restore_variant"
+    variant_environment = "MODEL_RESTORE"
+
+    restore_variant: RestoreVariant = "auto"
+
+
+class OutputOptions(Options):
+    """How the result is written."""
+
+    output_format: OutputFormat = "jpg"
+    output_quality: int = Field(default=95, ge=1, le=100)
+    keep_gps: bool = False
+
+
+class RunOptions(Options):
+    """How the request runs."""
+
+    runtime_profile: RuntimeProfile = "baseline"
+
+
+TASK_OPTIONS: Mapping[Task, type[TaskOptions]] = {"upscale": UpscaleOptions, "restore": RestoreOptions}
+GROUPS: tuple[type[Options], ...] = (*TASK_OPTIONS.values(), OutputOptions, RunOptions)
+
+
+class Request(BaseModel):
+    """One validated request, photos aside."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: Task
+    options: TaskOptions
+    output: OutputOptions
+    run: RunOptions
+
+    @classmethod
+    def from_inputs(cls, task: str, inputs: Mapping[str, object]) -> Self:
+        """Validates a task name and its flat inputs.
+
+        Raises:
+            RestoreError: OPTION_INVALID (task or value), OPTION_UNKNOWN (a name that no task knows).
+        """
+        if task not in TASKS:
+            raise RestoreError(Code.OPTION_INVALID, f"task is '{task}', which does not exist", f"Use one of {', '.join(TASKS)}.")
+        known = frozenset[str]().union(*(group.names() for group in GROUPS))
+        for name in inputs:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                remedy = f"Did you mean {close[0]}?" if close else f"The inputs are {', '.join(sorted(known))}."
+                raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name}'", remedy)
+        options = TASK_OPTIONS[task].from_inputs(inputs)
+        output, run = OutputOptions.from_inputs(inputs), RunOptions.from_inputs(inputs)
+        return cls(task=task, options=options, output=output, run=run)
+
+
+def choices_of(group: type[Options], name: str) -> tuple[str, ...]:
+    """The literal choices of a field, or () for a field without choices."""
+    annotation = group.model_fields[name].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def bounds_of(group: type[Options], name: str) -> tuple[float | None, float | None]:
+    """Lowest and highest allowed value of a field; None where it is open."""
+    low: float | None = None
+    high: float | None = None
+    for rule in group.model_fields[name].metadata:
+        low = getattr(rule, "ge", low)
+        high = getattr(rule, "le", high)
+    return low, high
+
+
+def _refusal(group: type[Options], error: ValidationError) -> RestoreError:
+    """The first complaint of pydantic in our words."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    reason = f"{name} is {_shown(first['input'])}, which is not allowed"
+    return RestoreError(Code.OPTION_INVALID, reason, f"Use {_allowed(group, name)}.")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _allowed(group: type[Options], name: str) -> str:
+    if description := group.model_fields[name].description:
+        return description
+    if choices := choices_of(group, name):
+        return f"one of {', '.join(choices)}"
+    low, high = bounds_of(group, name)
+    annotation = str(group.model_fields[name].annotation)
+    kind = "a whole number" if "int" in annotation else "true or false" if "bool" in annotation else "a finite number"
+    if low is not None and high is not None:
+        return f"{kind} from {low:g} to {high:g}"
+    return kind if low is None else f"{kind} of at least {low:g}"

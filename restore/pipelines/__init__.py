@@ -1,0 +1,37 @@
+"""One file a task. Each takes a decoded photo and a loaded model and gives the restored photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from restore.options import Task
+from restore.photo import Photo
+from restore.pipelines.job import Job
+from restore.pipelines.restore import restore
+from restore.pipelines.upscale import check as check_upscale
+from restore.pipelines.upscale import upscale
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A task's work, and what refuses a photo before any work.
+
+    Attributes:
+        run: (photo, the task's options, job) -> the restored photo.
+        check: (photo, the task's options, the net's scale); raises RestoreError.
+    """
+
+    run: Callable[[Photo, Any, Job], Photo]
+    check: Callable[[Photo, Any, int], None]
+
+
+def _anything_goes(photo: Photo, options: object, net_scale: int) -> None:
+    """A task at the photo's own size has nothing to refuse that decoding has not refused."""
+
+
+PIPELINES: Mapping[Task, Pipeline] = {
+    "upscale": Pipeline(upscale, check_upscale),
+    "restore": Pipeline(restore, _anything_goes),
+}

@@ -1,0 +1,19 @@
+"""restore: NAFNet (Chen et al., ECCV 2022) removes noise or motion blur at the photo's own size."""
+
+from __future__ import annotations
+
+from restore.options import RestoreOptions
+from restore.photo import Photo
+from restore.pipelines.job import Job, blended, module_net, tiled
+
+
+def restore(photo: Photo, options: RestoreOptions, job: Job) -> Photo:
+    """Denoises or deblurs a photo; alpha is carried over untouched.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    with job.report.stage("net"):
+        pixels = tiled(photo.pixels, module_net(job), 1, options.tile_px, job)
+    pixels = blended(pixels, photo.pixels, options.strength, lambda image: image)
+    return photo.with_pixels(pixels, photo.alpha)

@@ -1,0 +1,102 @@
+"""upscale: Real-ESRGAN (Wang et al., ICCVW 2021) at the net's own factor, then Lanczos to the exact factor asked for.
+
+Follows RealESRGANer.enhance where it decides pixels: colour and alpha through the net separately, grey as three equal
+channels and back as luminance, rounding half to even, `outscale` by OpenCV's Lanczos on the rounded result.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.errors import Code, RestoreError
+from restore.models import interpolated
+from restore.options import UpscaleOptions
+from restore.photo import LIMITS, Photo
+from restore.pipelines.job import Job, blended, module_net, tiled
+from restore.tiling import Net
+
+MAX_PIXELS_BETWEEN = 4 * LIMITS.max_pixels_out
+"""The net's own result may be larger than what is asked for (x4, then down to x2), but not without end."""
+
+DENOISE_PARTNER = "denoise_partner"
+
+
+def upscale(photo: Photo, options: UpscaleOptions, job: Job) -> Photo:
+    """Enlarges a photo by exactly `options.scale`, its alpha with it.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    scale = job.model.row.scale
+    net = prepared_net(options, job)
+    size = output_size(photo, options.scale)
+    resize = functools.partial(resized, size=size)
+    with job.report.stage("net"):
+        pixels = tiled(photo.pixels, net, scale, options.tile_px, job)
+        alpha = enlarged_alpha(photo.alpha, net, scale, options, job)
+    with job.report.stage("resize"):
+        pixels = blended(resize(pixels), photo.pixels, options.strength, resize)
+        if alpha is not None and photo.alpha is not None:
+            alpha = blended(resize(alpha), photo.alpha, options.strength, resize)
+    return photo.with_pixels(pixels, alpha)
+
+
+def check(photo: Photo, options: UpscaleOptions, net_scale: int) -> None:
+    """Refuses, before any work, a photo whose result would be too large.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest factor that would do.
+    """
+    width, height = output_size(photo, options.scale)
+    limit = LIMITS.max_pixels_out
+    if width * height > limit:
+        reason = f"{options.scale:g} times {photo.width}x{photo.height} is {width}x{height} = {width * height / 1e6:.1f} megapixels"
+        fits = math.floor(100 * (limit / (photo.width * photo.height)) ** 0.5) / 100
+        remedy = f"Use a scale of at most {fits:.2f}, or send a smaller photo." if fits >= 1 else "Send a smaller photo."
+        raise RestoreError(Code.OUTPUT_TOO_LARGE, f"{reason}, the limit is {limit / 1e6:.0f}", remedy, photo=photo.name)
+    between = photo.width * photo.height * net_scale**2
+    if between > MAX_PIXELS_BETWEEN:
+        limits = f"{between / 1e6:.0f} megapixels, the limit is {MAX_PIXELS_BETWEEN / 1e6:.0f}"
+        reason = f"this variant works at {net_scale} times {photo.width}x{photo.height}, which is {limits}"
+        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Use the variant x2plus, or send a smaller photo.", photo=photo.name)
+
+
+def output_size(photo: Photo, scale: float) -> tuple[int, int]:
+    """(width, height) of the result: rounded down as Real-ESRGAN does, but 300 * 2.3 is 690, whatever floats make of it."""
+    return int(photo.width * scale + 1e-6), int(photo.height * scale + 1e-6)
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`image` at (width, height) by Lanczos, untouched where it has that size already."""
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4)
+
+
+def enlarged_alpha(alpha: np.ndarray | None, net: Net, scale: int, options: UpscaleOptions, job: Job) -> np.ndarray | None:
+    """Alpha through the same net as a grey picture; an opaque one stays exactly opaque."""
+    if alpha is None:
+        return None
+    if int(alpha.min()) == np.iinfo(alpha.dtype).max:
+        return np.full((alpha.shape[0] * scale, alpha.shape[1] * scale), alpha.flat[0], alpha.dtype)
+    return tiled(alpha, net, scale, options.tile_px, job)
+
+
+def prepared_net(options: UpscaleOptions, job: Job) -> Net:
+    """The network, its weights interpolated with the weak-denoise partner where the variant has one."""
+    partner = job.model.partners.get(DENOISE_PARTNER)
+    if partner is None or options.denoise_strength == 1.0:
+        return module_net(job)
+    weights = interpolated(job.model.net.state_dict(), partner, options.denoise_strength)
+
+    def forward(tiles: Tensor) -> Tensor:
+        output: Tensor = torch.func.functional_call(job.model.net, weights, (tiles,))
+        return output
+
+    return forward

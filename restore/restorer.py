@@ -1,0 +1,189 @@
+"""Restorer: the one object that predict.py, the command line, the benchmarks and Python callers use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.catalog import Catalog
+from restore.errors import Code, RestoreError
+from restore.models import Model, load_model
+from restore.options import MAX_PHOTOS, TASK_OPTIONS, TASKS, Request, Task, TaskOptions
+from restore.outputs import save_all
+from restore.photo import Photo, open_photo
+from restore.pipelines import PIPELINES
+from restore.pipelines.job import Job
+from restore.report import Report
+from restore.runtime import Progress, Runtime, runtime_for, select_device, silent
+from restore.uploads import NamedFile
+from restore.weights import Policy, WeightStore
+
+Source = str | os.PathLike[str] | NamedFile | Photo
+
+
+@dataclass(frozen=True)
+class Results:
+    """Restored photos and their reports, in the order of the request; unpacks as `photos, reports`."""
+
+    photos: tuple[Photo, ...]
+    reports: tuple[Report, ...]
+    request: Request
+
+    def __iter__(self) -> Iterator[tuple[Photo, ...] | tuple[Report, ...]]:
+        return iter((self.photos, self.reports))
+
+    def save(self, folder: str | os.PathLike[str], prefix: str = "") -> list[Path]:
+        """Writes all photos into `folder`, or none: unique names in order, encoding times and warnings into the reports.
+
+        Raises:
+            RestoreError: OUTPUT_UNWRITABLE.
+        """
+        return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix)
+
+
+class Restorer:
+    """Loads networks once and restores photos with them.
+
+    Args:
+        weights: `official`, `lite` or `auto`; RESTORE_WEIGHTS where not given, else `auto`.
+        weights_dir: folder of downloaded checkpoints; RESTORE_WEIGHTS_DIR where not given, else `weights/` of the project.
+        device: `cpu`, `cuda`, ...; RESTORE_DEVICE where not given, else CUDA where there is one.
+        preload: `all`, `none` or task names separated by commas: which networks are loaded at once rather than when needed.
+        progress: called as progress(what, done, total).
+
+    Raises:
+        RestoreError: OPTION_INVALID for a setting that does not exist, DEVICE, and any WEIGHTS_* code while preloading.
+    """
+
+    def __init__(
+        self,
+        *,
+        weights: str | None = None,
+        weights_dir: str | os.PathLike[str] | None = None,
+        device: str | None = None,
+        preload: str = "none",
+        progress: Progress = silent,
+    ) -> None:
+        self.policy = _policy(weights or os.environ.get("RESTORE_WEIGHTS", "").strip() or "auto")
+        self.device = select_device(device)
+        self.catalog = Catalog.load()
+        self.progress = progress
+        self.store = WeightStore(self.catalog, Path(weights_dir) if weights_dir else None, progress=progress)
+        self._models: dict[tuple[Task, str], Model] = {}
+        self._stand_ins: dict[tuple[Task, str], tuple[str, tuple[str, ...]]] = {}
+        for task in _tasks_of(preload):
+            self.preload(task)
+
+    def preload(self, task: Task) -> None:
+        """Loads every variant of a task that the weights policy offers."""
+        variants = ["lite"] if self.policy is Policy.LITE else [v for v in self.catalog.variants(task) if v != "lite"]
+        # The environment's choice is what most requests will use: a name that does not exist must not wait for one.
+        TASK_OPTIONS[task]().variant()
+        for index, variant in enumerate(variants):
+            self.progress(f"loading {task}", index, len(variants))
+            self._model(task, variant)
+        self.progress(f"loading {task}", len(variants), len(variants))
+
+    def run(self, task: str, photos: Sequence[Source], **inputs: object) -> Results:
+        """Restores one to four photos.
+
+        Args:
+            task: one of `restore.options.TASKS`.
+            photos: paths, named files, or photos from `open_photo`.
+            **inputs: the task's options and the output's, named as in the input table of the README.
+
+        Raises:
+            RestoreError: the request, a photo, the weights or the machine would not do; nothing is returned for any photo.
+        """
+        request = Request.from_inputs(task, inputs)
+        check_count(len(photos))
+        reports = [Report(photo=_name_of(source), task=task) for source in photos]
+        decoded = [self._opened(source, report) for source, report in zip(photos, reports, strict=True)]
+        model, warnings = self._model(request.task, request.options.variant())
+        runtime = runtime_for(request.run.runtime_profile, self.device)
+        pipeline = PIPELINES[request.task]
+        for photo in decoded:
+            pipeline.check(photo, request.options, model.row.scale)
+        restored = []
+        for index, (photo, report) in enumerate(zip(decoded, reports, strict=True)):
+            self.progress("photos", index, len(decoded))
+            self._describe(report, request.options, model, runtime, warnings)
+            try:
+                restored.append(pipeline.run(photo, request.options, Job(model, runtime, report, self.progress)))
+            except RestoreError as error:
+                raise error.about(photo.name) from error
+        self.progress("photos", len(decoded), len(decoded))
+        return Results(tuple(restored), tuple(reports), request)
+
+    def _opened(self, source: Source, report: Report) -> Photo:
+        with report.stage("decode"):
+            photo = _read(source)
+        report.input = photo.facts()
+        for warning in photo.warnings:
+            report.warn(warning)
+        return photo
+
+    def _model(self, task: Task, asked: str) -> tuple[Model, tuple[str, ...]]:
+        """The model that serves a variant, loaded now or before, and what its choice degraded."""
+        if (task, asked) not in self._stand_ins:
+            resolved = self.store.resolve(task, asked, self.policy)
+            if (task, resolved.variant) not in self._models:
+                self._models[task, resolved.variant] = load_model(resolved, self.device)
+            self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
+        variant, warnings = self._stand_ins[task, asked]
+        return self._models[task, variant], warnings
+
+    def _describe(self, report: Report, options: TaskOptions, model: Model, runtime: Runtime, warnings: tuple[str, ...]) -> None:
+        report.variant, report.weights = model.variant, list(model.weights)
+        report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
+        for warning in warnings:
+            report.warn(warning)
+        asked = getattr(options, options.variant_field)
+        if asked not in {"auto", model.variant} and not warnings:
+            report.warn(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
+
+
+def check_count(count: int) -> None:
+    """Refuses a request of no photos, or of too many.
+
+    Raises:
+        RestoreError: PHOTO_COUNT.
+    """
+    if not 1 <= count <= MAX_PHOTOS:
+        remedy = f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both."
+        raise RestoreError(Code.PHOTO_COUNT, f"the request has {count} photos", remedy)
+
+
+def _policy(name: str) -> Policy:
+    try:
+        return Policy(name)
+    except ValueError:
+        remedy = f"Set RESTORE_WEIGHTS to one of {', '.join(Policy)}."
+        raise RestoreError(Code.OPTION_INVALID, f"the weights policy is '{name}', which does not exist", remedy) from None
+
+
+def _tasks_of(preload: str) -> tuple[Task, ...]:
+    names = [name.strip() for name in preload.split(",") if name.strip()]
+    if names in (["none"], []):
+        return ()
+    if names == ["all"]:
+        return TASKS
+    for name in names:
+        if name not in TASKS:
+            reason = f"preload names '{name}', which is no task"
+            raise RestoreError(Code.OPTION_INVALID, reason, f"Set RESTORE_PRELOAD to all, none or some of {', '.join(TASKS)}.")
+    return tuple(task for task in TASKS if task in names)
+
+
+def _name_of(source: Source) -> str:
+    return source.name if isinstance(source, Photo | NamedFile) else Path(source).name
+
+
+def _read(source: Source) -> Photo:
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, NamedFile):
+        return open_photo(source.path, name=source.name)
+    return open_photo(Path(source))

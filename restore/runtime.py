@@ -1,0 +1,105 @@
+"""Device, precision and what to do when memory runs out: every decision about the machine is taken here."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from restore.errors import Code, RestoreError
+from restore.options import MIN_TILE_PX, RuntimeProfile
+
+T = TypeVar("T")
+log = logging.getLogger("restore")
+
+FIRST_TILE_AFTER_WHOLE_PX = 1024
+"""A photo that does not fit whole is tried in tiles of this size first."""
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(what, done, total) while a request runs."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """The progress of a caller that wants none."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a request computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+    profile: RuntimeProfile
+    tile_batch: int
+
+    @property
+    def precision(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def select_device(name: str | None = None, environment: Mapping[str, str] = os.environ) -> torch.device:
+    """The device named by the caller, else by RESTORE_DEVICE, else CUDA where there is one, else the CPU.
+
+    Raises:
+        RestoreError: DEVICE when the named device does not exist here.
+    """
+    wanted = name or environment.get("RESTORE_DEVICE", "").strip() or "auto"
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = f"device '{wanted}' cannot be used here ({str(error).splitlines()[0][:120]})"
+        raise RestoreError(Code.DEVICE, reason, "Use cpu, cuda or cuda:N of a device that exists, or auto.") from error
+    return device
+
+
+def runtime_for(profile: RuntimeProfile, device: torch.device) -> Runtime:
+    """`baseline`: float32 with full-precision products, one tile at a time, the official arithmetic."""
+    # TF32 keeps ten bits of a float32's 23: convolutions use it unless told otherwise.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return Runtime(device=device, dtype=torch.float32, profile=profile, tile_batch=1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for the ways in which torch, numpy and OpenCV say that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+def with_smaller_tiles(run: Callable[[int], T], tile_px: int, longest_px: int, on_retry: Callable[[int, int], None]) -> T:
+    """Calls `run(tile_px)`; each time memory runs out, halves the tile and calls again.
+
+    Args:
+        run: the work, given the side of a tile in pixels (0: the whole photo).
+        tile_px: the first size to try.
+        longest_px: the photo's longer side, so that a whole photo is not retried as one tile of the same size.
+        on_retry: told (failed size, next size) before each retry.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY when the smallest tile does not fit either.
+    """
+    while True:
+        try:
+            return run(tile_px)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            log.debug("out of memory at tile %d", tile_px, exc_info=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        failed_px = tile_px if 0 < tile_px < longest_px else longest_px
+        next_px = min(FIRST_TILE_AFTER_WHOLE_PX, failed_px // 2) if failed_px == longest_px else failed_px // 2
+        if next_px < MIN_TILE_PX:
+            reason = f"memory ran out even with tiles of {failed_px} pixels"
+            raise RestoreError(Code.OUT_OF_MEMORY, reason, "Free memory on the device, or send a smaller photo.")
+        on_retry(failed_px, next_px)
+        tile_px = next_px

@@ -1,0 +1,40 @@
+"""What the tests share: where things lie, small photos, and a Restorer on embedded weights."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not SHARED.is_dir():
+        absent = pytest.mark.skip(reason="the folder of shared photos and weights is not here (RESTORE_SHARED)")
+        for item in items:
+            if "shared" in item.keywords:
+                item.add_marker(absent)
+
+
+@pytest.fixture
+def shared() -> Path:
+    return SHARED
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path):
+    """Writes a small photo-like picture (waves and a disc) and gives its path."""
+
+    def write(name: str = "a.png", height: int = 48, width: int = 60, mode: str = "RGB") -> Path:
+        y, x = np.mgrid[0:height, 0:width]
+        waves = [128 + 60 * np.sin(x / (5 + c) + y / (7 - c)) for c in range(3)]
+        rgb = np.stack(waves, axis=-1)
+        rgb[(y - height / 2) ** 2 + (x - width / 2) ** 2 < (height / 4) ** 2] += 50
+        path = tmp_path / name
+        Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8)).convert(mode).save(path)
+        return path
+
+    return write

@@ -1,0 +1,224 @@
+"""The contract, held by a real Cog server on loopback with the embedded weights."""
+
+import base64
+import contextlib
+import functools
+import http.server
+import io
+import socket
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from restore.errors import RestoreError
+from restore.server import running, start, stop, wait_until_ready
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def colour_of(level: int, side: int = 24) -> bytes:
+    """A JPEG in one grey level, so that results tell which photo they came from."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side + 8), (level, level, level)).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def decoded(uri: str) -> Image.Image:
+    head, _, body = uri.partition(",")
+    assert head.startswith("data:image/")
+    return Image.open(io.BytesIO(base64.b64decode(body)))
+
+
+def processes_of_group(group: int) -> list[int]:
+    """Processes alive (no zombies) in a process group, from /proc."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text().rsplit(")", 1)[1].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(int(status.parent.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("server") / "log"
+
+
+@pytest.fixture(scope="module")
+def server(log_file):
+    with log_file.open("wb") as output, running(free_port(), {"RESTORE_WEIGHTS": "lite"}, output=output) as url:
+        yield url
+
+
+@pytest.fixture
+def predict(server):
+    def post(**inputs):
+        for _ in range(200):  # a request right after another may meet a slot that is not free yet
+            answer = requests.post(f"{server}/predictions", json={"input": inputs}, timeout=120)
+            if answer.status_code != 409:
+                return answer
+            time.sleep(0.02)
+        raise AssertionError("the server stayed busy")
+
+    return post
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"task": "sharpen"}, "is not one of"),
+        ({"scale": 9}, "greater than the maximum of 8"),
+        ({"scale": 0.5}, "less than the minimum of 1"),
+        ({"scale": "2"}, 'is not of type "number"'),
+        ({"upscale_variant": "x5"}, "is not one of"),
+        ({"output_quality": 101}, "greater than the maximum of 100"),
+        ({"tile_size": -1}, "less than the minimum of 0"),
+        ({"images": [data_uri(b"x")] * 5}, "more than 4 items"),
+        ({"images": []}, "less than 1 item"),
+    ],
+)
+def test_the_schema_refuses_with_422(predict, inputs, message):
+    given = {"image": data_uri(colour_of(9)), **inputs} if "images" not in inputs else inputs
+    answer = predict(**given)
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"][0]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        ({}, "[E103]"),
+        ({"image": data_uri(colour_of(9)), "images": [data_uri(colour_of(9))] * 4}, "[E103] the request has 5 photos"),
+        ({"image": data_uri(colour_of(9)), "tile_size": 7}, "[E102] tile_size is 7"),
+        ({"image": data_uri(b"no picture at all")}, "[E205] photo 'image'"),
+        ({"image": data_uri(b"")}, "[E206] photo 'image'"),
+        ({"image": "/etc/hostname"}, "[E201] photo 'image'"),
+        ({"image": data_uri(colour_of(9, side=4))}, "[E204] photo 'image'"),
+    ],
+)
+def test_what_the_schema_cannot_see_fails_with_a_code(predict, inputs, code):
+    answer = predict(**inputs)
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "failed")
+    assert code in body["error"]
+    assert "output" not in body or not body["output"]
+
+
+def test_four_photos_come_back_in_order_with_reports(predict):
+    levels = [20, 90, 160, 230]
+    photos = [data_uri(colour_of(level)) for level in levels]
+    body = predict(task="upscale", images=photos, scale=2, upscale_variant="lite", output_format="png").json()
+    assert body["status"] == "succeeded", body
+    photos = [decoded(uri) for uri in body["output"]]
+    assert [photo.size for photo in photos] == [(48, 64)] * 4
+    for photo, level in zip(photos, levels, strict=True):
+        assert photo.format == "PNG"
+        assert abs(float(np.asarray(photo).mean()) - level) < 6
+    reports = body["metrics"]["photos"]
+    assert [report["photo"] for report in reports] == [f"images[{n}]" for n in range(4)]
+    for report in reports:
+        assert report["variant"] == "lite"
+        assert report["weights"][0]["file"] == "lite_upscale_x4.safetensors"
+        assert len(report["weights"][0]["sha256"]) == 64
+        assert report["stages_ms"]["net"] > 0
+        assert {"decode", "net", "resize", "encode"} <= set(report["stages_ms"])
+        assert report["output"]["width"] == 48
+
+
+def test_image_and_images_mix(predict):
+    body = predict(task="restore", image=data_uri(colour_of(40)), images=[data_uri(colour_of(200))], output_format="png").json()
+    assert body["status"] == "succeeded", body
+    means = [float(np.asarray(decoded(uri)).mean()) for uri in body["output"]]
+    assert abs(means[0] - 40) < 6
+    assert abs(means[1] - 200) < 6
+
+
+def test_an_asked_for_variant_that_lite_stands_in_for_is_a_warning(predict):
+    body = predict(task="restore", image=data_uri(colour_of(40)), restore_variant="deblur").json()
+    assert any("deblur" in warning for warning in body["metrics"]["photos"][0]["warnings"])
+
+
+def test_a_loopback_url_is_fetched(predict, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(colour_of(120))
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{files.server_port}"
+        good = predict(image=f"{base}/a.jpg", scale=1, output_format="png").json()
+        missing = predict(image=f"{base}/b.jpg").json()
+        files.shutdown()
+    assert good["status"] == "succeeded", good
+    assert decoded(good["output"][0]).size == (24, 32)
+    assert missing["status"] == "failed"
+    assert "404" in missing["error"]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+def test_one_bad_photo_fails_all_and_is_named_and_the_server_stays_ready(predict, server, log_file):
+    good = data_uri(colour_of(70))
+    before = predict(images=[good], scale=2, output_format="png").json()["output"]
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(noise, "JPEG")
+    truncated = noise.getvalue()[: len(noise.getvalue()) // 2]
+    body = predict(images=[good, good, data_uri(truncated), good], scale=2).json()
+    assert body["status"] == "failed"
+    assert "[E206] photo 'images[2]'" in body["error"]
+    assert not body.get("output")
+    assert requests.get(f"{server}/health-check", timeout=5).json()["status"] == "READY"
+    assert predict(images=[good], scale=2, output_format="png").json()["output"] == before
+    assert "[E206] photo 'images[2]'" in log_file.read_text()
+
+
+def test_the_server_publishes_the_schema_it_validates_with(server):
+    schema = requests.get(f"{server}/openapi.json", timeout=5).json()
+    images = schema["components"]["schemas"]["Input"]["properties"]["images"]
+    assert (images["minItems"], images["maxItems"]) == (1, 4)
+
+
+def test_stopping_leaves_no_worker(tmp_path):
+    with (tmp_path / "log").open("wb") as output:
+        process = start("127.0.0.1", port := free_port(), {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none"}, output)
+        wait_until_ready(f"http://127.0.0.1:{port}", process, 120)
+        assert len(processes_of_group(process.pid)) >= 2, "server and worker"
+        stop(process)
+        assert processes_of_group(process.pid) == []
+
+
+def test_stopping_during_setup_leaves_no_worker(tmp_path):
+    with (tmp_path / "log").open("wb") as output:
+        process = start("127.0.0.1", free_port(), {"RESTORE_WEIGHTS": "lite"}, output)
+        deadline_s = time.monotonic() + 30
+        while len(processes_of_group(process.pid)) < 2 and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        stop(process)
+        assert processes_of_group(process.pid) == []
+
+
+def test_official_weights_that_are_not_there_fail_setup_in_seconds_with_a_code(tmp_path):
+    closed = f"http://127.0.0.1:{free_port()}"
+    environment = {"RESTORE_WEIGHTS": "official", "RESTORE_WEIGHTS_DIR": str(tmp_path), "HTTPS_PROXY": closed, "https_proxy": closed}
+    started_s = time.monotonic()
+    with pytest.raises(RestoreError, match=r"\[E403\].*RealESRGAN_x4plus.pth"), running(free_port(), environment, timeout_s=60):
+        pass
+    assert time.monotonic() - started_s < 45
+    assert not list(tmp_path.rglob("*.pth"))

@@ -1,0 +1,77 @@
+"""Writing results: names, all or nothing, clearing."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restore import outputs
+from restore.errors import Code, RestoreError
+from restore.options import OutputOptions
+from restore.outputs import SERVED_FOR_S, save_all, served_folder
+from restore.photo import Photo, open_photo
+from restore.report import Report
+
+
+def photo(name: str, level: int = 100) -> Photo:
+    return Photo(name=name, pixels=np.full((16, 20, 3), level, np.uint8))
+
+
+def reports(count: int) -> list[Report]:
+    return [Report(photo=str(n), task="upscale") for n in range(count)]
+
+
+def test_names_are_unique_and_in_order_even_for_equal_inputs(tmp_path):
+    paths = save_all([photo("a.jpg", 10), photo("a.jpg", 200)], reports(2), OutputOptions(output_format="png"), tmp_path, "p-")
+    assert [path.name for path in paths] == ["p-1-a.png", "p-2-a.png"]
+    assert [int(open_photo(path).pixels[0, 0, 0]) for path in paths] == [10, 200]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("../../etc/pass wd.png", "1-pass_wd.jpg"), ("images[2]", "1-images_2.jpg"), ("...", "1-photo.jpg")],
+)
+def test_a_name_cannot_leave_the_folder(tmp_path, name, written):
+    paths = save_all([photo(name)], reports(1), OutputOptions(), tmp_path / "new")
+    assert paths == [tmp_path / "new" / written]
+
+
+def test_the_report_gets_encode_time_size_and_warnings(tmp_path):
+    clear = Photo(name="a", pixels=np.zeros((8, 8, 3), np.uint8), alpha=np.zeros((8, 8), np.uint8))
+    report = Report(photo="a", task="upscale")
+    path = save_all([clear], [report], OutputOptions(), tmp_path)[0]
+    assert report.output == {"format": "jpg", "width": 8, "height": 8, "bytes": path.stat().st_size}
+    assert report.stages_ms["encode"] >= 0
+    assert len(report.warnings) == 1
+
+
+def test_if_one_cannot_be_written_none_stays(tmp_path, monkeypatch):
+    def failing(data: bytes, path: Path) -> None:
+        if path.name.startswith("2"):
+            raise RestoreError(Code.OUTPUT_UNWRITABLE, "disk full", "Free space.")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(outputs, "write_atomically", failing)
+    with pytest.raises(RestoreError, match="disk full"):
+        save_all([photo("a"), photo("b")], reports(2), OutputOptions(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RestoreError, match="file/below") as caught:
+        save_all([photo("a")], reports(1), OutputOptions(), tmp_path / "file" / "below")
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
+def test_served_folders_are_new_and_old_ones_are_cleared(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+    old, recent = served_folder(), served_folder()
+    assert old != recent
+    (old / "1-a.jpg").write_bytes(b"x")
+    aged_s = old.stat().st_mtime - SERVED_FOR_S - 1
+    os.utime(old, (aged_s, aged_s))
+    served_folder()
+    assert not old.exists()
+    assert recent.exists()
