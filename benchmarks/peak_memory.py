@@ -37,12 +37,12 @@ def main() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, round(height * 1.5), 3), dtype=np.uint8)
     before_mb = resident_peak_mb()
     started_s = time.perf_counter()
-    photos, reports = restorer.run("upscale", [Photo("large", pixels)], scale=args.scale, **options)
+    results = restorer.run("upscale", [Photo("large", pixels)], scale=args.scale, **options)
     row = {
-        "variant": reports[0].variant,
+        "variant": results.reports[0].variant,
         "megapixels_in": round(pixels.shape[0] * pixels.shape[1] / 1e6, 2),
-        "megapixels_out": round(photos[0].megapixels, 2),
-        "tiles": reports[0].tiles,
+        "megapixels_out": round(results.photos[0].megapixels, 2),
+        "tiles": results.reports[0].tiles,
         "seconds": round(time.perf_counter() - started_s, 1),
         "peak_beyond_loaded_model_mb": round(resident_peak_mb() - before_mb),
         "machine": platform.machine(),

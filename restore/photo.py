@@ -35,13 +35,13 @@ from restore.photo_codec import (
     Array,
     Limits,
     Raster,
-    read_directory,
     read_raster,
     too_large,
     write_jpeg,
     write_png,
     write_webp,
 )
+from restore.photo_tiff import read_directory
 
 __all__ = ["Photo", "Limits", "LIMITS", "OutputFormat", "open_photo", "decode", "encode", "save", "write_atomically"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +25,11 @@ Source = str | os.PathLike[str] | NamedFile | Photo
 
 @dataclass(frozen=True)
 class Results:
-    """Restored photos and their reports, in the order of the request; unpacks as `photos, reports`."""
+    """Restored photos and their reports, in the order of the request."""
 
     photos: tuple[Photo, ...]
     reports: tuple[Report, ...]
     request: Request
-
-    def __iter__(self) -> Iterator[tuple[Photo, ...] | tuple[Report, ...]]:
-        return iter((self.photos, self.reports))
 
     def save(self, folder: str | os.PathLike[str], prefix: str = "") -> list[Path]:
         """Writes all photos into `folder`, or none: unique names in order, encoding times and warnings into the reports.

@@ -17,7 +17,7 @@ LAYERS = (
     {"pipelines"},
     {"tiling", "models", "sheet"},
     {"outputs", "uploads", "report"},
-    {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "compat"},
+    {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},
     {"options", "errors"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -33,7 +33,8 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     ("scale", "size"), [(1, (60, 48)), (1.37, (82, 65)), (2, (120, 96)), (2.3, (138, 110)), (4, (240, 192)), (8, (480, 384))]
 )
 def test_the_result_is_exactly_the_factor(lite, photo_file, scale, size):
-    photos, reports = lite.run("upscale", [photo_file()], scale=scale)
+    results = lite.run("upscale", [photo_file()], scale=scale)
+    photos, reports = results.photos, results.reports
     assert (photos[0].width, photos[0].height) == size
     assert reports[0].variant == "lite"
     assert reports[0].weights[0]["file"] == "lite_upscale_x4.safetensors"
@@ -56,7 +57,8 @@ def test_denoising_brings_a_noisy_photo_nearer_to_the_clean_one(lite, photo_file
 
 def test_photos_come_back_in_order_under_their_names(lite, photo_file):
     paths = [photo_file(name, height=40 + 8 * n, width=40) for n, name in enumerate(["b.png", "a.png", "c.png"])]
-    photos, reports = lite.run("upscale", paths, scale=1)
+    results = lite.run("upscale", paths, scale=1)
+    photos, reports = results.photos, results.reports
     assert [photo.name for photo in photos] == ["b.png", "a.png", "c.png"]
     assert [report.photo for report in reports] == ["b.png", "a.png", "c.png"]
     assert [photo.height for photo in photos] == [40, 48, 56]
@@ -211,7 +213,8 @@ def test_the_real_animevideov3_is_verified_used_and_sharpens(shared, tmp_path, m
     sharp = open_photo(shared / "photos" / "test" / "kodak" / "19.png").pixels[100:292, 100:292]
     small = np.asarray(Image.fromarray(sharp).resize((48, 48), Image.Resampling.BICUBIC))
     restorer = Restorer(weights="official", weights_dir=tmp_path, device="cpu")
-    photos, reports = restorer.run("upscale", [Photo("small", small)], upscale_variant="animevideov3", scale=4)
+    results = restorer.run("upscale", [Photo("small", small)], upscale_variant="animevideov3", scale=4)
+    photos, reports = results.photos, results.reports
     assert reports[0].weights[0]["sha256"] == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
 
     def edges(pixels: np.ndarray) -> float:
