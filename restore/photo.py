@@ -171,7 +171,7 @@ def encode(photo: Photo, output_format: str, quality: int, *, keep_gps: bool = F
     PNG keeps depth, grey and alpha; JPEG (4:4:4 at `quality`) has 8 bits and alpha flattened on white; WebP has 8 bits and no
     grey. EXIF stays, its GPS only with `keep_gps`. Raises RestoreError with OPTION_INVALID or OUTPUT_TOO_LARGE.
     """
-    _check_output(photo, output_format)
+    check_output(photo.name, photo.width, photo.height, output_format)
     notes: list[str] = []
     pixels, alpha = photo.pixels, photo.alpha
     if output_format != "png" and photo.bits == 16:
@@ -213,16 +213,17 @@ def write_atomically(data: bytes, path: Path) -> None:
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that exists, may be written to and has space left.") from error
 
 
-def _check_output(photo: Photo, output_format: str) -> None:
+def check_output(name: str, width: int, height: int, output_format: str) -> None:
+    """Refuse a result that would be too large, before it is made. Raises RestoreError with OPTION_INVALID or OUTPUT_TOO_LARGE."""
     if output_format not in _MAX_SIDE_PX:
         reason, remedy = f"output format '{output_format}' is not known", f"Use one of {', '.join(_MAX_SIDE_PX)}."
-        raise RestoreError(Code.OPTION_INVALID, reason, remedy, photo=photo.name)
-    if photo.width * photo.height > LIMITS.max_pixels_out:
-        reason = f"the result has {photo.megapixels:.1f} megapixels, the limit is {LIMITS.max_pixels_out / 1e6:g}"
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose a smaller scale or a smaller photo.", photo=photo.name)
-    if max(photo.width, photo.height) > _MAX_SIDE_PX[output_format]:
-        reason = f"the result has {photo.width} x {photo.height} px, a side of {output_format} has at most {_MAX_SIDE_PX[output_format]}"
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose png, or a smaller scale.", photo=photo.name)
+        raise RestoreError(Code.OPTION_INVALID, reason, remedy, photo=name)
+    if width * height > LIMITS.max_pixels_out:
+        reason = f"the result has {width * height / 1e6:.1f} megapixels, the limit is {LIMITS.max_pixels_out / 1e6:g}"
+        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose a smaller scale or a smaller photo.", photo=name)
+    if max(width, height) > _MAX_SIDE_PX[output_format]:
+        reason = f"the result has {width} x {height} px, a side of {output_format} has at most {_MAX_SIDE_PX[output_format]}"
+        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose png, or a smaller scale.", photo=name)
 
 
 def _upright(array: Array, orientation: int) -> Array:

@@ -102,7 +102,7 @@ class Restorer:
         runtime = runtime_for(request.run.runtime_profile, self.device)
         pipeline = PIPELINES[request.task]
         for photo in decoded:
-            pipeline.check(photo, request.options, model.row.scale)
+            pipeline.check(photo, request.options, request.output.output_format, model.row.scale)
         restored = []
         for index, (photo, report) in enumerate(zip(decoded, reports, strict=True)):
             self.progress("photos", index, len(decoded))

@@ -117,8 +117,9 @@ def run_tiled(
     total = len(rows.starts) * len(columns.starts)
     done = 0
     carry: Tensor | None = None
+    band = torch.empty((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
     for row, top in enumerate(rows.starts):
-        band = torch.zeros((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
+        band.zero_()
         for first in range(0, len(columns.starts), runtime.tile_batch):
             lefts = columns.starts[first : first + runtime.tile_batch]
             tiles = [padded[top : top + rows.tile_px, left : left + columns.tile_px] for left in lefts]

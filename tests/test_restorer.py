@@ -159,6 +159,14 @@ def test_a_result_that_would_be_too_large_is_refused_before_any_work(lite, monke
     assert caught.value.photo == "big.png"
 
 
+@pytest.mark.parametrize("task", ["upscale", "restore"])
+def test_a_result_that_the_format_cannot_hold_is_refused_before_any_work(lite, monkeypatch, task):
+    monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
+    long = Photo("long.png", np.zeros((8, 17_000), np.uint8))
+    with pytest.raises(RestoreError, match="a side of webp has at most 16383"):
+        lite.run(task, [long], scale=1, output_format="webp")
+
+
 def test_a_net_that_works_far_above_the_asked_scale_is_bounded_too(lite):
     with pytest.raises(RestoreError, match="works at 4 times") as caught:
         lite.run("upscale", [Photo("big.png", np.zeros((6000, 8000), np.uint8))], scale=1)

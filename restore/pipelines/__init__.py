@@ -9,6 +9,7 @@ from typing import Any
 from restore.options import Task
 from restore.photo import Photo
 from restore.pipelines.job import Job
+from restore.pipelines.restore import check as check_restore
 from restore.pipelines.restore import restore
 from restore.pipelines.upscale import check as check_upscale
 from restore.pipelines.upscale import upscale
@@ -20,18 +21,14 @@ class Pipeline:
 
     Attributes:
         run: (photo, the task's options, job) -> the restored photo.
-        check: (photo, the task's options, the net's scale); raises RestoreError.
+        check: (photo, the task's options, output format, the net's scale); raises RestoreError.
     """
 
     run: Callable[[Photo, Any, Job], Photo]
-    check: Callable[[Photo, Any, int], None]
-
-
-def _anything_goes(photo: Photo, options: object, net_scale: int) -> None:
-    """A task at the photo's own size has nothing to refuse that decoding has not refused."""
+    check: Callable[[Photo, Any, str, int], None]
 
 
 PIPELINES: Mapping[Task, Pipeline] = {
     "upscale": Pipeline(upscale, check_upscale),
-    "restore": Pipeline(restore, _anything_goes),
+    "restore": Pipeline(restore, check_restore),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from restore.options import RestoreOptions
-from restore.photo import Photo
+from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
 
 
@@ -17,3 +17,12 @@ def restore(photo: Photo, options: RestoreOptions, job: Job) -> Photo:
         pixels = tiled(photo.pixels, module_net(job), 1, options.tile_px, job)
     pixels = blended(pixels, photo.pixels, options.strength, lambda image: image)
     return photo.with_pixels(pixels, photo.alpha)
+
+
+def check(photo: Photo, options: RestoreOptions, output_format: str, net_scale: int) -> None:
+    """Refuses, before any work, a photo that the output format cannot hold.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    check_output(photo.name, photo.width, photo.height, output_format)

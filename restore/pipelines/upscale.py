@@ -17,7 +17,7 @@ from torch import Tensor
 from restore.errors import Code, RestoreError
 from restore.models import interpolated
 from restore.options import UpscaleOptions
-from restore.photo import LIMITS, Photo
+from restore.photo import LIMITS, Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
 from restore.tiling import Net
 
@@ -47,8 +47,8 @@ def upscale(photo: Photo, options: UpscaleOptions, job: Job) -> Photo:
     return photo.with_pixels(pixels, alpha)
 
 
-def check(photo: Photo, options: UpscaleOptions, net_scale: int) -> None:
-    """Refuses, before any work, a photo whose result would be too large.
+def check(photo: Photo, options: UpscaleOptions, output_format: str, net_scale: int) -> None:
+    """Refuses, before any work, a photo whose result would be too large for us or for the output format.
 
     Raises:
         RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest factor that would do.
@@ -60,6 +60,7 @@ def check(photo: Photo, options: UpscaleOptions, net_scale: int) -> None:
         fits = math.floor(100 * (limit / (photo.width * photo.height)) ** 0.5) / 100
         remedy = f"Use a scale of at most {fits:.2f}, or send a smaller photo." if fits >= 1 else "Send a smaller photo."
         raise RestoreError(Code.OUTPUT_TOO_LARGE, f"{reason}, the limit is {limit / 1e6:.0f}", remedy, photo=photo.name)
+    check_output(photo.name, width, height, output_format)
     between = photo.width * photo.height * net_scale**2
     if between > MAX_PIXELS_BETWEEN:
         limits = f"{between / 1e6:.0f} megapixels, the limit is {MAX_PIXELS_BETWEEN / 1e6:.0f}"

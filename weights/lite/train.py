@@ -3,7 +3,7 @@
     python weights/lite/train.py upscale --photos ../shared/photos/train/natural --minutes 70
     python weights/lite/train.py denoise --photos ../shared/photos/train/natural --minutes 70
 
-Stopped at any point, the same command goes on from the last checkpoint (`--work`, every minute). At the end the averaged
+Stopped at any point, the same command goes on from the last checkpoint in `--work`. At the end the averaged
 weights go to `weights/lite/<name>.safetensors` and their line to `weights/lite/provenance.json`. Both networks are
 architectures that spandrel recognises from the keys alone, so inference needs none of this file.
 
@@ -33,7 +33,6 @@ from torch import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
 VALIDATION_PHOTOS = 8  # the last photos in name order are never trained on
-CHECKPOINT_EVERY_S = 60.0
 EMA_DECAY = 0.999
 log = logging.getLogger("lite.train")
 
@@ -241,7 +240,7 @@ def train(name: str, args: argparse.Namespace) -> None:
         # L1 finds the edges first; the last third minimises what PSNR measures.
         squared_errors.append(course.learn(source, target, learning_rate(recipe, progress), squared=progress >= 0.67))
         course.spent_s = spent_before_s + time.monotonic() - started
-        if time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+        if time.monotonic() - saved_at > args.checkpoint_every:
             saved_at = time.monotonic()
             course.save(checkpoint)
         if course.step % 200 == 0:
@@ -289,6 +288,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, default=HERE / "work", help="where checkpoints are kept")
+    parser.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=HERE, help="where the finished weights go")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
