@@ -113,8 +113,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     from restore.demo import run_demo  # noqa: PLC0415 - imports torch
 
     with Bars() as bars:
-        lines = run_demo(arguments.output, bars)
-    print("\n".join(lines))
+        for line in run_demo(arguments.output, bars):
+            tqdm.write(line)
     return 0
 
 

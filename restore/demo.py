@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -26,8 +27,8 @@ STEPS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
 KIND = dict.fromkeys(range(1, 9), "historic") | {9: "noisy", 10: "noisy", 11: "small", 12: "small"}
 
 
-def run_demo(folder: Path, progress: Progress) -> list[str]:
-    """Restores every sample photo into `folder`: results, one report each, and `sheet.png`. Returns lines to print.
+def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
+    """Restores every sample photo into `folder`: results, one report each, and `sheet.png`. Gives a line to print as each is done.
 
     Raises:
         RestoreError: PHOTO_MISSING when the samples are not there, OUTPUT_UNWRITABLE.
@@ -38,7 +39,8 @@ def run_demo(folder: Path, progress: Progress) -> list[str]:
     make_folder(folder)
     started_s = time.perf_counter()
     restorer = Restorer(weights="lite", preload="all")
-    lines, rows = [f"restoring {len(samples)} photos with the embedded lite weights on {restorer.device}"], []
+    yield f"restoring {len(samples)} photos with the embedded lite weights on {restorer.device}"
+    rows = []
     for index, path in enumerate(samples):
         progress("samples", index, len(samples))
         before = open_photo(path)
@@ -47,13 +49,12 @@ def run_demo(folder: Path, progress: Progress) -> list[str]:
         written.with_suffix(".json").write_text(json.dumps([report.to_dict() for report in reports], indent=2) + "\n")
         after = results.photos[0]
         done = ", then ".join(f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports)
-        lines.append(f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}")
+        yield f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}"
         rows.append((f"{path.name}: {', '.join(report.task for report in reports)}", before.pixels, after.pixels))
     progress("samples", len(samples), len(samples))
     sheet = folder / "sheet.png"
     cv2.imwrite(str(sheet), np.ascontiguousarray(before_after_sheet(rows)[..., ::-1]))
-    lines.append(f"done in {time.perf_counter() - started_s:.1f} s: results and reports in {folder}/, before and after in {sheet}")
-    return lines
+    yield f"done in {time.perf_counter() - started_s:.1f} s: results and reports in {folder}/, before and after in {sheet}"
 
 
 def _restored(restorer: Restorer, photo: Photo, kind: str) -> tuple[Results, list[Report]]:

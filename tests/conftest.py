@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fileserver import FileServer
 from PIL import Image
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,3 +39,12 @@ def photo_file(tmp_path: Path):
         return path
 
     return write
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on 127.0.0.1 that serves what a test adds, as badly as it asks."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    served = FileServer()
+    yield served
+    served.close()

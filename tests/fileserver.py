@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import threading
@@ -62,6 +63,10 @@ class FileServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def sha(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def closed_port_url(path: str) -> str:

@@ -18,7 +18,7 @@ def test_the_demo_writes_results_reports_and_a_sheet(tmp_path, monkeypatch):
         (samples / f"{number}.jpg").write_bytes((PROJECT / "data" / f"{number}.jpg").read_bytes())
     monkeypatch.setattr(demo, "SAMPLES", samples)
     out = tmp_path / "out"
-    lines = demo.run_demo(out, silent)
+    lines = list(demo.run_demo(out, silent))
     assert sorted(path.name for path in out.iterdir()) == ["10.jpg", "10.json", "12.jpg", "12.json", "sheet.png"]
     with Image.open(samples / "12.jpg") as before, Image.open(out / "12.jpg") as after:
         assert after.size == (4 * before.width, 4 * before.height)
@@ -35,5 +35,5 @@ def test_every_sample_has_a_part_in_the_demo():
 def test_a_checkout_without_samples_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "SAMPLES", tmp_path)
     with pytest.raises(RestoreError) as caught:
-        demo.run_demo(tmp_path / "out", silent)
+        list(demo.run_demo(tmp_path / "out", silent))
     assert caught.value.code is Code.PHOTO_MISSING

@@ -1,7 +1,6 @@
 """Downloads against a real server: what is whole arrives, what is broken is gone on with, what is wrong is refused."""
 
 import errno
-import hashlib
 import io
 import random
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fileserver import FileServer, closed_port_url
+from fileserver import FileServer, closed_port_url, sha
 
 from restore import download, partial
 from restore.download import MAX_STALLED, Downloader, NoRangesError
@@ -20,18 +19,6 @@ from restore.partial import UnusableSourceError, Wanted
 
 BODY = random.Random(7).randbytes(50_000)
 OTHER = random.Random(8).randbytes(50_000)
-
-
-def sha(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    served = FileServer()
-    yield served
-    served.close()
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Photos out of a Cog request and off a command line."""
 
 import base64
-import functools
-import http.server
-import threading
 from pathlib import Path
 
 import cog
 import pytest
+from fileserver import closed_port_url
 
 from restore import uploads as module
 from restore.errors import Code, RestoreError
@@ -51,41 +49,23 @@ def test_a_broken_data_uri_is_refused(tmp_path, uri):
     assert caught.value.code is Code.PHOTO_MISSING
 
 
-@pytest.fixture
-def site(tmp_path):
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "a.jpg").write_bytes(b"x" * 5000)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_url_is_downloaded(site, tmp_path):
-    named = fetched(f"{site}/a.jpg?size=big", tmp_path / "0")
+def test_a_url_is_downloaded(server, tmp_path):
+    named = fetched(server.add("a.jpg", b"x" * 5000) + "?size=big", tmp_path / "0")
     assert named == NamedFile("a.jpg", tmp_path / "0")
     assert named.path.read_bytes() == b"x" * 5000
 
 
-def test_a_url_that_gives_too_much_is_cut_off(site, tmp_path, monkeypatch):
+def test_a_url_that_gives_too_much_is_cut_off(server, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LIMITS", type(module.LIMITS)(max_bytes=4000))
     with pytest.raises(RestoreError) as caught:
-        fetched(f"{site}/a.jpg", tmp_path / "0")
+        fetched(server.add("a.jpg", b"x" * 5000), tmp_path / "0")
     assert caught.value.code is Code.PHOTO_TOO_LARGE
     assert not (tmp_path / "0").exists()
 
 
-@pytest.mark.parametrize("path", ["/missing.jpg", None])
-def test_a_url_that_gives_nothing_is_named(site, tmp_path, path):
-    url = site + path if path else "http://127.0.0.1:1/b.jpg"
-    with pytest.raises(RestoreError, match=r"\.jpg") as caught:
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_url_that_gives_nothing_is_named(server, tmp_path, listening):
+    url = server.url("missing.jpg") if listening else closed_port_url("missing.jpg")
+    with pytest.raises(RestoreError, match=r"photo 'missing\.jpg'") as caught:
         fetched(url, tmp_path / "0")
     assert caught.value.code is Code.PHOTO_MISSING

@@ -1,6 +1,5 @@
 """The weight store: what is verified is returned, what is not is refused by name, and the policies choose as they say."""
 
-import hashlib
 import io
 import json
 import logging
@@ -14,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fileserver import FileServer, closed_port_url
+from fileserver import FileServer, closed_port_url, sha
 
 from restore import weights
 from restore.catalog import Catalog, Checkpoint
@@ -25,10 +24,6 @@ from restore.weights import Policy, State, WeightStore, bake_commands, render_ta
 BODY = random.Random(7).randbytes(20_000)
 OTHER = random.Random(8).randbytes(20_000)
 LITE_BODY = b"lite weights"
-
-
-def sha(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def row(row_id: str, *urls: str, body: bytes = BODY, **facts: object) -> Checkpoint:
@@ -42,14 +37,6 @@ def row(row_id: str, *urls: str, body: bytes = BODY, **facts: object) -> Checkpo
 
 def lite_row(task: str = "upscale") -> Checkpoint:
     return row(f"lite-{task}", task=task, variant="lite", body=LITE_BODY, embedded=True)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    served = FileServer()
-    yield served
-    served.close()
 
 
 @pytest.fixture
