@@ -16,7 +16,7 @@ from tqdm import tqdm
 from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.options import DEFAULT_TASK
-from restore.outputs import make_folder
+from restore.outputs import require_writable
 from restore.uploads import NamedFile, fetched
 from restore.weights import WeightStore, render_table, table
 
@@ -24,7 +24,8 @@ from restore.weights import WeightStore, render_table, table
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit code: 0 done, 2 refused (with a coded message on stderr)."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    # Warnings about photos stand in their reports, which are printed: the log would only say them twice.
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="%(levelname)s %(message)s")
     try:
         code: int = arguments.command(arguments)
     except RestoreError as error:
@@ -75,8 +76,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     given = read_json(arguments.json) if arguments.json is not None else read_pairs(arguments.input)
     task = str(given.pop("task", DEFAULT_TASK))
-    # A folder that cannot be written to should not be found out after minutes of work.
-    make_folder(arguments.output)
+    require_writable(arguments.output)
     with tempfile.TemporaryDirectory() as scratch, Bars() as bars:
         photos = photos_of(given, Path(scratch))
         results = Restorer(progress=bars).run(task, photos, **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -58,6 +59,18 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         reason = f"the output folder '{folder}' cannot be made ({error.strerror})"
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Finds out, before minutes of work and without making it, whether an output folder can be written to.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
+    """
+    nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        reason = f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)"
+        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.")
 
 
 def served_folder(now_s: float | None = None) -> Path:

@@ -105,7 +105,7 @@ def test_a_refusal_is_one_line_exit_code_2_and_nothing_written(photo_file, tmp_p
     assert f"[{code}]" in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(photo_file, tmp_path, capsys, monkeypatch):

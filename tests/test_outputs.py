@@ -9,7 +9,7 @@ import pytest
 from restore import outputs
 from restore.errors import Code, RestoreError
 from restore.options import OutputOptions
-from restore.outputs import SERVED_FOR_S, save_all, served_folder
+from restore.outputs import SERVED_FOR_S, require_writable, save_all, served_folder
 from restore.photo import Photo, open_photo
 from restore.report import Report
 
@@ -62,6 +62,15 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RestoreError, match="file/below") as caught:
         save_all([photo("a")], reports(1), OutputOptions(), tmp_path / "file" / "below")
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
+def test_whether_a_folder_can_be_written_to_is_known_before_it_is_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    require_writable(tmp_path / "new" / "below")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(RestoreError, match="below") as caught:
+        require_writable(tmp_path / "file" / "below")
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 

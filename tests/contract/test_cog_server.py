@@ -2,17 +2,15 @@
 
 import base64
 import contextlib
-import functools
-import http.server
 import io
 import socket
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+from fileserver import FileServer
 from PIL import Image
 
 from restore.errors import RestoreError
@@ -154,24 +152,15 @@ def test_an_asked_for_variant_that_lite_stands_in_for_is_a_warning(predict):
     assert any("deblur" in warning for warning in body["metrics"]["photos"][0]["warnings"])
 
 
-def test_a_loopback_url_is_fetched(predict, tmp_path):
-    (tmp_path / "a.jpg").write_bytes(colour_of(120))
-    handler = functools.partial(QuietHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
-        threading.Thread(target=files.serve_forever, daemon=True).start()
-        base = f"http://127.0.0.1:{files.server_port}"
-        good = predict(image=f"{base}/a.jpg", scale=1, output_format="png").json()
-        missing = predict(image=f"{base}/b.jpg").json()
-        files.shutdown()
+def test_a_loopback_url_is_fetched(predict):
+    files = FileServer()
+    good = predict(image=files.add("a.jpg", colour_of(120)), scale=1, output_format="png").json()
+    missing = predict(image=files.url("b.jpg")).json()
+    files.close()
     assert good["status"] == "succeeded", good
     assert decoded(good["output"][0]).size == (24, 32)
     assert missing["status"] == "failed"
     assert "404" in missing["error"]
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments) -> None:
-        pass
 
 
 def test_one_bad_photo_fails_all_and_is_named_and_the_server_stays_ready(predict, server, log_file):
