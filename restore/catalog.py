@@ -54,6 +54,7 @@ class Checkpoint(BaseModel):
         dtypes: module precisions measured to be safe.
         tiles: whether tiles give the result of the whole photo (not so where a network averages over all it sees);
             `tile_margin_px` is the context that a tile needs at each side.
+        working_bytes_per_px: peak memory of a float32 forward beyond its weights, for each input pixel, measured on a CPU.
         local_pooling_px: global averages become box means of this size (NAFNet's official test configuration for GoPro).
     """
 
@@ -86,6 +87,7 @@ class Checkpoint(BaseModel):
     dtypes: Dtypes = ()
     tiles: bool = False
     tile_margin_px: Natural = 0
+    working_bytes_per_px: Positive | None = None
     local_pooling_px: Positive | None = None
 
     @model_validator(mode="after")

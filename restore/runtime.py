@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,11 @@ log = logging.getLogger("restore")
 
 FIRST_TILE_AFTER_WHOLE_PX = 1024
 """A photo that does not fit whole is tried in tiles of this size first."""
+
+USABLE_SHARE = 0.8
+"""Of the free memory, what a forward may plan with."""
+
+CGROUP = Path("/sys/fs/cgroup")
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total) while a request runs."""
@@ -96,10 +102,52 @@ def with_smaller_tiles(run: Callable[[int], T], tile_px: int, longest_px: int, o
             log.debug("out of memory at tile %d", tile_px, exc_info=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        failed_px = tile_px if 0 < tile_px < longest_px else longest_px
-        next_px = min(FIRST_TILE_AFTER_WHOLE_PX, failed_px // 2) if failed_px == longest_px else failed_px // 2
-        if next_px < MIN_TILE_PX:
+        failed_px, tile_px = _tile_side(tile_px, longest_px), smaller_tile(tile_px, longest_px)
+        if tile_px < MIN_TILE_PX:
             reason = f"memory ran out even with tiles of {failed_px} pixels"
             raise RestoreError(Code.OUT_OF_MEMORY, reason, "Free memory on the device, or send a smaller photo.")
-        on_retry(failed_px, next_px)
+        on_retry(failed_px, tile_px)
+
+
+def smaller_tile(tile_px: int, longest_px: int) -> int:
+    """The size to try after `tile_px` (0: whole photo): half of it, and for a whole photo at most FIRST_TILE_AFTER_WHOLE_PX."""
+    side_px = _tile_side(tile_px, longest_px)
+    return min(FIRST_TILE_AFTER_WHOLE_PX, side_px // 2) if side_px == longest_px else side_px // 2
+
+
+def affordable_tile(tile_px: int, height: int, width: int, bytes_per_px: int, free_bytes: int) -> int:
+    """The largest tile, not above `tile_px` (0: whole photo), whose forward fits into most of the free memory.
+
+    On a CPU a network that asks for too much is not refused but gets its process killed by the kernel: what is known not to
+    fit must not be tried. The smallest tile is given where none fits.
+    """
+    longest_px = max(height, width)
+    while True:
+        side_px = _tile_side(tile_px, longest_px)
+        needed_bytes = min(side_px, height) * min(side_px, width) * bytes_per_px
+        next_px = smaller_tile(tile_px, longest_px)
+        if needed_bytes <= USABLE_SHARE * free_bytes or next_px < MIN_TILE_PX:
+            return tile_px
         tile_px = next_px
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """Memory that a forward on `device` may still take: the GPU's free memory, or what system and container leave of RAM."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        # What torch holds in its cache is as good as free.
+        return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory_info = Path("/proc/meminfo")
+    if memory_info.exists():  # counts the file cache as free, which it is
+        available = next(line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable"))
+        free_bytes = int(available.split()[1]) * 1024
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free_bytes
+    return free_bytes if limit == "max" else min(free_bytes, int(limit) - int(used))
+
+
+def _tile_side(tile_px: int, longest_px: int) -> int:
+    return tile_px if 0 < tile_px < longest_px else longest_px

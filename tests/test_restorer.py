@@ -138,6 +138,13 @@ def test_out_of_memory_halves_the_tile_and_says_so(lite, photo_file, monkeypatch
     assert results.reports[0].tiles[0]["height"] == 75
 
 
+def test_a_photo_that_would_not_fit_whole_is_tiled_and_says_so(lite, photo_file, monkeypatch):
+    monkeypatch.setattr("restore.pipelines.job.free_memory_bytes", lambda device: 10_000_000)
+    results = lite.run("restore", [photo_file(height=160, width=160)])
+    assert any("would not fit into 0.0 GB" in warning for warning in results.reports[0].warnings)
+    assert results.reports[0].tiles[0]["height"] == 80
+
+
 @pytest.mark.parametrize(("count", "said"), [(0, "0 photos"), (5, "5 photos")])
 def test_no_photos_or_five_are_refused(lite, photo_file, count, said):
     with pytest.raises(RestoreError, match=said) as caught:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from restore import runtime as module
 from restore.errors import Code, RestoreError
-from restore.runtime import is_out_of_memory, runtime_for, select_device, with_smaller_tiles
+from restore.runtime import affordable_tile, free_memory_bytes, is_out_of_memory, runtime_for, select_device, with_smaller_tiles
 
 
 def test_the_callers_device_comes_before_the_environments():
@@ -90,3 +91,32 @@ def test_memory_that_never_suffices_is_an_error_that_says_so():
     with pytest.raises(RestoreError, match="even with tiles of 64") as caught:
         with_smaller_tiles(lambda size: failing(size, MemoryError(), 0), 256, 2000, lambda *n: None)
     assert caught.value.code is Code.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("tile_px", "height", "width", "free_bytes", "wanted"),
+    [
+        (0, 1000, 1000, 2e9, 0),  # 1 GB of 2 fits
+        (0, 1000, 1000, 1.1e9, 500),  # more than 80 % of what is free does not
+        (0, 4000, 6000, 2e9, 1024),
+        (0, 4000, 6000, 1e9, 512),
+        (512, 4000, 6000, 1e9, 512),
+        (512, 4000, 6000, 1e8, 256),
+        (2048, 300, 400, 1e9, 2048),  # the photo is smaller than the tile
+        (512, 4000, 6000, 1e3, 64),  # nothing fits: the smallest is tried
+    ],
+)
+def test_a_tile_that_is_known_not_to_fit_is_not_tried(tile_px, height, width, free_bytes, wanted):
+    assert affordable_tile(tile_px, height, width, 1000, int(free_bytes)) == wanted
+
+
+def test_free_memory_is_the_least_of_what_machine_and_container_leave(tmp_path, monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(module, "CGROUP", tmp_path)
+    machine = free_memory_bytes(cpu)
+    assert machine > 10**8
+    (tmp_path / "memory.current").write_text("50000000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory_bytes(cpu) > 10**8
+    (tmp_path / "memory.max").write_text("80000000\n")
+    assert free_memory_bytes(cpu) == 30_000_000

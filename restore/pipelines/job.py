@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restore.models import Model
 from restore.report import Report
-from restore.runtime import Progress, Runtime, silent, with_smaller_tiles
+from restore.runtime import Progress, Runtime, affordable_tile, free_memory_bytes, silent, with_smaller_tiles
 from restore.tiling import FEATHER_PX, Net, plan_axis, run_tiled
 
 
@@ -27,7 +27,7 @@ class Job:
 
 
 def tiled(pixels: np.ndarray, net: Net, scale: int, tile_px: int, job: Job) -> np.ndarray:
-    """Runs `net` over HxW[x3] integers in tiles of `tile_px` (0: whole), halving the tile when memory runs out.
+    """Runs `net` over HxW[x3] integers in tiles of `tile_px` (0: whole), in smaller ones where memory does not suffice.
 
     What was done goes to the job's report: tile size and count, retries, margins that a small tile could not afford.
     """
@@ -56,6 +56,14 @@ def tiled(pixels: np.ndarray, net: Net, scale: int, tile_px: int, job: Job) -> n
         count = len(rows.starts) * len(columns.starts)
         report.tiles.append({"height": rows.tile_px, "width": columns.tile_px, "count": count, "margin_px": margins})
         return result
+
+    if row.working_bytes_per_px:
+        free_bytes = free_memory_bytes(job.runtime.device)
+        affordable_px = affordable_tile(tile_px, height, width, row.working_bytes_per_px, free_bytes)
+        if affordable_px != tile_px:
+            needed = f"{height * width * row.working_bytes_per_px / 1e9:.1f} GB" if tile_px == 0 else f"tiles of {tile_px} pixels"
+            report.warn(f"{needed} would not fit into {free_bytes / 1e9:.1f} GB of free memory; continued with tiles of {affordable_px}")
+            tile_px = affordable_px
 
     def on_retry(failed_px: int, next_px: int) -> None:
         report.warn(f"memory ran out with tiles of {failed_px} pixels; continued with {next_px}")
