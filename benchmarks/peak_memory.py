@@ -1,4 +1,4 @@
-"""Peak memory of one large photo beyond the loaded model: `python benchmarks/peak_memory.py --megapixels 24 --scale 2`.
+"""Peak memory of one large photo beyond the loaded model: `python -m benchmarks.peak_memory --megapixels 24 --scale 2`.
 
 The photo is smooth noise; what it shows does not matter to memory. The figure is the process' resident peak from the kernel
 (Linux), read before and after, so nothing that torch, numpy or OpenCV allocate escapes it.

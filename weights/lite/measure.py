@@ -1,6 +1,6 @@
 """Measures the embedded lite weights through `Restorer`, on photos they were never trained on.
 
-    python weights/lite/measure.py --photos ../shared/photos/test
+    python -m weights.lite.measure --photos ../shared/photos/test
 
 - upscale: each photo of kodak/ and set5/ reduced 4 times (antialiased bicubic, rounded to 8 bits), then enlarged 4 times by
   the network and by bicubic; PSNR on the luma of BT.601, 4 px border left out.
