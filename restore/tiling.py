@@ -210,7 +210,8 @@ def quantise(planes: Tensor, dtype: np.dtype, *, grey: bool) -> np.ndarray:
 
 def _forward(net: Net, tiles: list[np.ndarray], runtime: Runtime) -> Tensor:
     outputs = net(torch.stack([to_tensor(tile, runtime) for tile in tiles]).to(runtime.dtype)).float()
-    if not bool(torch.isfinite(outputs).all()):
+    # One NaN or infinity makes the sum one too, and a sum is ten times cheaper than a test of every sample.
+    if not bool(torch.isfinite(outputs.sum())):
         reason = "the network answered with NaN or infinity"
         raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
     return outputs
