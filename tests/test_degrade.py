@@ -193,7 +193,7 @@ def test_the_samples_are_small_and_each_is_accounted_for():
     folder = PROJECT / "data"
     photos = sorted(folder.glob("*.jpg"), key=lambda path: int(path.stem))
     assert [path.stem for path in photos] == [str(number) for number in range(1, 13)]
-    assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < 700_000
+    assert sum(path.stat().st_size for path in photos) < 700_000
     listed = re.findall(r"^\| (\d+\.jpg) \|", (folder / "README.md").read_text(), re.MULTILINE)
     assert listed == [path.name for path in photos]
     for path in photos:
