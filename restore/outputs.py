@@ -16,7 +16,7 @@ from restore.options import OutputOptions
 from restore.photo import Photo, encode, write_atomically
 from restore.report import Report
 
-SERVED_FOLDER = "restore-outputs"
+SERVED_FOLDER = f"restore-outputs-{os.getuid()}"
 SERVED_FOR_S = 600.0
 
 

@@ -83,21 +83,22 @@ class Restorer:
             self._model(task, variant)
         self.progress(f"loading {task}", len(variants), len(variants))
 
-    def run(self, task: str, photos: Sequence[Source], **inputs: object) -> Results:
+    def run(self, task: str, photos: Source | Sequence[Source], **inputs: object) -> Results:
         """Restores one to four photos.
 
         Args:
             task: one of `restore.options.TASKS`.
-            photos: paths, named files, or photos from `open_photo`.
+            photos: one or several: paths, named files, or photos from `open_photo`.
             **inputs: the task's options and the output's, named as in the input table of the README.
 
         Raises:
             RestoreError: the request, a photo, the weights or the machine would not do; nothing is returned for any photo.
         """
         request = Request.from_inputs(task, inputs)
-        check_count(len(photos))
-        reports = [Report(photo=_name_of(source), task=task) for source in photos]
-        decoded = [self._opened(source, report) for source, report in zip(photos, reports, strict=True)]
+        sources = [photos] if isinstance(photos, str | os.PathLike | NamedFile | Photo) else list(photos)
+        check_count(len(sources))
+        reports = [Report(photo=_name_of(source), task=task) for source in sources]
+        decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
         model, warnings = self._model(request.task, request.options.variant())
         runtime = runtime_for(request.run.runtime_profile, self.device)
         pipeline = PIPELINES[request.task]

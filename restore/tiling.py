@@ -190,7 +190,9 @@ def run_official_tiles(
 def to_tensor(pixels: np.ndarray, runtime: Runtime) -> Tensor:
     """HxW or HxWx3 integers -> 3xHxW float in [0, 1] on the device."""
     full = float(np.iinfo(pixels.dtype).max)
-    tensor = torch.from_numpy(np.array(pixels)).to(runtime.device).to(torch.float32) / full
+    # A copy, as the photo may be read-only; 16 bits as int32, as torch computes little with uint16.
+    host = pixels.astype(np.int32 if pixels.dtype == np.uint16 else pixels.dtype)
+    tensor = torch.from_numpy(host).to(runtime.device).to(torch.float32) / full
     planes = tensor.expand(3, *tensor.shape) if pixels.ndim == 2 else tensor.permute(2, 0, 1)
     return planes.contiguous()
 

@@ -64,6 +64,12 @@ def test_photos_come_back_in_order_under_their_names(lite, photo_file):
     assert [photo.height for photo in photos] == [40, 48, 56]
 
 
+def test_one_photo_needs_no_list(lite, photo_file):
+    path = photo_file()
+    for photo in (path, str(path), open_photo(path)):
+        assert [p.name for p in lite.run("upscale", photo, scale=1).photos] == ["a.png"]
+
+
 @pytest.mark.parametrize("task", ["upscale", "restore"])
 def test_grey_stays_grey_and_alpha_stays_beside_the_colour(lite, photo_file, task):
     grey = lite.run(task, [photo_file("grey.png", mode="L")], scale=2).photos[0]

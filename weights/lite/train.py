@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="length of the schedule; the recipe's own by default")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--work", type=Path, default=HERE / "work", help="where checkpoints are kept")
+    parser.add_argument("--work", type=Path, default=HERE / "checkpoints", help="where checkpoints are kept")
     parser.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, default=HERE, help="where the finished weights go")
     args = parser.parse_args()
