@@ -17,6 +17,7 @@ from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.options import DEFAULT_TASK
 from restore.outputs import require_writable
+from restore.photo import write_atomically
 from restore.uploads import NamedFile, fetched
 from restore.weights import WeightStore, render_table, table
 
@@ -83,7 +84,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         paths = results.save(arguments.output)
     reports = [report.to_dict() for report in results.reports]
     for path, report in zip(paths, reports, strict=True):
-        path.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+        write_atomically((json.dumps(report, indent=2) + "\n").encode(), path.with_suffix(".json"))
     if arguments.json is not None:
         print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
         return 0
@@ -172,9 +173,8 @@ def read_json(text: str) -> dict[str, object]:
 
 def photos_of(inputs: dict[str, object], scratch: Path) -> list[NamedFile]:
     """Takes `image` and `images` out of the inputs: files, URLs and data URIs as named files, downloads in `scratch`."""
-    image, images = inputs.pop("image", None), inputs.pop("images", None)
-    sources = [] if image is None else [image]
-    sources += images if isinstance(images, list) else [] if images is None else [images]
+    given = [inputs.pop(name, None) for name in ("image", "images")]
+    sources = [source for value in given if value is not None for source in (value if isinstance(value, list) else [value])]
     return [fetched(str(source), scratch / str(index)) for index, source in enumerate(sources)]
 
 

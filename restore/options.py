@@ -165,9 +165,9 @@ class Request(BaseModel):
                 close = difflib.get_close_matches(name, known, n=1)
                 remedy = f"Did you mean {close[0]}?" if close else f"The inputs are {', '.join(sorted(known))}."
                 raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name}'", remedy)
-        options = TASK_OPTIONS[task].from_inputs(inputs)
-        output, run = OutputOptions.from_inputs(inputs), RunOptions.from_inputs(inputs)
-        return cls(task=task, options=options, output=output, run=run)
+        # Every group is validated, the other tasks' too: a value that is never right is not passed over for being unused.
+        tasks = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
+        return cls(task=task, options=tasks[task], output=OutputOptions.from_inputs(inputs), run=RunOptions.from_inputs(inputs))
 
 
 def choices_of(group: type[Options], name: str) -> tuple[str, ...]:

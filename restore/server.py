@@ -142,11 +142,13 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], timeout_s: floa
     """
     remedy = "Read the server's log above; `make serve` shows it in full."
     deadline_s = time.monotonic() + timeout_s
+    session = requests.Session()
+    session.trust_env = False  # a proxy of the environment has no business between us and loopback
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             raise RestoreError(Code.SERVER, f"the server ended with exit code {process.returncode} (is the port taken?)", remedy)
         try:
-            health = requests.get(f"{url}/health-check", timeout=5).json()
+            health = session.get(f"{url}/health-check", timeout=5).json()
         except requests.RequestException:
             health = {}
         if health.get("status") == "READY":

@@ -41,6 +41,11 @@ def test_a_task_takes_its_own_inputs_and_leaves_the_others():
     assert request.output.output_format == "png"
 
 
+def test_a_wrong_value_of_another_task_is_refused_all_the_same():
+    with pytest.raises(RestoreError, match="scale is 99"):
+        Request.from_inputs("restore", {"scale": 99})
+
+
 def test_none_means_not_given():
     assert Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options == UpscaleOptions()
 
