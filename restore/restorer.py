@@ -75,7 +75,7 @@ class Restorer:
 
     def preload(self, task: Task) -> None:
         """Loads every variant of a task that the weights policy offers."""
-        variants = ["lite"] if self.policy is Policy.LITE else [v for v in self.catalog.variants(task) if v != "lite"]
+        variants = ("lite",) if self.policy is Policy.LITE else self.catalog.variants(task)
         # The environment's choice is what most requests will use: a name that does not exist must not wait for one.
         TASK_OPTIONS[task]().variant()
         for index, variant in enumerate(variants):

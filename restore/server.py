@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,7 +108,12 @@ def start(
     environment: Mapping[str, str] | None = None,
     output: typing.IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts Cog's server in a session of its own, so that one signal reaches the worker too."""
+    """Starts Cog's server in a session of its own, so that one signal reaches the worker too.
+
+    Raises:
+        RestoreError: SERVER when something listens on the port already.
+    """
+    _require_free(host, port)
     write_schema()
     # Cog spawns its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -115,6 +121,16 @@ def start(
     env = {"LOG_FORMAT": "console", **os.environ, **(environment or {}), **ours}
     command = [sys.executable, "-m", "cog.server.http", "--host", host]
     return subprocess.Popen(command, cwd=PROJECT, env=env, stdout=output, stderr=output, start_new_session=True)
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = f"the server cannot listen on {host} port {port} ({error.strerror})"
+            raise RestoreError(Code.SERVER, reason, "End what uses it, or name another port.") from error
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -146,7 +162,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], timeout_s: floa
     session.trust_env = False  # a proxy of the environment has no business between us and loopback
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
-            raise RestoreError(Code.SERVER, f"the server ended with exit code {process.returncode} (is the port taken?)", remedy)
+            raise RestoreError(Code.SERVER, f"the server ended with exit code {process.returncode}", remedy)
         try:
             health = session.get(f"{url}/health-check", timeout=5).json()
         except requests.RequestException:

@@ -46,11 +46,12 @@ def test_writing_the_schema_twice_writes_it_once(tmp_path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_port_that_is_taken_is_said_at_once(tmp_path):
-    with socket.socket() as taken, (tmp_path / "log").open("wb") as output:
+def test_a_port_that_is_taken_is_said_before_anything_starts(monkeypatch):
+    monkeypatch.setattr(server.subprocess, "Popen", None)
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(RestoreError, match="port") as caught, running(port, {"RESTORE_PRELOAD": "none"}, 60, output):
+        with pytest.raises(RestoreError, match=f"port {port}") as caught, running(port):
             pass
     assert caught.value.code is Code.SERVER
