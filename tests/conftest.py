@@ -1,6 +1,7 @@
 """What the tests share: where things lie, small photos, and a Restorer on embedded weights."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from fileserver import FileServer
 from PIL import Image
+from weightrows import store_in
 
 # A busy machine is no failure, and the same commit is to give the same verdict.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
@@ -53,3 +55,9 @@ def server(monkeypatch):
     served = FileServer()
     yield served
     served.close()
+
+
+@pytest.fixture
+def store_of(tmp_path: Path):
+    """Makes a weight store of the rows it is given; embedded files are there."""
+    return partial(store_in, tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from photofiles import chunk
 from PIL import Image
 
 from restore.errors import Code, RestoreError
@@ -28,10 +29,6 @@ def file_of(image, format_name, **options):
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     image.save(out, format_name, **options)
     return out.getvalue()
-
-
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def png_header(width, height, bits=8, colour_type=2):
