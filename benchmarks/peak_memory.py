@@ -1,5 +1,7 @@
 """Peak memory of one large photo beyond the loaded model: `python -m benchmarks.peak_memory --megapixels 24 --scale 2`.
 
+Prints a row, and adds it to results/peak_memory.jsonl with `--record`.
+
 The photo is smooth noise; what it shows does not matter to memory. The figure is the process' resident peak from the kernel
 (Linux), read before and after, so nothing that torch, numpy or OpenCV allocate escapes it.
 """
@@ -8,13 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from restore import Photo, Restorer
+
+RESULTS = Path(__file__).resolve().parent / "results" / "peak_memory.jsonl"
 
 
 def resident_peak_mb() -> float:
@@ -28,6 +36,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--variant", default="lite")
     parser.add_argument("--tile-size", type=int, default=512)
+    parser.add_argument("--record", action="store_true", help=f"add the row to {RESULTS.name}")
     args = parser.parse_args()
     restorer = Restorer(device="cpu", weights="lite" if args.variant == "lite" else None)
     options = {"upscale_variant": args.variant, "tile_size": args.tile_size}
@@ -45,9 +54,15 @@ def main() -> None:
         "tiles": results.reports[0].tiles,
         "seconds": round(time.perf_counter() - started_s, 1),
         "peak_beyond_loaded_model_mb": round(resident_peak_mb() - before_mb),
-        "machine": platform.machine(),
+        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
+        "torch": torch.__version__,
+        "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
     print(json.dumps(row, indent=2))
+    if args.record:
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a") as rows:
+            rows.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":

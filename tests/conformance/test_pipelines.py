@@ -9,10 +9,14 @@ import pytest
 import torch
 from recipe import rebuild
 
+from restore.catalog import Catalog
 from restore.errors import RestoreError
-from restore.models import load_net
+from restore.models import Model, load_net
+from restore.options import UpscaleOptions
 from restore.photo import open_photo
-from restore.pipelines.upscale import resized
+from restore.pipelines.job import Job
+from restore.pipelines.upscale import resized, upscale
+from restore.report import Report
 from restore.runtime import Runtime
 from restore.tiling import run_official_tiles
 
@@ -76,10 +80,25 @@ def test_real_esrganer(case, nets):
         with pytest.raises(RestoreError, match="multiple of 2"):
             enhanced(case, facts, net)
         return
-    golden = cv2.imread(str(GOLDENS / f"out_{case}.png"), cv2.IMREAD_UNCHANGED)
     result = enhanced(case, facts, net)
-    assert (result.shape, result.dtype) == (golden.shape, golden.dtype)
     assert (list(result.shape), str(result.dtype)) == (facts["shape"], facts["dtype"])
+    assert_equal_to_golden(result, case)
+
+
+@pytest.mark.parametrize("case", ["x4_rgb_prepad0", "x4_gray", "x4_rgba", "x4_rgb16", "x4_rgb_outscale2.5", "x2_rgb_odd"])
+def test_what_users_get_untiled_is_what_real_esrganer_gives(case, nets):
+    """The pipeline `upscale` itself, with `tile_size` 0, on the cases that need nothing else than its inputs."""
+    net_scale = 2 if case.startswith("x2") else 4
+    row = Catalog.load().find("upscale", "x2plus" if net_scale == 2 else "animevideov3")
+    options = UpscaleOptions(scale=CASES[case].get("outscale", net_scale), tile_size=0)
+    photo = upscale(open_photo(input_of(case)), options, Job(Model(row, "recipe", nets[net_scale]), CPU, Report(case, "upscale")))
+    pixels = photo.pixels if photo.is_grey else photo.pixels[..., ::-1]
+    assert_equal_to_golden(pixels if photo.alpha is None else np.dstack([pixels, photo.alpha]), case)
+
+
+def assert_equal_to_golden(result: np.ndarray, case: str) -> None:
+    golden = cv2.imread(str(GOLDENS / f"out_{case}.png"), cv2.IMREAD_UNCHANGED)
+    assert (result.shape, result.dtype) == (golden.shape, golden.dtype)
     difference = np.abs(result.astype(np.int64) - golden.astype(np.int64))
     assert difference.max() <= 1
     # Of 65,535 levels, 257 make one grey level: float noise between machines may turn one, never a grey level.
