@@ -122,15 +122,21 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _weights(arguments: argparse.Namespace) -> int:
     catalog = Catalog.load()
     tasks = known_tasks(arguments.tasks, catalog)
+    refused = []
     with Bars() as bars:
         store = WeightStore(catalog, progress=bars)
         for row in (row for task in tasks for row in catalog.for_task(task)):
-            if arguments.action == "fetch":
-                store.ensure(row)
-            elif arguments.action == "verify" and store.path_of(row).exists():
-                store.verify(row)
+            try:
+                if arguments.action == "fetch":
+                    store.ensure(row)
+                elif arguments.action == "verify" and store.path_of(row).exists():
+                    store.verify(row)
+            except RestoreError as error:  # one bad file is no reason to leave the others out
+                refused.append(error)
     print(render_table(table(store, tasks)))
-    return 0
+    for refusal in refused:
+        print(f"error: {refusal}", file=sys.stderr)
+    return 2 if refused else 0
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, object]:

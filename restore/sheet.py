@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Photo = NDArray[Any]
+Pixels = NDArray[Any]
 """HxW or HxWx3 RGB, uint8 or uint16."""
 Rgb = NDArray[np.uint8]
 """HxWx3 uint8."""
@@ -23,7 +23,7 @@ _BACKGROUND = (64, 64, 64)
 _TEXT = (235, 235, 235)
 
 
-def before_after_sheet(rows: Sequence[tuple[str, Photo, Photo]], *, cell_px: int = 320, columns: int = 2) -> Rgb:
+def before_after_sheet(rows: Sequence[tuple[str, Pixels, Pixels]], *, cell_px: int = 320, columns: int = 2) -> Rgb:
     """Lays out the most detailed part of each photo, before and after, side by side under its label.
 
     A whole photo reduced to a cell would hide what changed, so each cell is a crop at the size of the photo after: see `crop_pair`.
@@ -63,7 +63,7 @@ def before_after_sheet(rows: Sequence[tuple[str, Photo, Photo]], *, cell_px: int
     return np.array(sheet)
 
 
-def crop_pair(before: Photo, after: Photo, side_px: int) -> tuple[Rgb, Rgb]:
+def crop_pair(before: Pixels, after: Pixels, side_px: int) -> tuple[Rgb, Rgb]:
     """The most detailed part of a photo, before and after, at one size.
 
     It is the part of the photo after, one pixel for one pixel, with the largest mean gradient; what was there before is enlarged to
@@ -99,7 +99,7 @@ def _most_detailed(photo: Rgb, height: int, width: int) -> tuple[int, int]:
     return int(top), int(left)
 
 
-def _as_rgb(photo: Photo) -> Rgb:
+def _as_rgb(photo: Pixels) -> Rgb:
     if photo.dtype not in (np.uint8, np.uint16) or photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)) or not photo.size:
         raise ValueError(f"{photo.dtype} of shape {photo.shape} is no photo: HxW or HxWx3, uint8 or uint16")
     eight_bit = photo if photo.dtype == np.uint8 else np.rint(photo / 257).astype(np.uint8)

@@ -125,6 +125,18 @@ def test_weights_list_shows_licences(capsys):
     assert main(["weights", "list", "sharpen"]) == 2
 
 
+def test_weights_verify_names_every_bad_file_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "upscale").mkdir()
+    for name in ("RealESRGAN_x2plus.pth", "realesr-animevideov3.pth"):
+        (tmp_path / "upscale" / name).write_bytes(b"not these weights")
+    assert main(["weights", "verify"]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("[E402]") == 2
+    assert said.out.count("corrupt") == 2
+    assert "embedded" in said.out
+
+
 def test_help_names_the_commands():
     done = subprocess.run([sys.executable, "-m", "restore", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert {"predict", "serve", "weights", "schema", "demo"} <= set(done.stdout.split())
