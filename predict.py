@@ -26,7 +26,7 @@ class Predictor(BasePredictor):
         from restore import Restorer  # noqa: PLC0415 - imports torch
 
         try:
-            self.restorer = Restorer(preload=os.environ.get("RESTORE_PRELOAD") or "all")
+            self.restorer = Restorer(preload=os.environ.get("RESTORE_PRELOAD", "").strip() or "all")
         except Exception:
             log.exception("setup failed")  # Cog keeps the message only
             raise

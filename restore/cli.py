@@ -17,7 +17,6 @@ from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.options import DEFAULT_TASK
 from restore.outputs import require_writable
-from restore.photo import write_atomically
 from restore.uploads import NamedFile, fetched
 from restore.weights import WeightStore, render_table, table
 
@@ -81,10 +80,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as scratch, Bars() as bars:
         photos = photos_of(given, Path(scratch))
         results = Restorer(progress=bars).run(task, photos, **given)
-        paths = results.save(arguments.output)
+        paths = results.save(arguments.output, with_reports=True)
     reports = [report.to_dict() for report in results.reports]
-    for path, report in zip(paths, reports, strict=True):
-        write_atomically((json.dumps(report, indent=2) + "\n").encode(), path.with_suffix(".json"))
     if arguments.json is not None:
         print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
         return 0
@@ -170,7 +167,7 @@ def read_json(text: str) -> dict[str, object]:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
         inputs = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RestoreError(Code.OPTION_INVALID, f"--json cannot be read ({error})", remedy) from error
     if not isinstance(inputs, dict):
         raise RestoreError(Code.OPTION_INVALID, "--json is no JSON object", remedy)
@@ -187,9 +184,9 @@ def photos_of(inputs: dict[str, object], scratch: Path) -> list[NamedFile]:
 def _array(text: str) -> list[object]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         remedy = """Write for example '["a.jpg", "b.jpg"]'."""
-        raise RestoreError(Code.OPTION_INVALID, f"{text} is no JSON array ({error})", remedy) from error
+        raise RestoreError(Code.OPTION_INVALID, f"{text[:60]} is no JSON array ({error})", remedy) from error
     return list(values)
 
 

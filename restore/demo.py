@@ -7,12 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from restore.errors import Code, RestoreError
 from restore.outputs import make_folder
-from restore.photo import Photo, open_photo
+from restore.photo import Photo, encode, open_photo, write_atomically
 from restore.report import Report
 from restore.restorer import Restorer, Results
 from restore.runtime import Progress
@@ -46,14 +43,16 @@ def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
         before = open_photo(path)
         results, reports = _restored(restorer, before, KIND[int(path.stem)])
         written = results.save(folder)[0].rename(folder / path.name)
-        written.with_suffix(".json").write_text(json.dumps([report.to_dict() for report in reports], indent=2) + "\n")
+        text = json.dumps([report.to_dict() for report in reports], indent=2) + "\n"
+        write_atomically(text.encode(), written.with_suffix(".json"))
         after = results.photos[0]
         done = ", then ".join(f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports)
         yield f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}"
         rows.append((f"{path.name}: {', '.join(report.task for report in reports)}", before.pixels, after.pixels))
     progress("samples", len(samples), len(samples))
     sheet = folder / "sheet.png"
-    cv2.imwrite(str(sheet), np.ascontiguousarray(before_after_sheet(rows)[..., ::-1]))
+    data, _ = encode(Photo("sheet", before_after_sheet(rows)), "png", 100)
+    write_atomically(data, sheet)
     yield f"done in {time.perf_counter() - started_s:.1f} s: results and reports in {folder}/, before and after in {sheet}"
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from restore.errors import Code, RestoreError
 
@@ -34,7 +34,16 @@ def _usable_tile(tile_px: int) -> int:
     return tile_px
 
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+def _no_truth(value: object) -> object:
+    """HTTP's schema refuses true for a number; pydantic would take it for 1."""
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")  # noqa: TRY004 - pydantic reports ValueErrors
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth)]
+WholeNumber = Annotated[int, BeforeValidator(_no_truth)]
+Share = Annotated[Number, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Options(BaseModel):
@@ -70,7 +79,7 @@ class TaskOptions(Options):
     variant_environment: ClassVar[str]
 
     # A description is the remedy's words where bounds alone do not say what is allowed.
-    tile_size: Annotated[int, AfterValidator(_usable_tile)] | None = Field(
+    tile_size: Annotated[WholeNumber, AfterValidator(_usable_tile)] | None = Field(
         default=None, ge=0, description=f"0 for the whole photo, or at least {MIN_TILE_PX} pixels"
     )
     strength: Share = 1.0
@@ -107,7 +116,7 @@ class UpscaleOptions(TaskOptions):
     variant_environment = "MODEL_UPSCALE"
 
     upscale_variant: UpscaleVariant = "auto"
-    scale: Annotated[float, Field(ge=1, le=8, allow_inf_nan=False)] = 4.0
+    scale: Annotated[Number, Field(ge=1, le=8, allow_inf_nan=False)] = 4.0
     denoise_strength: Share = 0.5
 
 
@@ -126,7 +135,7 @@ class OutputOptions(Options):
     """How the result is written."""
 
     output_format: OutputFormat = "jpg"
-    output_quality: int = Field(default=95, ge=1, le=100)
+    output_quality: WholeNumber = Field(default=95, ge=1, le=100)
     keep_gps: bool = False
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -18,10 +20,21 @@ from restore.report import Report
 
 SERVED_FOLDER = f"restore-outputs-{os.getuid()}"
 SERVED_FOR_S = 600.0
+MAX_STEM_BYTES = 180
 
 
-def save_all(photos: Sequence[Photo], reports: Sequence[Report], output: OutputOptions, folder: Path, prefix: str = "") -> list[Path]:
+def save_all(
+    photos: Sequence[Photo],
+    reports: Sequence[Report],
+    output: OutputOptions,
+    folder: Path,
+    prefix: str = "",
+    *,
+    with_reports: bool = False,
+) -> list[Path]:
     """Encodes every photo, then writes them as `<prefix><n>-<name>.<format>`; if one cannot be written, none stays.
+
+    With `with_reports` each photo's report is written beside it as `<prefix><n>-<name>.json`.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE, naming the folder.
@@ -34,18 +47,22 @@ def save_all(photos: Sequence[Photo], reports: Sequence[Report], output: OutputO
             report.warn(warning)
         report.output = {"format": output.output_format, "width": photo.width, "height": photo.height, "bytes": len(data)}
         encoded.append(data)
+    paths = [folder / f"{prefix}{n}-{_stem(photo.name)}.{output.output_format}" for n, photo in enumerate(photos, start=1)]
+    files = list(zip(paths, encoded, strict=True))
+    if with_reports:
+        texts = [(json.dumps(report.to_dict(), indent=2) + "\n").encode() for report in reports]
+        files += list(zip([path.with_suffix(".json") for path in paths], texts, strict=True))
     written: list[Path] = []
     try:
         make_folder(folder)
-        for index, (photo, data) in enumerate(zip(photos, encoded, strict=True), start=1):
-            path = folder / f"{prefix}{index}-{_stem(photo.name)}.{output.output_format}"
+        for path, data in files:
             write_atomically(data, path)
             written.append(path)
-    except RestoreError:
+    except BaseException:  # an interrupt leaves no half of a request either
         for path in written:
             path.unlink(missing_ok=True)
         raise
-    return written
+    return paths
 
 
 def make_folder(folder: Path) -> None:
@@ -67,22 +84,30 @@ def require_writable(folder: Path) -> None:
     Raises:
         RestoreError: OUTPUT_UNWRITABLE.
     """
-    nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+    try:
+        nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
+        usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    except OSError as error:
+        reason = f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})"
+        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.") from error
+    if not usable:
         reason = f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)"
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.")
 
 
-def served_folder(now_s: float | None = None) -> Path:
+def served_folder() -> Path:
     """A new folder for one served request, after removing those older than `SERVED_FOR_S`.
 
     Cog reads outputs after predict() has returned and never deletes them: only what is old enough to have been read may go.
     """
     root = Path(tempfile.gettempdir()) / SERVED_FOLDER
+    _require_own(root)
     folder = root / uuid.uuid4().hex
     make_folder(folder)
-    oldest_s = (time.time() if now_s is None else now_s) - SERVED_FOR_S
+    oldest_s = time.time() - SERVED_FOR_S
     for old in root.iterdir():
+        if not re.fullmatch("[0-9a-f]{32}", old.name):  # not one of ours
+            continue
         try:
             expired = old.stat().st_mtime < oldest_s
         except FileNotFoundError:  # another worker cleared it first
@@ -92,6 +117,23 @@ def served_folder(now_s: float | None = None) -> Path:
     return folder
 
 
+def _require_own(root: Path) -> None:
+    """Makes the served folder ours alone: its name in a shared folder is known to all, and what is old in it is deleted."""
+    try:
+        root.mkdir(mode=0o700, exist_ok=True)
+        facts = root.lstat()
+        own = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+        if own:
+            root.chmod(0o700)
+    except OSError as error:
+        reason = f"the folder '{root}' cannot be made ({error.strerror})"
+        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Set TMPDIR to a folder that you may write to.") from error
+    if not own:
+        reason = f"'{root}' is a link, no folder, or somebody else's"
+        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Remove it, or set TMPDIR to a folder of your own.")
+
+
 def _stem(name: str) -> str:
-    """A file name's stem without anything a path or a shell could trip over."""
-    return re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._") or "photo"
+    """A file name's stem without anything a path or a shell could trip over, and short enough for any file system."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")
+    return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore") or "photo"

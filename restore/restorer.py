@@ -16,7 +16,7 @@ from restore.photo import Photo, open_photo
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import Progress, Runtime, runtime_for, select_device, silent
+from restore.runtime import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
 from restore.uploads import NamedFile
 from restore.weights import Policy, WeightStore
 
@@ -31,13 +31,16 @@ class Results:
     reports: tuple[Report, ...]
     request: Request
 
-    def save(self, folder: str | os.PathLike[str], prefix: str = "") -> list[Path]:
+    def save(self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False) -> list[Path]:
         """Writes all photos into `folder`, or none: unique names in order, encoding times and warnings into the reports.
+
+        With `with_reports` each photo's report lies beside it as JSON.
 
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
         """
-        return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix)
+        with coded_memory_errors(", ".join(photo.name for photo in self.photos), "encoding"):
+            return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix, with_reports=with_reports)
 
 
 class Restorer:
@@ -83,7 +86,7 @@ class Restorer:
             self._model(task, variant)
         self.progress(f"loading {task}", len(variants), len(variants))
 
-    def run(self, task: str, photos: Source | Sequence[Source], **inputs: object) -> Results:
+    def run(self, task: str, photos: Source | Sequence[Source], /, **inputs: object) -> Results:
         """Restores one to four photos.
 
         Args:
@@ -109,7 +112,8 @@ class Restorer:
             self.progress("photos", index, len(decoded))
             self._describe(report, request.options, model, runtime, warnings)
             try:
-                restored.append(pipeline.run(photo, request.options, Job(model, runtime, report, self.progress)))
+                with coded_memory_errors(photo.name, "restoring"):
+                    restored.append(pipeline.run(photo, request.options, Job(model, runtime, report, self.progress)))
             except RestoreError as error:
                 raise error.about(photo.name) from error
         self.progress("photos", len(decoded), len(decoded))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import torch
 
 from restore.errors import Code, RestoreError
@@ -58,8 +60,8 @@ def select_device(name: str | None = None, environment: Mapping[str, str] = os.e
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wanted)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         reason = f"device '{wanted}' cannot be used here ({str(error).splitlines()[0][:120]})"
         raise RestoreError(Code.DEVICE, reason, "Use cpu, cuda or cuda:N of a device that exists, or auto.") from error
     return device
@@ -78,7 +80,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)
+    if isinstance(error, cv2.error):
+        return "Insufficient memory" in text
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+@contextmanager
+def coded_memory_errors(photo: str, doing: str) -> Iterator[None]:
+    """Turns running out of memory in the block into an error about the photo.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, RestoreError) or not is_out_of_memory(error):
+            raise
+        remedy = "Free memory, or ask for a smaller result."
+        raise RestoreError(Code.OUT_OF_MEMORY, f"memory ran out while {doing} it", remedy, photo=photo) from error
 
 
 def with_smaller_tiles(run: Callable[[int], T], tile_px: int, longest_px: int, on_retry: Callable[[int, int], None]) -> T:
@@ -143,10 +163,14 @@ def free_memory_bytes(device: torch.device) -> int:
         available = next(line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable"))
         free_bytes = int(available.split()[1]) * 1024
     try:
-        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used, details = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current", "memory.stat"))
     except OSError:
         return free_bytes
-    return free_bytes if limit == "max" else min(free_bytes, int(limit) - int(used))
+    if limit == "max":
+        return free_bytes
+    # What the container uses includes the file cache, which gives way.
+    cached = sum(int(line.split()[1]) for line in details.splitlines() if line.startswith(("inactive_file ", "active_file ")))
+    return max(0, min(free_bytes, int(limit) - int(used) + cached))
 
 
 def _tile_side(tile_px: int, longest_px: int) -> int:

@@ -193,13 +193,21 @@ def running(
 
 
 def serve(host: str, port: int) -> int:
-    """Runs the server in the foreground until it ends or is told to by SIGINT or SIGTERM. Returns its exit code."""
-    process = start(host, port)
+    """Runs the server in the foreground until it ends or is told to by SIGINT, SIGTERM or SIGHUP. Returns its exit code."""
+    started: list[subprocess.Popen[bytes]] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        _signal_group(process, signal.SIGTERM)
+        # The first signal lets a running prediction finish, the next one does not.
+        for process in started:
+            _signal_group(process, signal.SIGKILL if ended else signal.SIGTERM)
+        ended.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ended: list[int] = []
+    # Before the start, and a closed terminal too: a server that outlives us keeps its port and its memory.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    process.wait()
-    return stop(process)
+    started.append(start(host, port))
+    if ended:
+        return stop(started[0])
+    started[0].wait()
+    return stop(started[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +52,10 @@ def fetched(source: str, target: Path) -> NamedFile:
         RestoreError: PHOTO_MISSING when a URL or data URI gives no file, PHOTO_TOO_LARGE as soon as one gives too much.
     """
     if source.startswith(("http://", "https://")):
-        name = Path(urlsplit(source).path).name or urlsplit(source).netloc
+        try:
+            name = Path(urlsplit(source).path).name or urlsplit(source).netloc
+        except ValueError as error:
+            raise RestoreError(Code.PHOTO_MISSING, f"is no address ({error})", "Check the address.", photo=source[:80]) from error
         target.write_bytes(_downloaded(source, name))
         return NamedFile(name, target)
     if source.startswith("data:"):
@@ -85,6 +87,6 @@ def _decoded(uri: str) -> bytes:
         raise RestoreError(Code.PHOTO_MISSING, "has no comma, so it holds no data", "Send data:image/jpeg;base64,...", photo="data URI")
     try:
         return base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
-    except binascii.Error as error:
+    except ValueError as error:
         reason = f"is no base64 ({error})"
         raise RestoreError(Code.PHOTO_MISSING, reason, "Send data:image/jpeg;base64,...", photo="data URI") from error

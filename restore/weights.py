@@ -168,9 +168,9 @@ class WeightStore:
         Raises:
             RestoreError: as `locate` does; WEIGHTS_UNREACHABLE with each address and its reason; WEIGHTS_NO_SPACE.
         """
-        if self.offline or row.embedded or self.path_of(row).exists():
-            return self.locate(row)
         try:
+            if self.offline or row.embedded or self.path_of(row).exists():
+                return self.locate(row)
             with self._locked(row):
                 if not self.path_of(row).exists():
                     self._download(row)

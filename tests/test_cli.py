@@ -47,7 +47,7 @@ def test_json_comes_from_text_a_file_or_standard_input(tmp_path, monkeypatch):
     assert read_json("@-") == {"scale": 4}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "@/no/such/file"])
+@pytest.mark.parametrize("text", ["{", "[1]", "@/no/such/file", "[" * 100_000])
 def test_broken_json_is_refused(text):
     with pytest.raises(RestoreError):
         read_json(text)
@@ -91,6 +91,10 @@ def test_json_in_gives_json_out(photo_file, tmp_path, capsys):
         (["image=@{photo}", "tile_size=7"], "E102"),
         (["image=@{photo}", "upscale_variant=x9"], "E102"),
         (["image=@{photo}", "sacle=2"], "E101"),
+        (["image=@{photo}", "photos=x"], "E101"),
+        (["image=@{photo}", "self=1"], "E101"),
+        (["image=data:image/png;base64,é"], "E201"),
+        (["image=http://["], "E201"),
         (["image=@{photo}", "task=sharpen"], "E102"),
         (["image=@{text}"], "E205"),
     ],
@@ -111,6 +115,11 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(photo_fil
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("restore.restorer.Restorer.run", None)
     assert main(["predict", "-i", f"image=@{photo_file()}", "-o", str(tmp_path / "file" / "out")]) == 2
+    assert "[E302]" in capsys.readouterr().err
+
+
+def test_a_folder_name_that_no_file_system_takes_is_refused(photo_file, tmp_path, capsys):
+    assert main(["predict", "-i", f"image=@{photo_file()}", "-o", str(tmp_path / ("o" * 300))]) == 2
     assert "[E302]" in capsys.readouterr().err
 
 

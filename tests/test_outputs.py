@@ -1,5 +1,6 @@
 """Writing results: names, all or nothing, clearing."""
 
+import json
 import os
 from pathlib import Path
 
@@ -30,7 +31,12 @@ def test_names_are_unique_and_in_order_even_for_equal_inputs(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("../../etc/pass wd.png", "1-pass_wd.jpg"), ("images[2]", "1-images_2.jpg"), ("...", "1-photo.jpg")],
+    [
+        ("é" * 200 + ".png", f"1-{'é' * 90}.jpg"),
+        ("../../etc/pass wd.png", "1-pass_wd.jpg"),
+        ("images[2]", "1-images_2.jpg"),
+        ("...", "1-photo.jpg"),
+    ],
 )
 def test_a_name_cannot_leave_the_folder(tmp_path, name, written):
     paths = save_all([photo(name)], reports(1), OutputOptions(), tmp_path / "new")
@@ -58,6 +64,45 @@ def test_if_one_cannot_be_written_none_stays(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reports_lie_beside_the_photos_and_are_part_of_all_or_none(tmp_path):
+    save_all([photo("a")], reports(1), OutputOptions(), tmp_path, with_reports=True)
+    assert json.loads((tmp_path / "1-a.json").read_text())["output"]["width"] == 20
+    (tmp_path / "2-b.json").mkdir()
+    with pytest.raises(RestoreError, match=r"2-b\.json"):
+        save_all([photo("c"), photo("b")], reports(2), OutputOptions(), tmp_path, with_reports=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-a.jpg", "1-a.json", "2-b.json"]
+
+
+def test_an_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(data: bytes, path: Path) -> None:
+        if path.name.startswith("2"):
+            raise KeyboardInterrupt
+        path.write_bytes(data)
+
+    monkeypatch.setattr(outputs, "write_atomically", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_all([photo("a"), photo("b")], reports(2), OutputOptions(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_served_folder_behind_a_link_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+    (tmp_path / "victim").mkdir()
+    (tmp_path / outputs.SERVED_FOLDER).symlink_to(tmp_path / "victim")
+    with pytest.raises(RestoreError, match="is a link") as caught:
+        served_folder()
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
+def test_a_served_folder_is_closed_to_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+    root = tmp_path / outputs.SERVED_FOLDER
+    root.mkdir()
+    root.chmod(0o755)
+    served_folder()
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RestoreError, match="file/below") as caught:
@@ -79,8 +124,12 @@ def test_served_folders_are_new_and_old_ones_are_cleared(tmp_path, monkeypatch):
     old, recent = served_folder(), served_folder()
     assert old != recent
     (old / "1-a.jpg").write_bytes(b"x")
-    aged_s = old.stat().st_mtime - SERVED_FOR_S - 1
-    os.utime(old, (aged_s, aged_s))
+    kept = old.with_name("not ours")
+    kept.mkdir()
+    for path in (old, kept):
+        aged_s = path.stat().st_mtime - SERVED_FOR_S - 1
+        os.utime(path, (aged_s, aged_s))
     served_folder()
     assert not old.exists()
     assert recent.exists()
+    assert kept.exists()

@@ -1,11 +1,20 @@
 """Device choice and the retry with smaller tiles."""
 
+import cv2
 import pytest
 import torch
 
 from restore import runtime as module
 from restore.errors import Code, RestoreError
-from restore.runtime import affordable_tile, free_memory_bytes, is_out_of_memory, runtime_for, select_device, with_smaller_tiles
+from restore.runtime import (
+    affordable_tile,
+    coded_memory_errors,
+    free_memory_bytes,
+    is_out_of_memory,
+    runtime_for,
+    select_device,
+    with_smaller_tiles,
+)
 
 
 def test_the_callers_device_comes_before_the_environments():
@@ -14,7 +23,7 @@ def test_the_callers_device_comes_before_the_environments():
     assert select_device(None, {}).type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("name", ["nowhere", "cuda:99"])
+@pytest.mark.parametrize("name", ["nowhere", "cuda:99", "meta", "hpu"])
 def test_a_device_that_is_not_here_is_refused_by_name(name):
     with pytest.raises(RestoreError, match=name) as caught:
         select_device(name, {})
@@ -116,7 +125,19 @@ def test_free_memory_is_the_least_of_what_machine_and_container_leave(tmp_path, 
     machine = free_memory_bytes(cpu)
     assert machine > 10**8
     (tmp_path / "memory.current").write_text("50000000\n")
+    (tmp_path / "memory.stat").write_text("anon 40000000\ninactive_file 6000000\nactive_file 1000000\nfile 7000000\n")
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory_bytes(cpu) > 10**8
     (tmp_path / "memory.max").write_text("80000000\n")
-    assert free_memory_bytes(cpu) == 30_000_000
+    assert free_memory_bytes(cpu) == 37_000_000  # the file cache gives way
+    (tmp_path / "memory.max").write_text("10000000\n")
+    assert free_memory_bytes(cpu) == 0
+
+
+def test_opencv_running_out_of_memory_is_a_coded_error_about_the_photo():
+    def greedy() -> None:
+        with coded_memory_errors("a.jpg", "encoding"):
+            raise cv2.error("OpenCV(5.0.0) alloc.cpp: error: (-4:Insufficient memory) Failed to allocate")
+
+    with pytest.raises(RestoreError, match=r"\[E501\] photo 'a\.jpg': memory ran out while encoding"):
+        greedy()

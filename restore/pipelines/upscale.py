@@ -65,7 +65,9 @@ def check(photo: Photo, options: UpscaleOptions, output_format: str, net_scale: 
     if between > MAX_PIXELS_BETWEEN:
         limits = f"{between / 1e6:.0f} megapixels, the limit is {MAX_PIXELS_BETWEEN / 1e6:.0f}"
         reason = f"this variant works at {net_scale} times {photo.width}x{photo.height}, which is {limits}"
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Use the variant x2plus, or send a smaller photo.", photo=photo.name)
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE, reason, "Send a smaller photo, or use x2plus with its official weights.", photo=photo.name
+        )
 
 
 def output_size(photo: Photo, scale: float) -> tuple[int, int]:

@@ -3,13 +3,18 @@
 import base64
 import contextlib
 import io
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+from conftest import PROJECT
 from fileserver import FileServer
 from PIL import Image
 
@@ -139,6 +144,12 @@ def test_four_photos_come_back_in_order_with_reports(predict):
         assert report["output"]["width"] == 48
 
 
+def test_cogs_server_drops_an_input_that_it_does_not_know(predict):
+    """Cog's own doing, before predict() is called; the README says so. Should this fail, Cog has learnt to refuse: say that instead."""
+    body = predict(image=data_uri(colour_of(40)), scael=2, output_format="png").json()
+    assert decoded(body["output"][0]).size == (96, 128)
+
+
 def test_image_and_images_mix(predict):
     body = predict(task="restore", image=data_uri(colour_of(40)), images=[data_uri(colour_of(200))], output_format="png").json()
     assert body["status"] == "succeeded", body
@@ -191,6 +202,19 @@ def test_stopping_leaves_no_worker(tmp_path):
         assert len(processes_of_group(process.pid)) >= 2, "server and worker"
         stop(process)
         assert processes_of_group(process.pid) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_command_ends_server_and_worker(number):
+    port = free_port()
+    environment = {**os.environ, "RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none"}
+    command = [sys.executable, "-m", "restore", "serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:
+        wait_until_ready(f"http://127.0.0.1:{port}", serving, 120)
+        serving.send_signal(number)
+        serving.wait(30)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{port}/health-check", timeout=5)
 
 
 def test_stopping_during_setup_leaves_no_worker(tmp_path):

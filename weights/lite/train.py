@@ -181,22 +181,24 @@ class Course:
     spent_s: float = 0.0
 
     @classmethod
-    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path) -> Course:
+    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, seed: int) -> Course:
         """The course of the checkpoint if there is one, else a new one."""
         net = channels_last(recipe.build())
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr))
         if checkpoint.exists():
             saved = torch.load(checkpoint, weights_only=True)
+            if saved["seed"] != seed:
+                raise SystemExit(f"{checkpoint} is a course of seed {saved['seed']}: name another --work, or that seed")
             net.load_state_dict(saved["net"])
             course.optimiser.load_state_dict(saved["optimiser"])
             course.averaged, course.step, course.spent_s = saved["averaged"], saved["step"], saved["spent_s"]
             log.info("resumed at step %d after %.0f s", course.step, course.spent_s)
         return course
 
-    def save(self, checkpoint: Path) -> None:
+    def save(self, checkpoint: Path, seed: int) -> None:
         state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "averaged": self.averaged}
-        torch.save({**state, "step": self.step, "spent_s": self.spent_s}, checkpoint.with_suffix(".new"))
+        torch.save({**state, "step": self.step, "spent_s": self.spent_s, "seed": seed}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
     def learn(self, source: Tensor, target: Tensor, rate: float, *, squared: bool) -> float:
@@ -229,7 +231,7 @@ def train(name: str, args: argparse.Namespace) -> None:
     pairs = [pair for pair in pairs if min(pair[0].shape[:2]) >= recipe.patch_px]
     training, held_back = pairs[:-VALIDATION_PHOTOS], pairs[-VALIDATION_PHOTOS:]
     checkpoint = args.work / f"{name}.pt"
-    course = Course.begun_or_resumed(recipe, checkpoint)
+    course = Course.begun_or_resumed(recipe, checkpoint, args.seed)
     parameters = sum(p.numel() for p in course.net.parameters())
     log.info("%s: %d photos, %d held back, %d parameters", name, len(training), len(held_back), parameters)
     steps, limit_s, spent_before_s = args.steps or recipe.steps, 60.0 * args.minutes, course.spent_s
@@ -242,7 +244,7 @@ def train(name: str, args: argparse.Namespace) -> None:
         course.spent_s = spent_before_s + time.monotonic() - started
         if time.monotonic() - saved_at > args.checkpoint_every:
             saved_at = time.monotonic()
-            course.save(checkpoint)
+            course.save(checkpoint, args.seed)
         if course.step % 200 == 0:
             psnr = -10.0 * math.log10(float(np.mean(squared_errors)))
             log.info("%s: step %d, %.0f s, %.0f%%, training batches %.2f dB", name, course.step, course.spent_s, 100 * progress, psnr)
