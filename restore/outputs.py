@@ -74,8 +74,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"the output folder '{folder}' cannot be made ({error.strerror})"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.") from error
+        raise _unwritable(f"the output folder '{folder}' cannot be made ({error.strerror})") from error
 
 
 def require_writable(folder: Path) -> None:
@@ -88,11 +87,9 @@ def require_writable(folder: Path) -> None:
         nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
         usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     except OSError as error:
-        reason = f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.") from error
+        raise _unwritable(f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})") from error
     if not usable:
-        reason = f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that you may write to.")
+        raise _unwritable(f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)")
 
 
 def served_folder() -> Path:
@@ -126,11 +123,15 @@ def _require_own(root: Path) -> None:
         if own:
             root.chmod(0o700)
     except OSError as error:
-        reason = f"the folder '{root}' cannot be made ({error.strerror})"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Set TMPDIR to a folder that you may write to.") from error
+        raise _unwritable(
+            f"the folder '{root}' cannot be made ({error.strerror})", "Set TMPDIR to a folder that you may write to."
+        ) from error
     if not own:
-        reason = f"'{root}' is a link, no folder, or somebody else's"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Remove it, or set TMPDIR to a folder of your own.")
+        raise _unwritable(f"'{root}' is a link, no folder, or somebody else's", "Remove it, or set TMPDIR to a folder of your own.")
+
+
+def _unwritable(reason: str, remedy: str = "Name a folder that you may write to.") -> RestoreError:
+    return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
 
 
 def _stem(name: str) -> str:

@@ -157,7 +157,7 @@ def free_memory_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds in its cache is as good as free.
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    free_bytes = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # all of it, where the system tells no more
     memory_info = Path("/proc/meminfo")
     if memory_info.exists():  # counts the file cache as free, which it is
         available = next(line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable"))
