@@ -33,33 +33,62 @@ class Predictor(BasePredictor):
 
     def predict(
         self,
-        task: str = Input(description="What to do with the photos.", choices=["upscale", "restore"], default="upscale"),
+        task: str = Input(
+            description="What to do with the photos.", choices=["face_restore", "enhance", "upscale", "restore"], default="face_restore"
+        ),
         image: Optional[Path] = Input(
             description="One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.", default=None
         ),
         images: Optional[list[Path]] = Input(
             description="One to four photos; image and images together may hold at most four.", default=None
         ),
+        face_model: str = Input(
+            description="Faces: which network; auto is MODEL_FACE from the environment, else codeformer; lite needs no download.",
+            choices=["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"],
+            default="auto",
+        ),
+        codeformer_fidelity: float = Input(
+            description="Faces with codeformer: 0 for the most quality, 1 for the most likeness to the photo.", ge=0, le=1, default=0.5
+        ),
+        face_upscale: float = Input(description="face_restore: the result is exactly this many times larger.", ge=1, le=4, default=1),
+        face_detector: str = Input(
+            description="Faces: what finds them; auto is retinaface_resnet50, or dlib (no download) beside lite weights.",
+            choices=["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"],
+            default="auto",
+        ),
+        only_center_face: bool = Input(description="Faces: restore only the face nearest to the centre.", default=False),
+        min_face_px: int = Input(description="Faces: leave those alone whose box has a shorter side than this.", ge=0, default=0),
+        keep_color: Optional[bool] = Input(
+            description="Faces: keep the photo's own colours and restore the luminance alone; unset does so for grey and one-tone photos.",
+            default=None,
+        ),
+        has_aligned: bool = Input(
+            description="face_restore: the photo is one face, aligned as in FFHQ; nothing is searched.", default=False
+        ),
+        background_enhance: bool = Input(description="face_restore: enhance what is behind the faces with Real-ESRGAN.", default=False),
+        face_enhance: bool = Input(description="upscale: restore faces too, as the task enhance does.", default=False),
         upscale_variant: str = Input(
-            description="upscale: which Real-ESRGAN network; auto is MODEL_UPSCALE from the environment, else x4plus; lite needs no download.",
+            description="Which Real-ESRGAN network; auto is MODEL_UPSCALE from the environment, else x4plus (behind faces x2plus); lite needs no download.",
             choices=["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"],
             default="auto",
         ),
-        scale: float = Input(description="upscale: the result is exactly this many times larger.", ge=1, le=8, default=4),
-        denoise_strength: float = Input(description="upscale with general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5),
+        scale: float = Input(description="upscale, enhance: the result is exactly this many times larger.", ge=1, le=8, default=4),
+        denoise_strength: float = Input(description="general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5),
         restore_variant: str = Input(
             description="restore: which NAFNet network; auto is MODEL_RESTORE from the environment, else denoise; lite denoises without a download.",
             choices=["auto", "denoise", "deblur", "lite"],
             default="auto",
         ),
         tile_size: Optional[int] = Input(
-            description="Side of a tile in pixels, 64 or more; 0 for the whole photo at once; unset is 512 for upscale and 0 for restore.",
+            description="Side of a tile in pixels, 64 or more; 0 for the whole photo at once; unset is 512 for Real-ESRGAN and 0 for NAFNet.",
             ge=0,
             default=None,
         ),
         strength: float = Input(description="Share of the result in a blend with the original at the same size.", ge=0, le=1, default=1),
         runtime_profile: str = Input(
-            description="baseline computes exactly as the official implementations do.", choices=["baseline"], default="baseline"
+            description="baseline computes as the official implementations do; fast takes all faces at once; max_speed also parses none.",
+            choices=["baseline", "fast", "max_speed"],
+            default="baseline",
         ),
         output_format: str = Input(
             description="File format of the results; png keeps 16 bits, png and webp keep transparency.",
@@ -74,6 +103,16 @@ class Predictor(BasePredictor):
             results = self.restorer.run(
                 task,
                 uploads(image, images),
+                face_model=face_model,
+                codeformer_fidelity=codeformer_fidelity,
+                face_upscale=face_upscale,
+                face_detector=face_detector,
+                only_center_face=only_center_face,
+                min_face_px=min_face_px,
+                keep_color=keep_color,
+                has_aligned=has_aligned,
+                background_enhance=background_enhance,
+                face_enhance=face_enhance,
                 upscale_variant=upscale_variant,
                 scale=scale,
                 denoise_strength=denoise_strength,

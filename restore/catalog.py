@@ -21,7 +21,7 @@ MANIFEST = Path(__file__).resolve().parents[1] / "weights" / "manifest.toml"
 LITE = "lite"
 NET = "net"
 
-CatalogTask = Literal["upscale", "restore", "face_restore", "colorize", "old_photo_restore", "inpaint"]
+CatalogTask = Literal["upscale", "restore", "face_restore", "face_detect", "colorize", "old_photo_restore", "inpaint"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 # A first download is trusted, so nothing but this machine itself may be asked over plain HTTP.
 Url = Annotated[str, StringConstraints(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)/\S*$")]
@@ -56,6 +56,8 @@ class Checkpoint(BaseModel):
             `tile_margin_px` is the context that a tile needs at each side.
         working_bytes_per_px: peak memory of a float32 forward beyond its weights, for each input pixel, measured on a CPU.
         local_pooling_px: global averages become box means of this size (NAFNet's official test configuration for GoPro).
+        face_convention: which official helper's order of operations surrounds a face network, see faces/convention.py.
+        difference: what the network changed is added to the photo, in place of the network's output.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -89,6 +91,8 @@ class Checkpoint(BaseModel):
     tile_margin_px: Natural = 0
     working_bytes_per_px: Positive | None = None
     local_pooling_px: Positive | None = None
+    face_convention: Literal["codeformer", "facexlib"] | None = None
+    difference: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

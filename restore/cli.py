@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
-from restore.options import DEFAULT_TASK
+from restore.options import CATALOG_TASKS, DEFAULT_TASK
 from restore.outputs import require_writable
 from restore.uploads import NamedFile, fetched
 from restore.weights import WeightStore, render_table, table
@@ -213,13 +213,14 @@ class Bars:
 
 
 def known_tasks(names: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
-    """The named tasks of the manifest, or all of them when none is named.
+    """The catalog's tasks behind the named ones, or all of them when none is named: `face_restore` brings its detectors.
 
     Raises:
-        RestoreError: OPTION_INVALID for a task that the manifest does not know.
+        RestoreError: OPTION_INVALID for a task that neither requests nor the manifest know.
     """
-    tasks = tuple(dict.fromkeys(row.task for row in catalog.rows))
+    pairs: list[tuple[str, tuple[str, ...]]] = [*((row.task, (row.task,)) for row in catalog.rows), *CATALOG_TASKS.items()]
+    behind = dict(pairs)
     for name in names:
-        if name not in tasks:
-            raise RestoreError(Code.OPTION_INVALID, f"task is '{name}', which does not exist", f"Use some of {', '.join(tasks)}.")
-    return tuple(names) or tasks
+        if name not in behind:
+            raise RestoreError(Code.OPTION_INVALID, f"task is '{name}', which does not exist", f"Use some of {', '.join(behind)}.")
+    return tuple(dict.fromkeys(task for name in names or behind for task in behind[name]))

@@ -1,17 +1,22 @@
 """Verified file -> ready module on a device: architectures and hyper-parameters come from spandrel and the checkpoint's keys.
 
-Weights are mapped into memory and assigned to the module rather than copied, so a loaded network costs its file's size once.
+What spandrel does not know is built by the name that its row gives: CodeFormer and its like by spandrel_extra_arches, detectors
+and parser by facexlib, the face network by `nets`. Weights are mapped into memory and assigned to the module rather than copied,
+so a loaded network costs its file's size once.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
 import threading
+import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -22,12 +27,17 @@ from torch import Tensor, nn
 
 from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
+from restore.nets.lite_face import LiteFace, is_lite_face
 from restore.nets.local_pooling import use_local_pooling
 from restore.weights import Resolved
 
 _assigning = threading.Lock()
 
 StateDict = dict[str, Tensor]
+
+LITE_FACE = "LiteFace"
+EXTRA = ("CodeFormer", "DDColor")
+"""Architectures of spandrel_extra_arches, which is imported for a row that names one of them and for nothing else."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +48,14 @@ class Model:
         row: the catalog's facts about its checkpoint.
         variant: the variant that is really in use (`lite` where it stands in for another).
         net: the module, in eval mode, without gradients, on its device.
-        partners: parameters of partner checkpoints by role, on the same device (general_x4v3's `denoise_partner`).
+        partners: the networks of partner checkpoints by role, as ready as `net` (general_x4v3's `denoise_partner`, a `parser`).
         weights: file name, sha256 and licence of each checkpoint, as reported.
     """
 
     row: Checkpoint
     variant: str
     net: nn.Module
-    partners: Mapping[str, StateDict] = field(default_factory=dict)
+    partners: Mapping[str, nn.Module] = field(default_factory=dict)
     weights: tuple[dict[str, object], ...] = ()
 
 
@@ -53,37 +63,34 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
     """Loads a resolved checkpoint and its partners onto `device`.
 
     Raises:
-        RestoreError: WEIGHTS_UNSUPPORTED when the file holds no network that spandrel knows.
+        RestoreError: WEIGHTS_UNSUPPORTED when a file does not hold the network that its row names.
     """
-    row = resolved.net.row
-    net = load_net(resolved.net.path, row.local_pooling_px).to(device)
-    partners = {}
-    for role, partner in resolved.partners.items():
-        state = load_net(partner.path).state_dict()
-        partners[role] = {key: value.to(device) for key, value in state.items()}
+    net = load_net(resolved.net.path, resolved.net.row).to(device)
+    partners = {role: load_net(partner.path, partner.row).to(device) for role, partner in resolved.partners.items()}
     files = (resolved.net, *resolved.partners.values())
     facts: tuple[dict[str, object], ...] = tuple({"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files)
-    return Model(row, resolved.variant, net, partners, facts)
+    return Model(resolved.net.row, resolved.variant, net, partners, facts)
 
 
-def load_net(path: Path, local_pooling_px: int | None = None) -> nn.Module:
+def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
     """Reads a checkpoint (.pth, .pt or .safetensors) into its network: float32, eval, no gradients, on the CPU.
 
     Args:
         path: the file.
-        local_pooling_px: where given, global averages become box means of this size (NAFNet's official test configuration).
+        row: what the catalog says of it: its architecture, and the size of local averages. Without a row the keys alone decide,
+            which does for all that spandrel itself knows and for LiteFace.
 
     Raises:
-        RestoreError: WEIGHTS_UNSUPPORTED when the file cannot be read or its network is unknown.
+        RestoreError: WEIGHTS_UNSUPPORTED when the file cannot be read, its network is unknown or its tensors do not fit.
     """
     try:
         state = read_state(path)
-        net = _build(state)
+        net = _build(state, row.architecture if row else None)
     except (spandrel.UnsupportedModelError, pickle.UnpicklingError, RuntimeError, ValueError, KeyError, OSError) as error:
         reason = f"'{path.name}' holds no network this project can load ({type(error).__name__}: {str(error)[:160]})"
         raise RestoreError(Code.WEIGHTS_UNSUPPORTED, reason, "Fetch the file named in the manifest.") from error
-    if local_pooling_px:
-        net = use_local_pooling(net, local_pooling_px)
+    if row is not None and row.local_pooling_px:
+        net = use_local_pooling(net, row.local_pooling_px)
     return net.eval().requires_grad_(requires_grad=False)
 
 
@@ -103,24 +110,73 @@ def interpolated(first: Mapping[str, Tensor], second: Mapping[str, Tensor], shar
     return {key: share * value + (1.0 - share) * second[key] for key, value in first.items()}
 
 
-def _build(state: StateDict) -> nn.Module:
+def _build(state: StateDict, architecture: str | None) -> nn.Module:
     """The network of a state dict; built without storage of its own where its constructor allows that."""
+    if architecture is None and is_lite_face(state):
+        architecture = LITE_FACE
+    build = functools.partial(_build_assigned, state, architecture)
     try:
         with torch.device("meta"):
-            net = _build_assigned(state)
+            net = build()
         if not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
             return net.float()
     except (NotImplementedError, RuntimeError):
         # A constructor that computes with its tensors cannot run without storage: build it for real below.
         pass
-    return _build_assigned(state).float()
+    return build().float()
 
 
-def _build_assigned(state: StateDict) -> nn.Module:
+def _build_assigned(state: StateDict, architecture: str | None) -> nn.Module:
+    builder = _BUILDERS.get(architecture or "")
+    if builder is not None:
+        net = builder()
+        net.load_state_dict(state, strict=True, assign=True)
+        return net
+    loader = spandrel.ModelLoader(registry=_extra_registry() if architecture in EXTRA else spandrel.MAIN_REGISTRY)
     with _loading_by_assignment():
-        descriptor = spandrel.ModelLoader().load_from_state_dict(state)
-    net: nn.Module = descriptor.model
+        known: nn.Module = loader.load_from_state_dict(state).model
+        return known
+
+
+@functools.cache
+def _extra_registry() -> spandrel.ArchRegistry:
+    """The architectures of spandrel_extra_arches, in a registry of their own: spandrel's main one belongs to the process."""
+    with warnings.catch_warnings():
+        # The package scripts one function when it is imported; torch 2.11 advises against that, and we have no say in it.
+        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+        from spandrel_extra_arches import EXTRA_REGISTRY  # noqa: PLC0415 - only for a row that needs it
+    return EXTRA_REGISTRY
+
+
+def _parsenet() -> nn.Module:
+    """facexlib's face parser, as facexlib itself builds it: 512 px, 19 classes."""
+    from facexlib.parsing.parsenet import ParseNet  # noqa: PLC0415 - only for a row that needs it
+
+    net: nn.Module = ParseNet(in_size=512, out_size=512, parsing_ch=19)
     return net
+
+
+def _retinaface(network: str) -> nn.Module:
+    """facexlib's face detector, on the CPU: `faces/detect.py` tells it where it has gone."""
+    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415 - only for a row that needs it
+
+    with warnings.catch_warnings():
+        # facexlib asks torchvision for a ResNet by the name that the argument had before torchvision 0.13.
+        warnings.filterwarnings("ignore", message="The parameter 'pretrained' is deprecated", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Arguments other than a weight enum", category=UserWarning)
+        net: nn.Module = RetinaFace(network_name=network, half=False, device=torch.device("cpu"))
+    return net
+
+
+_BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {
+        LITE_FACE: LiteFace,
+        "parsenet": _parsenet,
+        "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),
+        "retinaface_mobile0.25": functools.partial(_retinaface, "mobile0.25"),
+    }
+)
+"""What spandrel does not know: a row's architecture -> its network, without weights yet. facexlib is imported when it is called."""
 
 
 @contextmanager

@@ -10,20 +10,23 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from restore.errors import Code, RestoreError
 
-Task = Literal["upscale", "restore"]
+Task = Literal["face_restore", "enhance", "upscale", "restore"]
 UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"]
 RestoreVariant = Literal["auto", "denoise", "deblur", "lite"]
-RuntimeProfile = Literal["baseline"]
+FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
+FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
+RuntimeProfile = Literal["baseline", "fast", "max_speed"]
 OutputFormat = Literal["jpg", "png", "webp"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
-DEFAULT_TASK: Task = "upscale"
+DEFAULT_TASK: Task = "face_restore"
 MAX_PHOTOS = 4
 MIN_TILE_PX = 64
 
@@ -70,13 +73,37 @@ class Options(BaseModel):
             raise _refusal(cls, error) from None
 
 
+@dataclass(frozen=True)
+class Choice:
+    """An input that chooses among the variants of a catalog task, and what its `auto` means.
+
+    Attributes:
+        field: the input's name.
+        task: the catalog's task whose variant it names.
+        environment: the variable that may say what `auto` is.
+        default: what `auto` is otherwise.
+    """
+
+    field: str
+    task: str
+    environment: str
+    default: str
+
+
+UPSCALER = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x4plus")
+BACKGROUND = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x2plus")  # as CodeFormer and GFPGAN do behind faces
+NAFNET = Choice("restore_variant", "restore", "MODEL_RESTORE", "denoise")
+FACE = Choice("face_model", "face_restore", "MODEL_FACE", "codeformer")
+
+
 class TaskOptions(Options):
-    """What every task has: a variant, tiles and a blend."""
+    """What every task has: networks to choose, tiles and a blend.
+
+    `choices` are all choices that the task's inputs may need; the first is the task's own network.
+    """
 
     default_tile_px: ClassVar[int]
-    default_variant: ClassVar[str]
-    variant_field: ClassVar[str]
-    variant_environment: ClassVar[str]
+    choices: ClassVar[tuple[Choice, ...]]
 
     # A description is the remedy's words where bounds alone do not say what is allowed.
     tile_size: Annotated[WholeNumber, AfterValidator(_usable_tile)] | None = Field(
@@ -89,44 +116,74 @@ class TaskOptions(Options):
         """Side of a tile in input pixels; 0 means the whole photo."""
         return self.default_tile_px if self.tile_size is None else self.tile_size
 
-    def variant(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The variant asked for, with `auto` resolved through the environment.
+    def variant(self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ) -> str:
+        """The variant asked for (of the task's own network unless `choice` is another), `auto` resolved through the environment.
 
         Raises:
             RestoreError: OPTION_INVALID when the environment names a variant that does not exist.
         """
-        asked: str = getattr(self, self.variant_field)
+        choice = choice or self.choices[0]
+        asked: str = getattr(self, choice.field)
         if asked != "auto":
             return asked
-        named = environment.get(self.variant_environment, "").strip() or self.default_variant
-        allowed = choices_of(type(self), self.variant_field)
+        named = environment.get(choice.environment, "").strip() or choice.default
+        allowed = choices_of(type(self), choice.field)
         if named == "auto" or named not in allowed:
             known = ", ".join(choice for choice in allowed if choice != "auto")
-            reason = f"the environment's {self.variant_environment} is '{named}', which is no variant of {self.variant_field}"
+            reason = f"the environment's {choice.environment} is '{named}', which is no variant of {choice.field}"
             raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {known}, or unset it.")
         return named
 
 
-class UpscaleOptions(TaskOptions):
-    """Options of `upscale`: Real-ESRGAN, then Lanczos to the exact factor."""
+class UpscalerOptions(TaskOptions):
+    """Options of every task that may enlarge with Real-ESRGAN."""
 
     default_tile_px = 512
-    default_variant = "x4plus"
-    variant_field = "upscale_variant"
-    variant_environment = "MODEL_UPSCALE"
 
     upscale_variant: UpscaleVariant = "auto"
-    scale: Annotated[Number, Field(ge=1, le=8, allow_inf_nan=False)] = 4.0
     denoise_strength: Share = 0.5
+
+
+class FaceOptions(TaskOptions):
+    """Options of every task that may restore faces."""
+
+    face_model: FaceModel = "auto"
+    codeformer_fidelity: Share = 0.5
+    face_detector: FaceDetector = "auto"
+    only_center_face: bool = False
+    min_face_px: WholeNumber = Field(default=0, ge=0)
+    keep_color: bool | None = Field(default=None, description="true, false, or nothing (true for grey and one-tone photos)")
+
+
+class FaceRestoreOptions(FaceOptions, UpscalerOptions):
+    """Options of `face_restore`: faces found, aligned, restored and put back; Real-ESRGAN behind them where asked."""
+
+    choices = (FACE, BACKGROUND)
+
+    face_upscale: Annotated[Number, Field(ge=1, le=4, allow_inf_nan=False)] = 1.0
+    has_aligned: bool = False
+    background_enhance: bool = False
+
+
+class EnhanceOptions(FaceOptions, UpscalerOptions):
+    """Options of `enhance`: the photo enlarged with Real-ESRGAN, its faces restored."""
+
+    choices = (UPSCALER, FACE)
+
+    scale: Annotated[Number, Field(ge=1, le=8, allow_inf_nan=False)] = 4.0
+
+
+class UpscaleOptions(EnhanceOptions):
+    """Options of `upscale`: Real-ESRGAN, then Lanczos to the exact factor; with `face_enhance` it is `enhance`."""
+
+    face_enhance: bool = False
 
 
 class RestoreOptions(TaskOptions):
     """Options of `restore`: NAFNet at the photo's own size."""
 
     default_tile_px = 0
-    default_variant = "denoise"
-    variant_field = "restore_variant"
-    variant_environment = "MODEL_RESTORE"
+    choices = (NAFNET,)
 
     restore_variant: RestoreVariant = "auto"
 
@@ -145,7 +202,20 @@ class RunOptions(Options):
     runtime_profile: RuntimeProfile = "baseline"
 
 
-TASK_OPTIONS: Mapping[Task, type[TaskOptions]] = {"upscale": UpscaleOptions, "restore": RestoreOptions}
+TASK_OPTIONS: Mapping[Task, type[TaskOptions]] = {
+    "face_restore": FaceRestoreOptions,
+    "enhance": EnhanceOptions,
+    "upscale": UpscaleOptions,
+    "restore": RestoreOptions,
+}
+CATALOG_TASKS: Mapping[Task, tuple[str, ...]] = {
+    "face_restore": ("face_restore", "face_detect"),
+    "enhance": ("upscale", "face_restore", "face_detect"),
+    "upscale": ("upscale",),
+    "restore": ("restore",),
+}
+"""The catalog's tasks whose checkpoints a task needs, its optional inputs aside: what is loaded before it is asked for."""
+
 GROUPS: tuple[type[Options], ...] = (*TASK_OPTIONS.values(), OutputOptions, RunOptions)
 
 

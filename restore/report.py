@@ -13,7 +13,14 @@ log = logging.getLogger("restore")
 
 @dataclass
 class Report:
-    """One photo's account. It belongs to one request and is filled while the request runs."""
+    """One photo's account. It belongs to one request and is filled while the request runs.
+
+    Attributes:
+        variant: the variant of the task's own network; `weights` names every network's.
+        faces: every face found, best first: box (x0, y0, x1, y1 in pixels of the upright photo), score, size_px (the box's
+            shorter side), restored, and the reason where it was not.
+        face_restoration_applied: whether any face was restored.
+    """
 
     photo: str
     task: str
@@ -25,6 +32,9 @@ class Report:
     precision: str = ""
     runtime_profile: str = ""
     tiles: list[dict[str, object]] = field(default_factory=list)
+    face_detector: str = ""
+    faces: list[dict[str, object]] = field(default_factory=list)
+    face_restoration_applied: bool = False
     stages_ms: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -57,6 +67,9 @@ class Report:
             "input": dict(self.input),
             "output": dict(self.output),
             "tiles": [dict(row) for row in self.tiles],
+            "face_detector": self.face_detector,
+            "faces": [dict(row) for row in self.faces],
+            "face_restoration_applied": self.face_restoration_applied,
             "stages_ms": dict(self.stages_ms),
             "warnings": list(self.warnings),
         }

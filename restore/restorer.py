@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.catalog import Catalog
+from restore.catalog import LITE, Catalog
 from restore.errors import Code, RestoreError
-from restore.models import Model, load_model
-from restore.options import MAX_PHOTOS, TASK_OPTIONS, TASKS, Request, Task, TaskOptions
+from restore.models import Model
+from restore.options import CATALOG_TASKS, FACE, MAX_PHOTOS, TASK_OPTIONS, TASKS, FaceOptions, Request, Task
 from restore.outputs import save_all
 from restore.photo import Photo, open_photo
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
+from restore.runtime import Progress, coded_memory_errors, runtime_for, select_device, silent
+from restore.shelf import Shelf
 from restore.uploads import NamedFile
 from restore.weights import Policy, WeightStore
 
@@ -71,20 +72,18 @@ class Restorer:
         self.catalog = Catalog.load()
         self.progress = progress
         self.store = WeightStore(self.catalog, Path(weights_dir) if weights_dir else None, progress=progress)
-        self._models: dict[tuple[Task, str], Model] = {}
-        self._stand_ins: dict[tuple[Task, str], tuple[str, tuple[str, ...]]] = {}
+        self.shelf = Shelf(self.store, self.policy, self.device, progress)
         for task in _tasks_of(preload):
             self.preload(task)
 
     def preload(self, task: Task) -> None:
-        """Loads every variant of a task that the weights policy offers."""
-        variants = ("lite",) if self.policy is Policy.LITE else self.catalog.variants(task)
+        """Loads every variant that a task may be asked for and the weights policy offers."""
         # The environment's choice is what most requests will use: a name that does not exist must not wait for one.
-        TASK_OPTIONS[task]().variant()
-        for index, variant in enumerate(variants):
-            self.progress(f"loading {task}", index, len(variants))
-            self._model(task, variant)
-        self.progress(f"loading {task}", len(variants), len(variants))
+        options = TASK_OPTIONS[task]()
+        for choice in options.choices:
+            options.variant(choice)
+        for needed in CATALOG_TASKS[task]:
+            self.shelf.preload(needed)
 
     def run(self, task: str, photos: Source | Sequence[Source], /, **inputs: object) -> Results:
         """Restores one to four photos.
@@ -102,20 +101,11 @@ class Restorer:
         check_count(len(sources))
         reports = [Report(photo=_name_of(source), task=task) for source in sources]
         decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
-        model, warnings = self._model(request.task, request.options.variant())
-        runtime = runtime_for(request.run.runtime_profile, self.device)
+        jobs = self._jobs(request, reports)
         pipeline = PIPELINES[request.task]
-        for photo in decoded:
-            pipeline.check(photo, request.options, request.output.output_format, model.row.scale)
-        restored = []
-        for index, (photo, report) in enumerate(zip(decoded, reports, strict=True)):
-            self.progress("photos", index, len(decoded))
-            self._describe(report, request.options, model, runtime, warnings)
-            try:
-                with coded_memory_errors(photo.name, "restoring"):
-                    restored.append(pipeline.run(photo, request.options, Job(model, runtime, report, self.progress)))
-            except RestoreError as error:
-                raise error.about(photo.name) from error
+        for photo, job in zip(decoded, jobs, strict=True):
+            pipeline.check(photo, request.options, request.output.output_format, job.models)
+        restored = pipeline.run(decoded, request.options, jobs)
         self.progress("photos", len(decoded), len(decoded))
         return Results(tuple(restored), tuple(reports), request)
 
@@ -127,24 +117,29 @@ class Restorer:
             report.warn(warning)
         return photo
 
-    def _model(self, task: Task, asked: str) -> tuple[Model, tuple[str, ...]]:
-        """The model that serves a variant, loaded now or before, and what its choice degraded."""
-        if (task, asked) not in self._stand_ins:
-            resolved = self.store.resolve(task, asked, self.policy)
-            if (task, resolved.variant) not in self._models:
-                self._models[task, resolved.variant] = load_model(resolved, self.device)
-            self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
-        variant, warnings = self._stand_ins[task, asked]
-        return self._models[task, variant], warnings
-
-    def _describe(self, report: Report, options: TaskOptions, model: Model, runtime: Runtime, warnings: tuple[str, ...]) -> None:
-        report.variant, report.weights = model.variant, list(model.weights)
-        report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
-        for warning in warnings:
-            report.warn(warning)
-        asked = getattr(options, options.variant_field)
-        if asked not in {"auto", model.variant} and not warnings:
-            report.warn(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
+    def _jobs(self, request: Request, reports: Sequence[Report]) -> list[Job]:
+        """One job a photo, with the networks that the request needs; what their choice degraded goes to every report."""
+        options, models, warnings = request.options, dict[str, Model](), list[str]()
+        needed = PIPELINES[request.task].needs(options)
+        for choice in needed:
+            model, degraded = self.shelf.model(choice.task, options.variant(choice))
+            models[choice.task] = model
+            warnings += degraded
+            asked = getattr(options, choice.field)
+            if asked not in {"auto", model.variant} and not degraded:
+                warnings.append(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
+        detector = None
+        if FACE in needed and isinstance(options, FaceOptions):
+            detector, degraded = self.shelf.detector(options.face_detector, with_lite=models[FACE.task].variant == LITE)
+            warnings += degraded
+        runtime = runtime_for(request.run.runtime_profile, self.device)
+        for report in reports:
+            report.variant = models[needed[0].task].variant
+            report.weights = [dict(facts) for model in models.values() for facts in model.weights]
+            report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
+            for warning in warnings:
+                report.warn(warning)
+        return [Job(models, runtime, report, self.progress, detector) for report in reports]
 
 
 def check_count(count: int) -> None:

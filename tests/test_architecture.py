@@ -14,7 +14,9 @@ PACKAGE = PROJECT / "restore"
 LAYERS = (
     {"cli", "__main__", "server", "demo"},
     {"restorer", "__init__"},
+    {"shelf"},
     {"pipelines"},
+    {"faces"},
     {"tiling", "models", "sheet"},
     {"outputs", "uploads", "report"},
     {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},

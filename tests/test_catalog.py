@@ -61,6 +61,8 @@ class TestRefusals:
             ({"commercial_use": "yes"}, "commercial_use"),
             ({"colour": "red"}, "colour"),
             ({"dtypes": ["int8"]}, "dtypes"),
+            ({"face_convention": "dlib"}, "face_convention"),
+            ({"difference": 1}, "difference"),
             ({"member": "b/a.pth"}, "archive and member"),
             ({"embedded": True}, "embedded"),
             ({"embedded": True, "urls": None, "sha256": None}, "embedded"),
@@ -157,7 +159,8 @@ class TestShippedManifest:
         assert {task: self.catalog.variants(task) for task in dict.fromkeys(row.task for row in self.catalog.rows)} == {
             "upscale": ("x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"),
             "restore": ("denoise", "deblur", "lite"),
-            "face_restore": ("codeformer", "gfpgan_1.3", "gfpgan_1.4", "restoreformer"),
+            "face_restore": ("codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"),
+            "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25"),
             "colorize": ("modelscope", "artistic", "paper_tiny"),
             "old_photo_restore": ("quality", "scratch", "scratch_hr"),
             "inpaint": ("big",),
@@ -167,7 +170,10 @@ class TestShippedManifest:
         ("task", "variant", "roles"),
         [
             ("upscale", "general_x4v3", {"denoise_partner"}),
-            ("face_restore", "gfpgan_1.4", {"detector", "light_detector", "parser"}),
+            ("face_restore", "codeformer", {"parser"}),
+            ("face_restore", "gfpgan_v1.4", {"parser"}),
+            ("face_restore", "lite", set()),
+            ("face_detect", "retinaface_resnet50", set()),
             ("old_photo_restore", "quality", {"vae_a", "vae_b", "face_generator"}),
             ("old_photo_restore", "scratch", {"vae_a", "vae_b", "face_generator", "scratch_detector"}),
             ("old_photo_restore", "scratch_hr", {"vae_a", "vae_b", "face_generator", "scratch_detector"}),
@@ -196,6 +202,18 @@ class TestShippedManifest:
         assert "1S0PVRbyTakYY9a82kujgZLbMihfNBLfC" in deblur.urls[-1]
         assert deblur.sha256 == "329d3ab4077b8d6b7ff61de376e483714667960bf85be027bf4335cda701196f"
         assert (denoise.local_pooling_px, deblur.local_pooling_px) == (None, 384)
+
+    def test_every_face_network_says_what_surrounds_it(self):
+        nets = [row for row in self.catalog.for_task("face_restore") if row.role == "net"]
+        conventions = {row.variant: (row.face_convention, row.input_px, row.difference) for row in nets}
+        assert conventions == {
+            "codeformer": ("codeformer", 512, False),
+            "gfpgan_v1.3": ("facexlib", 512, False),
+            "gfpgan_v1.4": ("facexlib", 512, False),
+            "restoreformer": ("facexlib", 512, False),
+            "lite": ("facexlib", 256, True),
+        }
+        assert all(row.input_range and row.output_range for row in nets)
 
     def test_licences(self):
         assert [row.id for row in self.catalog.rows if not row.commercial_use] == ["codeformer"]

@@ -62,7 +62,8 @@ def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path):
 def test_predict_writes_results_and_reports(photo_file, tmp_path, capsys):
     first, second = photo_file("a.png"), photo_file("b.png", mode="L")
     out = tmp_path / "out"
-    arguments = ["predict", "-i", f"images=@{first}", "-i", f"images=@{second}", "-i", "scale=2", "-i", "output_format=png"]
+    photos = ["-i", f"images=@{first}", "-i", f"images=@{second}"]
+    arguments = ["predict", *photos, "-i", "task=upscale", "-i", "scale=2", "-i", "output_format=png"]
     assert main([*arguments, "-o", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["1-a.json", "1-a.png", "2-b.json", "2-b.png"]
     with Image.open(out / "1-a.png") as colour, Image.open(out / "2-b.png") as grey:

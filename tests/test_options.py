@@ -9,12 +9,15 @@ import cog
 import pytest
 
 import predict
+from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.options import (
     DEFAULT_TASK,
     GROUPS,
     TASK_OPTIONS,
     TASKS,
+    EnhanceOptions,
+    FaceRestoreOptions,
     OutputOptions,
     Request,
     RestoreOptions,
@@ -78,6 +81,14 @@ def test_tile_defaults_differ_by_task():
         ({"tile_size": False}, ["tile_size is False"]),
         ({"keep_gps": "perhaps"}, ["keep_gps is 'perhaps'", "true or false"]),
         ({"runtime_profile": "warp"}, ["runtime_profile is 'warp'", "baseline"]),
+        ({"face_model": "gfpgan"}, ["face_model is 'gfpgan'", "gfpgan_v1.4"]),
+        ({"codeformer_fidelity": 1.5}, ["codeformer_fidelity is 1.5", "from 0 to 1"]),
+        ({"face_upscale": 5}, ["face_upscale is 5", "from 1 to 4"]),
+        ({"face_upscale": 0.5}, ["face_upscale is 0.5"]),
+        ({"face_detector": "mtcnn"}, ["face_detector is 'mtcnn'", "dlib"]),
+        ({"min_face_px": -1}, ["min_face_px is -1", "whole number of at least 0"]),
+        ({"keep_color": "perhaps"}, ["keep_color is 'perhaps'", "true, false"]),
+        ({"has_aligned": "perhaps"}, ["has_aligned is 'perhaps'", "true or false"]),
     ],
 )
 def test_a_bad_value_is_refused_with_its_name_its_value_and_what_is_allowed(inputs, wanted):
@@ -101,19 +112,33 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one():
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(RestoreError, match="upscale, restore"):
+    with pytest.raises(RestoreError, match="face_restore, enhance, upscale, restore"):
         Request.from_inputs("sharpen", {})
 
 
-@pytest.mark.parametrize("group", list(TASK_OPTIONS.values()))
-def test_auto_is_the_environments_variant_else_the_default(group):
-    assert group().variant({}) == group.default_variant
-    assert group().variant({group.variant_environment: " lite "}) == "lite"
-    explicit = group.model_validate({group.variant_field: "lite"})
-    assert explicit.variant({group.variant_environment: group.default_variant}) == "lite"
+@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in TASK_OPTIONS.values() for choice in group.choices])
+def test_auto_is_the_environments_variant_else_the_default(group, choice):
+    assert group().variant(choice, {}) == choice.default
+    assert group().variant(choice, {choice.environment: " lite "}) == "lite"
+    explicit = group.model_validate({choice.field: "lite"})
+    assert explicit.variant(choice, {choice.environment: choice.default}) == "lite"
     for bad in ("auto", "nothing"):
-        with pytest.raises(RestoreError, match=group.variant_environment):
-            group().variant({group.variant_environment: bad})
+        with pytest.raises(RestoreError, match=choice.environment):
+            group().variant(choice, {choice.environment: bad})
+
+
+def test_the_first_choice_is_the_tasks_own_network():
+    assert FaceRestoreOptions().variant(environment={}) == "codeformer"
+    assert EnhanceOptions().variant(environment={}) == "x4plus"
+    assert RestoreOptions().variant(environment={}) == "denoise"
+
+
+def test_every_choice_offers_what_the_manifest_has():
+    catalog = Catalog.load()
+    for group in TASK_OPTIONS.values():
+        for choice in group.choices:
+            assert set(choices_of(group, choice.field)) - {"auto"} == set(catalog.variants(choice.task))
+    assert set(choices_of(FaceRestoreOptions, "face_detector")) - {"auto", "dlib"} == set(catalog.variants("face_detect"))
 
 
 def test_the_schema_offers_exactly_the_options():

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from restore import RestoreError, Restorer, open_photo, tiling
-from restore import restorer as module
+from restore import shelf as module
 from restore.catalog import Catalog
 from restore.errors import Code
 from restore.models import load_model
@@ -198,11 +198,12 @@ def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     real = module.load_model
     monkeypatch.setattr(module, "load_model", lambda *arguments: loads.append(1) or real(*arguments))
     restorer = Restorer(weights="lite", device="cpu", preload="all")
-    assert len(loads) == 2
+    assert len(loads) == 3
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
-    assert len(loads) == 2
-    assert Restorer(weights="lite", device="cpu", preload="restore")._models.keys() == {("restore", "lite")}
+    restorer.run("enhance", [photo_file()], scale=1)
+    assert len(loads) == 3
+    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite")}
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_denoise_strength_moves_between_the_two_real_networks(shared, tmp_path):
     noise = np.clip(np.random.default_rng(4).normal(128, 20, (48, 48, 3)), 0, 255).astype(np.uint8)
     grain = {}
     for strength in (0.0, 0.5, 1.0):
-        job = Job(model, runtime_for("baseline", torch.device("cpu")), Report("noise", "upscale"))
+        job = Job({"upscale": model}, runtime_for("baseline", torch.device("cpu")), Report("noise", "upscale"))
         photo = upscale(Photo("noise", noise), UpscaleOptions(denoise_strength=strength), job)
         grain[strength] = float(photo.pixels.std())
     assert grain[0.0] > grain[0.5] > grain[1.0]

@@ -16,15 +16,15 @@ def test_the_schema_has_the_components_that_cogs_analyser_makes():
     inputs = components["Input"]["properties"]
     assert components["task"] == {"title": "task", "description": "An enumeration.", "enum": list(TASKS), "type": "string"}
     assert inputs["task"]["allOf"] == [{"$ref": "#/components/schemas/task"}]
-    assert inputs["task"]["default"] == "upscale"
+    assert inputs["task"]["default"] == "face_restore"
     assert inputs["scale"] == {
         "type": "number",
         "title": "Scale",
-        "description": "upscale: the result is exactly this many times larger.",
+        "description": "upscale, enhance: the result is exactly this many times larger.",
         "minimum": 1,
         "maximum": 8,
         "default": 4,
-        "x-order": 4,
+        "x-order": list(inputs).index("scale"),
     }
     assert inputs["image"]["nullable"] is True
     assert inputs["image"]["format"] == "uri"

@@ -1,18 +1,17 @@
-"""One file a task. Each takes a decoded photo and a loaded model and gives the restored photo."""
+"""One file a task. Each takes the decoded photos of a request and loaded networks and gives the restored photos."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from restore.options import Task
+from restore.models import Model
+from restore.options import BACKGROUND, FACE, NAFNET, UPSCALER, Choice, Task
 from restore.photo import Photo
-from restore.pipelines.job import Job
-from restore.pipelines.restore import check as check_restore
-from restore.pipelines.restore import restore
-from restore.pipelines.upscale import check as check_upscale
-from restore.pipelines.upscale import upscale
+from restore.pipelines import face_restore, restore, upscale
+from restore.pipelines.enhance import enhance, upscale_or_enhance
+from restore.pipelines.job import Job, photo_by_photo
 
 
 @dataclass(frozen=True)
@@ -20,15 +19,21 @@ class Pipeline:
     """A task's work, and what refuses a photo before any work.
 
     Attributes:
-        run: (photo, the task's options, job) -> the restored photo.
-        check: (photo, the task's options, output format, the net's scale); raises RestoreError.
+        run: (photos, the task's options, one job a photo) -> the restored photos; an error names its photo.
+        check: (photo, the task's options, output format, networks); raises RestoreError.
+        needs: (the task's options) -> the networks that such a request needs, the task's own first.
     """
 
-    run: Callable[[Photo, Any, Job], Photo]
-    check: Callable[[Photo, Any, str, int], None]
+    run: Callable[[Sequence[Photo], Any, Sequence[Job]], list[Photo]]
+    check: Callable[[Photo, Any, str, Mapping[str, Model]], None]
+    needs: Callable[[Any], tuple[Choice, ...]]
 
 
 PIPELINES: Mapping[Task, Pipeline] = {
-    "upscale": Pipeline(upscale, check_upscale),
-    "restore": Pipeline(restore, check_restore),
+    "face_restore": Pipeline(
+        face_restore.face_restore, face_restore.check, lambda options: (FACE, BACKGROUND) if options.background_enhance else (FACE,)
+    ),
+    "enhance": Pipeline(enhance, upscale.check, lambda options: (UPSCALER, FACE)),
+    "upscale": Pipeline(upscale_or_enhance, upscale.check, lambda options: (UPSCALER, FACE) if options.face_enhance else (UPSCALER,)),
+    "restore": Pipeline(photo_by_photo(restore.restore), restore.check, lambda options: (NAFNET,)),
 }

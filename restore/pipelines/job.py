@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from restore.catalog import Checkpoint
+from restore.errors import RestoreError
+from restore.faces.detect import Detector
 from restore.models import Model
+from restore.photo import Photo
 from restore.report import Report
-from restore.runtime import Progress, Runtime, affordable_tile, free_memory_bytes, silent, with_smaller_tiles
+from restore.runtime import Progress, Runtime, affordable_tile, coded_memory_errors, free_memory_bytes, silent, with_smaller_tiles
 from restore.tiling import FEATHER_PX, Net, plan_axis, run_tiled
+
+TaskOption = TypeVar("TaskOption")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photo's way through one task."""
+    """One photo's way through one task.
 
-    model: Model
+    Attributes:
+        models: the networks that the task asked for, by their catalog task.
+        detector: what finds faces, where the task asked for that.
+        official_quirks: faults of the official code that are mended otherwise; for conformance tests alone.
+    """
+
+    models: Mapping[str, Model]
     runtime: Runtime
     report: Report
     progress: Progress = silent
+    detector: Detector | None = None
+    official_quirks: bool = False
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What fails in the block is an error about this job's photo.
+
+        Raises:
+            RestoreError: what the block raises; OUT_OF_MEMORY where memory runs out.
+        """
+        try:
+            with coded_memory_errors(self.report.photo, "restoring"):
+                yield
+        except RestoreError as error:
+            raise error.about(self.report.photo) from error
 
 
-def tiled(pixels: np.ndarray, net: Net, scale: int, tile_px: int, job: Job) -> np.ndarray:
-    """Runs `net` over HxW[x3] integers in tiles of `tile_px` (0: whole), in smaller ones where memory does not suffice.
+def photo_by_photo(run: Callable[[Photo, TaskOption, Job], Photo]) -> Callable[[Sequence[Photo], TaskOption, Sequence[Job]], list[Photo]]:
+    """Work on one photo as work on a request: one photo after the other, each error about its own."""
+
+    def run_all(photos: Sequence[Photo], options: TaskOption, jobs: Sequence[Job]) -> list[Photo]:
+        done = []
+        for index, (photo, job) in enumerate(zip(photos, jobs, strict=True)):
+            job.progress("photos", index, len(photos))
+            with job.guarded():
+                done.append(run(photo, options, job))
+        return done
+
+    return run_all
+
+
+def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job) -> np.ndarray:
+    """Runs `net`, which has the facts of `row`, over HxW[x3] integers in tiles of `tile_px` (0: whole photo).
+
+    Where memory does not suffice, the tiles become smaller.
 
     What was done goes to the job's report: tile size and count, retries, margins that a small tile could not afford.
     """
-    row, report = job.model.row, job.report
+    report = job.report
     height, width = pixels.shape[:2]
 
     def attempt(size_px: int) -> np.ndarray:
@@ -48,7 +93,7 @@ def tiled(pixels: np.ndarray, net: Net, scale: int, tile_px: int, job: Job) -> n
             net,
             rows=rows,
             columns=columns,
-            scale=scale,
+            scale=row.scale,
             runtime=job.runtime,
             on_tile=lambda done, total: job.progress("tiles", done, total),
         )
@@ -80,11 +125,11 @@ def blended(result: np.ndarray, original: np.ndarray, strength: float, resize: C
     return cv2.addWeighted(result, strength, base, 1.0 - strength, 0.0)
 
 
-def module_net(job: Job) -> Net:
-    """The job's network as a plain function of a tensor."""
+def module_net(model: Model) -> Net:
+    """The model's network as a plain function of a tensor."""
 
     def forward(tiles: Tensor) -> Tensor:
-        output: Tensor = job.model.net(tiles)
+        output: Tensor = model.net(tiles)
         return output
 
     return forward

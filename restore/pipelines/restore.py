@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from restore.models import Model
 from restore.options import RestoreOptions
 from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
@@ -14,12 +17,13 @@ def restore(photo: Photo, options: RestoreOptions, job: Job) -> Photo:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
     with job.report.stage("net"):
-        pixels = tiled(photo.pixels, module_net(job), 1, options.tile_px, job)
+        model = job.models["restore"]
+        pixels = tiled(photo.pixels, module_net(model), model.row, options.tile_px, job)
     pixels = blended(pixels, photo.pixels, options.strength, lambda image: image)
     return photo.with_pixels(pixels, photo.alpha)
 
 
-def check(photo: Photo, options: RestoreOptions, output_format: str, net_scale: int) -> None:
+def check(photo: Photo, options: RestoreOptions, output_format: str, models: Mapping[str, Model]) -> None:
     """Refuses, before any work, a photo that the output format cannot hold.
 
     Raises:

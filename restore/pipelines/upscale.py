@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
-from restore.models import interpolated
-from restore.options import UpscaleOptions
+from restore.models import Model, interpolated
+from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
 from restore.photo import LIMITS, Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
 from restore.tiling import Net
@@ -33,38 +35,72 @@ def upscale(photo: Photo, options: UpscaleOptions, job: Job) -> Photo:
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    scale = job.model.row.scale
-    net = prepared_net(options, job)
-    size = output_size(photo, options.scale)
-    resize = functools.partial(resized, size=size)
+    return mixed(enlarged(photo, options.scale, options, job), photo, options.strength)
+
+
+def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> Photo:
+    """The photo `scale` times larger, nothing of the original mixed in; what stands behind restored faces too.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    model = job.models["upscale"]
+    net = prepared_net(options, model)
+    size = output_size(photo, scale)
     with job.report.stage("net"):
-        pixels = tiled(photo.pixels, net, scale, options.tile_px, job)
-        alpha = enlarged_alpha(photo.alpha, net, scale, options, job)
+        pixels = tiled(photo.pixels, net, model.row, options.tile_px, job)
+        alpha = enlarged_alpha(photo.alpha, net, model.row, options, job)
     with job.report.stage("resize"):
-        pixels = blended(resize(pixels), photo.pixels, options.strength, resize)
-        if alpha is not None and photo.alpha is not None:
-            alpha = blended(resize(alpha), photo.alpha, options.strength, resize)
-    return photo.with_pixels(pixels, alpha)
+        return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
 
 
-def check(photo: Photo, options: UpscaleOptions, output_format: str, net_scale: int) -> None:
+def mixed(result: Photo, original: Photo, strength: float) -> Photo:
+    """strength * result + (1 - strength) * original, the original enlarged by Lanczos; alpha likewise."""
+    if strength == 1.0:
+        return result
+    resize = functools.partial(resized, size=(result.width, result.height))
+    alpha = result.alpha
+    if alpha is not None and original.alpha is not None:
+        alpha = blended(alpha, original.alpha, strength, resize)
+    return result.with_pixels(blended(result.pixels, original.pixels, strength, resize), alpha)
+
+
+def check(photo: Photo, options: EnhanceOptions, output_format: str, models: Mapping[str, Model]) -> None:
     """Refuses, before any work, a photo whose result would be too large for us or for the output format.
 
     Raises:
         RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest factor that would do.
     """
-    width, height = output_size(photo, options.scale)
+    check_result(photo, options.scale, "scale", output_format)
+    check_between(photo, models["upscale"])
+
+
+def check_result(photo: Photo, scale: float, named: str, output_format: str) -> None:
+    """Refuses a photo that `scale`, an input of this name, makes too large for us or for the output format.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    width, height = output_size(photo, scale)
     limit = LIMITS.max_pixels_out
     if width * height > limit:
-        reason = f"{options.scale:g} times {photo.width}x{photo.height} is {width}x{height} = {width * height / 1e6:.1f} megapixels"
+        reason = f"{scale:g} times {photo.width}x{photo.height} is {width}x{height} = {width * height / 1e6:.1f} megapixels"
         fits = math.floor(100 * (limit / (photo.width * photo.height)) ** 0.5) / 100
-        remedy = f"Use a scale of at most {fits:.2f}, or send a smaller photo." if fits >= 1 else "Send a smaller photo."
+        remedy = f"Use a {named} of at most {fits:.2f}, or send a smaller photo." if fits >= 1 else "Send a smaller photo."
         raise RestoreError(Code.OUTPUT_TOO_LARGE, f"{reason}, the limit is {limit / 1e6:.0f}", remedy, photo=photo.name)
     check_output(photo.name, width, height, output_format)
-    between = photo.width * photo.height * net_scale**2
+
+
+def check_between(photo: Photo, model: Model) -> None:
+    """Refuses a photo that the network itself, which works at its own factor, would make too large.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    between = photo.width * photo.height * model.row.scale**2
     if between > MAX_PIXELS_BETWEEN:
         limits = f"{between / 1e6:.0f} megapixels, the limit is {MAX_PIXELS_BETWEEN / 1e6:.0f}"
-        reason = f"this variant works at {net_scale} times {photo.width}x{photo.height}, which is {limits}"
+        reason = f"this variant works at {model.row.scale} times {photo.width}x{photo.height}, which is {limits}"
         raise RestoreError(
             Code.OUTPUT_TOO_LARGE, reason, "Send a smaller photo, or use x2plus with its official weights.", photo=photo.name
         )
@@ -82,24 +118,24 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4)
 
 
-def enlarged_alpha(alpha: np.ndarray | None, net: Net, scale: int, options: UpscaleOptions, job: Job) -> np.ndarray | None:
+def enlarged_alpha(alpha: np.ndarray | None, net: Net, row: Checkpoint, options: UpscalerOptions, job: Job) -> np.ndarray | None:
     """Alpha through the same net as a grey picture; an opaque one stays exactly opaque."""
     if alpha is None:
         return None
     if int(alpha.min()) == np.iinfo(alpha.dtype).max:
-        return np.full((alpha.shape[0] * scale, alpha.shape[1] * scale), alpha.flat[0], alpha.dtype)
-    return tiled(alpha, net, scale, options.tile_px, job)
+        return np.full((alpha.shape[0] * row.scale, alpha.shape[1] * row.scale), alpha.flat[0], alpha.dtype)
+    return tiled(alpha, net, row, options.tile_px, job)
 
 
-def prepared_net(options: UpscaleOptions, job: Job) -> Net:
+def prepared_net(options: UpscalerOptions, model: Model) -> Net:
     """The network, its weights interpolated with the weak-denoise partner where the variant has one."""
-    partner = job.model.partners.get(DENOISE_PARTNER)
+    partner = model.partners.get(DENOISE_PARTNER)
     if partner is None or options.denoise_strength == 1.0:
-        return module_net(job)
-    weights = interpolated(job.model.net.state_dict(), partner, options.denoise_strength)
+        return module_net(model)
+    weights = interpolated(model.net.state_dict(), partner.state_dict(), options.denoise_strength)
 
     def forward(tiles: Tensor) -> Tensor:
-        output: Tensor = torch.func.functional_call(job.model.net, weights, (tiles,))
+        output: Tensor = torch.func.functional_call(model.net, weights, (tiles,))
         return output
 
     return forward

@@ -30,6 +30,9 @@ FORMS = {
     "realesr_animevideov3": Form(1, "params"),
     "NAFNet_SIDD": Form(6, "params"),
     "NAFNet_GoPro": Form(6, "params"),
+    "CodeFormer": Form(108, "params_ema"),
+    "GFPGAN": Form(3, "params_ema"),
+    "RestoreFormer": Form(4, "params"),
     "pipe_RealESRGANer_x4": Form(21, "params"),
     "pipe_RealESRGANer_x2": Form(22, "params_ema"),
 }

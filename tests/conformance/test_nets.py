@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, rebuild
 
+from restore.catalog import Catalog, Checkpoint
 from restore.models import load_net
 
 NAMES = [
@@ -32,10 +33,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def loaded(name: str, folder: Path, local_pooling_px: int | None = None) -> torch.nn.Module:
+def loaded(name: str, folder: Path, row: Checkpoint | None = None) -> torch.nn.Module:
     path = folder / f"{name}.pth"
     torch.save(rebuild(name), path)
-    return load_net(path, local_pooling_px)
+    return load_net(path, row)
 
 
 def output_of(net: torch.nn.Module, path: Path) -> np.ndarray:
@@ -59,6 +60,6 @@ def test_a_network_computes_what_the_official_one_does(name, tmp_path):
 
 def test_nafnet_computes_local_averages_as_its_official_test_does(tmp_path):
     folder = GOLDENS / "NAFNet_GoPro"
-    net = loaded("NAFNet_GoPro", tmp_path, local_pooling_px=384)
+    net = loaded("NAFNet_GoPro", tmp_path, Catalog.load().find("restore", "deblur"))
     output = output_of(net, folder / "input_400x460.png")
     assert_close(output[:, ::4, ::4], np.load(folder / "output_tlc_400x460_s4.npy"))

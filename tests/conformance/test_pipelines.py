@@ -91,7 +91,9 @@ def test_what_users_get_untiled_is_what_real_esrganer_gives(case, nets):
     net_scale = 2 if case.startswith("x2") else 4
     row = Catalog.load().find("upscale", "x2plus" if net_scale == 2 else "animevideov3")
     options = UpscaleOptions(scale=CASES[case].get("outscale", net_scale), tile_size=0)
-    photo = upscale(open_photo(input_of(case)), options, Job(Model(row, "recipe", nets[net_scale]), CPU, Report(case, "upscale")))
+    photo = upscale(
+        open_photo(input_of(case)), options, Job({"upscale": Model(row, "recipe", nets[net_scale])}, CPU, Report(case, "upscale"))
+    )
     pixels = photo.pixels if photo.is_grey else photo.pixels[..., ::-1]
     assert_equal_to_golden(pixels if photo.alpha is None else np.dstack([pixels, photo.alpha]), case)
 

@@ -17,6 +17,7 @@ import requests
 from conftest import PROJECT
 from fileserver import FileServer
 from PIL import Image
+from skimage import data
 
 from restore.errors import RestoreError
 from restore.server import running, start, stop, wait_until_ready
@@ -154,8 +155,20 @@ def test_four_photos_come_back_in_order_with_reports(predict):
 
 def test_cogs_server_drops_an_input_that_it_does_not_know(predict):
     """Cog's own doing, before predict() is called; the README says so. Should this fail, Cog has learnt to refuse: say that instead."""
-    body = predict(image=data_uri(colour_of(40)), scael=2, output_format="png").json()
+    body = predict(task="upscale", image=data_uri(colour_of(40)), scael=2, output_format="png").json()
     assert decoded(body["output"][0]).size == (96, 128)
+
+
+def test_a_request_that_only_carries_photos_restores_their_faces(predict):
+    buffer = io.BytesIO()
+    Image.fromarray(data.astronaut()).save(buffer, "JPEG", quality=90)
+    body = predict(images=[data_uri(buffer.getvalue()), data_uri(colour_of(90))], runtime_profile="fast").json()
+    assert body["status"] == "succeeded", body
+    first, second = body["metrics"]["photos"]
+    assert (first["task"], first["face_restoration_applied"], first["faces"][0]["restored"]) == ("face_restore", True, True)
+    assert (second["face_restoration_applied"], second["faces"]) == (False, [])
+    assert any("no face" in warning for warning in second["warnings"])
+    assert [decoded(uri).size for uri in body["output"]] == [(512, 512), (24, 32)]
 
 
 def test_image_and_images_mix(predict):
@@ -239,7 +252,7 @@ def test_official_weights_that_are_not_there_fail_setup_in_seconds_with_a_code(t
     closed = f"http://127.0.0.1:{free_port()}"
     environment = {"RESTORE_WEIGHTS": "official", "RESTORE_WEIGHTS_DIR": str(tmp_path), "HTTPS_PROXY": closed, "https_proxy": closed}
     started_s = time.monotonic()
-    with pytest.raises(RestoreError, match=r"\[E403\].*RealESRGAN_x4plus.pth"), running(free_port(), environment, timeout_s=60):
+    with pytest.raises(RestoreError, match=r"\[E403\].*codeformer.pth"), running(free_port(), environment, timeout_s=60):
         pass
     assert time.monotonic() - started_s < 45
     assert not list(tmp_path.rglob("*.pth"))

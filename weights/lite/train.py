@@ -1,11 +1,11 @@
 """Trains the embedded lite weights from a folder of clean photos: seeded, resumable, bounded by time.
 
-    python weights/lite/train.py upscale --photos ../shared/photos/train/natural --minutes 70
-    python weights/lite/train.py denoise --photos ../shared/photos/train/natural --minutes 70
+    python -m weights.lite.train upscale --photos ../shared/photos/train/natural --minutes 70
+    python -m weights.lite.train denoise --photos ../shared/photos/train/natural --minutes 70
 
 Stopped at any point, the same command goes on from the last checkpoint in `--work`. At the end the averaged
-weights go to `weights/lite/<name>.safetensors` and their line to `weights/lite/provenance.json`. Both networks are
-architectures that spandrel recognises from the keys alone, so inference needs none of this file.
+weights go to the recipe's file in `weights/lite/` and their line to `weights/lite/provenance.json`. Inference needs none of
+this file.
 
 Two runs of one seed draw the same patches in the same order. The schedule ends at `--steps` or `--minutes`, whichever
 comes first, so that a slower machine gets a shorter but complete schedule, not a longer wait.
@@ -19,103 +19,19 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from spandrel.architectures.Compact import Compact
-from spandrel.architectures.DRUNet import DRUNet
 from torch import Tensor, nn
 
+from weights.lite.recipes import RECIPES, Pair, Recipe
+
 HERE = Path(__file__).resolve().parent
-VALIDATION_PHOTOS = 8  # the last photos in name order are never trained on
 EMA_DECAY = 0.999
 log = logging.getLogger("lite.train")
-
-Photo = np.ndarray  # HxWx3 uint8 RGB
-Pair = tuple[np.ndarray, np.ndarray]  # network input, target: HxWx3 uint8
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How one lite network is made."""
-
-    file: str
-    build: Callable[[], nn.Module]
-    prepare: Callable[[Photo], Pair]  # once per photo
-    draw: Callable[[Pair, int, np.random.Generator], Pair]  # one training patch
-    patch_px: int
-    batch: int
-    steps: int
-    peak_lr: float
-    purpose: str
-
-
-def halved_twice(photo: Photo) -> Pair:
-    """(low, high): `high` cropped to a multiple of 4 and `low` its antialiased bicubic quarter, rounded to 8 bits."""
-    height, width = (side - side % 4 for side in photo.shape[:2])
-    high = np.ascontiguousarray(photo[:height, :width])
-    low = np.asarray(Image.fromarray(high).resize((width // 4, height // 4), Image.Resampling.BICUBIC))
-    return low, high
-
-
-def draw_upscale(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random aligned patch of `patch_px` low-resolution pixels and its 4x target."""
-    low, high = pair
-    top, left = (int(rng.integers(0, side - patch_px + 1)) for side in low.shape[:2])
-    low_patch = low[top : top + patch_px, left : left + patch_px]
-    high_patch = high[4 * top : 4 * (top + patch_px), 4 * left : 4 * (left + patch_px)]
-    return low_patch, high_patch
-
-
-def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random clean patch and the same with blind noise: Gaussian sigma 0-50, often with Poisson and JPEG noise too."""
-    clean = pair[1]
-    top, left = (int(rng.integers(0, side - patch_px + 1)) for side in clean.shape[:2])
-    target = np.ascontiguousarray(clean[top : top + patch_px, left : left + patch_px])
-    noisy = target.astype(np.float32)
-    if rng.random() < 0.25:
-        photons = float(np.exp(rng.uniform(np.log(30.0), np.log(1000.0))))  # photons of a white pixel
-        noisy = rng.poisson(noisy / 255.0 * photons).astype(np.float32) / photons * 255.0
-    sigma = rng.uniform(0.0, 50.0)
-    channels = 1 if rng.random() < 0.1 else 3  # film grain is often the same in every channel
-    noisy = noisy + sigma * rng.standard_normal((patch_px, patch_px, channels)).astype(np.float32)
-    quantised = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-    if rng.random() < 0.25:
-        quality = int(rng.integers(30, 96))
-        _, encoded = cv2.imencode(".jpg", quantised, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8), target
-    return quantised, target
-
-
-RECIPES = {
-    "upscale": Recipe(
-        file="lite_upscale_x4.safetensors",
-        build=lambda: Compact(num_feat=48, num_conv=10, upscale=4, act_type="prelu"),
-        prepare=halved_twice,
-        draw=draw_upscale,
-        patch_px=40,
-        batch=12,
-        steps=18_000,
-        peak_lr=1e-3,
-        purpose="x4 upscaling of bicubically reduced photos",
-    ),
-    "denoise": Recipe(
-        file="lite_denoise.safetensors",
-        build=lambda: DRUNet(in_nc=3, out_nc=3, nc=[24, 32, 48, 64], nb=2),
-        prepare=lambda photo: (photo, photo),
-        draw=draw_denoise,
-        patch_px=96,
-        batch=8,
-        steps=12_000,
-        peak_lr=1e-3,
-        purpose="blind denoising: Gaussian sigma 0-50, Poisson, JPEG",
-    ),
-}
 
 
 def to_tensor(patches: list[np.ndarray]) -> Tensor:
@@ -144,7 +60,7 @@ def batch_of(recipe: Recipe, pairs: list[Pair], rng: np.random.Generator) -> tup
     inputs, targets = [], []
     for index in rng.choice(len(pairs), recipe.batch, p=areas / areas.sum()):
         source, target = recipe.draw(pairs[int(index)], recipe.patch_px, rng)
-        symmetry = int(rng.integers(0, 8))
+        symmetry = int(rng.choice(recipe.symmetries))
         inputs.append(turn(source, symmetry))
         targets.append(turn(target, symmetry))
     return to_tensor(inputs), to_tensor(targets)
@@ -201,14 +117,14 @@ class Course:
         torch.save({**state, "step": self.step, "spent_s": self.spent_s, "seed": seed}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
-    def learn(self, source: Tensor, target: Tensor, rate: float, *, squared: bool) -> float:
+    def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> float:
         """One step; returns the mean squared error before it."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate(recipe, progress)
         error = self.net(source) - target
-        loss = error.square().mean() * 8.0 if squared else error.abs().mean()
+        loss = recipe.loss(error, progress)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
@@ -227,9 +143,10 @@ def train(name: str, args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     args.work.mkdir(parents=True, exist_ok=True)
     files = sorted(p for p in args.photos.iterdir() if p.suffix.lower() in {".jpg", ".png"})
-    pairs = [recipe.prepare(np.asarray(Image.open(p).convert("RGB"))) for p in files]
-    pairs = [pair for pair in pairs if min(pair[0].shape[:2]) >= recipe.patch_px]
-    training, held_back = pairs[:-VALIDATION_PHOTOS], pairs[-VALIDATION_PHOTOS:]
+    pairs = {p.name: recipe.prepare(np.asarray(Image.open(p).convert("RGB"))) for p in files}
+    pairs = {name: pair for name, pair in pairs.items() if min(pair[0].shape[:2]) >= recipe.patch_px}
+    kept = {name: recipe.holds_back(name, len(pairs) - 1 - index) for index, name in enumerate(pairs)}
+    training, held_back = ([pair for name, pair in pairs.items() if kept[name] is wanted] for wanted in (False, True))
     checkpoint = args.work / f"{name}.pt"
     course = Course.begun_or_resumed(recipe, checkpoint, args.seed)
     parameters = sum(p.numel() for p in course.net.parameters())
@@ -239,8 +156,7 @@ def train(name: str, args: argparse.Namespace) -> None:
     squared_errors: list[float] = []
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
         source, target = batch_of(recipe, training, np.random.default_rng((args.seed, course.step)))
-        # L1 finds the edges first; the last third minimises what PSNR measures.
-        squared_errors.append(course.learn(source, target, learning_rate(recipe, progress), squared=progress >= 0.67))
+        squared_errors.append(course.learn(recipe, source, target, progress))
         course.spent_s = spent_before_s + time.monotonic() - started
         if time.monotonic() - saved_at > args.checkpoint_every:
             saved_at = time.monotonic()
@@ -252,7 +168,9 @@ def train(name: str, args: argparse.Namespace) -> None:
         if course.step % 2000 == 0:
             report_validation(recipe, name, course.averaged, held_back, args.seed)
     psnr = report_validation(recipe, name, course.averaged, held_back, args.seed)
-    save_file({k: v.contiguous() for k, v in course.averaged.items()}, args.out / recipe.file, {"format": "pt", "recipe": name})
+    dtype = torch.float16 if recipe.half_precision else torch.float32
+    state = {key: value.to(dtype).contiguous() for key, value in course.averaged.items()}
+    save_file(state, args.out / recipe.file, {"format": "pt", "recipe": name})
     row = {"steps": course.step, "seconds": round(course.spent_s), "held_back_psnr_db": round(psnr, 3)}
     write_provenance(args, recipe, {"recipe": name, "photos": len(training), **row})
 
@@ -272,7 +190,7 @@ def write_provenance(args: argparse.Namespace, recipe: Recipe, facts: dict[str, 
     rows = json.loads(path.read_text()) if path.exists() else {}
     rows[recipe.file] = {
         "purpose": recipe.purpose,
-        "data": "photos of train/natural: CC0, public domain, Unsplash, Pexels and Pixabay licences",
+        "data": recipe.data,
         "licence": "MIT",
         "seed": args.seed,
         "device": f"CPU, {args.threads} thread(s)",

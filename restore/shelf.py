@@ -1,0 +1,102 @@
+"""Shelf: every network and face detector that was loaded so far, and what stood in for what."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from restore.catalog import LITE
+from restore.errors import RestoreError
+from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
+from restore.models import Model, load_model
+from restore.runtime import Progress
+from restore.weights import STANDS_IN_FOR, Policy, WeightStore
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger("restore")
+
+DETECTION = "face_detect"
+DLIB = "dlib"
+
+
+class Shelf:
+    """Loads each network once, when it is first asked for, under one weights policy and onto one device."""
+
+    def __init__(self, store: WeightStore, policy: Policy, device: torch.device, progress: Progress) -> None:
+        self.store = store
+        self.policy = policy
+        self.device = device
+        self.progress = progress
+        self._models: dict[tuple[str, str], Model] = {}
+        self._stand_ins: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
+        self._detectors: dict[str, Detector] = {}
+
+    @property
+    def loaded(self) -> frozenset[tuple[str, str]]:
+        """Task and variant of every network that is loaded."""
+        return frozenset(self._models)
+
+    def model(self, task: str, asked: str) -> tuple[Model, tuple[str, ...]]:
+        """The network that serves a variant, and what its choice degraded.
+
+        Raises:
+            RestoreError: OPTION_INVALID for a variant that does not exist, any WEIGHTS_* code, DEVICE.
+        """
+        if (task, asked) not in self._stand_ins:
+            resolved = self.store.resolve(task, asked, self.policy)
+            if (task, resolved.variant) not in self._models:
+                self._models[task, resolved.variant] = load_model(resolved, self.device)
+            self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
+        variant, warnings = self._stand_ins[task, asked]
+        return self._models[task, variant], warnings
+
+    def detector(self, asked: str, *, with_lite: bool) -> tuple[Detector, tuple[str, ...]]:
+        """What finds faces, and what its choice degraded.
+
+        Args:
+            asked: an option of `face_detector`; `auto` is RetinaFace with ResNet-50, as the official code has it, and dlib
+                beside lite weights, which are to need no download.
+            with_lite: whether the faces' network is the lite one.
+
+        Raises:
+            RestoreError: any WEIGHTS_* code; under the policy `auto` only for a damaged file.
+        """
+        lite = self.policy is Policy.LITE
+        if asked == DLIB or (asked == "auto" and (with_lite or lite)):
+            return self._dlib(), ()
+        if lite:
+            return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
+        name = "retinaface_resnet50" if asked == "auto" else asked
+        try:
+            return self._retinaface(name), ()
+        except RestoreError as error:
+            if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
+                raise
+            warning = f"{DLIB} stands in for the detector {name}: {error.reason}"
+            log.warning("%s", warning)
+            return self._dlib(), (warning,)
+
+    def preload(self, task: str) -> None:
+        """Loads every variant of a catalog task that the weights policy offers."""
+        if task == DETECTION:
+            for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
+                self.detector(name, with_lite=False)
+            return
+        variants = (LITE,) if self.policy is Policy.LITE else self.store.catalog.variants(task)
+        for index, variant in enumerate(variants):
+            self.progress(f"loading {task}", index, len(variants))
+            self.model(task, variant)
+        self.progress(f"loading {task}", len(variants), len(variants))
+
+    def _dlib(self) -> Detector:
+        if DLIB not in self._detectors:
+            self._detectors[DLIB] = DlibDetector()
+        return self._detectors[DLIB]
+
+    def _retinaface(self, name: str) -> Detector:
+        if name not in self._detectors:
+            model, _ = self.model(DETECTION, name)
+            self._detectors[name] = RetinaFaceDetector(model)
+        return self._detectors[name]
