@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from restore.errors import Code, RestoreError
 from restore.outputs import make_folder
@@ -13,15 +14,17 @@ from restore.photo import Photo, encode, open_photo, write_atomically
 from restore.report import Report
 from restore.restorer import Restorer, Results
 from restore.runtime import Progress
-from restore.sheet import before_after_sheet
+from restore.sheet import Pair, before_after_sheet
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data"
 STEPS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+    "portrait": (("face_restore", {}), ("upscale", {"scale": 2})),
     "historic": (("restore", {"strength": 0.8}), ("upscale", {"scale": 2})),
     "noisy": (("restore", {}),),
     "small": (("upscale", {"scale": 4}),),
 }
-KIND = dict.fromkeys(range(1, 9), "historic") | {9: "noisy", 10: "noisy", 11: "small", 12: "small"}
+KIND = dict.fromkeys(range(1, 9), "historic") | dict.fromkeys((1, 3, 8), "portrait")
+KIND |= {9: "noisy", 10: "noisy", 11: "small", 12: "small"}
 
 
 def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
@@ -48,7 +51,8 @@ def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
         after = results.photos[0]
         done = ", then ".join(f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports)
         yield f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}"
-        rows.append((f"{path.name}: {', '.join(report.task for report in reports)}", before.pixels, after.pixels))
+        label = f"{path.name}: {', '.join(report.task for report in reports)}"
+        rows.append(Pair(label, before.pixels, after.pixels, _face_of(before, reports)))
     progress("samples", len(samples), len(samples))
     sheet = folder / "sheet.png"
     data, _ = encode(Photo("sheet", before_after_sheet(rows)), "png", 100)
@@ -64,3 +68,13 @@ def _restored(restorer: Restorer, photo: Photo, kind: str) -> tuple[Results, lis
         photo = results.photos[0]
         reports.append(results.reports[0])
     return results, reports
+
+
+def _face_of(photo: Photo, reports: list[Report]) -> tuple[float, float] | None:
+    """Where the best face that was restored lies, as shares of the photo: the sheet shows that part."""
+    for report in reports:
+        for face in report.faces:
+            if face["restored"]:
+                left, top, right, bottom = cast("list[float]", face["box"])
+                return (left + right) / 2 / photo.width, (top + bottom) / 2 / photo.height
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,13 +23,28 @@ _BACKGROUND = (64, 64, 64)
 _TEXT = (235, 235, 235)
 
 
-def before_after_sheet(rows: Sequence[tuple[str, Pixels, Pixels]], *, cell_px: int = 320, columns: int = 2) -> Rgb:
+class Pair(NamedTuple):
+    """One photo of a sheet.
+
+    Attributes:
+        label: what stands above it.
+        before, after: HxW or HxWx3, uint8 or uint16; the same picture, of any size.
+        centre: what to show, as shares (x, y) of width and height, such as a face; the most detailed part where it is None.
+    """
+
+    label: str
+    before: Pixels
+    after: Pixels
+    centre: tuple[float, float] | None = None
+
+
+def before_after_sheet(rows: Sequence[Pair], *, cell_px: int = 320, columns: int = 2) -> Rgb:
     """Lays out the most detailed part of each photo, before and after, side by side under its label.
 
     A whole photo reduced to a cell would hide what changed, so each cell is a crop at the size of the photo after: see `crop_pair`.
 
     Args:
-        rows: label, photo before, photo after; the two show the same and may differ in size, colour and depth.
+        rows: the photos.
         cell_px: side of a cell.
         columns: how many pairs stand side by side.
 
@@ -52,27 +67,28 @@ def before_after_sheet(rows: Sequence[tuple[str, Pixels, Pixels]], *, cell_px: i
         left = _MARGIN_PX + column * (pair_px + _MARGIN_PX)
         _write(draw, "before", (left, _MARGIN_PX), cell_px)
         _write(draw, "after", (left + cell_px + _GAP_PX, _MARGIN_PX), cell_px)
-    for index, (label, before, after) in enumerate(rows):
+    for index, pair in enumerate(rows):
         left = _MARGIN_PX + index % columns * (pair_px + _MARGIN_PX)
         top = _MARGIN_PX + _LABEL_PX + index // columns * (_LABEL_PX + cell_px + _MARGIN_PX)
-        _write(draw, label, (left, top), pair_px)
-        for number, crop in enumerate(crop_pair(before, after, cell_px)):
+        _write(draw, pair.label, (left, top), pair_px)
+        for number, crop in enumerate(crop_pair(pair.before, pair.after, cell_px, pair.centre)):
             high, wide = crop.shape[:2]
             x = left + number * (cell_px + _GAP_PX) + (cell_px - wide) // 2
             sheet.paste(Image.fromarray(crop), (x, top + _LABEL_PX + (cell_px - high) // 2))
     return np.array(sheet)
 
 
-def crop_pair(before: Pixels, after: Pixels, side_px: int) -> tuple[Rgb, Rgb]:
-    """The most detailed part of a photo, before and after, at one size.
+def crop_pair(before: Pixels, after: Pixels, side_px: int, centre: tuple[float, float] | None = None) -> tuple[Rgb, Rgb]:
+    """One part of a photo, before and after, at one size.
 
-    It is the part of the photo after, one pixel for one pixel, with the largest mean gradient; what was there before is enlarged to
-    it by bicubic interpolation, the best that a viewer would do without a network.
+    It is the part of the photo after, one pixel for one pixel, around `centre` or with the largest mean gradient; what was there
+    before is enlarged to it by bicubic interpolation, the best that a viewer would do without a network.
 
     Args:
         before: HxW or HxWx3, uint8 or uint16.
         after: the same picture, of any size, colour and depth.
         side_px: the crop's side; a photo with a smaller side is taken whole in that direction.
+        centre: as in `Pair`.
 
     Returns:
         Two HxWx3 uint8 RGB crops of one shape.
@@ -82,7 +98,11 @@ def crop_pair(before: Pixels, after: Pixels, side_px: int) -> tuple[Rgb, Rgb]:
     """
     source, result = _as_rgb(before), _as_rgb(after)
     height, width = min(side_px, result.shape[0]), min(side_px, result.shape[1])
-    top, left = _most_detailed(result, height, width)
+    if centre is None:
+        top, left = _most_detailed(result, height, width)
+    else:
+        shares = ((centre[1], height, result.shape[0]), (centre[0], width, result.shape[1]))
+        top, left = (min(max(round(share * whole - part / 2), 0), whole - part) for share, part, whole in shares)
     across, down = source.shape[1] / result.shape[1], source.shape[0] / result.shape[0]
     box = (left * across, top * down, (left + width) * across, (top + height) * down)
     enlarged = Image.fromarray(source).resize((width, height), Image.Resampling.BICUBIC, box=box)

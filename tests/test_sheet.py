@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from restore.sheet import before_after_sheet, crop_pair
+from restore.sheet import Pair, before_after_sheet, crop_pair
 
 
 def flat_with_detail(height: int, width: int, top: int, left: int, side: int = 40) -> np.ndarray:
@@ -33,6 +33,14 @@ def test_both_crops_show_the_same_part():
     assert abs(step_before - step_after) <= 4
 
 
+@pytest.mark.parametrize(("centre", "corner"), [((0.5, 0.5), (60, 80)), ((0.0, 0.0), (0, 0)), ((1.0, 1.0), (120, 160))])
+def test_a_centre_says_what_is_shown_as_far_as_the_photo_goes(centre, corner):
+    after = np.random.default_rng(3).integers(0, 256, (200, 240, 3)).astype(np.uint8)
+    _, crop = crop_pair(after[::2, ::2], after, 80, centre)
+    top, left = corner
+    np.testing.assert_array_equal(crop, after[top : top + 80, left : left + 80])
+
+
 def test_a_photo_of_the_same_size_is_not_resampled():
     before, after = flat_with_detail(90, 120, 20, 60), flat_with_detail(90, 120, 20, 60)
     before[::2] //= 2
@@ -56,7 +64,7 @@ def test_grey_and_16_bit_look_like_8_bit_colour(kind):
 
 def test_a_sheet_holds_every_pair_where_it_should_be():
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    rows = [(f"photo {i}", np.full((50, 70, 3), c, np.uint8), np.full((100, 140, 3), c, np.uint8) // 2) for i, c in enumerate(colours)]
+    rows = [Pair(f"photo {i}", np.full((50, 70, 3), c, np.uint8), np.full((100, 140, 3), c, np.uint8) // 2) for i, c in enumerate(colours)]
     sheet = before_after_sheet(rows, cell_px=100, columns=2)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (16 + 24 + 2 * (24 + 100 + 16), 16 + 2 * (204 + 16), 3)
@@ -70,8 +78,8 @@ def test_a_sheet_holds_every_pair_where_it_should_be():
 
 def test_labels_are_written_and_cut_to_their_width():
     photo = np.zeros((40, 40, 3), np.uint8)
-    plain = before_after_sheet([("", photo, photo)], cell_px=40, columns=1)
-    labelled = before_after_sheet([("a photo with a name far longer than its cells " * 5, photo, photo)], cell_px=40, columns=1)
+    plain = before_after_sheet([Pair("", photo, photo)], cell_px=40, columns=1)
+    labelled = before_after_sheet([Pair("a photo with a name far longer than its cells " * 5, photo, photo)], cell_px=40, columns=1)
     changed = np.argwhere((plain != labelled).any(axis=-1))
     assert len(changed) > 20
     assert changed[:, 1].max() <= 16 + 84
@@ -79,7 +87,7 @@ def test_labels_are_written_and_cut_to_their_width():
 
 
 def test_a_photo_smaller_than_its_cell_stays_at_its_size():
-    sheet = before_after_sheet([("small", np.full((10, 10), 255, np.uint8), np.full((20, 30), 255, np.uint8))], cell_px=60, columns=1)
+    sheet = before_after_sheet([Pair("small", np.full((10, 10), 255, np.uint8), np.full((20, 30), 255, np.uint8))], cell_px=60, columns=1)
     assert (sheet[64:124, 80:140] == 255).all(axis=-1).sum() == 20 * 30
 
 
@@ -88,7 +96,7 @@ def test_a_photo_smaller_than_its_cell_stays_at_its_size():
 )
 def test_what_is_no_photo_is_refused(photo):
     with pytest.raises(ValueError, match="no photo"):
-        before_after_sheet([("x", photo, photo)])
+        before_after_sheet([Pair("x", photo, photo)])
 
 
 def test_a_sheet_of_nothing_is_refused():
