@@ -34,7 +34,9 @@ class Predictor(BasePredictor):
     def predict(
         self,
         task: str = Input(
-            description="What to do with the photos.", choices=["face_restore", "enhance", "upscale", "restore"], default="face_restore"
+            description="What to do with the photos.",
+            choices=["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint", "pipeline"],
+            default="face_restore",
         ),
         image: Optional[Path] = Input(
             description="One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.", default=None
@@ -79,6 +81,42 @@ class Predictor(BasePredictor):
             choices=["auto", "denoise", "deblur", "lite"],
             default="auto",
         ),
+        colorize_variant: str = Input(
+            description="colorize: which DDColor network; auto is MODEL_COLORIZE from the environment, else modelscope; lite needs no download.",
+            choices=["auto", "modelscope", "artistic", "paper_tiny", "lite"],
+            default="auto",
+        ),
+        render_factor: int = Input(
+            description="colorize: the side at which the network sees the photo; 35 is its own (512 pixels), others in proportion (256 to 1472).",
+            ge=1,
+            le=100,
+            default=35,
+        ),
+        old_photo_variant: str = Input(
+            description="old_photo_restore: auto is MODEL_OLD_PHOTO from the environment, else v1.", choices=["auto", "v1"], default="auto"
+        ),
+        with_scratch: bool = Input(description="old_photo_restore: find scratches and fill them.", default=False),
+        with_face: bool = Input(description="old_photo_restore: restore faces too.", default=True),
+        scratch_threshold: float = Input(description="old_photo_restore: how sure a scratch must be, 0 to 1.", ge=0, le=1, default=0.4),
+        old_photo_hr: bool = Input(
+            description="old_photo_restore: fill scratches patch by patch, for large photos; faces of 512 pixels.", default=False
+        ),
+        return_mask: bool = Input(description="old_photo_restore: the scratches that were found, as further results.", default=False),
+        inpaint_variant: str = Input(
+            description="inpaint: which network; auto is MODEL_INPAINT from the environment, else big (LaMa); lite needs no download.",
+            choices=["auto", "big", "lite"],
+            default="auto",
+        ),
+        points: Optional[str] = Input(
+            description="inpaint: what to fill, as JSON: a polygon [[x, y], ...] in pixels of the upright photo, or a list of polygons.",
+            default=None,
+        ),
+        mask: Optional[Path] = Input(description="inpaint: a picture of the photo's size, white where it is to be filled.", default=None),
+        masks: Optional[list[Path]] = Input(description="inpaint: one mask for all photos, or one for each, in their order.", default=None),
+        steps: str = Input(
+            description="pipeline: tasks separated by commas, such as colorize,face_restore,upscale; auto proposes them for each photo.",
+            default="auto",
+        ),
         tile_size: Optional[int] = Input(
             description="Side of a tile in pixels, 64 or more; 0 for the whole photo at once; unset is 512 for Real-ESRGAN and 0 for NAFNet.",
             ge=0,
@@ -86,7 +124,7 @@ class Predictor(BasePredictor):
         ),
         strength: float = Input(description="Share of the result in a blend with the original at the same size.", ge=0, le=1, default=1),
         runtime_profile: str = Input(
-            description="baseline computes as the official implementations do; fast takes all faces at once; max_speed also parses none.",
+            description="baseline computes as the official implementations do; fast restores up to eight faces at once; max_speed also parses none.",
             choices=["baseline", "fast", "max_speed"],
             default="baseline",
         ),
@@ -117,6 +155,18 @@ class Predictor(BasePredictor):
                 scale=scale,
                 denoise_strength=denoise_strength,
                 restore_variant=restore_variant,
+                colorize_variant=colorize_variant,
+                render_factor=render_factor,
+                old_photo_variant=old_photo_variant,
+                with_scratch=with_scratch,
+                with_face=with_face,
+                scratch_threshold=scratch_threshold,
+                old_photo_hr=old_photo_hr,
+                return_mask=return_mask,
+                inpaint_variant=inpaint_variant,
+                points=points,
+                masks=uploads(mask, masks, "mask"),
+                steps=steps,
                 tile_size=tile_size,
                 strength=strength,
                 runtime_profile=runtime_profile,

@@ -26,7 +26,7 @@ import torch
 
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.masks import parse_mask
-from restore.faces.paste import paste, placement
+from restore.faces.paste import Frame, placement
 
 RESULTS = Path(__file__).resolve().parent / "results" / "face_paste.jsonl"
 PHOTO_PX = 2048
@@ -78,7 +78,9 @@ def measured(side_px: int, convention: Convention) -> dict[str, object]:
     photo, face, mask, matrix = smooth_noise(PHOTO_PX, 1), smooth_noise(512, 2), face_mask(), matrix_for(side_px)
 
     def pasted(canvas: Array, *, whole_frame: bool) -> Array:
-        paste(canvas, face, matrix, 1, mask=mask, square=convention.square_mask, quirks=True, whole_frame=whole_frame)
+        frame = Frame(canvas, quirks=True)
+        frame.paste(face, matrix, 1, mask=mask, square=convention.square_mask, whole_frame=whole_frame)
+        frame.settle()
         return canvas
 
     ways: dict[str, Way] = {

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from tqdm import tqdm
 
@@ -78,18 +78,21 @@ def _predict(arguments: argparse.Namespace) -> int:
     task = str(given.pop("task", DEFAULT_TASK))
     require_writable(arguments.output)
     with tempfile.TemporaryDirectory() as scratch, Bars() as bars:
-        photos = photos_of(given, Path(scratch))
-        results = Restorer(progress=bars).run(task, photos, **given)
+        photos = photos_of(given, ("image", "images"), Path(scratch))
+        masks = photos_of(given, ("mask", "masks"), Path(scratch))
+        results = Restorer(progress=bars).run(task, photos, masks=masks, **cast(Any, given))
         paths = results.save(arguments.output, with_reports=True)
     reports = [report.to_dict() for report in results.reports]
     if arguments.json is not None:
         print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
         return 0
-    for path, photo, result in zip(paths, results.photos, results.reports, strict=True):
+    for path, photo, result in zip(paths, results.photos, results.reports, strict=False):
         seconds = sum(result.stages_ms.values()) / 1000.0
         print(f"{path}  {photo.width}x{photo.height}  {task} {result.variant} on {result.device}, {seconds:.1f} s")
         for warning in result.warnings:
             print(f"  warning: {warning}")
+    for path in paths[len(results.photos) :]:
+        print(f"{path}  mask")
     return 0
 
 
@@ -148,7 +151,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
         if not equals or not name:
             raise RestoreError(Code.OPTION_INVALID, f"-i {pair} is no NAME=VALUE pair", "Write for example -i scale=2.")
         values = _array(text) if text.startswith("[") else [text]
-        if name == "images" or name in inputs:
+        if name in {"images", "masks"} or name in inputs:
             before = inputs.get(name, [])
             inputs[name] = [*(before if isinstance(before, list) else [before]), *values]
         else:
@@ -174,11 +177,11 @@ def read_json(text: str) -> dict[str, object]:
     return inputs
 
 
-def photos_of(inputs: dict[str, object], scratch: Path) -> list[NamedFile]:
-    """Takes `image` and `images` out of the inputs: files, URLs and data URIs as named files, downloads in `scratch`."""
-    given = [inputs.pop(name, None) for name in ("image", "images")]
-    sources = [source for value in given if value is not None for source in (value if isinstance(value, list) else [value])]
-    return [fetched(str(source), scratch / str(index)) for index, source in enumerate(sources)]
+def photos_of(inputs: dict[str, object], names: Sequence[str], scratch: Path) -> list[NamedFile]:
+    """Takes the inputs of these names out of the others: files, URLs and data URIs as named files, downloads in `scratch`."""
+    given = [(name, value if isinstance(value, list) else [value]) for name in names if (value := inputs.pop(name, None)) is not None]
+    sources = [(f"{name}-{index}", source) for name, values in given for index, source in enumerate(values)]
+    return [fetched(str(source), scratch / target) for target, source in sources]
 
 
 def _array(text: str) -> list[object]:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from restore.errors import Code, RestoreError
 from restore.outputs import make_folder
@@ -17,7 +17,7 @@ from restore.runtime import Progress
 from restore.sheet import Pair, before_after_sheet
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data"
-STEPS: dict[str, tuple[tuple[str, dict[str, object]], ...]] = {
+STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "portrait": (("face_restore", {}), ("upscale", {"scale": 2})),
     "historic": (("restore", {"strength": 0.8}), ("upscale", {"scale": 2})),
     "noisy": (("restore", {}),),

@@ -16,6 +16,7 @@ class Code(StrEnum):
     OPTION_UNKNOWN = "E101"
     OPTION_INVALID = "E102"
     PHOTO_COUNT = "E103"
+    MASK = "E104"
     # E2xx: a photo that came in
     PHOTO_MISSING = "E201"
     PHOTO_TOO_LARGE = "E202"

@@ -1,8 +1,8 @@
 """Verified file -> ready module on a device: architectures and hyper-parameters come from spandrel and the checkpoint's keys.
 
-What spandrel does not know is built by the name that its row gives: CodeFormer and its like by spandrel_extra_arches, detectors
-and parser by facexlib, the face network by `nets`. Weights are mapped into memory and assigned to the module rather than copied,
-so a loaded network costs its file's size once.
+What spandrel does not know is built by the name that its row gives: CodeFormer and its like by spandrel_extra_arches, all others
+by `architectures`. Weights are mapped into memory and assigned to the module rather than copied, so a loaded network costs its
+file's size once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import pickle
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -25,9 +24,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from restore import architectures
 from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
-from restore.nets.lite_face import LiteFace, is_lite_face
+from restore.nets.lite_face import is_lite_face
 from restore.nets.local_pooling import use_local_pooling
 from restore.weights import Resolved
 
@@ -35,9 +35,11 @@ _assigning = threading.Lock()
 
 StateDict = dict[str, Tensor]
 
-LITE_FACE = "LiteFace"
 EXTRA = ("CodeFormer", "DDColor")
 """Architectures of spandrel_extra_arches, which is imported for a row that names one of them and for nothing else."""
+
+SCRIPTED = ("LaMa",)
+"""Architectures whose file is a TorchScript program, network and weights in one."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
         RestoreError: WEIGHTS_UNSUPPORTED when the file cannot be read, its network is unknown or its tensors do not fit.
     """
     try:
+        if row is not None and row.architecture in SCRIPTED:
+            return _scripted(path)
         state = read_state(path)
         net = _build(state, row.architecture if row else None)
     except (spandrel.UnsupportedModelError, pickle.UnpicklingError, RuntimeError, ValueError, KeyError, OSError) as error:
@@ -95,14 +99,34 @@ def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
 
 
 def read_state(path: Path) -> StateDict:
-    """The bare state dict of a checkpoint, its tensors mapped from the file where the format allows; never runs code from it."""
+    """The bare state dict of a checkpoint, its tensors mapped from the file where the format allows; never runs code from it.
+
+    Raises:
+        ValueError: the file holds something else than a dictionary.
+    """
     if path.suffix == ".safetensors":
         loaded: Any = load_file(path)
     else:
         # Checkpoints from before torch 1.6 are no zip files and cannot be mapped.
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    if not isinstance(loaded, dict):
+        raise ValueError(f"no state dict but a {type(loaded).__name__}")  # noqa: TRY004 - about the file, not about an argument
+    # The old photos' scratch detector was saved with all that its training needed, under a key that spandrel does not know.
+    if isinstance(loaded.get("model_state"), dict):
+        loaded = loaded["model_state"]
     state: StateDict = spandrel.canonicalize_state_dict(loaded)
     return state
+
+
+def _scripted(path: Path) -> nn.Module:
+    """The network of a TorchScript file. Raises RuntimeError or ValueError where it is none."""
+    with warnings.catch_warnings():
+        # torch 2.11 advises against TorchScript; the official file is nothing else.
+        warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated", category=DeprecationWarning)
+        net: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    for parameter in net.parameters():  # a program refuses `requires_grad_` for itself
+        parameter.requires_grad = False
+    return net.float().eval()
 
 
 def interpolated(first: Mapping[str, Tensor], second: Mapping[str, Tensor], share: float) -> StateDict:
@@ -113,7 +137,7 @@ def interpolated(first: Mapping[str, Tensor], second: Mapping[str, Tensor], shar
 def _build(state: StateDict, architecture: str | None) -> nn.Module:
     """The network of a state dict; built without storage of its own where its constructor allows that."""
     if architecture is None and is_lite_face(state):
-        architecture = LITE_FACE
+        architecture = architectures.LITE_FACE
     build = functools.partial(_build_assigned, state, architecture)
     try:
         with torch.device("meta"):
@@ -127,11 +151,8 @@ def _build(state: StateDict, architecture: str | None) -> nn.Module:
 
 
 def _build_assigned(state: StateDict, architecture: str | None) -> nn.Module:
-    builder = _BUILDERS.get(architecture or "")
-    if builder is not None:
-        net = builder()
-        net.load_state_dict(state, strict=True, assign=True)
-        return net
+    if architecture is not None and architecture in architectures.BUILDERS:
+        return architectures.build(architecture, state)
     loader = spandrel.ModelLoader(registry=_extra_registry() if architecture in EXTRA else spandrel.MAIN_REGISTRY)
     with _loading_by_assignment():
         known: nn.Module = loader.load_from_state_dict(state).model
@@ -146,37 +167,6 @@ def _extra_registry() -> spandrel.ArchRegistry:
         warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
         from spandrel_extra_arches import EXTRA_REGISTRY  # noqa: PLC0415 - only for a row that needs it
     return EXTRA_REGISTRY
-
-
-def _parsenet() -> nn.Module:
-    """facexlib's face parser, as facexlib itself builds it: 512 px, 19 classes."""
-    from facexlib.parsing.parsenet import ParseNet  # noqa: PLC0415 - only for a row that needs it
-
-    net: nn.Module = ParseNet(in_size=512, out_size=512, parsing_ch=19)
-    return net
-
-
-def _retinaface(network: str) -> nn.Module:
-    """facexlib's face detector, on the CPU: `faces/detect.py` tells it where it has gone."""
-    from facexlib.detection.retinaface import RetinaFace  # noqa: PLC0415 - only for a row that needs it
-
-    with warnings.catch_warnings():
-        # facexlib asks torchvision for a ResNet by the name that the argument had before torchvision 0.13.
-        warnings.filterwarnings("ignore", message="The parameter 'pretrained' is deprecated", category=UserWarning)
-        warnings.filterwarnings("ignore", message="Arguments other than a weight enum", category=UserWarning)
-        net: nn.Module = RetinaFace(network_name=network, half=False, device=torch.device("cpu"))
-    return net
-
-
-_BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
-    {
-        LITE_FACE: LiteFace,
-        "parsenet": _parsenet,
-        "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),
-        "retinaface_mobile0.25": functools.partial(_retinaface, "mobile0.25"),
-    }
-)
-"""What spandrel does not know: a row's architecture -> its network, without weights yet. facexlib is imported when it is called."""
 
 
 @contextmanager

@@ -11,22 +11,29 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from restore.errors import Code, RestoreError
 
-Task = Literal["face_restore", "enhance", "upscale", "restore"]
+Step = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"]
+Task = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint", "pipeline"]
 UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"]
 RestoreVariant = Literal["auto", "denoise", "deblur", "lite"]
 FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
 FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
+ColorizeVariant = Literal["auto", "modelscope", "artistic", "paper_tiny", "lite"]
+OldPhotoVariant = Literal["auto", "v1"]
+InpaintVariant = Literal["auto", "big", "lite"]
 RuntimeProfile = Literal["baseline", "fast", "max_speed"]
 OutputFormat = Literal["jpg", "png", "webp"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
+STEPS: tuple[Step, ...] = get_args(Step)
+CHAIN: Task = "pipeline"
 DEFAULT_TASK: Task = "face_restore"
+MAX_STEPS = 8
 MAX_PHOTOS = 4
 MIN_TILE_PX = 64
 
@@ -94,6 +101,9 @@ UPSCALER = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x4plus")
 BACKGROUND = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x2plus")  # as CodeFormer and GFPGAN do behind faces
 NAFNET = Choice("restore_variant", "restore", "MODEL_RESTORE", "denoise")
 FACE = Choice("face_model", "face_restore", "MODEL_FACE", "codeformer")
+DDCOLOR = Choice("colorize_variant", "colorize", "MODEL_COLORIZE", "modelscope")
+OLD_PHOTO = Choice("old_photo_variant", "old_photo_restore", "MODEL_OLD_PHOTO", "v1")
+LAMA = Choice("inpaint_variant", "inpaint", "MODEL_INPAINT", "big")
 
 
 class TaskOptions(Options):
@@ -188,6 +198,47 @@ class RestoreOptions(TaskOptions):
     restore_variant: RestoreVariant = "auto"
 
 
+class ColorizeOptions(TaskOptions):
+    """Options of `colorize`: DDColor guesses the colours, the photo keeps its luminance."""
+
+    default_tile_px = 0
+    choices = (DDCOLOR,)
+
+    colorize_variant: ColorizeVariant = "auto"
+    render_factor: WholeNumber = Field(default=35, ge=1, le=100)
+
+
+class OldPhotoOptions(TaskOptions):
+    """Options of `old_photo_restore`: Bringing Old Photos Back to Life."""
+
+    default_tile_px = 0
+    choices = (OLD_PHOTO,)
+
+    old_photo_variant: OldPhotoVariant = "auto"
+    with_scratch: bool = False
+    with_face: bool = True
+    scratch_threshold: Share = 0.4
+    old_photo_hr: bool = False
+    return_mask: bool = False
+
+    def variant(self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ) -> str:
+        """As in `TaskOptions`; of `v1` it is the catalog's variant for what is to be done."""
+        named = super().variant(choice, environment)
+        if named != "v1":
+            return named
+        return ("scratch_hr" if self.old_photo_hr else "scratch") if self.with_scratch else "quality"
+
+
+class InpaintOptions(TaskOptions):
+    """Options of `inpaint`: LaMa fills the holes that masks or polygons show."""
+
+    default_tile_px = 0
+    choices = (LAMA,)
+
+    inpaint_variant: InpaintVariant = "auto"
+    points: str | None = None
+
+
 class OutputOptions(Options):
     """How the result is written."""
 
@@ -196,36 +247,68 @@ class OutputOptions(Options):
     keep_gps: bool = False
 
 
+def _known_steps(steps: str) -> str:
+    names = steps_in(steps)
+    if names != ("auto",) and (not names or len(names) > MAX_STEPS or any(name not in STEPS for name in names)):
+        raise ValueError("not a sequence of steps")
+    return steps
+
+
+class ChainOptions(Options):
+    """Which tasks a request of the task `pipeline` runs, one after the other."""
+
+    steps: Annotated[str, AfterValidator(_known_steps)] = Field(
+        default="auto", description=f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas"
+    )
+
+
+def steps_in(text: str) -> tuple[str, ...]:
+    """The names in a list separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 class RunOptions(Options):
     """How the request runs."""
 
     runtime_profile: RuntimeProfile = "baseline"
 
 
-TASK_OPTIONS: Mapping[Task, type[TaskOptions]] = {
+TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {
     "face_restore": FaceRestoreOptions,
     "enhance": EnhanceOptions,
     "upscale": UpscaleOptions,
     "restore": RestoreOptions,
+    "colorize": ColorizeOptions,
+    "old_photo_restore": OldPhotoOptions,
+    "inpaint": InpaintOptions,
 }
-CATALOG_TASKS: Mapping[Task, tuple[str, ...]] = {
+CATALOG_TASKS: Mapping[Step, tuple[str, ...]] = {
     "face_restore": ("face_restore", "face_detect"),
     "enhance": ("upscale", "face_restore", "face_detect"),
     "upscale": ("upscale",),
     "restore": ("restore",),
+    "colorize": ("colorize",),
+    "old_photo_restore": ("old_photo_restore",),
+    "inpaint": ("inpaint",),
 }
 """The catalog's tasks whose checkpoints a task needs, its optional inputs aside: what is loaded before it is asked for."""
 
-GROUPS: tuple[type[Options], ...] = (*TASK_OPTIONS.values(), OutputOptions, RunOptions)
+GROUPS: tuple[type[Options], ...] = (*TASK_OPTIONS.values(), ChainOptions, OutputOptions, RunOptions)
 
 
 class Request(BaseModel):
-    """One validated request, photos aside."""
+    """One validated request, photos aside.
+
+    Attributes:
+        options: of every task; a task takes its own.
+        steps: the tasks to run, in order: one, but for the task `pipeline`. Empty where they are to be proposed for each photo.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     task: Task
-    options: TaskOptions
+    steps: tuple[Step, ...]
+    options: dict[Step, Any]
     output: OutputOptions
     run: RunOptions
 
@@ -245,8 +328,18 @@ class Request(BaseModel):
                 remedy = f"Did you mean {close[0]}?" if close else f"The inputs are {', '.join(sorted(known))}."
                 raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name}'", remedy)
         # Every group is validated, the other tasks' too: a value that is never right is not passed over for being unused.
-        tasks = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
-        return cls(task=task, options=tasks[task], output=OutputOptions.from_inputs(inputs), run=RunOptions.from_inputs(inputs))
+        options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
+        chained = steps_in(ChainOptions.from_inputs(inputs).steps)
+        named = chained if task == CHAIN else (task,)
+        return cls.model_validate(
+            {
+                "task": task,
+                "steps": () if named == ("auto",) else named,
+                "options": options,
+                "output": OutputOptions.from_inputs(inputs),
+                "run": RunOptions.from_inputs(inputs),
+            }
+        )
 
 
 def choices_of(group: type[Options], name: str) -> tuple[str, ...]:

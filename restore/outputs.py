@@ -10,8 +10,9 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from restore.errors import Code, RestoreError
 from restore.options import OutputOptions
@@ -29,12 +30,14 @@ def save_all(
     output: OutputOptions,
     folder: Path,
     prefix: str = "",
+    masks: Mapping[int, Photo] = MappingProxyType({}),
     *,
     with_reports: bool = False,
 ) -> list[Path]:
     """Encodes every photo, then writes them as `<prefix><n>-<name>.<format>`; if one cannot be written, none stays.
 
-    With `with_reports` each photo's report is written beside it as `<prefix><n>-<name>.json`.
+    Masks, by their photo's index, follow as `<prefix><n>-<name>-mask.png`. With `with_reports` each photo's report lies beside it as
+    `<prefix><n>-<name>.json`.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE, naming the folder.
@@ -48,10 +51,13 @@ def save_all(
         report.output = {"format": output.output_format, "width": photo.width, "height": photo.height, "bytes": len(data)}
         encoded.append(data)
     paths = [folder / f"{prefix}{n}-{_stem(photo.name)}.{output.output_format}" for n, photo in enumerate(photos, start=1)]
+    for index, mask in sorted(masks.items()):
+        encoded.append(encode(mask, "png", 100)[0])
+        paths.append(folder / f"{prefix}{index + 1}-{_stem(mask.name)}-mask.png")
     files = list(zip(paths, encoded, strict=True))
     if with_reports:
         texts = [(json.dumps(report.to_dict(), indent=2) + "\n").encode() for report in reports]
-        files += list(zip([path.with_suffix(".json") for path in paths], texts, strict=True))
+        files += list(zip([path.with_suffix(".json") for path in paths[: len(reports)]], texts, strict=True))
     written: list[Path] = []
     try:
         make_folder(folder)

@@ -20,6 +20,9 @@ class Report:
         faces: every face found, best first: box (x0, y0, x1, y1 in pixels of the upright photo), score, size_px (the box's
             shorter side), restored, and the reason where it was not.
         face_restoration_applied: whether any face was restored.
+        scratched_share: what part of the photo was found to be scratches, where that was looked for.
+        why: why this step was proposed, where nobody asked for it by name.
+        steps: the reports of the steps, for the task `pipeline`.
     """
 
     photo: str
@@ -35,6 +38,9 @@ class Report:
     face_detector: str = ""
     faces: list[dict[str, object]] = field(default_factory=list)
     face_restoration_applied: bool = False
+    scratched_share: float | None = None
+    why: str = ""
+    steps: list[Report] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -70,6 +76,9 @@ class Report:
             "face_detector": self.face_detector,
             "faces": [dict(row) for row in self.faces],
             "face_restoration_applied": self.face_restoration_applied,
+            "scratched_share": self.scratched_share,
+            "why": self.why,
+            "steps": [step.to_dict() for step in self.steps],
             "stages_ms": dict(self.stages_ms),
             "warnings": list(self.warnings),
         }

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from restore.catalog import LITE, Catalog
 from restore.errors import Code, RestoreError
+from restore.masks import filled, mask_from, polygons_of
 from restore.models import Model
-from restore.options import CATALOG_TASKS, FACE, MAX_PHOTOS, TASK_OPTIONS, TASKS, FaceOptions, Request, Task
+from restore.options import (
+    CATALOG_TASKS,
+    CHAIN,
+    FACE,
+    MAX_PHOTOS,
+    STEPS,
+    TASK_OPTIONS,
+    FaceOptions,
+    OldPhotoOptions,
+    Request,
+    Step,
+    TaskOptions,
+)
 from restore.outputs import save_all
 from restore.photo import Photo, open_photo
-from restore.pipelines import PIPELINES
+from restore.pipelines import PIPELINES, Pipeline
+from restore.pipelines.chain import proposed_steps
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import Progress, coded_memory_errors, runtime_for, select_device, silent
-from restore.shelf import Shelf
+from restore.runtime import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
+from restore.shelf import DLIB, Shelf
 from restore.uploads import NamedFile
 from restore.weights import Policy, WeightStore
 
@@ -26,22 +43,27 @@ Source = str | os.PathLike[str] | NamedFile | Photo
 
 @dataclass(frozen=True)
 class Results:
-    """Restored photos and their reports, in the order of the request."""
+    """Restored photos and their reports, in the order of the request.
+
+    Attributes:
+        masks: by the photo's index, the scratches that were found in it, where the request asked to `return_mask`.
+    """
 
     photos: tuple[Photo, ...]
     reports: tuple[Report, ...]
     request: Request
+    masks: Mapping[int, Photo] = field(default_factory=dict)
 
     def save(self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False) -> list[Path]:
         """Writes all photos into `folder`, or none: unique names in order, encoding times and warnings into the reports.
 
-        With `with_reports` each photo's report lies beside it as JSON.
+        Masks follow the photos, as `<prefix><n>-<name>-mask.png`. With `with_reports` each photo's report lies beside it as JSON.
 
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
         """
         with coded_memory_errors(", ".join(photo.name for photo in self.photos), "encoding"):
-            return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix, with_reports=with_reports)
+            return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix, self.masks, with_reports=with_reports)
 
 
 class Restorer:
@@ -76,38 +98,83 @@ class Restorer:
         for task in _tasks_of(preload):
             self.preload(task)
 
-    def preload(self, task: Task) -> None:
+    def preload(self, task: Step) -> None:
         """Loads every variant that a task may be asked for and the weights policy offers."""
         # The environment's choice is what most requests will use: a name that does not exist must not wait for one.
         options = TASK_OPTIONS[task]()
-        for choice in options.choices:
+        for choice in PIPELINES[task].needs(options):
             options.variant(choice)
         for needed in CATALOG_TASKS[task]:
             self.shelf.preload(needed)
 
-    def run(self, task: str, photos: Source | Sequence[Source], /, **inputs: object) -> Results:
+    def run(self, task: str, photos: Source | Sequence[Source], /, *, masks: Source | Sequence[Source] = (), **inputs: object) -> Results:
         """Restores one to four photos.
 
         Args:
             task: one of `restore.options.TASKS`.
             photos: one or several: paths, named files, or photos from `open_photo`.
+            masks: for `inpaint`, pictures that are white where a photo is to be filled: one for all photos, or one for each.
             **inputs: the task's options and the output's, named as in the input table of the README.
 
         Raises:
             RestoreError: the request, a photo, the weights or the machine would not do; nothing is returned for any photo.
         """
         request = Request.from_inputs(task, inputs)
-        sources = [photos] if isinstance(photos, str | os.PathLike | NamedFile | Photo) else list(photos)
+        sources = _listed(photos)
         check_count(len(sources))
         reports = [Report(photo=_name_of(source), task=task) for source in sources]
         decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
-        jobs = self._jobs(request, reports)
-        pipeline = PIPELINES[request.task]
-        for photo, job in zip(decoded, jobs, strict=True):
-            pipeline.check(photo, request.options, request.output.output_format, job.models)
-        restored = pipeline.run(decoded, request.options, jobs)
+        holes = masks_of(decoded, [_read(mask) for mask in _listed(masks)], request.options["inpaint"].points, reports)
+        runtime = runtime_for(request.run.runtime_profile, self.device)
+        if request.steps:
+            plan = self._planned(request, request.steps, decoded, reports, holes, runtime)
+            restored = _run(plan, decoded)
+            found = {index: job.masks_found[-1] for step in plan for index, job in enumerate(step.jobs) if job.masks_found}
+        else:
+            plans = [self._proposed(request, *one, runtime) for one in zip(decoded, reports, holes, strict=True)]
+            restored = [photo for plan, before in zip(plans, decoded, strict=True) for photo in _run(plan, [before])]
+            found = {}
         self.progress("photos", len(decoded), len(decoded))
-        return Results(tuple(restored), tuple(reports), request)
+        return Results(tuple(restored), tuple(reports), request, found)
+
+    def _planned(
+        self,
+        request: Request,
+        steps: Sequence[Step],
+        photos: Sequence[Photo],
+        reports: Sequence[Report],
+        holes: Sequence[np.ndarray | None],
+        runtime: Runtime,
+    ) -> list[Planned]:
+        """Every step with its networks and jobs, each photo checked at the size that it will have by then: nothing was done yet."""
+        plan, expected = [], list(photos)
+        for step in steps:
+            options, pipeline = request.options[step], PIPELINES[step]
+            own = [Report(photo=report.photo, task=step) for report in reports] if request.task == CHAIN else reports
+            jobs = self._jobs(step, options, own, [_fitted(hole, photo) for hole, photo in zip(holes, expected, strict=True)], runtime)
+            for index, (photo, job) in enumerate(zip(expected, jobs, strict=True)):
+                pipeline.check(photo, options, request.output.output_format, job)
+                width, height = pipeline.size(photo, options)
+                # A photo of the size to come, in no memory: its pixels are all the same one.
+                expected[index] = photo.with_pixels(np.broadcast_to(np.uint8(0), (height, width)))
+            if request.task == CHAIN:
+                for report, of_step in zip(reports, own, strict=True):
+                    report.steps.append(of_step)
+            plan.append(Planned(pipeline, options, jobs))
+        return plan
+
+    def _proposed(self, request: Request, photo: Photo, report: Report, hole: np.ndarray | None, runtime: Runtime) -> list[Planned]:
+        """The plan of the steps that a photo seems to need; each says in its report why."""
+        options = request.options["face_restore"]
+        model, _ = self.shelf.model(FACE.task, options.variant(FACE))
+        detector, _ = self.shelf.detector(options.face_detector, with_lite=model.variant == LITE)
+        proposed = proposed_steps(photo, detector)
+        plan = self._planned(request, [step for step, _ in proposed], [photo], [report], [hole], runtime)
+        for of_step, (_, why) in zip(report.steps, proposed, strict=True):
+            of_step.why = why
+        if not proposed:
+            report.warn("steps is auto, and this photo seems to need none of them: it comes back as it was")
+        return plan
 
     def _opened(self, source: Source, report: Report) -> Photo:
         with report.stage("decode"):
@@ -117,10 +184,12 @@ class Restorer:
             report.warn(warning)
         return photo
 
-    def _jobs(self, request: Request, reports: Sequence[Report]) -> list[Job]:
-        """One job a photo, with the networks that the request needs; what their choice degraded goes to every report."""
-        options, models, warnings = request.options, dict[str, Model](), list[str]()
-        needed = PIPELINES[request.task].needs(options)
+    def _jobs(
+        self, step: Step, options: TaskOptions, reports: Sequence[Report], holes: Sequence[np.ndarray | None], runtime: Runtime
+    ) -> list[Job]:
+        """One job a photo, with the networks that the step needs; what their choice degraded goes to every report."""
+        models, warnings = dict[str, Model](), list[str]()
+        needed = PIPELINES[step].needs(options)
         for choice in needed:
             model, degraded = self.shelf.model(choice.task, options.variant(choice))
             models[choice.task] = model
@@ -129,17 +198,65 @@ class Restorer:
             if asked not in {"auto", model.variant} and not degraded:
                 warnings.append(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
         detector = None
-        if FACE in needed and isinstance(options, FaceOptions):
+        if FACE in needed and isinstance(options, FaceOptions) and not getattr(options, "has_aligned", False):
             detector, degraded = self.shelf.detector(options.face_detector, with_lite=models[FACE.task].variant == LITE)
             warnings += degraded
-        runtime = runtime_for(request.run.runtime_profile, self.device)
+        elif isinstance(options, OldPhotoOptions) and options.with_face:
+            detector, _ = self.shelf.detector(DLIB, with_lite=False)
         for report in reports:
             report.variant = models[needed[0].task].variant
             report.weights = [dict(facts) for model in models.values() for facts in model.weights]
+            report.weights += [dict(facts) for facts in (detector.weights if detector else ())]
             report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
             for warning in warnings:
                 report.warn(warning)
-        return [Job(models, runtime, report, self.progress, detector) for report in reports]
+        return [Job(models, runtime, report, self.progress, detector, hole) for report, hole in zip(reports, holes, strict=True)]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step that is ready to run."""
+
+    pipeline: Pipeline
+    options: TaskOptions
+    jobs: Sequence[Job]
+
+
+def _fitted(hole: np.ndarray | None, photo: Photo) -> np.ndarray | None:
+    """A mask at the size that its photo has by then."""
+    if hole is None or hole.shape == (photo.height, photo.width):
+        return hole
+    return cv2.resize(hole.astype(np.uint8), (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _run(plan: Sequence[Planned], photos: Sequence[Photo]) -> list[Photo]:
+    """Photos through all steps, nothing encoded in between."""
+    done = list(photos)
+    for planned in plan:
+        done = planned.pipeline.run(done, planned.options, planned.jobs)
+    return done
+
+
+def masks_of(photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]) -> list[np.ndarray | None]:
+    """What is to be filled in each photo: by its mask, by the polygons, or by both; None without either.
+
+    Raises:
+        RestoreError: MASK, where masks and photos do not go together.
+    """
+    if len(masks) not in {0, 1, len(photos)}:
+        reason = f"the request has {len(masks)} masks for {len(photos)} photos"
+        raise RestoreError(Code.MASK, reason, "Send one mask for all photos, or one for each in their order.")
+    polygons = None if points is None else polygons_of(points)
+    holes: list[np.ndarray | None] = []
+    for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
+        try:
+            drawn = None if polygons is None else filled(polygons, photo.width, photo.height)
+            mask = masks[min(index, len(masks) - 1)] if masks else None
+            painted = None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
+        except RestoreError as error:
+            raise error.about(photo.name) from error
+        holes.append(painted if drawn is None else drawn if painted is None else drawn | painted)
+    return holes
 
 
 def check_count(count: int) -> None:
@@ -161,17 +278,21 @@ def _policy(name: str) -> Policy:
         raise RestoreError(Code.OPTION_INVALID, f"the weights policy is '{name}', which does not exist", remedy) from None
 
 
-def _tasks_of(preload: str) -> tuple[Task, ...]:
+def _tasks_of(preload: str) -> tuple[Step, ...]:
     names = [name.strip() for name in preload.split(",") if name.strip()]
     if names in (["none"], []):
         return ()
     if names == ["all"]:
-        return TASKS
+        return STEPS
     for name in names:
-        if name not in TASKS:
+        if name not in STEPS:
             reason = f"preload names '{name}', which is no task"
-            raise RestoreError(Code.OPTION_INVALID, reason, f"Set RESTORE_PRELOAD to all, none or some of {', '.join(TASKS)}.")
-    return tuple(task for task in TASKS if task in names)
+            raise RestoreError(Code.OPTION_INVALID, reason, f"Set RESTORE_PRELOAD to all, none or some of {', '.join(STEPS)}.")
+    return tuple(task for task in STEPS if task in names)
+
+
+def _listed(sources: Source | Sequence[Source]) -> list[Source]:
+    return [sources] if isinstance(sources, str | os.PathLike | NamedFile | Photo) else list(sources)
 
 
 def _name_of(source: Source) -> str:

@@ -32,6 +32,7 @@ class Shelf:
         self._models: dict[tuple[str, str], Model] = {}
         self._stand_ins: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
         self._detectors: dict[str, Detector] = {}
+        self._missing: dict[str, str] = {}
 
     @property
     def loaded(self) -> frozenset[tuple[str, str]]:
@@ -69,14 +70,19 @@ class Shelf:
         if lite:
             return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
         name = "retinaface_resnet50" if asked == "auto" else asked
-        try:
-            return self._retinaface(name), ()
-        except RestoreError as error:
-            if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
-                raise
-            warning = f"{DLIB} stands in for the detector {name}: {error.reason}"
-            log.warning("%s", warning)
-            return self._dlib(), (warning,)
+        if name not in self._detectors and name not in self._missing:
+            try:
+                model, _ = self.model(DETECTION, name)
+                self._detectors[name] = RetinaFaceDetector(model)
+            except RestoreError as error:
+                if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
+                    raise
+                # Remembered, as for networks: a request is not to wait for a download that failed before.
+                self._missing[name] = f"{DLIB} stands in for the detector {name}: {error.reason}"
+                log.warning("%s", self._missing[name])
+        if name in self._missing:
+            return self._dlib(), (self._missing[name],)
+        return self._detectors[name], ()
 
     def preload(self, task: str) -> None:
         """Loads every variant of a catalog task that the weights policy offers."""
@@ -84,7 +90,9 @@ class Shelf:
             for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
                 self.detector(name, with_lite=False)
             return
-        variants = (LITE,) if self.policy is Policy.LITE else self.store.catalog.variants(task)
+        offered = self.store.catalog.variants(task)
+        # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
+        variants = tuple(variant for variant in offered if self.policy is not Policy.LITE or variant == LITE)
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             self.model(task, variant)
@@ -94,9 +102,3 @@ class Shelf:
         if DLIB not in self._detectors:
             self._detectors[DLIB] = DlibDetector()
         return self._detectors[DLIB]
-
-    def _retinaface(self, name: str) -> Detector:
-        if name not in self._detectors:
-            model, _ = self.model(DETECTION, name)
-            self._detectors[name] = RetinaFaceDetector(model)
-        return self._detectors[name]

@@ -25,23 +25,27 @@ class NamedFile(NamedTuple):
     path: Path
 
 
-def uploads(image: object, images: Sequence[object] | None) -> list[NamedFile]:
+def uploads(image: object, images: Sequence[object] | None, name: str = "image") -> list[NamedFile]:
     """The photos of a request in order: `image` first, then `images`, named `image` and `images[0]` and on.
 
     Cog hands uploads over as temporary files with names of its own, but a plain string (a path on the server's disk, which is
     nobody's to send) as it came.
 
+    Args:
+        image, images: the two inputs.
+        name: what the first is called; the second is its plural.
+
     Raises:
         RestoreError: PHOTO_MISSING for anything that is not an uploaded file.
     """
-    named = [] if image is None else [("image", image)]
-    named += [(f"images[{index}]", item) for index, item in enumerate(images or ())]
+    named = [] if image is None else [(name, image)]
+    named += [(f"{name}s[{index}]", item) for index, item in enumerate(images or ())]
     files = []
-    for name, item in named:
+    for called, item in named:
         if isinstance(item, str) or not isinstance(item, os.PathLike):
             remedy = "Send a data URI or an http(s) URL; with `cog predict`, put @ before a file name."
-            raise RestoreError(Code.PHOTO_MISSING, "is not an uploaded file", remedy, photo=name)
-        files.append(NamedFile(name, Path(item)))
+            raise RestoreError(Code.PHOTO_MISSING, "is not an uploaded file", remedy, photo=called)
+        files.append(NamedFile(called, Path(item)))
     return files
 
 

@@ -17,7 +17,7 @@ LAYERS = (
     {"shelf"},
     {"pipelines"},
     {"faces"},
-    {"tiling", "models", "sheet"},
+    {"tiling", "models", "architectures", "masks", "sheet"},
     {"outputs", "uploads", "report"},
     {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},
     {"options", "errors"},

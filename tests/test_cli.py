@@ -55,7 +55,7 @@ def test_broken_json_is_refused(text):
 
 def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path):
     inputs = {"images": ["@b.jpg", "c.jpg"], "image": "@a.jpg", "scale": 2}
-    assert [photo.name for photo in photos_of(inputs, tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [photo.name for photo in photos_of(inputs, ("image", "images"), tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
     assert inputs == {"scale": 2}
 
 

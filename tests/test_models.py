@@ -176,7 +176,7 @@ class TestWhatSpandrelDoesNotKnow:
         assert "CodeFormer" not in {support.architecture.id for support in spandrel.MAIN_REGISTRY}
 
     def test_they_come_without_a_warning(self):
-        code = "from restore.models import _extra_registry, _retinaface; _extra_registry(); _retinaface('resnet50')"
+        code = "from restore import architectures, models; models._extra_registry(); architectures.BUILDERS['retinaface_resnet50']()"
         assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=PROJECT, check=False).returncode == 0
 
 

@@ -18,6 +18,7 @@ from restore.options import (
     TASKS,
     EnhanceOptions,
     FaceRestoreOptions,
+    OldPhotoOptions,
     OutputOptions,
     Request,
     RestoreOptions,
@@ -27,20 +28,21 @@ from restore.options import (
 )
 
 SIGNATURE = inspect.signature(predict.Predictor.predict)
-NOT_OPTIONS = {"self", "task", "image", "images"}
+NOT_OPTIONS = {"self", "task", "image", "images", "mask", "masks"}
 FIELDS = {name: group for group in GROUPS for name in group.model_fields}
 
 
 def test_defaults_make_a_valid_request_for_every_task():
     for task in TASKS:
         request = Request.from_inputs(task, {})
-        assert type(request.options) is TASK_OPTIONS[task]
+        assert {step: type(options) for step, options in request.options.items()} == dict(TASK_OPTIONS)
+        assert request.steps == (() if task == "pipeline" else (task,))
         assert request.output == OutputOptions()
 
 
 def test_a_task_takes_its_own_inputs_and_leaves_the_others():
     request = Request.from_inputs("restore", {"scale": 2, "restore_variant": "deblur", "output_format": "png", "strength": 0.25})
-    assert request.options == RestoreOptions(restore_variant="deblur", strength=0.25)
+    assert request.options["restore"] == RestoreOptions(restore_variant="deblur", strength=0.25)
     assert request.output.output_format == "png"
 
 
@@ -49,8 +51,15 @@ def test_a_wrong_value_of_another_task_is_refused_all_the_same():
         Request.from_inputs("restore", {"scale": 99})
 
 
+def test_steps_are_taken_in_their_order_and_as_often_as_they_are_named():
+    request = Request.from_inputs("pipeline", {"steps": " colorize, face_restore ,upscale,colorize", "scale": 2})
+    assert request.steps == ("colorize", "face_restore", "upscale", "colorize")
+    assert request.options["upscale"].scale == 2
+    assert Request.from_inputs("restore", {"steps": "upscale"}).steps == ("restore",)
+
+
 def test_none_means_not_given():
-    assert Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options == UpscaleOptions()
+    assert Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options["upscale"] == UpscaleOptions()
 
 
 def test_tile_defaults_differ_by_task():
@@ -88,6 +97,12 @@ def test_tile_defaults_differ_by_task():
         ({"face_detector": "mtcnn"}, ["face_detector is 'mtcnn'", "dlib"]),
         ({"min_face_px": -1}, ["min_face_px is -1", "whole number of at least 0"]),
         ({"keep_color": "perhaps"}, ["keep_color is 'perhaps'", "true, false"]),
+        ({"render_factor": 0}, ["render_factor is 0", "whole number from 1 to 100"]),
+        ({"steps": "upscale,sharpen"}, ["steps is 'upscale,sharpen'", "face_restore", "separated by commas"]),
+        ({"steps": "upscale,pipeline"}, ["steps is"]),
+        ({"steps": "auto,upscale"}, ["steps is"]),
+        ({"steps": " , "}, ["steps is"]),
+        ({"steps": ",".join(["restore"] * 9)}, ["steps is", "1 to 8"]),
         ({"has_aligned": "perhaps"}, ["has_aligned is 'perhaps'", "true or false"]),
     ],
 )
@@ -112,16 +127,21 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one():
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(RestoreError, match="face_restore, enhance, upscale, restore"):
+    with pytest.raises(RestoreError, match="face_restore, enhance, upscale, restore, colorize, old_photo_restore, inpaint, pipeline"):
         Request.from_inputs("sharpen", {})
 
 
 @pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in TASK_OPTIONS.values() for choice in group.choices])
 def test_auto_is_the_environments_variant_else_the_default(group, choice):
-    assert group().variant(choice, {}) == choice.default
-    assert group().variant(choice, {choice.environment: " lite "}) == "lite"
-    explicit = group.model_validate({choice.field: "lite"})
-    assert explicit.variant(choice, {choice.environment: choice.default}) == "lite"
+    if group is OldPhotoOptions:
+        assert group().variant(choice, {}) == "quality"
+        assert group(with_scratch=True).variant(choice, {choice.environment: "v1"}) == "scratch"
+        assert group(with_scratch=True, old_photo_hr=True).variant(choice, {}) == "scratch_hr"
+    else:
+        assert group().variant(choice, {}) == choice.default
+        assert group().variant(choice, {choice.environment: " lite "}) == "lite"
+        explicit = group.model_validate({choice.field: "lite"})
+        assert explicit.variant(choice, {choice.environment: choice.default}) == "lite"
     for bad in ("auto", "nothing"):
         with pytest.raises(RestoreError, match=choice.environment):
             group().variant(choice, {choice.environment: bad})
@@ -135,7 +155,7 @@ def test_the_first_choice_is_the_tasks_own_network():
 
 def test_every_choice_offers_what_the_manifest_has():
     catalog = Catalog.load()
-    for group in TASK_OPTIONS.values():
+    for group in (group for group in TASK_OPTIONS.values() if group is not OldPhotoOptions):
         for choice in group.choices:
             assert set(choices_of(group, choice.field)) - {"auto"} == set(catalog.variants(choice.task))
     assert set(choices_of(FaceRestoreOptions, "face_detector")) - {"auto", "dlib"} == set(catalog.variants("face_detect"))

@@ -198,11 +198,11 @@ def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     real = module.load_model
     monkeypatch.setattr(module, "load_model", lambda *arguments: loads.append(1) or real(*arguments))
     restorer = Restorer(weights="lite", device="cpu", preload="all")
-    assert len(loads) == 3
+    assert len(loads) == 5
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
-    assert len(loads) == 3
+    assert len(loads) == 5
     assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite")}
 
 

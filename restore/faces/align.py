@@ -71,6 +71,32 @@ def crop(pixels: Array, matrix: Array) -> Array:
     return _warped(part, shifted)
 
 
+def smooth_crop(pixels: Array, matrix: Array) -> Array:
+    """As `crop`, for networks that are ours to feed: a face larger than the crop is averaged down to it, not sampled.
+
+    Sampled, the noise of a large photo would come through in full, as if it were the face's own.
+    """
+    factor = int(1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6))
+    if factor < 2:
+        return crop(pixels, matrix)
+    x0, y0, x1, y1 = _seen(matrix, pixels.shape[1], pixels.shape[0])
+    if x1 - x0 < factor or y1 - y0 < factor:
+        return crop(pixels, matrix)
+    columns, rows = (x1 - x0) // factor, (y1 - y0) // factor
+    part = cv2.resize(pixels[y0 : y0 + rows * factor, x0 : x0 + columns * factor], (columns, rows), interpolation=cv2.INTER_AREA)
+    # Pixel x of the part is the mean of pixels x0 + factor * x to x0 + factor * x + factor - 1 of the photo.
+    reduced = np.array(matrix, np.float64)
+    reduced[:, 2] += reduced[:, :2] @ (x0 + (factor - 1) / 2, y0 + (factor - 1) / 2)
+    reduced[:, :2] *= factor
+    return crop(part, reduced)
+
+
+def is_outside(matrix: Array, width: int, height: int) -> bool:
+    """Whether a crop shows nothing of a photo of this size."""
+    x0, y0, x1, y1 = _seen(matrix, width, height)
+    return x0 >= x1 or y0 >= y1
+
+
 def eye_distance_px(face: Face, *, quirks: bool) -> float:
     """Return the distance of the eyes in photo pixels; with quirks CodeFormer's: its indices are one off.
 

@@ -35,6 +35,10 @@ class Detector(Protocol):
     def name(self) -> str:
         """As reports call it."""
 
+    @property
+    def weights(self) -> tuple[dict[str, object], ...]:
+        """File name, sha256 and licence of its checkpoint, as reported; empty for what comes with a package."""
+
     def find(self, pixels: Array, *, short_side_px: int | None, threshold: float) -> list[Face]:
         """The faces of a photo, in its own pixels, best first.
 
@@ -51,6 +55,7 @@ class RetinaFaceDetector:
     def __init__(self, model: Model) -> None:
         """Args: a model of the catalog's task `face_detect`, on its device."""
         self.name = model.variant
+        self.weights = model.weights
         self._net = cast(Any, model.net)
         # facexlib keeps these two as plain attributes, which `Module.to` leaves behind.
         self._net.device = next(model.net.parameters()).device
@@ -75,6 +80,7 @@ class DlibDetector:
     """dlib's frontal faces (HOG, Dalal & Triggs 2005) with the 68 landmarks of Kazemi & Sullivan (CVPR 2014)."""
 
     name = "dlib"
+    weights: tuple[dict[str, object], ...] = ()
 
     def __init__(self) -> None:
         """Loads detector and landmarks, once.
@@ -137,9 +143,9 @@ def _resized(pixels: Array, scale: float) -> Array:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def _face(box: Array, score: float, landmarks: Array) -> Face:
+def _face(box: Array, score: float, landmarks: Array, outline: Array | None = None) -> Face:
     left, top, right, bottom = (float(edge) for edge in box)
-    return Face((left, top, right, bottom), score, landmarks)
+    return Face((left, top, right, bottom), score, landmarks, outline)
 
 
 def _best_first(faces: list[Face]) -> list[Face]:

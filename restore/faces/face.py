@@ -14,12 +14,14 @@ class Face:
     """One face, in pixels of the upright photo; x to the right, y down. The box may reach outside the photo.
 
     `box` is x0, y0, x1, y1; `score` 0 to 1; `landmarks` 5x2 float64: the eye at the image's left, the eye at its right, the tip
-    of the nose, the corner of the mouth at the image's left, the one at its right.
+    of the nose, the corner of the mouth at the image's left, the one at its right; `outline` 68x2 (iBUG 300-W) where the detector
+    gives them.
     """
 
     box: tuple[float, float, float, float]
     score: float
     landmarks: Array
+    outline: Array | None = None
 
     def __post_init__(self) -> None:
         landmarks = np.array(self.landmarks, np.float64)  # a copy: who made the face may go on with its own array
@@ -32,8 +34,3 @@ class Face:
     def size_px(self) -> float:
         """The shorter side of the box in pixels."""
         return min(self.box[2] - self.box[0], self.box[3] - self.box[1])
-
-    def scaled(self, factor: float) -> Face:
-        """Return this face as it lies in the photo resized by a factor."""
-        x0, y0, x1, y1 = self.box
-        return Face((x0 * factor, y0 * factor, x1 * factor, y1 * factor), self.score, self.landmarks * factor)

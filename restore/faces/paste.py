@@ -55,56 +55,88 @@ def placement(matrix: Array, scale: float, *, exact: bool = False) -> Array:
     return inverse
 
 
-def paste(
-    canvas: Array,
-    face: Array,
-    matrix: Array,
-    scale: float,
-    *,
-    mask: Array | None,
-    square: bool,
-    crop: Array | None = None,
-    quirks: bool = False,
-    whole_frame: bool = False,
-) -> Region:
-    """Paste one restored face into the frame, in place.
+class Frame:
+    """A photo into which faces are pasted: what they touch is kept in floats until all are in, and rounded once.
 
     Args:
-        canvas: the frame, HxWx3 uint8 or uint16, the photo resized by `scale`; changed in place.
-        face: 512x512x3, levels 0 to 255, uint8 or float.
-        matrix: 2x3, photo to crop.
-        scale: the frame's size over the photo's.
-        mask: 512x512 float32, 0 to 1; where the face counts.
-        square: whether the crop's own square, eroded and softened, limits the mask (CodeFormer). One of the two is needed.
-        crop: 512x512x3, what the face was restored from. With it, what the network changed is added to the frame in place of
-            replacing it, so that a face larger than a crop keeps the detail that a crop cannot hold.
-        quirks: as the official code: truncated in place of rounded, wrapped around at 0 and 255, half a pixel off where enlarged.
-        whole_frame: compute everything over the whole frame; the same result for more work, for tests and benchmarks.
-
-    Returns:
-        The region that was computed; (0, 0, 0, 0) where the face lies outside the frame.
+        pixels: HxWx3 uint8 or uint16, the photo at the result's size; changed in place by `settle`.
+        quirks: as the official code to the last bit that matters: truncated, wrapped at 0 and 255.
     """
-    if mask is None and not square:
-        raise ValueError("a face is pasted by a mask, by its square or by both, not by neither")
-    to_frame = placement(matrix, scale, exact=crop is not None)
-    height, width = canvas.shape[:2]
-    region = (0, 0, width, height) if whole_frame else _region(to_frame, width, height)
-    if region == (0, 0, 0, 0):
+
+    def __init__(self, pixels: Array, *, quirks: bool = False) -> None:
+        self.pixels = pixels
+        self._quirks = quirks
+        self._blocks: dict[tuple[int, int], Array] = {}
+
+    def paste(
+        self,
+        face: Array,
+        matrix: Array,
+        scale: float,
+        *,
+        mask: Array | None,
+        square: bool,
+        crop: Array | None = None,
+        whole_frame: bool = False,
+    ) -> Region:
+        """Paste one restored face over what is there, earlier faces included.
+
+        Args:
+            face: 512x512x3, levels 0 to 255, uint8 or float.
+            matrix: 2x3, photo to crop.
+            scale: the frame's size over the photo's.
+            mask: 512x512 float32, 0 to 1; where the face counts.
+            square: whether the crop's own square, eroded and softened, limits the mask (CodeFormer). One of the two is needed.
+            crop: 512x512x3, what the face was restored from. With it, what the network changed is added to the frame in place of
+                replacing it, so that a face larger than a crop keeps the detail that a crop cannot hold.
+            whole_frame: compute everything over the whole frame; the same result for more work, for tests and benchmarks.
+
+        Returns:
+            The region that was computed; (0, 0, 0, 0) where the face lies outside the frame.
+        """
+        if mask is None and not square:
+            raise ValueError("a face is pasted by a mask, by its square or by both, not by neither")
+        to_frame = placement(matrix, scale, exact=crop is not None)
+        height, width = self.pixels.shape[:2]
+        region = (0, 0, width, height) if whole_frame else _region(to_frame, width, height)
+        if region == (0, 0, 0, 0):
+            return region
+        from_frame = cv2.invertAffineTransform(to_frame)
+        limit = _square(from_frame, region, scale) if square else None
+        for block in _blocks(region):
+            x0, y0, x1, y1 = block
+            layer = _layer(face, crop, from_frame, block)
+            weight = None if mask is None else _warped(mask, from_frame, block)
+            if limit is not None:
+                here = np.s_[y0 - region[1] : y1 - region[1], x0 - region[0] : x1 - region[0]]
+                layer *= limit.eroded[here][..., None]
+                weight = limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
+            assert weight is not None  # for the type checker; refused above
+            self._compose(block, layer, weight[..., None], added=crop is not None)
         return region
-    from_frame = cv2.invertAffineTransform(to_frame)
-    limit = _square(from_frame, region, scale) if square else None
-    for block in _blocks(region):
+
+    def settle(self) -> None:
+        """Round what was pasted into the pixels."""
+        full = np.iinfo(self.pixels.dtype).max
+        for (y0, x0), values in self._blocks.items():
+            place = self.pixels[y0 : y0 + BLOCK_PX, x0 : x0 + BLOCK_PX]
+            if self._quirks:  # by way of integers, as a cast out of range is not the same on every machine
+                place[...] = (values.astype(np.int64) & full).astype(place.dtype)
+            else:
+                place[...] = np.clip(np.rint(values), 0, full).astype(place.dtype)
+        self._blocks.clear()
+
+    def _compose(self, block: Region, layer: Array, weight: Array, *, added: bool) -> None:
+        """Blend levels into a block. Where the weight is 0 the result is what was there, exactly."""
         x0, y0, x1, y1 = block
-        layer = _layer(face, crop, from_frame, block)
-        weight = None if mask is None else _warped(mask, from_frame, block)
-        if limit is not None:
-            here = np.s_[y0 - region[1] : y1 - region[1], x0 - region[0] : x1 - region[0]]
-            layer *= limit.eroded[here][..., None]
-            weight = limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
-        assert weight is not None  # for the type checker; refused above
-        pixels = canvas[y0:y1, x0:x1]
-        pixels[...] = _composed(pixels, layer, weight[..., None], added=crop is not None, quirks=quirks)
-    return region
+        below = self._blocks.get((y0, x0))
+        if below is None:
+            if not weight.any():
+                return
+            below = self.pixels[y0:y1, x0:x1]
+        change = weight * layer * np.float32(np.iinfo(self.pixels.dtype).max / 255)
+        values = change + (below if added else (1 - weight) * below)
+        self._blocks[y0, x0] = values.astype(np.float32, copy=False)
 
 
 def _region(to_frame: Array, width: int, height: int) -> Region:
@@ -167,13 +199,3 @@ def _layer(face: Array, crop: Array | None, from_frame: Array, block: Region) ->
     if layer.dtype not in (np.uint8, np.float32):
         layer = layer.astype(np.float32)
     return _warped(layer, from_frame, block).astype(np.float32)
-
-
-def _composed(pixels: Array, layer: Array, weight: Array, *, added: bool, quirks: bool) -> Array:
-    """Blend levels into integer pixels. Where the weight is 0 the result is the pixel itself, exactly."""
-    full = np.iinfo(pixels.dtype).max
-    change = weight * layer * np.float32(full / 255)
-    values = change + (pixels if added else (1 - weight) * pixels)
-    # By way of integers, as a cast out of range is not the same on every machine.
-    whole: Array = values.astype(np.int64) & full if quirks else np.clip(np.rint(values), 0, full)
-    return whole.astype(pixels.dtype)

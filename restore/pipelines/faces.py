@@ -17,21 +17,23 @@ import torch
 from torch import Tensor
 
 from restore.catalog import Checkpoint
-from restore.faces.align import CROP_PX, crop, eye_distance_px, similarity
+from restore.errors import RestoreError
+from restore.faces.align import CROP_PX, crop, eye_distance_px, is_outside, similarity, smooth_crop
 from restore.faces.colour import Tone, keep_colour, match_grey, tone
 from restore.faces.convention import CONVENTIONS, Convention, enlarged
 from restore.faces.face import Face
 from restore.faces.masks import geometric_mask, labels_of, parse_mask
 from restore.faces.networks import restored
-from restore.faces.paste import background, paste
+from restore.faces.paste import Frame, background
 from restore.options import FaceOptions
 from restore.photo import Photo
-from restore.pipelines.job import Job
+from restore.pipelines.job import Job, in_colour
 from restore.pipelines.upscale import mixed, output_size
 from restore.runtime import USABLE_SHARE, free_memory_bytes, is_out_of_memory
 
 PARSER = "parser"
 MOST_FACES_AT_ONCE = 8
+COARSEST = 2.0  # pixels of a photo, along each side, for one pixel of a network whose change is added
 NOTABLY_LARGER = 1.5  # a face this many times larger than the network's crop visibly loses detail by it
 
 Levels: TypeAlias = np.ndarray  # 512x512x3 RGB, 0 to 255, uint8 or float32
@@ -64,7 +66,7 @@ def with_faces_restored(photos: Sequence[Photo], options: FaceOptions, jobs: Seq
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, each about its photo.
     """
-    tones = [tone(in_colour(photo.pixels)) for photo in photos]
+    originals = photos
     if jobs[0].official_quirks:
         photos = [photo.with_pixels(enlarged(photo.pixels, convention_of(jobs[0])), None) for photo in photos]
     found = []
@@ -73,12 +75,13 @@ def with_faces_restored(photos: Sequence[Photo], options: FaceOptions, jobs: Seq
         with job.guarded(), job.report.stage("detect"):
             found.append(aligned_faces(photo, options, job))
     crops = [[aligned.crop for aligned in faces] for faces in found]
+    tones: list[Tone] = [tone(photo.pixels) if faces else "colour" for photo, faces in zip(originals, found, strict=True)]
     faces = restored_crops(crops, tones, options, jobs)
     results = []
     for photo, aligned, restored_faces, job in zip(photos, found, faces, jobs, strict=True):
         with job.guarded():
             base = resized_photo(photo, scale, job) if behind is None else behind(photo, job)
-            results.append(mixed(with_faces(base, aligned, restored_faces, scale, job), photo, options.strength))
+            results.append(mixed(with_faces(base, photo, aligned, restored_faces, scale, job), photo, options.strength))
     return results
 
 
@@ -91,39 +94,57 @@ def convention_of(job: Job) -> Convention:
 
 def aligned_faces(photo: Photo, options: FaceOptions, job: Job) -> list[Aligned]:
     """The faces to restore, best first; all that were found go to the report, with the reason where one is left alone."""
-    convention, pixels = convention_of(job), in_colour(photo.pixels)
+    convention, row = convention_of(job), job.models["face_restore"].row
     detector, report = job.detector, job.report
     assert detector is not None, "a task with faces is given a detector"
     report.face_detector = detector.name
-    eight_bits = pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257.0).astype(np.uint8)
-    faces = detector.find(eight_bits, short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold)
-    refused = {index: reason for index, face in enumerate(faces) if (reason := why_not(face, convention, options, job))}
-    left = [index for index in range(len(faces)) if index not in refused]
+    # Converted before grey becomes three channels, and by OpenCV, which needs no floats in between.
+    eight_bits = photo.pixels if photo.bits == 8 else cv2.convertScaleAbs(photo.pixels, alpha=1 / 257)
+    found = detector.find(in_colour(eight_bits), short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold)
+    faces = [face for face in found if np.isfinite((*face.box, face.score)).all()]
+    matrices = [similarity(face.landmarks) for face in faces]
+    reasons = [why_not(face, matrix, photo, options, job) for face, matrix in zip(faces, matrices, strict=True)]
+    left = [index for index, reason in enumerate(reasons) if not reason]
     if options.only_center_face and len(left) > 1:
         middle = np.array([photo.width / 2, photo.height / 2])
         centre = min(left, key=lambda index: float(np.linalg.norm(centre_of(faces[index]) - middle)))
-        refused |= {index: "only_center_face: another face is nearer to the centre" for index in left if index != centre}
-    aligned = []
-    for index, face in enumerate(faces):
-        matrix = similarity(face.landmarks)
-        reason = refused.get(index, "" if matrix is not None else "its landmarks give no transform to the template")
+        for index in left:
+            reasons[index] = "" if index == centre else "only_center_face: another face is nearer to the centre"
+    pixels, cut, aligned = in_colour(photo.pixels), smooth_crop if row.difference else crop, []
+    for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
         report.faces.append(described(face, reason))
         if not reason and matrix is not None:
-            aligned.append(Aligned(face, matrix, crop(pixels, matrix)))
+            aligned.append(Aligned(face, matrix, cut(pixels, matrix)))
     if not faces:
-        report.warn("no face was found: the photo was only resized as asked")
+        report.warn(f"no face was found by {detector.name}: the photo was only resized as asked")
     elif not aligned:
-        report.warn(f"none of {len(faces)} faces was restored: {report.faces[0]['reason']}")
+        report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
     report.face_restoration_applied = bool(aligned)
     return aligned
 
 
-def why_not(face: Face, convention: Convention, options: FaceOptions, job: Job) -> str:
+def why_not(face: Face, matrix: np.ndarray | None, photo: Photo, options: FaceOptions, job: Job) -> str:
     """Why a face is left as it is; nothing where it is to be restored."""
+    convention, row = convention_of(job), job.models["face_restore"].row
     if face.size_px < options.min_face_px:
         return f"its {face.size_px:.0f} pixels are less than min_face_px {options.min_face_px}"
     if eye_distance_px(face, quirks=job.official_quirks and convention.eye_distance_bug) < convention.min_eye_distance_px:
-        return f"its eyes are less than {convention.min_eye_distance_px} pixels apart"
+        return f"its eyes are less than {convention.min_eye_distance_px:g} pixels apart"
+    if matrix is None:
+        return "its landmarks give no transform to the template"
+    if is_outside(matrix, photo.width, photo.height):
+        return "it lies outside of the photo"
+    return too_fine_for(row, CROP_PX / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+
+
+def too_fine_for(row: Checkpoint, side_px: float) -> str:
+    """Why a face whose crop covers so many pixels is left alone; nothing where it may gain.
+
+    A network whose change is added cannot see what is finer than its own pixels, and has nothing to add to a face that is sharp at
+    these: it would only smooth it.
+    """
+    if row.difference and row.input_px and side_px > COARSEST * row.input_px:
+        return f"its crop covers {side_px:.0f} pixels, and this network sees {row.input_px}: it is finer than what could be added"
     return ""
 
 
@@ -138,14 +159,17 @@ def restored_crops(
     """
     queue = [(photo, place) for photo, faces in enumerate(crops) for place in range(len(faces))]
     results: list[list[Levels]] = [[] for _ in crops]
+    at_once = MOST_FACES_AT_ONCE
     while queue:
         job = jobs[queue[0][0]]
         job.progress("faces", sum(map(len, results)), sum(map(len, results)) + len(queue))
         with job.guarded(), job.report.stage("faces"):
             model = job.models["face_restore"]
             forward = functools.partial(restored, model=model, fidelity=options.codeformer_fidelity)
-            waiting = [crops[photo][place] for photo, place in queue[:MOST_FACES_AT_ONCE]]
+            waiting = [crops[photo][place] for photo, place in queue[:at_once]]
             faces = next_batch(waiting, forward, model.row, job).permute(0, 2, 3, 1).mul(255.0).cpu().numpy()
+        if len(faces) < len(waiting) and job.runtime.batches_faces:
+            at_once = len(faces)  # memory will not suffice for more next time either
         for (photo, place), face in zip(queue, faces, strict=False):
             results[photo].append(coloured(face, crops[photo][place], tones[photo], options, jobs[photo]))
         queue = queue[len(faces) :]
@@ -163,8 +187,15 @@ def next_batch(waiting: Sequence[Levels], forward: Callable[[Tensor], Tensor], r
             with torch.inference_mode():
                 return forward(as_tensor(waiting[:count], job))
         except Exception as error:
-            if count == 1 or not is_out_of_memory(error):
+            if count == 1:
                 raise
+            if isinstance(error, RestoreError):
+                count = 1  # alone, the face that fails names its own photo
+                continue
+            if not is_out_of_memory(error):
+                raise
+        if job.runtime.device.type == "cuda":
+            torch.cuda.empty_cache()
         job.report.warn(f"memory ran out with {count} faces at once; continued with {count // 2}")
         count //= 2
 
@@ -172,46 +203,43 @@ def next_batch(waiting: Sequence[Levels], forward: Callable[[Tensor], Tensor], r
 def coloured(face: np.ndarray, original: Levels, photo_tone: Tone, options: FaceOptions, job: Job) -> Levels:
     """A restored face in the colours that it is to have; in 8 bits where the crop has 8 and the official code rounds.
 
-    Colours are kept as asked, else for photos of one tone; the official code keeps none but those of grey photos.
+    Colours are kept as asked, else for photos of one tone; where the official code turns grey photos' faces grey, that does.
     """
     convention, row = convention_of(job), job.models["face_restore"].row
     rounds = original.dtype == np.uint8 and not row.difference
     face = np.rint(face) if rounds else face
-    if convention.matches_grey and photo_tone == "grey":
+    turns_grey = convention.matches_grey and photo_tone == "grey"
+    if turns_grey:
         face = match_grey(face, original, clip=not job.official_quirks)
     elif rounds:
         face = face.astype(np.uint8)
-    one_tone = photo_tone != "colour" and not job.official_quirks
-    return keep_colour(face, original) if (one_tone if options.keep_color is None else options.keep_color) else face
+    usual = photo_tone != "colour" and not turns_grey and not job.official_quirks
+    return keep_colour(face, original) if (usual if options.keep_color is None else options.keep_color) else face
 
 
-def with_faces(base: Photo, aligned: Sequence[Aligned], faces: Sequence[Levels], scale: float, job: Job) -> Photo:
-    """`base` with restored faces pasted in, each on its own region."""
+def with_faces(base: Photo, photo: Photo, aligned: Sequence[Aligned], faces: Sequence[Levels], scale: float, job: Job) -> Photo:
+    """`base`, which is `photo` enlarged, with restored faces pasted in, each on its own region."""
     if not aligned:
         return base
     with job.report.stage("parse"):
         masks = masks_of(faces, job)
     model, convention = job.models["face_restore"], convention_of(job)
-    canvas = in_colour(base.pixels).copy()
-    result = base.pixels.copy() if base.is_grey else canvas
+    square = convention.square_mask and PARSER in model.partners and job.runtime.parses_faces
+    own = base.pixels.copy() if np.may_share_memory(base.pixels, photo.pixels) or not base.pixels.flags.writeable else base.pixels
     with job.report.stage("paste"):
-        for one, face, mask in zip(aligned, faces, masks, strict=True):
-            left, top, right, bottom = paste(
-                canvas,
-                face,
-                one.matrix,
-                scale,
-                mask=mask,
-                square=convention.square_mask and PARSER in model.partners and job.runtime.parses_faces,
-                crop=one.crop if model.row.difference else None,
-                quirks=job.official_quirks,
-            )
-            if base.is_grey and right > left and bottom > top:
-                region = np.ascontiguousarray(canvas[top:bottom, left:right])
-                result[top:bottom, left:right] = cv2.cvtColor(region, cv2.COLOR_RGB2GRAY)
+        frame = Frame(in_colour(own), quirks=job.official_quirks)
+        regions = [
+            frame.paste(face, one.matrix, scale, mask=mask, square=square, crop=one.crop if model.row.difference else None)
+            for one, face, mask in zip(aligned, faces, masks, strict=True)
+        ]
+        frame.settle()
+        for left, top, right, bottom in regions if base.is_grey else ():
+            if right > left and bottom > top:
+                region = np.ascontiguousarray(frame.pixels[top:bottom, left:right])
+                own[top:bottom, left:right] = cv2.cvtColor(region, cv2.COLOR_RGB2GRAY)
     if not model.row.difference:
         warn_of_large_faces(aligned, scale, job)
-    return base.with_pixels(result, base.alpha)
+    return base.with_pixels(own, base.alpha)
 
 
 def masks_of(faces: Sequence[Levels], job: Job) -> list[np.ndarray]:
@@ -233,11 +261,6 @@ def resized_photo(photo: Photo, scale: float, job: Job) -> Photo:
     with job.report.stage("resize"):
         alpha = None if photo.alpha is None else background(photo.alpha, size, convention_of(job))
         return photo.with_pixels(background(photo.pixels, size, convention_of(job)), alpha)
-
-
-def in_colour(pixels: np.ndarray) -> np.ndarray:
-    """HxW or HxWx3 -> HxWx3."""
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
 
 
 def as_tensor(faces: Sequence[Levels], job: Job) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import cv2
@@ -31,6 +31,8 @@ class Job:
     Attributes:
         models: the networks that the task asked for, by their catalog task.
         detector: what finds faces, where the task asked for that.
+        mask: HxW bool of the photo's size, True where it is to be filled, where the request has one.
+        masks_found: where a step that finds scratches puts their mask, if it is to be returned.
         official_quirks: faults of the official code that are mended otherwise; for conformance tests alone.
     """
 
@@ -39,6 +41,8 @@ class Job:
     report: Report
     progress: Progress = silent
     detector: Detector | None = None
+    mask: np.ndarray | None = None
+    masks_found: list[Photo] = field(default_factory=list)
     official_quirks: bool = False
 
     @contextmanager
@@ -133,3 +137,8 @@ def module_net(model: Model) -> Net:
         return output
 
     return forward
+
+
+def in_colour(pixels: np.ndarray) -> np.ndarray:
+    """HxW or HxWx3 -> HxWx3."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from restore.models import Model
 from restore.options import RestoreOptions
 from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
@@ -23,7 +20,7 @@ def restore(photo: Photo, options: RestoreOptions, job: Job) -> Photo:
     return photo.with_pixels(pixels, photo.alpha)
 
 
-def check(photo: Photo, options: RestoreOptions, output_format: str, models: Mapping[str, Model]) -> None:
+def check(photo: Photo, options: RestoreOptions, output_format: str, job: Job) -> None:
     """Refuses, before any work, a photo that the output format cannot hold.
 
     Raises:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -65,14 +64,14 @@ def mixed(result: Photo, original: Photo, strength: float) -> Photo:
     return result.with_pixels(blended(result.pixels, original.pixels, strength, resize), alpha)
 
 
-def check(photo: Photo, options: EnhanceOptions, output_format: str, models: Mapping[str, Model]) -> None:
+def check(photo: Photo, options: EnhanceOptions, output_format: str, job: Job) -> None:
     """Refuses, before any work, a photo whose result would be too large for us or for the output format.
 
     Raises:
         RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest factor that would do.
     """
     check_result(photo, options.scale, "scale", output_format)
-    check_between(photo, models["upscale"])
+    check_between(photo, job.models["upscale"])
 
 
 def check_result(photo: Photo, scale: float, named: str, output_format: str) -> None:

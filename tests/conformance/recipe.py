@@ -7,7 +7,7 @@ made the goldens from the very same checkpoints, is not needed here.
 import json
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 
 class Form(NamedTuple):
-    """How a checkpoint is made and kept: the seed of its tensors, the key of its file that holds them."""
+    """How a checkpoint is made and kept: the seed of its tensors, the key of its file that holds them (none: the file is they)."""
 
     seed: int
-    key: str
+    key: str | None
 
 
 FORMS = {
@@ -33,12 +33,22 @@ FORMS = {
     "CodeFormer": Form(108, "params_ema"),
     "GFPGAN": Form(3, "params_ema"),
     "RestoreFormer": Form(4, "params"),
+    "DDColor_large": Form(7, "params"),
+    "DDColor_tiny": Form(7, "params"),
+    "LaMa": Form(8, None),
+    "OldPhoto_detection": Form(9, "model_state"),
+    "OldPhoto_VAE_A": Form(10, None),
+    "OldPhoto_VAE_B": Form(11, None),
+    "OldPhoto_mapping_quality": Form(12, None),
+    "OldPhoto_mapping_scratch": Form(13, None),
+    "OldPhoto_mapping_Patch_Attention": Form(14, None),
+    "OldPhoto_SPADE": Form(15, None),
     "pipe_RealESRGANer_x4": Form(21, "params"),
     "pipe_RealESRGANer_x2": Form(22, "params_ema"),
 }
 
 
-def rebuild(name: str, manifest_path: Path | None = None) -> dict[str, dict[str, torch.Tensor]]:
+def rebuild(name: str, manifest_path: Path | None = None) -> dict[str, Any]:
     """The checkpoint of a golden, as torch.save writes it to the official file.
 
     Args:
@@ -47,17 +57,22 @@ def rebuild(name: str, manifest_path: Path | None = None) -> dict[str, dict[str,
     """
     form = FORMS[name]
     manifest = json.loads((manifest_path or GOLDENS / name / "manifest.json").read_text())
-    return {form.key: state_from_manifest(manifest, form.seed)}
+    state = state_from_manifest(manifest, form.seed)
+    return {form.key: state} if form.key else state
 
 
 def state_from_manifest(manifest: list[dict], seed: int) -> dict[str, torch.Tensor]:
     """A state dict by its manifest: a row a tensor, of name `k`, shape `s`, distribution `t` and spread `g`."""
-    return {row["k"]: torch.from_numpy(_drawn(row, seed)) for row in manifest}
+    state = {row["k"]: torch.from_numpy(_drawn(row, seed)) for row in manifest if not row["t"].startswith("spec")}
+    for row in manifest:
+        if row["t"] == "specu":
+            stem = row["k"].removesuffix("_u")
+            state |= dict(zip((f"{stem}_u", f"{stem}_v"), _singular_vectors(state[f"{stem}_orig"]), strict=True))
+    return {row["k"]: state[row["k"]] for row in manifest}
 
 
 def _drawn(row: dict, seed: int) -> np.ndarray:
-    generator = np.random.RandomState(zlib.crc32(f"{seed}:{row['k']}".encode()) & 0x7FFFFFFF)
-    values = generator.standard_normal(tuple(row["s"]))
+    values = _generator(row, seed).standard_normal(tuple(row["s"]))
     match row["t"]:
         case "w" | "n":  # weights by their fan-in, and everything else; `o` is an offset
             drawn = row["g"] * values + row.get("o", 0.0)
@@ -65,6 +80,32 @@ def _drawn(row: dict, seed: int) -> np.ndarray:
             drawn = 1.0 + row["g"] * values
         case "prelu":
             drawn = 0.25 + 0.05 * values
+        case "mean":
+            drawn = 0.1 * values
+        case "var":
+            drawn = 0.8 + 0.4 * _generator(row, seed).random_sample(tuple(row["s"]))
+        case "filt":  # a blur that every channel of the old photos' scratch detector has of its own
+            drawn = np.broadcast_to(np.outer([1, 2, 1], [1, 2, 1]) / 16, row["s"])
+        case "keep":  # what is no weight but a fact, written out
+            drawn = np.asarray(row["x"], np.float64).reshape(row["s"])
+        case "zero":
+            return np.zeros(row["s"], np.int64)
         case other:
             raise ValueError(f"{row['k']}: unknown distribution '{other}'")
     return drawn.astype(np.float32)
+
+
+def _generator(row: dict, seed: int) -> np.random.RandomState:
+    return np.random.RandomState(zlib.crc32(f"{seed}:{row['k']}".encode()) & 0x7FFFFFFF)
+
+
+def _singular_vectors(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vectors of a spectral norm, as far as thirty steps of power iteration from a constant vector lead."""
+    matrix = weight.double().flatten(1)
+    v = torch.full((matrix.shape[1],), matrix.shape[1] ** -0.5, dtype=torch.float64)
+    for _ in range(30):
+        u = matrix @ v
+        u /= u.norm()
+        v = matrix.mT @ u
+        v /= v.norm()
+    return u.float(), v.float()

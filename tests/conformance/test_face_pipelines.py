@@ -17,7 +17,7 @@ from restore.faces.colour import is_grey, match_grey
 from restore.faces.convention import CONVENTIONS, Convention, enlarged
 from restore.faces.face import Face
 from restore.faces.masks import parse_mask
-from restore.faces.paste import background, paste, placement
+from restore.faces.paste import Frame, background, placement
 from restore.models import Model
 from restore.options import FaceRestoreOptions
 from restore.photo import Photo
@@ -77,8 +77,9 @@ def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True
     if convention.matches_grey and is_grey(photo):
         face = match_grey(face, before, clip=False)
     frame = frame_of(case, photo, pixels, (pixels.shape[1] * scale, pixels.shape[0] * scale), convention)
-    settings = {"mask": parse_mask(labels()), "square": convention.square_mask, "quirks": quirks}
-    paste(frame, face, matrix, scale, **settings, whole_frame=whole_frame)
+    pasting = Frame(frame, quirks=quirks)
+    pasting.paste(face, matrix, scale, mask=parse_mask(labels()), square=convention.square_mask, whole_frame=whole_frame)
+    pasting.settle()
     assert list(frame.shape) == facts["out_shape"]
     return frame
 

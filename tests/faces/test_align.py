@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restore.faces.align import BORDER_RGB, CROP_PX, TEMPLATE, crop, eye_distance_px, similarity
+from restore.faces.align import BORDER_RGB, CROP_PX, TEMPLATE, crop, eye_distance_px, is_outside, similarity, smooth_crop
 from restore.faces.convention import CODEFORMER, CONVENTIONS, FACEXLIB, enlarged
 from restore.faces.face import Face
 
@@ -101,14 +101,11 @@ def test_the_distance_of_the_eyes_right_and_with_the_official_bug():
     assert eye_distance_px(face, quirks=True) == pytest.approx(np.hypot(row[6] - row[8], row[7] - row[9]))
 
 
-def test_a_face_scales_and_cannot_be_changed():
+def test_a_face_cannot_be_changed():
     landmarks = TEMPLATE.copy()
     face = Face((10, 20, 110, 170), 0.9, landmarks)
     landmarks[:] = 0
     assert face.size_px == 100
-    double = face.scaled(2)
-    assert (double.box, double.score, double.size_px) == ((20, 40, 220, 340), 0.9, 200)
-    np.testing.assert_array_equal(double.landmarks, TEMPLATE * 2)
     with pytest.raises(ValueError, match="read-only"):
         face.landmarks[0, 0] = 1
     with pytest.raises(ValueError, match="5x2"):
@@ -121,3 +118,22 @@ def test_only_codeformer_enlarges_and_only_small_photos():
     assert enlarged(small, CODEFORMER).shape == (512, 649, 3)
     assert enlarged(large, CODEFORMER) is large
     assert enlarged(small, FACEXLIB) is small
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.3, 8.0])
+def test_a_large_face_is_averaged_down_and_lies_where_a_sampled_one_does(factor):
+    waves = cv2.GaussianBlur(np.random.default_rng(1).standard_normal((1400, 1400, 3)), (0, 0), 25)
+    smooth = cv2.normalize(waves, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    matrix = similarity((TEMPLATE - 256) * factor + (700, 650))
+    inner = np.s_[236:276, 236:276]
+    assert np.abs(smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]).max() <= 3
+    noise = np.clip(128 + np.random.default_rng(2).normal(0, 25, smooth.shape), 0, 255).astype(np.uint8)
+    sampled, averaged = (float(cut(noise, matrix)[inner].std()) for cut in (crop, smooth_crop))
+    assert averaged < sampled / int(factor) + 2
+
+
+def test_a_crop_beside_the_photo_is_outside():
+    matrix = similarity((TEMPLATE - 256) / 4 + (100, 100))
+    assert not is_outside(matrix, 200, 200)
+    assert not is_outside(similarity((TEMPLATE - 256) / 4 + (-50, 100)), 200, 200)
+    assert is_outside(similarity((TEMPLATE - 256) / 4 + (-100, 100)), 200, 200)

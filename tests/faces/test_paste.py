@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from restore.faces.align import crop
 from restore.faces.convention import CODEFORMER, FACEXLIB
 from restore.faces.masks import parse_mask
-from restore.faces.paste import BLOCK_PX, background, paste, placement
+from restore.faces.paste import BLOCK_PX, Frame, background, placement
 
 RNG = np.random.default_rng(7)
 FACE = cv2.GaussianBlur(RNG.integers(0, 256, (512, 512, 3)).astype(np.uint8), (0, 0), 1.5)
@@ -31,6 +31,14 @@ def matrix_of(side_px: float, angle: float, x: float, y: float) -> np.ndarray:
     turned = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     to_photo = np.column_stack([turned, np.array([x, y]) - turned @ (255.5, 255.5)])
     return cv2.invertAffineTransform(to_photo)
+
+
+def paste(canvas: np.ndarray, *arguments, quirks: bool = False, **settings) -> tuple[int, int, int, int]:
+    """A single face into a canvas, in place."""
+    frame = Frame(canvas, quirks=quirks)
+    region = frame.paste(*arguments, **settings)
+    frame.settle()
+    return region
 
 
 def both_ways(frame: np.ndarray, *arguments, **settings) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
@@ -222,3 +230,24 @@ def test_a_background_of_the_right_size_is_not_touched():
     linear, lanczos = (background(frame, (630, 450), convention) for convention in (CODEFORMER, FACEXLIB))
     assert linear.shape == lanczos.shape == (450, 630, 3)
     assert (linear != lanczos).any()
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_overlapping_faces_are_rounded_once(square):
+    """As officially: one face after the other in floats, over the whole frame, and one cast at the end."""
+    places = [(240, 0.1, 150, 150), (240, -0.2, 210, 140), (160, 0.0, 190, 170)]
+    faces = [np.clip(FACE.astype(int) + shift, 0, 255).astype(np.uint8) for shift in (0, 40, -30)]
+    expected = photo().astype(np.float64)
+    frame = Frame(photo(), quirks=True)
+    for place, face in zip(places, faces, strict=True):
+        expected = plainly(expected, face, matrix_of(*place), 1, MASK, square)
+        frame.paste(face, matrix_of(*place), 1, mask=MASK, square=square)
+    frame.settle()
+    difference = np.abs(frame.pixels.astype(int) - expected.astype(np.uint8))
+    assert (difference > 1).mean() < 1e-3
+    assert difference.max() <= 3
+    whole = Frame(photo(), quirks=True)
+    for place, face in zip(places, faces, strict=True):
+        whole.paste(face, matrix_of(*place), 1, mask=MASK, square=square, whole_frame=True)
+    whole.settle()
+    np.testing.assert_array_equal(frame.pixels, whole.pixels)

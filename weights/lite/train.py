@@ -1,7 +1,9 @@
-"""Trains the embedded lite weights from a folder of clean photos: seeded, resumable, bounded by time.
+"""Trains the embedded lite weights from folders of clean photos: seeded, resumable, bounded by time.
 
     python -m weights.lite.train upscale --photos ../shared/photos/train/natural --minutes 70
-    python -m weights.lite.train denoise --photos ../shared/photos/train/natural --minutes 70
+    python -m weights.lite.train colorize --photos ../shared/photos/train --minutes 55
+
+A recipe of one folder takes that folder or the one above it; the others take the one that holds natural/, faces/ and damage/.
 
 Stopped at any point, the same command goes on from the last checkpoint in `--work`. At the end the averaged
 weights go to the recipe's file in `weights/lite/` and their line to `weights/lite/provenance.json`. Inference needs none of
@@ -23,11 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from weights.lite.recipes import RECIPES, Pair, Recipe
+from weights.lite.material import Material, gathered
+from weights.lite.recipe import Recipe
+from weights.lite.recipes import RECIPES
 
 HERE = Path(__file__).resolve().parent
 EMA_DECAY = 0.999
@@ -35,9 +38,10 @@ log = logging.getLogger("lite.train")
 
 
 def to_tensor(patches: list[np.ndarray]) -> Tensor:
-    """HxWx3 uint8 arrays -> Nx3xHxW float in [0, 1], channels last in memory (the fastest layout for these nets)."""
+    """HxWxC arrays, uint8 or float32 -> NxCxHxW float, uint8 as [0, 1]; channels last in memory (the fastest layout for these nets)."""
     stacked = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)
-    return stacked.to(torch.float32).div_(255.0).contiguous(memory_format=torch.channels_last)
+    scaled = stacked.to(torch.float32).div_(255.0) if stacked.dtype == torch.uint8 else stacked
+    return scaled.contiguous(memory_format=torch.channels_last)
 
 
 def channels_last(net: nn.Module) -> nn.Module:
@@ -54,28 +58,28 @@ def turn(patch: np.ndarray, symmetry: int) -> np.ndarray:
     return np.ascontiguousarray(turned[:, ::-1] if symmetry >= 4 else turned)
 
 
-def batch_of(recipe: Recipe, pairs: list[Pair], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """One batch of augmented training patches, photos drawn by area."""
-    areas = np.array([pair[0].shape[0] * pair[0].shape[1] for pair in pairs], np.float64)
+def batch_of(recipe: Recipe, material: Material, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """One batch of augmented training patches."""
     inputs, targets = [], []
-    for index in rng.choice(len(pairs), recipe.batch, p=areas / areas.sum()):
-        source, target = recipe.draw(pairs[int(index)], recipe.patch_px, rng)
+    for index in rng.choice(len(material.pairs), recipe.batch, p=material.odds):
+        source, target = material.draw(recipe, int(index), recipe.patch_px, rng)
         symmetry = int(rng.choice(recipe.symmetries))
         inputs.append(turn(source, symmetry))
         targets.append(turn(target, symmetry))
     return to_tensor(inputs), to_tensor(targets)
 
 
-def validation_psnr(recipe: Recipe, net: nn.Module, pairs: list[Pair], seed: int) -> float:
-    """Mean PSNR in dB over fixed patches of the held-back photos."""
+def validation_score(recipe: Recipe, net: nn.Module, held_back: Material, seed: int) -> float:
+    """The recipe's mean score over fixed patches of the held-back photos."""
     rng = np.random.default_rng(seed)
     values = []
     with torch.inference_mode():
-        for pair in pairs:
-            for _ in range(3):
-                source, target = recipe.draw(pair, min(2 * recipe.patch_px, *pair[0].shape[:2]) // 8 * 8, rng)
-                output = net(to_tensor([source])).clamp(0, 1)
-                values.append(-10.0 * math.log10(float((output - to_tensor([target])).square().mean()) + 1e-10))
+        for index, pair in enumerate(held_back.pairs):
+            side = min(recipe.score_px or 2 * recipe.patch_px, *pair[0].shape[:2]) // 16 * 16
+            for _ in range(recipe.score_draws):
+                drawn = held_back.draw(recipe, index, side, rng)
+                source, target = (to_tensor([array]) for array in drawn)
+                values.append(recipe.score(net(source), target, source))
     return float(np.mean(values))
 
 
@@ -118,11 +122,10 @@ class Course:
         checkpoint.with_suffix(".new").replace(checkpoint)
 
     def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> float:
-        """One step; returns the mean squared error before it."""
+        """One step; returns the loss before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, progress)
-        error = self.net(source) - target
-        loss = recipe.loss(error, progress)
+        loss = recipe.loss(self.net(source), target, source, progress)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -132,7 +135,7 @@ class Course:
         with torch.no_grad():
             for key, value in self.net.state_dict().items():
                 self.averaged[key].lerp_(value, 1.0 - decay)
-        return float(error.detach().square().mean())
+        return float(loss.detach())
 
 
 def train(name: str, args: argparse.Namespace) -> None:
@@ -142,46 +145,42 @@ def train(name: str, args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     args.work.mkdir(parents=True, exist_ok=True)
-    files = sorted(p for p in args.photos.iterdir() if p.suffix.lower() in {".jpg", ".png"})
-    pairs = {p.name: recipe.prepare(np.asarray(Image.open(p).convert("RGB"))) for p in files}
-    pairs = {name: pair for name, pair in pairs.items() if min(pair[0].shape[:2]) >= recipe.patch_px}
-    kept = {name: recipe.holds_back(name, len(pairs) - 1 - index) for index, name in enumerate(pairs)}
-    training, held_back = ([pair for name, pair in pairs.items() if kept[name] is wanted] for wanted in (False, True))
+    training, held_back = gathered(recipe, args.photos)
     checkpoint = args.work / f"{name}.pt"
     course = Course.begun_or_resumed(recipe, checkpoint, args.seed)
     parameters = sum(p.numel() for p in course.net.parameters())
-    log.info("%s: %d photos, %d held back, %d parameters", name, len(training), len(held_back), parameters)
+    log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
     steps, limit_s, spent_before_s = args.steps or recipe.steps, 60.0 * args.minutes, course.spent_s
     started = saved_at = time.monotonic()
-    squared_errors: list[float] = []
+    losses: list[float] = []
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
         source, target = batch_of(recipe, training, np.random.default_rng((args.seed, course.step)))
-        squared_errors.append(course.learn(recipe, source, target, progress))
+        losses.append(course.learn(recipe, source, target, progress))
         course.spent_s = spent_before_s + time.monotonic() - started
         if time.monotonic() - saved_at > args.checkpoint_every:
             saved_at = time.monotonic()
             course.save(checkpoint, args.seed)
         if course.step % 200 == 0:
-            psnr = -10.0 * math.log10(float(np.mean(squared_errors)))
-            log.info("%s: step %d, %.0f s, %.0f%%, training batches %.2f dB", name, course.step, course.spent_s, 100 * progress, psnr)
-            squared_errors.clear()
+            loss = float(np.mean(losses))
+            log.info("%s: step %d, %.0f s, %.0f%%, training loss %.5f", name, course.step, course.spent_s, 100 * progress, loss)
+            losses.clear()
         if course.step % 2000 == 0:
             report_validation(recipe, name, course.averaged, held_back, args.seed)
-    psnr = report_validation(recipe, name, course.averaged, held_back, args.seed)
+    score = report_validation(recipe, name, course.averaged, held_back, args.seed)
     dtype = torch.float16 if recipe.half_precision else torch.float32
     state = {key: value.to(dtype).contiguous() for key, value in course.averaged.items()}
     save_file(state, args.out / recipe.file, {"format": "pt", "recipe": name})
-    row = {"steps": course.step, "seconds": round(course.spent_s), "held_back_psnr_db": round(psnr, 3)}
-    write_provenance(args, recipe, {"recipe": name, "photos": len(training), **row})
+    row = {"steps": course.step, "seconds": round(course.spent_s), f"held_back_{recipe.score_name}": round(score, 3)}
+    write_provenance(args, recipe, {"recipe": name, "photos": len(training.pairs), **row})
 
 
-def report_validation(recipe: Recipe, name: str, averaged: dict[str, Tensor], held_back: list[Pair], seed: int) -> float:
-    """Logs and returns the held-back PSNR of the averaged weights."""
+def report_validation(recipe: Recipe, name: str, averaged: dict[str, Tensor], held_back: Material, seed: int) -> float:
+    """Logs and returns the held-back score of the averaged weights."""
     net = channels_last(recipe.build()).eval()
     net.load_state_dict(averaged)
-    psnr = validation_psnr(recipe, net, held_back, seed)
-    log.info("%s: held-back photos %.3f dB", name, psnr)
-    return psnr
+    score = validation_score(recipe, net, held_back, seed)
+    log.info("%s: held-back photos, %s %.3f", name, recipe.score_name, score)
+    return score
 
 
 def write_provenance(args: argparse.Namespace, recipe: Recipe, facts: dict[str, object]) -> None:
@@ -202,7 +201,7 @@ def write_provenance(args: argparse.Namespace, recipe: Recipe, facts: dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--photos", type=Path, required=True, help="folder of clean JPEG or PNG photos")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of clean JPEG or PNG photos, or the one above")
     parser.add_argument("--minutes", type=float, default=70.0, help="time bound of the whole schedule, resumed time included")
     parser.add_argument("--steps", type=int, help="length of the schedule; the recipe's own by default")
     parser.add_argument("--threads", type=int, default=1)

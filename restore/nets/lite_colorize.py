@@ -1,0 +1,79 @@
+"""The embedded colour network: plausible colours for a photo from its lightness.
+
+Trained here (weights/lite) on photos whose colours are known. A residual U-Net whose finest level is half the photo's size, as eyes
+see colour no finer; what is pooled over the whole photo is added everywhere at the coarsest level, so that a scene agrees with
+itself (Iizuka et al., SIGGRAPH 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIDE_PX = 256
+WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
+MULTIPLE = 32
+AB_SCALE = 110.0  # Lab units of an output of 1
+
+
+class Block(nn.Module):
+    """Two convolutions beside an identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.second(F.leaky_relu(self.first(x), 0.1))
+        return x + inner
+
+
+class LiteColorize(nn.Module):
+    """Nx1xHxW, L of CIE Lab over 100 in [0, 1] -> Nx2xHxW, a and b over 110; meant for 256 px, padded inside to a multiple of 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lightness_head = nn.Conv2d(4, WIDTHS[0], 3, padding=1)
+        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
+        self.encoders = nn.ModuleList(Block(width) for width in finer)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
+        self.scene = nn.Sequential(nn.Linear(WIDTHS[-1], WIDTHS[-1]), nn.LeakyReLU(0.1), nn.Linear(WIDTHS[-1], WIDTHS[-1]))
+        self.before, self.after = Block(WIDTHS[-1]), Block(WIDTHS[-1])
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
+        self.decoders = nn.ModuleList(Block(width) for width in finer)
+        self.tail = nn.Conv2d(WIDTHS[0], 2, 3, padding=1)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Starts every scale at the same strength and every block as an identity: without normalisation, training else lags."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if isinstance(module, Block):
+                nn.init.zeros_(module.second.weight)
+        nn.init.zeros_(self.tail.weight)  # grey
+
+    def forward(self, lightness: Tensor) -> Tensor:
+        height, width = lightness.shape[-2:]
+        padded = F.pad((lightness - 0.5) / 0.25, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        x = self.lightness_head(F.pixel_unshuffle(padded, 2))
+        skips = []
+        for encode, down in zip(self.encoders, self.downs, strict=True):
+            x = encode(x)
+            skips.append(x)
+            x = down(x)
+        x = self.before(x)
+        x = self.after(x + self.scene(x.mean(dim=(2, 3)))[..., None, None])
+        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
+            x = decode(up(x) + skip)
+        ab = torch.tanh(self.tail(x))
+        return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+
+
+def is_lite_colorize(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is this network's."""
+    return "lightness_head.weight" in state

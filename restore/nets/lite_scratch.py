@@ -1,0 +1,84 @@
+"""The embedded scratch network: where an old photo is scratched, cracked, spotted or torn, from its luminance alone.
+
+Trained here (weights/lite) on photos under film damage and drawn cracks. A residual U-Net over a pixel unshuffle, which keeps
+lines of one pixel; its coarsest level sees some hundred pixels around, as a scratch is known by where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTHS = (32, 48, 64, 96)  # channels at 1/2, 1/4, 1/8 and 1/16 of the size
+DILATIONS = (1, 2, 4)  # of the coarsest level's blocks
+CELLS_PX = (4, 16)  # sides of the cells whose averages, run into each other, a pixel is compared with
+MULTIPLE = 16
+
+
+class Block(nn.Module):
+    """Two convolutions beside an identity."""
+
+    def __init__(self, width: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.second(F.leaky_relu(self.first(x), 0.1))
+        return x + inner
+
+
+class LiteScratches(nn.Module):
+    """Nx1xHxW luminance in [0, 1] -> Nx1xHxW logits of damage; any size, padded inside to a multiple of 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.damage_head = nn.Conv2d(4 * (1 + len(CELLS_PX)), WIDTHS[0], 3, padding=1)
+        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
+        self.encoders = nn.ModuleList(Block(width) for width in finer)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
+        self.middle = nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS))
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
+        self.decoders = nn.ModuleList(Block(width) for width in finer)
+        self.tail = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Starts every scale at the same strength and every block as an identity: without normalisation, training else stalls."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if isinstance(module, Block):
+                nn.init.zeros_(module.second.weight)
+        nn.init.normal_(self.tail.weight, std=0.01)
+        self.tail.bias = nn.Parameter(torch.full((4,), -2.0))  # most of a photo is whole
+
+    def forward(self, luminance: Tensor) -> Tensor:
+        height, width = luminance.shape[-2:]
+        # Reflection needs more pixels than it adds, which a tiny picture has not.
+        padded = F.pad(luminance, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        x = self.damage_head(F.pixel_unshuffle(with_contrast(padded), 2))
+        skips = []
+        for encode, down in zip(self.encoders, self.downs, strict=True):
+            x = encode(x)
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
+        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
+            x = decode(up(x) + skip)
+        return torch.pixel_shuffle(self.tail(x), 2)[..., :height, :width]
+
+
+def with_contrast(luminance: Tensor) -> Tensor:
+    """Nx1xHxW in [0, 1] -> Nx3xHxW: it, centred, and what it stands out of its surroundings by; each of about unit size."""
+    smooth = [F.interpolate(F.avg_pool2d(luminance, side), scale_factor=side, mode="bilinear", align_corners=False) for side in CELLS_PX]
+    contrasts = [(luminance - around) / 0.1 for around in smooth]
+    return torch.cat([(luminance - 0.5) / 0.25, *contrasts], 1)
+
+
+def is_lite_scratches(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is this network's."""
+    return "damage_head.weight" in state
