@@ -11,24 +11,18 @@ disturbs less; figures are medians.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
+from benchmarks.rows import machine, record
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.masks import parse_mask
 from restore.faces.paste import Frame, placement
 
-RESULTS = Path(__file__).resolve().parent / "results" / "face_paste.jsonl"
 PHOTO_PX = 2048
 FACE_SIDES_PX = (160, 320, 640)  # of the square that a crop covers in the photo; the face itself is about half of it
 REPEATS = 11
@@ -116,16 +110,10 @@ def measured(side_px: int, convention: Convention) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--record", action="store_true", help=f"add the rows to {RESULTS.name}")
+    parser.add_argument("--record", action="store_true", help="add the rows to results/face_paste.jsonl")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    where = {
-        "repeats": REPEATS,
-        "opencv_threads": 1,
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
-        "opencv": cv2.__version__,
-        "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-    }
+    where = {"repeats": REPEATS, "opencv_threads": 1, "opencv": cv2.__version__, **machine()}
     print(f"{'convention':12}{'face px':>8}{'region ms':>11}{'whole ms':>10}{'official ms':>13}{'faster':>8}{'than official':>15}")
     for convention in CONVENTIONS.values():
         for side_px in FACE_SIDES_PX:
@@ -135,9 +123,7 @@ def main() -> None:
                 f"{row['times_faster_than_whole_frame']:>8}{row['times_faster_than_official_steps']:>15}"
             )
             if args.record:
-                RESULTS.parent.mkdir(exist_ok=True)
-                with RESULTS.open("a") as rows:
-                    rows.write(json.dumps(row | where) + "\n")
+                record("face_paste", row | where)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -21,13 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peak_memory import resident_peak_mb
+from benchmarks.rows import machine, record, resident_peak_mb
 from restore.architectures import BUILDERS
 from restore.catalog import Catalog
 from restore.models import load_net
 from restore.nets.old_photo_vae import OldPhotoVae
 
-RESULTS = Path(__file__).resolve().parent / "results" / "old_photo_memory.jsonl"
 TASK = "old_photo_restore"
 
 
@@ -63,7 +60,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="of the photo, in pixels")
     parser.add_argument("--variant", choices=("scratch", "scratch_hr"), default="scratch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--record", action="store_true", help=f"add the row to {RESULTS.name}")
+    parser.add_argument("--record", action="store_true", help="add the row to results/old_photo_memory.jsonl")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     encoder, decoder = (loaded(args.variant, role) for role in ("vae_a", "vae_b"))
@@ -96,15 +93,11 @@ def main() -> None:
         "peak_beyond_loaded_model_mb": round(resident_peak_mb() - before_mb),
         "threads": args.threads,
         "load_before": round(load_before, 1),  # seconds beside other work say little
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
-        "torch": torch.__version__,
-        "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        **machine(),
     }
     print(json.dumps(row, indent=2))
     if args.record:
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("a") as rows:
-            rows.write(json.dumps(row) + "\n")
+        record("old_photo_memory", row)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import resource
-import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
-import torch
 
+from benchmarks.rows import machine, record, resident_peak_mb
 from restore import Photo, Restorer
-
-RESULTS = Path(__file__).resolve().parent / "results" / "peak_memory.jsonl"
-
-
-def resident_peak_mb() -> float:
-    """The highest resident size that this process has had, in MB (10^6 bytes)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def main() -> None:
@@ -36,7 +24,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--variant", default="lite")
     parser.add_argument("--tile-size", type=int, default=512)
-    parser.add_argument("--record", action="store_true", help=f"add the row to {RESULTS.name}")
+    parser.add_argument("--record", action="store_true", help="add the row to results/peak_memory.jsonl")
     args = parser.parse_args()
     restorer = Restorer(device="cpu", weights="lite" if args.variant == "lite" else None)
     options = {"upscale_variant": args.variant, "tile_size": args.tile_size}
@@ -54,15 +42,11 @@ def main() -> None:
         "tiles": results.reports[0].tiles,
         "seconds": round(time.perf_counter() - started_s, 1),
         "peak_beyond_loaded_model_mb": round(resident_peak_mb() - before_mb),
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
-        "torch": torch.__version__,
-        "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        **machine(),
     }
     print(json.dumps(row, indent=2))
     if args.record:
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("a") as rows:
-            rows.write(json.dumps(row) + "\n")
+        record("peak_memory", row)
 
 
 if __name__ == "__main__":

@@ -7,29 +7,16 @@ itself (Iizuka et al., SIGGRAPH 2016).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from restore.nets.residual import Block, start_as_identities
 
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
 MULTIPLE = 32
 AB_SCALE = 110.0  # Lab units of an output of 1
-
-
-class Block(nn.Module):
-    """Two convolutions beside an identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = self.second(F.leaky_relu(self.first(x), 0.1))
-        return x + inner
 
 
 class LiteColorize(nn.Module):
@@ -46,15 +33,7 @@ class LiteColorize(nn.Module):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
         self.decoders = nn.ModuleList(Block(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 2, 3, padding=1)
-        self._begin()
-
-    def _begin(self) -> None:
-        """Starts every scale at the same strength and every block as an identity: without normalisation, training else lags."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            if isinstance(module, Block):
-                nn.init.zeros_(module.second.weight)
+        start_as_identities(self)
         nn.init.zeros_(self.tail.weight)  # grey
 
     def forward(self, lightness: Tensor) -> Tensor:
@@ -72,8 +51,3 @@ class LiteColorize(nn.Module):
             x = decode(up(x) + skip)
         ab = torch.tanh(self.tail(x))
         return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-
-
-def is_lite_colorize(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is this network's."""
-    return "lightness_head.weight" in state

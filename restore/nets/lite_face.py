@@ -12,22 +12,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from restore.nets.residual import Block
+
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 128)  # channels at 128, 64, 32 and 16 px
 BLOCKS = 2  # residual blocks before and after each change of scale; the coarsest level has all of its own in a row
-
-
-class Block(nn.Module):
-    """Two convolutions beside an identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = self.second(torch.relu(self.first(x)))
-        return x + inner
 
 
 class LiteFace(nn.Module):
@@ -64,4 +53,4 @@ def is_lite_face(state: Mapping[str, Tensor]) -> bool:
 
 
 def _blocks(width: int) -> nn.Sequential:
-    return nn.Sequential(*(Block(width) for _ in range(BLOCKS)))
+    return nn.Sequential(*(Block(width, slope=0.0) for _ in range(BLOCKS)))

@@ -7,8 +7,6 @@ Yu et al., ICCV 2019, section 3.1; the dilated middle sees across a hole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -83,11 +81,6 @@ def smooth_fill(photo: Tensor, mask: Tensor) -> Tensor:
         coarse = F.interpolate(filled, size=values.shape[-2:], mode="bilinear", align_corners=False)
         filled = values + (1.0 - weights) * coarse
     return filled
-
-
-def is_lite_inpaint(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is this network's."""
-    return "hole_head.weight" in state
 
 
 def _blocks(width: int) -> nn.Sequential:

@@ -6,29 +6,16 @@ lines of one pixel; its coarsest level sees some hundred pixels around, as a scr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from restore.nets.residual import Block, start_as_identities
 
 WIDTHS = (32, 48, 64, 96)  # channels at 1/2, 1/4, 1/8 and 1/16 of the size
 DILATIONS = (1, 2, 4)  # of the coarsest level's blocks
 CELLS_PX = (4, 16)  # sides of the cells whose averages, run into each other, a pixel is compared with
 MULTIPLE = 16
-
-
-class Block(nn.Module):
-    """Two convolutions beside an identity."""
-
-    def __init__(self, width: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = self.second(F.leaky_relu(self.first(x), 0.1))
-        return x + inner
 
 
 class LiteScratches(nn.Module):
@@ -44,15 +31,7 @@ class LiteScratches(nn.Module):
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
         self.decoders = nn.ModuleList(Block(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
-        self._begin()
-
-    def _begin(self) -> None:
-        """Starts every scale at the same strength and every block as an identity: without normalisation, training else stalls."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-            if isinstance(module, Block):
-                nn.init.zeros_(module.second.weight)
+        start_as_identities(self)
         nn.init.normal_(self.tail.weight, std=0.01)
         self.tail.bias = nn.Parameter(torch.full((4,), -2.0))  # most of a photo is whole
 
@@ -77,8 +56,3 @@ def with_contrast(luminance: Tensor) -> Tensor:
     smooth = [F.interpolate(F.avg_pool2d(luminance, side), scale_factor=side, mode="bilinear", align_corners=False) for side in CELLS_PX]
     contrasts = [(luminance - around) / 0.1 for around in smooth]
     return torch.cat([(luminance - 0.5) / 0.25, *contrasts], 1)
-
-
-def is_lite_scratches(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is this network's."""
-    return "damage_head.weight" in state

@@ -122,6 +122,9 @@ def test_the_schema_refuses_with_422(predict, inputs, message):
         ({"image": data_uri(b"")}, "[E206] photo 'image'"),
         ({"image": "/etc/hostname"}, "[E201] photo 'image'"),
         ({"image": data_uri(colour_of(9, side=4))}, "[E204] photo 'image'"),
+        ({"image": data_uri(colour_of(9)), "task": "inpaint"}, "[E104] photo 'image': there is no mask"),
+        ({"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "upscale,inpaint"}, "[E104] photo 'image': there is no mask"),
+        ({"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "colorise"}, "[E102] steps is 'colorise'"),
     ],
 )
 def test_what_the_schema_cannot_see_fails_with_a_code(predict, inputs, code):
@@ -169,6 +172,40 @@ def test_a_request_that_only_carries_photos_restores_their_faces(predict):
     assert (second["face_restoration_applied"], second["faces"]) == (False, [])
     assert any("no face" in warning for warning in second["warnings"])
     assert [decoded(uri).size for uri in body["output"]] == [(512, 512), (24, 32)]
+
+
+def portrait(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(data.astronaut()[:256, 96:352]).convert(mode).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_pipeline_colours_restores_and_enlarges_in_one_request(predict):
+    steps = "colorize,face_restore,upscale"
+    body = predict(task="pipeline", image=data_uri(portrait("L")), steps=steps, scale=2, output_format="png").json()
+    assert body["status"] == "succeeded", body
+    [photo], [report] = [decoded(uri) for uri in body["output"]], body["metrics"]["photos"]
+    assert (photo.mode, photo.size) == ("RGB", (512, 512))
+    assert np.ptp(np.asarray(photo).astype(int), axis=2).max() > 8, "it is in colour"
+    assert report["task"] == "pipeline"
+    assert [step["task"] for step in report["steps"]] == steps.split(",")
+    assert report["steps"][1]["face_restoration_applied"] is True
+    assert (report["output"]["width"], report["output"]["height"]) == (512, 512)
+
+
+@pytest.mark.parametrize("given_as", ["mask", "masks", "points"])
+def test_inpaint_fills_what_is_marked_and_nothing_else(predict, given_as):
+    buffer = io.BytesIO()
+    mask = np.zeros((256, 256), np.uint8)
+    mask[100:141, 60:91] = 255
+    Image.fromarray(mask).save(buffer, "PNG")
+    uri = data_uri(buffer.getvalue(), "image/png")
+    marked = {"mask": uri, "masks": [uri], "points": "[[60, 100], [90, 100], [90, 140], [60, 140]]"}
+    body = predict(task="inpaint", image=data_uri(portrait("RGB")), output_format="png", **{given_as: marked[given_as]}).json()
+    assert body["status"] == "succeeded", body
+    changed = (np.asarray(decoded(body["output"][0])) != data.astronaut()[:256, 96:352]).any(axis=2)
+    assert not changed[mask == 0].any()
+    assert changed[mask > 0].mean() > 0.5
 
 
 def test_image_and_images_mix(predict):
