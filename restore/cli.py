@@ -20,6 +20,9 @@ from restore.outputs import require_writable
 from restore.uploads import NamedFile, fetched
 from restore.weights import WeightStore, render_table, table
 
+PHOTOS = ("image", "images", "mask", "masks")
+"""Inputs that are photos, or lists of them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit code: 0 done, 2 refused (with a coded message on stderr)."""
@@ -87,8 +90,10 @@ def _predict(arguments: argparse.Namespace) -> int:
         print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
         return 0
     for path, photo, result in zip(paths, results.photos, results.reports, strict=False):
-        seconds = sum(result.stages_ms.values()) / 1000.0
+        seconds = sum(sum(report.stages_ms.values()) for report in (result, *result.steps)) / 1000.0
         print(f"{path}  {photo.width}x{photo.height}  {task} {result.variant} on {result.device}, {seconds:.1f} s")
+        for step in result.steps:
+            print(f"  {step.task} {step.variant}{f': {step.why}' if step.why else ''}")
         for warning in result.warnings:
             print(f"  warning: {warning}")
     for path in paths[len(results.photos) :]:
@@ -140,7 +145,7 @@ def _weights(arguments: argparse.Namespace) -> int:
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
-    """`NAME=VALUE` pairs as a mapping; a name given twice, or `images`, makes a list; a JSON array is one.
+    """`NAME=VALUE` pairs as a mapping; a name given twice, or `images` and `masks`, makes a list; a JSON array of photos is one.
 
     Raises:
         RestoreError: OPTION_INVALID for a pair without `=`.
@@ -150,7 +155,7 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise RestoreError(Code.OPTION_INVALID, f"-i {pair} is no NAME=VALUE pair", "Write for example -i scale=2.")
-        values = _array(text) if text.startswith("[") else [text]
+        values = _array(text) if name in PHOTOS and text.startswith("[") else [text]
         if name in {"images", "masks"} or name in inputs:
             before = inputs.get(name, [])
             inputs[name] = [*(before if isinstance(before, list) else [before]), *values]

@@ -22,6 +22,7 @@ MAX_POLYGONS = 1_000
 MAX_VERTICES = 10_000  # of all polygons together: drawing takes the square of the edges across a row, 10 s here for the worst of 24 MP
 MAX_COORDINATE = 1e9  # of a pixel: beyond it float64 no longer knows parts of one once edges are cut
 MAX_CHARACTERS = 50 * MAX_VERTICES
+MOST_IN_BETWEEN = 0.1  # of a mask's pixels that are neither black nor white
 MAX_ASPECT_DIFFERENCE = 0.01
 
 _SHAPE = "[[x, y], [x, y], [x, y], ...], or a list of such polygons, in pixels of the upright photo"
@@ -101,7 +102,7 @@ def mask_from(photo: Photo, width: int, height: int, warn: Callable[[str], None]
     Args:
         photo: grey or RGB (by its luminance), 8 or 16 bits.
         width, height: of the photo that is to be filled. A mask of the same aspect (within 1 %) is brought to that size.
-        warn: told that the mask was resized.
+        warn: told that the mask was resized, or that it is hardly a mask.
 
     Returns:
         HxW bool.
@@ -114,6 +115,9 @@ def mask_from(photo: Photo, width: int, height: int, warn: Callable[[str], None]
     mask: Array = grey > half
     if photo.alpha is not None:
         mask &= photo.alpha > half
+    between = (grey > 0.2 * half) & (grey < 1.8 * half)
+    if float(between.mean()) > MOST_IN_BETWEEN:
+        warn(f"the mask '{photo.name}' looks like a photo: what is lighter than half of white in it was filled")
     if (photo.width, photo.height) == (width, height):
         return mask
     sizes = f"the mask '{photo.name}' has {photo.width}x{photo.height} pixels, the photo {width}x{height}"

@@ -8,6 +8,7 @@ the ones below.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ def _no_truth(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("true and false are no numbers")  # noqa: TRY004 - pydantic reports ValueErrors
     return value
+
+
+def _as_json(value: object) -> object:
+    """What a JSON request or a Python caller gives as lists is what the command line gives as text."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 Number = Annotated[float, BeforeValidator(_no_truth)]
@@ -236,7 +242,9 @@ class InpaintOptions(TaskOptions):
     choices = (LAMA,)
 
     inpaint_variant: InpaintVariant = "auto"
-    points: str | None = None
+    points: Annotated[str, BeforeValidator(_as_json)] | None = Field(
+        default=None, description="JSON: a polygon [[x, y], [x, y], [x, y], ...] in pixels, or a list of such polygons"
+    )
 
 
 class OutputOptions(Options):

@@ -50,6 +50,15 @@ class Report:
             self.warnings.append(text)
             log.warning("%s: %s", self.photo, text)
 
+    def sum_up(self) -> None:
+        """Takes over from the steps of a pipeline what is true of the whole; each warning says whose it is."""
+        for step in self.steps:
+            self.device, self.precision, self.runtime_profile = step.device, step.precision, step.runtime_profile
+            self.weights += [facts for facts in step.weights if facts not in self.weights]
+            self.face_restoration_applied |= step.face_restoration_applied
+            self.warnings += [f"{step.task}: {warning}" for warning in step.warnings]
+        self.variant = ", ".join(step.variant for step in self.steps)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Adds the wall time of the block to stage `name`, in milliseconds, failed or not."""

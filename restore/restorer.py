@@ -124,7 +124,13 @@ class Restorer:
         check_count(len(sources))
         reports = [Report(photo=_name_of(source), task=task) for source in sources]
         decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
-        holes = masks_of(decoded, [_read(mask) for mask in _listed(masks)], request.options["inpaint"].points, reports)
+        points = request.options["inpaint"].points
+        holes: Sequence[np.ndarray | None] = [None] * len(decoded)
+        if "inpaint" in request.steps or not request.steps:
+            holes = masks_of(decoded, [_read_mask(mask) for mask in _listed(masks)], points, reports)
+        elif masks or points is not None:
+            for report in reports:
+                report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")
         runtime = runtime_for(request.run.runtime_profile, self.device)
         if request.steps:
             plan = self._planned(request, request.steps, decoded, reports, holes, runtime)
@@ -134,6 +140,9 @@ class Restorer:
             plans = [self._proposed(request, *one, runtime) for one in zip(decoded, reports, holes, strict=True)]
             restored = [photo for plan, before in zip(plans, decoded, strict=True) for photo in _run(plan, [before])]
             found = {}
+        for report in reports:
+            if report.steps:
+                report.sum_up()
         self.progress("photos", len(decoded), len(decoded))
         return Results(tuple(restored), tuple(reports), request, found)
 
@@ -147,13 +156,20 @@ class Restorer:
         runtime: Runtime,
     ) -> list[Planned]:
         """Every step with its networks and jobs, each photo checked at the size that it will have by then: nothing was done yet."""
-        plan, expected = [], list(photos)
+        plan: list[Planned] = []
+        expected = list(photos)
         for step in steps:
             options, pipeline = request.options[step], PIPELINES[step]
             own = [Report(photo=report.photo, task=step) for report in reports] if request.task == CHAIN else reports
             jobs = self._jobs(step, options, own, [_fitted(hole, photo) for hole, photo in zip(holes, expected, strict=True)], runtime)
             for index, (photo, job) in enumerate(zip(expected, jobs, strict=True)):
-                pipeline.check(photo, options, request.output.output_format, job)
+                try:
+                    pipeline.check(photo, options, request.output.output_format, job)
+                except RestoreError as error:
+                    if len(steps) == 1 or error.code is not Code.OUTPUT_TOO_LARGE:
+                        raise
+                    reason = f"in step {len(plan) + 1} ({step}), {error.reason}"
+                    raise RestoreError(error.code, reason, "Enlarge less, or in fewer steps.", photo=error.photo) from error
                 width, height = pipeline.size(photo, options)
                 # A photo of the size to come, in no memory: its pixels are all the same one.
                 expected[index] = photo.with_pixels(np.broadcast_to(np.uint8(0), (height, width)))
@@ -168,7 +184,7 @@ class Restorer:
         options = request.options["face_restore"]
         model, _ = self.shelf.model(FACE.task, options.variant(FACE))
         detector, _ = self.shelf.detector(options.face_detector, with_lite=model.variant == LITE)
-        proposed = proposed_steps(photo, detector)
+        proposed = proposed_steps(photo, detector, has_hole=hole is not None)
         plan = self._planned(request, [step for step, _ in proposed], [photo], [report], [hole], runtime)
         for of_step, (_, why) in zip(report.steps, proposed, strict=True):
             of_step.why = why
@@ -226,7 +242,7 @@ def _fitted(hole: np.ndarray | None, photo: Photo) -> np.ndarray | None:
     """A mask at the size that its photo has by then."""
     if hole is None or hole.shape == (photo.height, photo.width):
         return hole
-    return cv2.resize(hole.astype(np.uint8), (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
+    return cv2.resize(hole.astype(np.uint8), (photo.width, photo.height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
 
 
 def _run(plan: Sequence[Planned], photos: Sequence[Photo]) -> list[Photo]:
@@ -297,6 +313,13 @@ def _listed(sources: Source | Sequence[Source]) -> list[Source]:
 
 def _name_of(source: Source) -> str:
     return source.name if isinstance(source, Photo | NamedFile) else Path(source).name
+
+
+def _read_mask(source: Source) -> Photo:
+    try:
+        return _read(source)
+    except RestoreError as error:
+        raise RestoreError(error.code, error.reason, error.remedy, photo=f"{error.photo or _name_of(source)} (a mask)") from error
 
 
 def _read(source: Source) -> Photo:

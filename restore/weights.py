@@ -204,7 +204,9 @@ class WeightStore:
 
     def _lite_row(self, task: str, why: str = "") -> Checkpoint:
         if LITE not in self.catalog.variants(task):
-            raise RestoreError(Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{why}", _fetch_remedy(task))
+            # Without a reason it was the policy that asked for them: then fetching others helps nobody.
+            remedy = _fetch_remedy(task) if why else "Set RESTORE_WEIGHTS to auto or official."
+            raise RestoreError(Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{why}", remedy)
         return self.catalog.find(task, LITE)
 
     def _checked(self, row: Checkpoint, *, trusting: bool) -> VerifiedFile:

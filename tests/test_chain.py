@@ -64,7 +64,7 @@ def test_each_step_takes_its_own_parameters_and_a_step_may_come_twice(lite):
 def test_a_chain_that_would_grow_too_large_is_refused_before_any_work(lite, monkeypatch):
     monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
     big = Photo("big.png", np.zeros((1500, 2000, 3), np.uint8))
-    with pytest.raises(RestoreError, match=r"photo 'big\.png': 8 times 8000x6000") as caught:
+    with pytest.raises(RestoreError, match=r"photo 'big\.png': in step 2 \(upscale\), 8 times 8000x6000.*Enlarge less") as caught:
         lite.run("pipeline", [big], steps="face_restore,upscale,upscale", scale=8, face_upscale=4)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
 
@@ -117,3 +117,18 @@ def test_a_photo_that_needs_nothing_comes_back_with_a_warning(lite, monkeypatch)
     results = lite.run("pipeline", [Photo("cat", cat)])
     np.testing.assert_array_equal(results.photos[0].pixels, cat)
     assert any("needs" in warning or "need" in warning for warning in results.reports[0].warnings)
+
+
+def test_a_mask_is_used_by_inpaint_alone_and_proposed_where_there_is_one(lite):
+    mask = Photo("m", np.zeros((256, 256), np.uint8))
+    mask.pixels[100:140, 100:140] = 255
+    unused = lite.run("upscale", [Photo("a", ASTRONAUT)], scale=1, masks=[mask]).reports[0]
+    assert any("inpaint alone" in warning for warning in unused.warnings)
+    proposed = lite.run("pipeline", [Photo("a", ASTRONAUT)], scale=1, masks=[mask]).reports[0]
+    assert proposed.steps[0].task == "inpaint"
+    assert proposed.face_restoration_applied
+    assert "lite_inpaint.safetensors" in [facts["file"] for facts in proposed.weights]
+    with pytest.raises(RestoreError, match=r"m4\.png \(a mask\)"):
+        lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=["m4.png"])
+    photo_as_mask = lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=[Photo("a", ASTRONAUT)]).reports[0]
+    assert any("looks like a photo" in warning for warning in photo_as_mask.warnings)

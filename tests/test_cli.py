@@ -150,3 +150,23 @@ def test_weights_verify_names_every_bad_file_and_goes_on(tmp_path, monkeypatch, 
 def test_help_names_the_commands():
     done = subprocess.run([sys.executable, "-m", "restore", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert {"predict", "serve", "weights", "schema", "demo"} <= set(done.stdout.split())
+
+
+def test_polygons_are_text_on_the_command_line_and_lists_in_json(photo_file, tmp_path, capsys):
+    path, polygon = photo_file(), "[[10, 10], [30, 10], [30, 30]]"
+    assert read_pairs([f"points={polygon}", "steps=[a,b]"]) == {"points": polygon, "steps": "[a,b]"}
+    pairs = ["-i", "task=inpaint", "-i", f"image=@{path}", "-i", f"points={polygon}", "-i", "output_format=png"]
+    assert main(["predict", *pairs, "-o", str(tmp_path / "a")]) == 0
+    inputs = {"task": "inpaint", "image": f"@{path}", "points": json.loads(polygon), "output_format": "png"}
+    assert main(["predict", "--json", json.dumps(inputs), "-o", str(tmp_path / "b")]) == 0
+    assert (tmp_path / "a" / "1-a.png").read_bytes() == (tmp_path / "b" / "1-a.png").read_bytes()
+    assert main(["predict", "-i", "task=inpaint", "-i", f"image=@{path}", "-i", "points=[[1, 2]]", "-o", str(tmp_path / "c")]) == 2
+    assert "[E104]" in capsys.readouterr().err
+
+
+def test_a_pipeline_shows_its_steps_and_what_was_degraded(photo_file, tmp_path, capsys):
+    pairs = ["-i", "task=pipeline", "-i", "steps=face_restore,upscale", "-i", f"image=@{photo_file()}", "-i", "scale=1"]
+    assert main(["predict", *pairs, "-o", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "pipeline lite, lite on cpu" in shown
+    assert "face_restore: no face was found" in shown

@@ -165,7 +165,7 @@ def test_a_thousand_polygons_or_ten_thousand_vertices_of_one_outline_are_quick()
 def test_white_is_what_is_filled():
     levels = np.array([[0, 8, 127, 128, 200, 255]] * 2, np.uint8)
     for pixels in (levels, np.repeat(levels[..., None], 3, axis=2), levels.astype(np.uint16) * 257):
-        mask = mask_from(Photo("m.png", pixels), 6, 2, unheard)
+        mask = mask_from(Photo("m.png", pixels), 6, 2, [].append)
         assert mask.dtype == np.bool_
         assert mask.tolist() == [[False, False, False, True, True, True]] * 2
 

@@ -14,11 +14,14 @@ from restore.pipelines.job import in_colour
 SMALL_PX = 1000  # a long side below this fills no screen
 
 
-def proposed_steps(photo: Photo, detector: Detector) -> list[tuple[Step, str]]:
-    """Steps for a photo in a sensible order, each with what was seen: grey to colour, faces to restore, few pixels to enlarge."""
+def proposed_steps(photo: Photo, detector: Detector, *, has_hole: bool = False) -> list[tuple[Step, str]]:
+    """Steps for a photo in a sensible order, each with what was seen.
+
+    A hole is filled where a mask shows one, grey is coloured, faces are restored, few pixels enlarged.
+    """
     pixels = in_colour(photo.pixels)
     eight_bits = pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257.0).astype(np.uint8)
-    steps: list[tuple[Step, str]] = []
+    steps: list[tuple[Step, str]] = [("inpaint", "the request has a mask")] if has_hole else []
     seen = tone(pixels)
     if seen != "colour":
         steps.append(("colorize", "the photo is grey" if seen == "grey" else "the photo is of one tone"))

@@ -43,7 +43,7 @@ def inpaint(photo: Photo, options: InpaintOptions, job: Job) -> Photo:
         reason = f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the photo {photo.width}x{photo.height}"
         raise RestoreError(Code.MASK, reason, "Send a mask of the photo's size.")
     if not mask.any():
-        job.report.warn("the mask is empty: there was nothing to fill, and the photo comes back as it was")
+        job.report.warn("the mask is empty (only what is lighter than half of white counts): there was nothing to fill")
         return photo
     result = photo.pixels.copy()
     with job.report.stage("net"), torch.inference_mode():

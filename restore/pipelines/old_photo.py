@@ -21,14 +21,16 @@ from restore.nets.old_photo_vae import OldPhotoVae
 from restore.options import OldPhotoOptions
 from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, in_colour
-from restore.pipelines.old_photo_faces import with_old_faces
+from restore.pipelines.old_photo_faces import as_pixels, as_tensor, device_of, finite, with_old_faces
 from restore.pipelines.upscale import mixed
 
 LONGEST_PX = {False: 3072, True: 2048}
 """Long side that the networks work at, without and with scratches: there every feature is compared with every other."""
 
 PATCHED_MULTIPLE = 32  # the official 16 leaves a strip without content where the largest patches end
-DETECTED_AT_PX = 256  # the scratch network sees the photo with this short side
+DETECTED_AT_PX = 256  # the scratch network sees the photo with this short side,
+DETECTED_LONGEST_PX = 2048  # but a narrow strip, which would become endless, with this long side
+SMALLEST_DETECTED_PX = 2 * 16  # below, the scratch network cannot pad
 PLAIN_MULTIPLE, SCRATCHED_MULTIPLE = 4, 16
 
 
@@ -36,12 +38,14 @@ def old_photo(photo: Photo, options: OldPhotoOptions, job: Job) -> Photo:
     """Restores an old photo at its own size; alpha is carried over untouched.
 
     Raises:
-        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK where a photo is one single scratch.
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK where scratches leave nothing of a photo.
     """
     model = job.models["old_photo_restore"]
     if options.old_photo_hr and not options.with_scratch:
         job.report.warn("old_photo_hr is a way to fill scratches: without with_scratch it changes nothing")
-    pixels = at_working_size(eight_bits(in_colour(photo.pixels)), options, job)
+    if options.return_mask and not options.with_scratch:
+        job.report.warn("return_mask returns the scratches that were found: without with_scratch none are looked for")
+    pixels = at_working_size(in_colour(eight_bits(photo.pixels)), options, job)
     mask = None
     if options.with_scratch:
         with job.report.stage("scratches"), torch.inference_mode():
@@ -51,7 +55,7 @@ def old_photo(photo: Photo, options: OldPhotoOptions, job: Job) -> Photo:
     with job.report.stage("net"), torch.inference_mode():
         restored = globally_restored(pixels, mask, model, stretched=job.official_quirks, hr=options.old_photo_hr)
     if options.with_face and job.detector is not None:
-        restored = with_old_faces(restored, model, job)
+        restored = with_old_faces(restored, (photo.width, photo.height), model, job)
     if mask is not None:
         noted(photo, mask, options, job)
     return mixed(finished(restored, photo, job), photo, options.strength)
@@ -68,7 +72,7 @@ def check(photo: Photo, options: OldPhotoOptions, output_format: str, job: Job) 
 
 def eight_bits(pixels: np.ndarray) -> np.ndarray:
     """What the networks see: 16 bits rounded to 8."""
-    return pixels if pixels.dtype == np.uint8 else np.rint(pixels / 257.0).astype(np.uint8)
+    return pixels if pixels.dtype == np.uint8 else np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
 
 
 def at_working_size(pixels: np.ndarray, options: OldPhotoOptions, job: Job) -> np.ndarray:
@@ -94,7 +98,7 @@ def scratches(pixels: np.ndarray, model: Model, threshold: float) -> np.ndarray:
 
 
 def scratch_probability(pixels: np.ndarray, model: Model) -> Tensor:
-    """HxWx3 uint8 -> 1x1xhxw probabilities, at a short side of 256 and multiples of 16.
+    """HxWx3 uint8 -> 1x1xhxw probabilities, at a short side of 256, a long side of 2048 at most and multiples of 16.
 
     Raises:
         RestoreError: BAD_NUMBERS.
@@ -102,8 +106,9 @@ def scratch_probability(pixels: np.ndarray, model: Model) -> Tensor:
     net = model.partners["scratch_detector"]
     grey = as_tensor(np.asarray(Image.fromarray(pixels).convert("L"))[..., None], net)
     height, width = pixels.shape[:2]
-    factor = DETECTED_AT_PX / min(height, width)
-    size = tuple(round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width))
+    factor = min(DETECTED_AT_PX / min(height, width), DETECTED_LONGEST_PX / max(height, width))
+    wanted = (round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width))
+    size = tuple(max(SMALLEST_DETECTED_PX, side) for side in wanted)
     seen = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
     return torch.sigmoid(finite(net(seen)))
 
@@ -114,6 +119,9 @@ def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model,
     Args:
         stretched: to the full range, as the official code writes its files.
         hr: scratches are widened first.
+
+    Raises:
+        RestoreError: BAD_NUMBERS, MASK where scratches leave nothing to fill them from.
     """
     encoder, decoder = (cast(OldPhotoVae, model.partners[role]) for role in ("vae_a", "vae_b"))
     holes = torch.zeros((1, 1, *pixels.shape[:2]), device=device_of(model.net))
@@ -122,6 +130,10 @@ def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model,
         pixels = np.where(wide[..., None] > 0, np.uint8(255), pixels)
         holes = torch.from_numpy(wide)[None, None].to(holes)
     features = encoder.encode(as_tensor(pixels, encoder))
+    # As the mappings see the mask: scratches in every cell leave nothing, and one of them would make up the photo without a word.
+    if mask is not None and bool((F.interpolate(holes, features.shape[-2:], mode="bilinear") > 0).all()):
+        remedy = "Raise scratch_threshold, or leave with_scratch out."
+        raise RestoreError(Code.MASK, "scratches lie everywhere: nothing is left to fill them from", remedy)
     try:
         mapped = model.net(features, holes)
     except ValueError as error:
@@ -146,31 +158,5 @@ def finished(restored: np.ndarray, photo: Photo, job: Job) -> Photo:
     if (restored.shape[1], restored.shape[0]) != size and not job.official_quirks:
         restored = cv2.resize(restored, size, interpolation=cv2.INTER_LANCZOS4)
     result = cv2.cvtColor(restored, cv2.COLOR_RGB2GRAY) if photo.is_grey else restored
-    return photo.with_pixels(result if photo.bits == 8 else result.astype(np.uint16) * 257, photo.alpha)
-
-
-def as_tensor(pixels: np.ndarray, net: torch.nn.Module) -> Tensor:
-    """HxWxC uint8 -> 1xCxHxW in [-1, 1], where the network is."""
-    return torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)).to(device_of(net)) / 255.0 * 2.0 - 1.0
-
-
-def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
-    """3xHxW in [-1, 1] -> HxWx3 uint8; `stretched` so that the lowest sample becomes 0 and the highest 255."""
-    levels = (planes.float() + 1.0) / 2.0
-    if stretched:
-        low, high = levels.min(), levels.max()
-        levels = (levels.clamp(low, high) - low) / torch.clamp(high - low, min=1e-5)
-    return (levels * 255.0 + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def device_of(net: torch.nn.Module) -> torch.device:
-    """Where a network's weights are."""
-    return next(net.parameters()).device
-
-
-def finite(answer: Tensor) -> Tensor:
-    """The network's answer. Raises RestoreError: BAD_NUMBERS for NaN or infinity in it."""
-    if not bool(torch.isfinite(answer.sum())):
-        reason = "a network for old photos answered with NaN or infinity"
-        raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
-    return answer
+    alpha = None if job.official_quirks else photo.alpha  # theirs has none, and is not of the photo's size
+    return photo.with_pixels(result if photo.bits == 8 else result.astype(np.uint16) * 257, alpha)

@@ -1,17 +1,21 @@
 """The faces of an old photo, as Bringing Old Photos Back to Life restores them: aligned, made anew, matched and blended in.
 
 Follows stages 2 to 4 of the official code, with the warps of scikit-image that it uses, on each face's own region of the photo.
+Also how a picture becomes what the networks for old photos see, and their answer a picture.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, cast
 
 import cv2
 import numpy as np
 import torch
 from skimage import transform
+from torch import Tensor
 
+from restore.errors import Code, RestoreError
 from restore.faces.face import Face
 from restore.models import Model
 from restore.pipelines.faces import described
@@ -25,34 +29,60 @@ STANDARD = np.array([(196.0, 226.0), (316.0, 226.0), (256.0, 286.0), (220.0, 360
 ENLARGEMENT = 1.3
 ERODED_PX, EROSIONS, BLURRED_PX = 9, 3, 25
 REACH_PX = BLURRED_PX // 2 + 2
+SAMPLED_PX = 2  # around a face, that a bilinear sample may touch
+SMALLEST_FACE_PX = 1.0  # of an aligned face's side in the photo: below, there is no face and no way back
 
 
-def with_old_faces(pixels: np.ndarray, model: Model, job: Job) -> np.ndarray:
-    """HxWx3 uint8 -> the same with every face that dlib finds restored."""
+def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job: Job) -> np.ndarray:
+    """HxWx3 uint8 -> the same with every face that the detector finds restored.
+
+    Args:
+        size: the photo's own width and height, in whose pixels the report gives the faces.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
     assert job.detector is not None, "with_face needs a detector"
-    net, side_px = model.partners["face_generator"], FACE_PX[model.variant == "scratch_hr"]
-    with job.report.stage("detect"):
+    report = job.report
+    with report.stage("detect"):
         faces = job.detector.find(pixels, short_side_px=None, threshold=0.0)
-    job.report.face_detector = job.detector.name
-    result = pixels.astype(np.float64)
+    report.face_detector = job.detector.name
+    per_pixel = np.array(size) / (pixels.shape[1], pixels.shape[0])
+    result = pixels.astype(np.float64) if faces else pixels
     for index, face in enumerate(faces):
         job.progress("faces", index, len(faces))
-        with job.report.stage("faces"), torch.inference_mode():
-            matrix = to_photo(five_corners(face), side_px)
-            upright = aligned_face(pixels, matrix, side_px)
-            aligned = np.rint(upright).astype(np.uint8)
-            seen = torch.from_numpy(aligned.transpose(2, 0, 1)[None].astype(np.float32)).to(next(net.parameters()).device)
-            made = (net(seen / 255.0 * 2.0 - 1.0)[0].float() + 1.0) / 2.0
-            face_pixels = (made * 255.0 + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        with job.report.stage("paste"):
-            # The official code takes the levels of the face that it replaces without rounding them.
-            reference = upright.astype(np.uint8) if job.official_quirks else aligned
-            blend(result, histogram_matched(face_pixels, reference), matrix)
-        job.report.faces.append(described(face, ""))
-    job.report.face_restoration_applied = bool(faces)
+        left_alone = restored_face(pixels, result, face, model, job)
+        left, top, right, bottom = (float(edge) for edge in np.array(face.box) * np.tile(per_pixel, 2))
+        report.faces.append(described(dataclasses.replace(face, box=(left, top, right, bottom)), left_alone))
+    report.face_restoration_applied = any(face["restored"] for face in report.faces)
     if not faces:
-        job.report.warn("no face was found")
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+        report.warn("no face was found")
+    elif not report.face_restoration_applied:
+        report.warn(f"none of {len(faces)} faces was restored: {report.faces[0]['reason']}")
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8) if faces else pixels
+
+
+def restored_face(pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Model, job: Job) -> str:
+    """Restores one face of `pixels` on `canvas`, HxWx3 float64 in levels of 255; says why where it leaves it alone.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
+    net, side_px = model.partners["face_generator"], FACE_PX[model.variant == "scratch_hr"]
+    with job.report.stage("faces"), torch.inference_mode():
+        matrix = to_photo(five_corners(face), side_px)
+        if matrix is None:
+            return "its landmarks give no transform to the template"
+        if region_of(matrix, side_px, pixels, 0) is None:
+            return "it lies outside of the photo"
+        upright = aligned_face(pixels, matrix, side_px)
+        aligned = np.rint(upright).astype(np.uint8)
+        made = as_pixels(finite(net(as_tensor(aligned, net)))[0])
+    with job.report.stage("paste"):
+        # The official code takes the levels of the face that it replaces without rounding them.
+        reference = upright.astype(np.uint8) if job.official_quirks else aligned
+        blend(canvas, histogram_matched(made, reference), matrix)
+    return ""
 
 
 FACE_PX = {False: 256, True: 512}
@@ -68,19 +98,36 @@ def five_corners(face: Face) -> np.ndarray:
     return np.asarray(np.floor(five), np.float64)
 
 
-def to_photo(landmarks: np.ndarray, side_px: int) -> np.ndarray:
-    """2x3: from an aligned face of this side to the photo, the similarity of least squares (Umeyama 1991)."""
+def to_photo(landmarks: np.ndarray, side_px: int) -> np.ndarray | None:
+    """2x3: from an aligned face of this side to the photo, the similarity of least squares (Umeyama 1991).
+
+    None where the landmarks are no face: not finite, or all on one spot.
+    """
+    if not np.isfinite(landmarks).all():
+        return None
     target = (STANDARD * ENLARGEMENT + 1.0) / 2.0 * side_px
     ones, zeros = np.ones(len(target)), np.zeros(len(target))
     rows = np.concatenate([np.stack([target[:, 0], -target[:, 1], ones, zeros], 1), np.stack([target[:, 1], target[:, 0], zeros, ones], 1)])
     (along, across, x, y), *_ = np.linalg.lstsq(rows, np.concatenate([landmarks[:, 0], landmarks[:, 1]]), rcond=None)
+    if side_px * np.hypot(along, across) < SMALLEST_FACE_PX:
+        return None
     return np.array([[along, -across, x], [across, along, y]])
 
 
 def aligned_face(pixels: np.ndarray, matrix: np.ndarray, side_px: int) -> np.ndarray:
     """The face upright: side x side x 3 float64 levels, bilinear, black where the photo ends."""
-    to_photo_px = skimage_transform.AffineTransform(square(matrix))
-    upright = skimage_transform.warp(pixels, to_photo_px, output_shape=(side_px, side_px), order=1, preserve_range=True)
+    region = region_of(matrix, side_px, pixels, SAMPLED_PX)
+    if region is None:
+        return np.zeros((side_px, side_px, 3))
+    left, top, right, bottom = region
+    to_region = square(matrix) - np.array([[0.0, 0.0, left], [0.0, 0.0, top], [0.0, 0.0, 0.0]])
+    upright = skimage_transform.warp(
+        pixels[top:bottom, left:right],  # the whole photo would become doubles, for each of its faces
+        skimage_transform.AffineTransform(to_region),
+        output_shape=(side_px, side_px),
+        order=1,
+        preserve_range=True,
+    )
     return cast(np.ndarray, upright)
 
 
@@ -99,11 +146,10 @@ def histogram_matched(source: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def blend(canvas: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> None:
     """Puts a restored face back in place: bicubic, with a feathered edge. `canvas` is HxWx3 float64 in levels of 255."""
     side_px = face.shape[0]
-    corners = np.array([(x, y, 1.0) for x in (0, side_px) for y in (0, side_px)]) @ matrix.T
-    left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - REACH_PX, 0)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + REACH_PX, (canvas.shape[1], canvas.shape[0]))
-    if right <= left or bottom <= top:
+    place_in_photo = region_of(matrix, side_px, canvas, REACH_PX)
+    if place_in_photo is None:
         return
+    left, top, right, bottom = place_in_photo
     to_face = np.linalg.inv(square(matrix)) @ np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
     place = {
         "inverse_map": skimage_transform.AffineTransform(to_face),
@@ -118,6 +164,45 @@ def blend(canvas: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> None:
     region[...] = np.clip(layer * weight + (1.0 - weight) * region, 0.0, 255.0)
 
 
+def region_of(matrix: np.ndarray, side_px: int, pixels: np.ndarray, reach_px: int) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of an aligned face in the photo and of `reach_px` around it; None where it lies outside."""
+    size = np.array((pixels.shape[1], pixels.shape[0]))
+    corners = np.array([(x, y, 1.0) for x in (0, side_px) for y in (0, side_px)]) @ matrix.T
+    first, last = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    if (last <= 0).any() or (first >= size).any():
+        return None
+    left, top = (int(edge) for edge in np.maximum(first - reach_px, 0))
+    right, bottom = (int(edge) for edge in np.minimum(last + reach_px, size))
+    return left, top, right, bottom
+
+
 def square(matrix: np.ndarray) -> np.ndarray:
     """2x3 -> 3x3."""
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
+
+
+def as_tensor(pixels: np.ndarray, net: torch.nn.Module) -> Tensor:
+    """HxWxC uint8 -> 1xCxHxW in [-1, 1], where the network is."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)).to(device_of(net)) / 255.0 * 2.0 - 1.0
+
+
+def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
+    """3xHxW in [-1, 1] -> HxWx3 uint8; `stretched` so that the lowest sample becomes 0 and the highest 255."""
+    levels = (planes.float() + 1.0) / 2.0
+    if stretched:
+        low, high = levels.min(), levels.max()
+        levels = (levels.clamp(low, high) - low) / torch.clamp(high - low, min=1e-5)
+    return (levels * 255.0 + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def device_of(net: torch.nn.Module) -> torch.device:
+    """Where a network's weights are."""
+    return next(net.parameters()).device
+
+
+def finite(answer: Tensor) -> Tensor:
+    """The network's answer. Raises RestoreError: BAD_NUMBERS for NaN or infinity in it."""
+    if not bool(torch.isfinite(answer.sum())):
+        reason = "a network for old photos answered with NaN or infinity"
+        raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
+    return answer
