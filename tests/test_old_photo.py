@@ -20,7 +20,7 @@ from restore.options import OldPhotoOptions
 from restore.photo import Photo
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
-from restore.pipelines.old_photo import DETECTED_LONGEST_PX, LONGEST_PX, eight_bits
+from restore.pipelines.old_photo import LONGEST_PX, eight_bits
 from restore.pipelines.old_photo_faces import ENLARGEMENT, STANDARD, aligned_face, five_corners, to_photo
 from restore.report import Report
 from restore.runtime import runtime_for
@@ -159,8 +159,10 @@ def test_the_result_is_of_the_photos_own_kind_and_size(mode, kind):
     assert job.report.warnings == []
 
 
-def test_a_photo_of_suitable_sides_goes_through_without_loss():
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+@pytest.mark.parametrize("unit", [np.uint8(1), np.uint16(257)])
+@pytest.mark.parametrize("shape", [(64, 96, 3), (64, 96)])
+def test_a_photo_of_suitable_sides_goes_through_without_loss(unit, shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8) * unit
     np.testing.assert_array_equal(restored(pixels, job_of(model_of())).pixels, pixels)
 
 
@@ -413,7 +415,7 @@ def test_no_shape_of_a_photo_is_too_much_or_too_little(mode, size):
     result = restored(waves(*size), job_of(model), return_mask=mode != "quality", **MODES[mode])
     assert (result.width, result.height) == size
     for seen in model.partners["scratch_detector"].seen:
-        assert max(seen.shape) <= DETECTED_LONGEST_PX
+        assert max(seen.shape) <= LONGEST_PX[True]
     assert max(model.partners["vae_a"].seen[0].shape) <= max(LONGEST_PX.values())
 
 

@@ -114,8 +114,8 @@ class DlibDetector:
             parts = self._predictor(seen, box).parts()
             points = np.array([(part.x, part.y) for part in parts], np.float64)
             edges = np.array([(box.left(), box.top()), (box.right() + 1, box.bottom() + 1)], np.float64)
-            landmarks = (five_of(points) + 0.5) / per_pixel - 0.5  # pixels are counted by their centres
-            faces.append(_face((edges / per_pixel).ravel(), 1.0 / (1.0 + math.exp(-margin)), landmarks))
+            outline = (points + 0.5) / per_pixel - 0.5  # pixels are counted by their centres
+            faces.append(_face((edges / per_pixel).ravel(), 1.0 / (1.0 + math.exp(-margin)), five_of(outline), outline))
         return _best_first(faces)
 
 

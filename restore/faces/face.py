@@ -24,11 +24,15 @@ class Face:
     outline: Array | None = None
 
     def __post_init__(self) -> None:
-        landmarks = np.array(self.landmarks, np.float64)  # a copy: who made the face may go on with its own array
-        if landmarks.shape != (5, 2):
-            raise ValueError(f"landmarks of shape {landmarks.shape}, a face has 5x2")
-        landmarks.flags.writeable = False
-        object.__setattr__(self, "landmarks", landmarks)
+        for name, count in (("landmarks", 5), ("outline", 68)):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            points = np.array(given, np.float64)  # a copy: who made the face may go on with its own array
+            if points.shape != (count, 2):
+                raise ValueError(f"{name} of shape {points.shape}, a face has {count}x2")
+            points.flags.writeable = False
+            object.__setattr__(self, name, points)
 
     @property
     def size_px(self) -> float:

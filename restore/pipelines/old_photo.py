@@ -28,9 +28,7 @@ LONGEST_PX = {False: 3072, True: 2048}
 """Long side that the networks work at, without and with scratches: there every feature is compared with every other."""
 
 PATCHED_MULTIPLE = 32  # the official 16 leaves a strip without content where the largest patches end
-DETECTED_AT_PX = 256  # the scratch network sees the photo with this short side,
-DETECTED_LONGEST_PX = 2048  # but a narrow strip, which would become endless, with this long side
-SMALLEST_DETECTED_PX = 2 * 16  # below, the scratch network cannot pad
+DETECTED_AT_PX = 256  # the scratch network sees the photo with this short side; a narrow strip, which would become endless, smaller
 PLAIN_MULTIPLE, SCRATCHED_MULTIPLE = 4, 16
 
 
@@ -106,9 +104,8 @@ def scratch_probability(pixels: np.ndarray, model: Model) -> Tensor:
     net = model.partners["scratch_detector"]
     grey = as_tensor(np.asarray(Image.fromarray(pixels).convert("L"))[..., None], net)
     height, width = pixels.shape[:2]
-    factor = min(DETECTED_AT_PX / min(height, width), DETECTED_LONGEST_PX / max(height, width))
-    wanted = (round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width))
-    size = tuple(max(SMALLEST_DETECTED_PX, side) for side in wanted)
+    factor = min(DETECTED_AT_PX / min(height, width), LONGEST_PX[True] / max(height, width))
+    size = tuple(round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width))
     seen = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
     return torch.sigmoid(finite(net(seen)))
 

@@ -144,6 +144,12 @@ class TestDlib:
         other = self.find(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
         assert np.abs(other[0].landmarks - landmarks).max() < 0.1 * np.linalg.norm(landmarks[0] - landmarks[1])
 
+    def test_its_faces_have_the_outline_that_their_landmarks_are_made_of(self):
+        face = self.find(data.astronaut())[0]
+        assert face.outline.shape == (68, 2)
+        np.testing.assert_allclose(face.landmarks, five_of(face.outline))
+        assert np.abs(face.outline[30] - face.landmarks[2]).max() == 0
+
     def test_a_face_beside_the_photos_edge_has_a_box_beyond_it(self):
         (face,) = self.find(np.ascontiguousarray(data.astronaut()[85:260, 150:300]))
         assert face.box[1] < 0 < face.landmarks.min()
