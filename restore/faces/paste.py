@@ -112,7 +112,7 @@ class Frame:
                 layer *= limit.eroded[here][..., None]
                 weight = limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
             assert weight is not None  # for the type checker; refused above
-            self._compose(block, layer, weight[..., None], added=crop is not None)
+            self._compose(block, layer, weight[..., None], added=crop is not None, sparing=not whole_frame)
         return region
 
     def settle(self) -> None:
@@ -126,12 +126,12 @@ class Frame:
                 place[...] = np.clip(np.rint(values), 0, full).astype(place.dtype)
         self._blocks.clear()
 
-    def _compose(self, block: Region, layer: Array, weight: Array, *, added: bool) -> None:
-        """Blend levels into a block. Where the weight is 0 the result is what was there, exactly."""
+    def _compose(self, block: Region, layer: Array, weight: Array, *, added: bool, sparing: bool) -> None:
+        """Blend levels into a block. Where the weight is 0 the result is what was there, exactly; `sparing` leaves it alone then."""
         x0, y0, x1, y1 = block
         below = self._blocks.get((y0, x0))
         if below is None:
-            if not weight.any():
+            if sparing and not weight.any():
                 return
             below = self.pixels[y0:y1, x0:x1]
         change = weight * layer * np.float32(np.iinfo(self.pixels.dtype).max / 255)
