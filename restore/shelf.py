@@ -85,7 +85,11 @@ class Shelf:
         return self._detectors[name], ()
 
     def preload(self, task: str) -> None:
-        """Loads every variant of a catalog task that the weights policy offers."""
+        """Loads every variant of a catalog task that the weights policy offers.
+
+        Raises:
+            RestoreError: what `model` raises; under `auto` not for weights that cannot be had.
+        """
         if task == DETECTION:
             for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
                 self.detector(name, with_lite=False)
@@ -95,7 +99,13 @@ class Shelf:
         variants = tuple(variant for variant in offered if self.policy is not Policy.LITE or variant == LITE)
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
-            self.model(task, variant)
+            try:
+                self.model(task, variant)
+            except RestoreError as error:
+                if self.policy is not Policy.AUTO or error.code not in STANDS_IN_FOR:
+                    raise
+                # A task without lite weights is no reason for the others not to start; a request for it is told the same.
+                log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))
 
     def _dlib(self) -> Detector:

@@ -1,0 +1,26 @@
+"""Shelf: what is loaded before it is asked for, and what stands in where weights cannot be had."""
+
+import pytest
+from facejobs import ASTRONAUT, refusing
+
+from restore import RestoreError, Restorer
+from restore.errors import Code
+from restore.photo import Photo
+
+
+def test_a_machine_without_a_network_starts_under_auto_with_what_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr("restore.download.Downloader.fetch", refusing)
+    monkeypatch.setattr("restore.download.Downloader.fetch_member", lambda self, wanted, url, member: refusing(self, wanted, url))
+    restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
+    assert {task for task, _ in restorer.shelf.loaded} == {"face_restore", "upscale", "restore", "colorize", "inpaint"}
+    assert restorer.run("face_restore", [Photo("a", ASTRONAUT)]).reports[0].variant == "lite"
+    with pytest.raises(RestoreError, match="old_photo_restore") as caught:
+        restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)])
+    assert caught.value.code is Code.WEIGHTS_MISSING
+
+
+def test_official_weights_that_cannot_be_had_fail_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("restore.download.Downloader.fetch", refusing)
+    with pytest.raises(RestoreError, match=r"codeformer\.pth") as caught:
+        Restorer(weights="official", weights_dir=tmp_path, device="cpu", preload="all")
+    assert caught.value.code is Code.WEIGHTS_UNREACHABLE
