@@ -11,6 +11,9 @@ from fileserver import FileServer
 from PIL import Image
 from weightrows import store_in
 
+from restore import Restorer
+from restore.models import Model
+
 # A busy machine is no failure, and the same commit is to give the same verdict.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
@@ -61,3 +64,15 @@ def server(monkeypatch):
 def store_of(tmp_path: Path):
     """Makes a weight store of the rows it is given; embedded files are there."""
     return partial(store_in, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def lite() -> Restorer:
+    """The embedded networks, loaded once for all tests that do not need their own."""
+    return Restorer(weights="lite", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def face_net(lite: Restorer) -> Model:
+    """The embedded face network."""
+    return lite.shelf.model("face_restore", "lite")[0]

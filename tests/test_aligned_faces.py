@@ -6,21 +6,10 @@ import pytest
 from facejobs import ASTRONAUT, FixedDetector, Recorder, degraded, jobs_of, mse, official, refusing
 
 from restore import Restorer
-from restore.models import Model
 from restore.options import FaceRestoreOptions
 from restore.photo import Photo
 from restore.pipelines import faces as module
 from restore.pipelines.face_restore import face_restore
-
-
-@pytest.fixture(scope="module")
-def lite() -> Restorer:
-    return Restorer(weights="lite", device="cpu", preload="face_restore,enhance")
-
-
-@pytest.fixture(scope="module")
-def face_net(lite) -> Model:
-    return lite.shelf.model("face_restore", "lite")[0]
 
 
 @pytest.mark.parametrize(("side", "scale"), [(256, 1), (300, 2), (512, 1), (64, 4)])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from restore import RestoreError, Restorer
+from restore import RestoreError
 from restore.errors import Code
 from restore.photo import Photo
 from restore.pipelines import chain
@@ -15,11 +15,6 @@ from restore.pipelines.chain import proposed_steps
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 96:352])
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
-
-
-@pytest.fixture(scope="module")
-def lite() -> Restorer:
-    return Restorer(weights="lite", device="cpu")
 
 
 class Sees:

@@ -20,11 +20,6 @@ from restore.pipelines import faces as module
 from restore.pipelines.face_restore import face_restore
 
 
-@pytest.fixture(scope="module")
-def face_net() -> Model:
-    return Restorer(weights="lite", device="cpu").shelf.model("face_restore", "lite")[0]
-
-
 def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net):
     """Issue figure: equal to 1e-4, in order."""
     rng = np.random.default_rng(3)

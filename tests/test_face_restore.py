@@ -10,24 +10,13 @@ from facejobs import ASTRONAUT, degraded, face_at, mse, one
 from PIL import Image
 from skimage import data
 
-from restore import RestoreError, Restorer
+from restore import RestoreError
 from restore.errors import Code
 from restore.faces.align import similarity
 from restore.faces.face import Face
-from restore.models import Model
 from restore.options import DEFAULT_TASK
 from restore.photo import Photo
 from restore.pipelines import faces as module
-
-
-@pytest.fixture(scope="module")
-def lite() -> Restorer:
-    return Restorer(weights="lite", device="cpu", preload="face_restore,enhance")
-
-
-@pytest.fixture(scope="module")
-def face_net(lite) -> Model:
-    return lite.shelf.model("face_restore", "lite")[0]
 
 
 def test_a_degraded_face_comes_nearer_to_the_clean_one_and_the_rest_is_untouched(lite):

@@ -20,11 +20,6 @@ from restore.runtime import runtime_for
 from restore.weights import Resolved, VerifiedFile
 
 
-@pytest.fixture(scope="module")
-def lite() -> Restorer:
-    return Restorer(weights="lite", device="cpu")
-
-
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b.astype(float)) ** 2)))
 
