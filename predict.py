@@ -93,7 +93,9 @@ class Predictor(BasePredictor):
             default=35,
         ),
         old_photo_variant: str = Input(
-            description="old_photo_restore: auto is MODEL_OLD_PHOTO from the environment, else v1.", choices=["auto", "v1"], default="auto"
+            description="old_photo_restore: auto is MODEL_OLD_PHOTO from the environment, else v1.",
+            choices=["auto", "v1", "lite"],
+            default="auto",
         ),
         with_scratch: bool = Input(description="old_photo_restore: find scratches and fill them.", default=False),
         with_face: bool = Input(description="old_photo_restore: restore faces too.", default=True),
@@ -127,6 +129,16 @@ class Predictor(BasePredictor):
             description="baseline computes as the official implementations do; fast restores up to eight faces at once; max_speed also parses none.",
             choices=["baseline", "fast", "max_speed"],
             default="baseline",
+        ),
+        stability_mode: str = Input(
+            description="safe runs networks as they were loaded; optimized runs copies in a faster layout, compiled where compile_backend says so.",
+            choices=["safe", "optimized"],
+            default="safe",
+        ),
+        compile_backend: str = Input(
+            description="optimized: what compiles, one for the life of the server; auto is RESTORE_COMPILE_BACKEND from the environment, else none.",
+            choices=["auto", "none", "eager", "aot_eager", "inductor", "cudagraphs"],
+            default="auto",
         ),
         output_format: str = Input(
             description="File format of the results; png keeps 16 bits, png and webp keep transparency.",
@@ -170,6 +182,8 @@ class Predictor(BasePredictor):
                 tile_size=tile_size,
                 strength=strength,
                 runtime_profile=runtime_profile,
+                stability_mode=stability_mode,
+                compile_backend=compile_backend,
                 output_format=output_format,
                 output_quality=output_quality,
                 keep_gps=keep_gps,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from restore.nets.lite_colorize import LiteColorize
 from restore.nets.lite_face import LiteFace
 from restore.nets.lite_inpaint import LiteInpaint
+from restore.nets.lite_scratch import LiteScratches
 from restore.nets.old_photo_faces import OldPhotoFaces, fold_spectral_norms
 from restore.nets.old_photo_mapping import OldPhotoMapping, OldPhotoPatchMapping, OldPhotoScratchMapping
 from restore.nets.old_photo_scratches import OldPhotoScratchDetector
@@ -66,6 +67,7 @@ BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         LITE_FACE: LiteFace,
         "LiteInpaint": LiteInpaint,
         "LiteColorize": LiteColorize,
+        "LiteScratches": LiteScratches,
         "parsenet": _parsenet,
         "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),
         "retinaface_mobile0.25": functools.partial(_retinaface, "mobile0.25"),

@@ -25,12 +25,15 @@ RestoreVariant = Literal["auto", "denoise", "deblur", "lite"]
 FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
 FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
 ColorizeVariant = Literal["auto", "modelscope", "artistic", "paper_tiny", "lite"]
-OldPhotoVariant = Literal["auto", "v1"]
+OldPhotoVariant = Literal["auto", "v1", "lite"]
 InpaintVariant = Literal["auto", "big", "lite"]
 RuntimeProfile = Literal["baseline", "fast", "max_speed"]
+StabilityMode = Literal["safe", "optimized"]
+CompileBackend = Literal["auto", "none", "eager", "aot_eager", "inductor", "cudagraphs"]
 OutputFormat = Literal["jpg", "png", "webp"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
+COMPILE_BACKENDS: tuple[str, ...] = get_args(CompileBackend)[1:]
 STEPS: tuple[Step, ...] = get_args(Step)
 CHAIN: Task = "pipeline"
 DEFAULT_TASK: Task = "face_restore"
@@ -279,6 +282,8 @@ class RunOptions(Options):
     """How the request runs."""
 
     runtime_profile: RuntimeProfile = "baseline"
+    stability_mode: StabilityMode = "safe"
+    compile_backend: CompileBackend = "auto"
 
 
 TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {

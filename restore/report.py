@@ -20,6 +20,8 @@ class Report:
         faces: every face found, best first: box (x0, y0, x1, y1 in pixels of the upright photo), score, size_px (the box's
             shorter side), restored, and the reason where it was not.
         face_restoration_applied: whether any face was restored.
+        compile_backend: of `optimized` requests; `recompiles` counts what torch has compiled in this process, by the end of the
+            request, without being asked to.
         scratched_share: what part of the photo was found to be scratches, where that was looked for.
         why: why this step was proposed, where nobody asked for it by name.
         steps: the reports of the steps, for the task `pipeline`.
@@ -34,6 +36,9 @@ class Report:
     device: str = ""
     precision: str = ""
     runtime_profile: str = ""
+    stability_mode: str = ""
+    compile_backend: str | None = None
+    recompiles: int = 0
     tiles: list[dict[str, object]] = field(default_factory=list)
     face_detector: str = ""
     faces: list[dict[str, object]] = field(default_factory=list)
@@ -54,6 +59,7 @@ class Report:
         """Takes over from the steps of a pipeline what is true of the whole; each warning says whose it is."""
         for step in self.steps:
             self.device, self.precision, self.runtime_profile = step.device, step.precision, step.runtime_profile
+            self.stability_mode, self.compile_backend = step.stability_mode, step.compile_backend
             self.weights += [facts for facts in step.weights if facts not in self.weights]
             self.face_restoration_applied |= step.face_restoration_applied
             self.warnings += [f"{step.task}: {warning}" for warning in step.warnings]
@@ -79,6 +85,9 @@ class Report:
             "device": self.device,
             "precision": self.precision,
             "runtime_profile": self.runtime_profile,
+            "stability_mode": self.stability_mode,
+            "compile_backend": self.compile_backend,
+            "recompiles": self.recompiles,
             "input": dict(self.input),
             "output": dict(self.output),
             "tiles": [dict(row) for row in self.tiles],

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from restore.catalog import LITE, Catalog
+from restore.compilation import NONE, Compiler
 from restore.errors import Code, RestoreError
 from restore.masks import filled, mask_from, polygons_of
 from restore.models import Model
@@ -19,18 +20,20 @@ from restore.options import (
     CHAIN,
     FACE,
     MAX_PHOTOS,
+    OLD_PHOTO,
     STEPS,
     TASK_OPTIONS,
     FaceOptions,
     OldPhotoOptions,
     Request,
+    RunOptions,
     Step,
     TaskOptions,
 )
 from restore.outputs import save_all
 from restore.photo import Photo, open_photo
 from restore.pipelines import PIPELINES, Pipeline
-from restore.pipelines.chain import proposed_steps
+from restore.pipelines.chain import PROPOSED_WITH, proposed_steps
 from restore.pipelines.job import Job
 from restore.report import Report
 from restore.runtime import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
@@ -94,7 +97,8 @@ class Restorer:
         self.catalog = Catalog.load()
         self.progress = progress
         self.store = WeightStore(self.catalog, Path(weights_dir) if weights_dir else None, progress=progress)
-        self.shelf = Shelf(self.store, self.policy, self.device, progress)
+        self.compiler = Compiler(self.device)
+        self.shelf = Shelf(self.store, self.policy, self.compiler, progress)
         for task in _tasks_of(preload):
             self.preload(task)
 
@@ -106,6 +110,9 @@ class Restorer:
             options.variant(choice)
         for needed in CATALOG_TASKS[task]:
             self.shelf.preload(needed)
+        if self.policy is not Policy.OFFICIAL:
+            for companion in PIPELINES[task].with_lite:
+                self.shelf.model(companion, LITE, optimized=self.compiler.backend is not None)
 
     def run(self, task: str, photos: Source | Sequence[Source], /, *, masks: Source | Sequence[Source] = (), **inputs: object) -> Results:
         """Restores one to four photos.
@@ -131,7 +138,7 @@ class Restorer:
         elif masks or points is not None:
             for report in reports:
                 report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")
-        runtime = runtime_for(request.run.runtime_profile, self.device)
+        runtime = self._runtime(request.run)
         if request.steps:
             plan = self._planned(request, request.steps, decoded, reports, holes, runtime)
             restored = _run(plan, decoded)
@@ -143,8 +150,22 @@ class Restorer:
         for report in reports:
             if report.steps:
                 report.sum_up()
+            report.recompiles = self.compiler.recompiles if runtime.optimized else 0
         self.progress("photos", len(decoded), len(decoded))
         return Results(tuple(restored), tuple(reports), request, found)
+
+    def _runtime(self, run: RunOptions) -> Runtime:
+        """Where and how a request computes.
+
+        Raises:
+            RestoreError: OPTION_INVALID for a compile backend that the stability mode, the process or the device does not have.
+        """
+        if run.stability_mode == "optimized":
+            return runtime_for(run.runtime_profile, self.device, self.compiler.settle(run.compile_backend))
+        if run.compile_backend not in {"auto", NONE}:
+            reason = f"compile_backend is {run.compile_backend}, and stability_mode safe compiles nothing"
+            raise RestoreError(Code.OPTION_INVALID, reason, "Set stability_mode to optimized, or leave compile_backend out.")
+        return runtime_for(run.runtime_profile, self.device)
 
     def _planned(
         self,
@@ -184,7 +205,10 @@ class Restorer:
         options = request.options["face_restore"]
         model, _ = self.shelf.model(FACE.task, options.variant(FACE))
         detector, _ = self.shelf.detector(options.face_detector, with_lite=model.variant == LITE)
-        proposed = proposed_steps(photo, detector, has_hole=hole is not None)
+        scratch_net, _ = self.shelf.model(OLD_PHOTO.task, LITE)
+        proposed = proposed_steps(photo, detector, scratch_net.net, has_hole=hole is not None)
+        suited = {step: request.options[step].model_copy(update=changes) for step, changes in PROPOSED_WITH.items()}
+        request = request.model_copy(update={"options": request.options | suited})
         plan = self._planned(request, [step for step, _ in proposed], [photo], [report], [hole], runtime)
         for of_step, (_, why) in zip(report.steps, proposed, strict=True):
             of_step.why = why
@@ -207,15 +231,18 @@ class Restorer:
         models, warnings = dict[str, Model](), list[str]()
         needed = PIPELINES[step].needs(options)
         for choice in needed:
-            model, degraded = self.shelf.model(choice.task, options.variant(choice))
+            model, degraded = self.shelf.model(choice.task, options.variant(choice), optimized=runtime.optimized)
             models[choice.task] = model
             warnings += degraded
             asked = getattr(options, choice.field)
-            if asked not in {"auto", model.variant} and not degraded:
+            if asked != "auto" and options.variant(choice) != model.variant and not degraded:
                 warnings.append(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
+        if models[needed[0].task].variant == LITE:
+            models |= {task: self.shelf.model(task, LITE, optimized=runtime.optimized)[0] for task in PIPELINES[step].with_lite}
         detector = None
         if FACE in needed and isinstance(options, FaceOptions) and not getattr(options, "has_aligned", False):
-            detector, degraded = self.shelf.detector(options.face_detector, with_lite=models[FACE.task].variant == LITE)
+            with_lite = models[FACE.task].variant == LITE
+            detector, degraded = self.shelf.detector(options.face_detector, with_lite=with_lite, optimized=runtime.optimized)
             warnings += degraded
         elif isinstance(options, OldPhotoOptions) and options.with_face:
             detector, _ = self.shelf.detector(DLIB, with_lite=False)
@@ -224,6 +251,7 @@ class Restorer:
             report.weights = [dict(facts) for model in models.values() for facts in model.weights]
             report.weights += [dict(facts) for facts in (detector.weights if detector else ())]
             report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
+            report.stability_mode, report.compile_backend = "optimized" if runtime.optimized else "safe", runtime.compile_backend
             for warning in warnings:
                 report.warn(warning)
         return [Job(models, runtime, report, self.progress, detector, hole) for report, hole in zip(reports, holes, strict=True)]

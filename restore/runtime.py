@@ -43,6 +43,18 @@ class Runtime:
     dtype: torch.dtype
     profile: RuntimeProfile
     tile_batch: int
+    compile_backend: str | None = None
+    """None for networks as they were loaded (`safe`)."""
+
+    @property
+    def optimized(self) -> bool:
+        """Whether networks run as faster copies."""
+        return self.compile_backend is not None
+
+    @property
+    def compiles(self) -> bool:
+        """Whether some of them are compiled, for fixed shapes."""
+        return self.compile_backend not in {None, "none"}
 
     @property
     def batches_faces(self) -> bool:
@@ -77,8 +89,8 @@ def select_device(name: str | None = None, environment: Mapping[str, str] = os.e
     return device
 
 
-def runtime_for(profile: RuntimeProfile, device: torch.device) -> Runtime:
-    """What a profile means on a device.
+def runtime_for(profile: RuntimeProfile, device: torch.device, compile_backend: str | None = None) -> Runtime:
+    """What a profile means on a device; a `compile_backend` (`none` is one) makes it an optimized one.
 
     `baseline`: float32 with full-precision products, one tile and one face at a time, the official arithmetic. `fast`: the faces of
     a request together. `max_speed`: moreover no parser where faces are put back. No reduced precision was measured to be safe yet.
@@ -86,7 +98,9 @@ def runtime_for(profile: RuntimeProfile, device: torch.device) -> Runtime:
     # TF32 keeps ten bits of a float32's 23: convolutions use it unless told otherwise.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    return Runtime(device=device, dtype=torch.float32, profile=profile, tile_batch=1)
+    # Trying out algorithms makes the first forward of a shape slow, and two runs unequal.
+    torch.backends.cudnn.benchmark = compile_backend is not None
+    return Runtime(device, torch.float32, profile, tile_batch=1, compile_backend=compile_backend)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from restore.catalog import LITE
+from restore.compilation import Compiler
 from restore.errors import RestoreError
 from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
 from restore.models import Model, load_model
 from restore.runtime import Progress
 from restore.weights import STANDS_IN_FOR, Policy, WeightStore
-
-if TYPE_CHECKING:
-    import torch
 
 log = logging.getLogger("restore")
 
@@ -24,14 +21,15 @@ DLIB = "dlib"
 class Shelf:
     """Loads each network once, when it is first asked for, under one weights policy and onto one device."""
 
-    def __init__(self, store: WeightStore, policy: Policy, device: torch.device, progress: Progress) -> None:
+    def __init__(self, store: WeightStore, policy: Policy, compiler: Compiler, progress: Progress) -> None:
         self.store = store
         self.policy = policy
-        self.device = device
+        self.compiler = compiler
         self.progress = progress
         self._models: dict[tuple[str, str], Model] = {}
+        self._optimized: dict[tuple[str, str], tuple[Model, tuple[str, ...]]] = {}
         self._stand_ins: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
-        self._detectors: dict[str, Detector] = {}
+        self._detectors: dict[tuple[str, bool], Detector] = {}
         self._missing: dict[str, str] = {}
 
     @property
@@ -39,8 +37,8 @@ class Shelf:
         """Task and variant of every network that is loaded."""
         return frozenset(self._models)
 
-    def model(self, task: str, asked: str) -> tuple[Model, tuple[str, ...]]:
-        """The network that serves a variant, and what its choice degraded.
+    def model(self, task: str, asked: str, *, optimized: bool = False) -> tuple[Model, tuple[str, ...]]:
+        """The network that serves a variant, as it was loaded or as its faster copy, and what its choice degraded.
 
         Raises:
             RestoreError: OPTION_INVALID for a variant that does not exist, any WEIGHTS_* code, DEVICE.
@@ -48,18 +46,25 @@ class Shelf:
         if (task, asked) not in self._stand_ins:
             resolved = self.store.resolve(task, asked, self.policy)
             if (task, resolved.variant) not in self._models:
-                self._models[task, resolved.variant] = load_model(resolved, self.device)
+                self._models[task, resolved.variant] = load_model(resolved, self.compiler.device)
             self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
         variant, warnings = self._stand_ins[task, asked]
-        return self._models[task, variant], warnings
+        if not optimized:
+            return self._models[task, variant], warnings
+        if (task, variant) not in self._optimized:
+            self.progress(f"optimizing {task} {variant}", 0, 1)
+            self._optimized[task, variant] = self.compiler.optimized(self._models[task, variant])
+        model, failures = self._optimized[task, variant]
+        return model, warnings + failures
 
-    def detector(self, asked: str, *, with_lite: bool) -> tuple[Detector, tuple[str, ...]]:
+    def detector(self, asked: str, *, with_lite: bool, optimized: bool = False) -> tuple[Detector, tuple[str, ...]]:
         """What finds faces, and what its choice degraded.
 
         Args:
             asked: an option of `face_detector`; `auto` is RetinaFace with ResNet-50, as the official code has it, and dlib
                 beside lite weights, which are to need no download.
             with_lite: whether the faces' network is the lite one.
+            optimized: whether a network runs as its faster copy.
 
         Raises:
             RestoreError: any WEIGHTS_* code; under the policy `auto` only for a damaged file.
@@ -70,10 +75,10 @@ class Shelf:
         if lite:
             return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
         name = "retinaface_resnet50" if asked == "auto" else asked
-        if name not in self._detectors and name not in self._missing:
+        if (name, optimized) not in self._detectors and name not in self._missing:
             try:
-                model, _ = self.model(DETECTION, name)
-                self._detectors[name] = RetinaFaceDetector(model)
+                model, _ = self.model(DETECTION, name, optimized=optimized)
+                self._detectors[name, optimized] = RetinaFaceDetector(model)
             except RestoreError as error:
                 if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
                     raise
@@ -82,7 +87,7 @@ class Shelf:
                 log.warning("%s", self._missing[name])
         if name in self._missing:
             return self._dlib(), (self._missing[name],)
-        return self._detectors[name], ()
+        return self._detectors[name, optimized], ()
 
     def preload(self, task: str) -> None:
         """Loads every variant of a catalog task that the weights policy offers.
@@ -92,7 +97,7 @@ class Shelf:
         """
         if task == DETECTION:
             for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
-                self.detector(name, with_lite=False)
+                self.detector(name, with_lite=False, optimized=self.compiler.backend is not None)
             return
         offered = self.store.catalog.variants(task)
         # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
@@ -100,7 +105,8 @@ class Shelf:
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
-                self.model(task, variant)
+                # A process that has a backend from the start is to have compiled before its first request.
+                self.model(task, variant, optimized=self.compiler.backend is not None)
             except RestoreError as error:
                 if self.policy is not Policy.AUTO or error.code not in STANDS_IN_FOR:
                     raise
@@ -109,6 +115,6 @@ class Shelf:
         self.progress(f"loading {task}", len(variants), len(variants))
 
     def _dlib(self) -> Detector:
-        if DLIB not in self._detectors:
-            self._detectors[DLIB] = DlibDetector()
-        return self._detectors[DLIB]
+        if (DLIB, False) not in self._detectors:
+            self._detectors[DLIB, False] = DlibDetector()
+        return self._detectors[DLIB, False]

@@ -43,14 +43,17 @@ class Axis:
     margin_px: int
 
 
-def plan_axis(side_px: int, tile_px: int, margin_px: int, multiple: int) -> Axis:
+def plan_axis(side_px: int, tile_px: int, margin_px: int, multiple: int, *, fixed: bool = False) -> Axis:
     """Places tiles along a side of `side_px` pixels.
+
+    As few tiles as `tile_px` allows, and these no longer than they need be: a side of 800 takes two tiles of 440, not of 512.
 
     Args:
         side_px: the photo's side, at least 1.
         tile_px: wanted tile length; 0 for one tile. Rounded up to `multiple`, never longer than the side needs.
         margin_px: context that a tile needs at each inner end; reduced when a tile is too short to spare it.
         multiple: every tile length and start is a multiple of this.
+        fixed: every tile of the length wanted, for a network that is compiled for it.
     """
     padded_px = _round_up(side_px, multiple)
     length = min(_round_up(tile_px, multiple), padded_px) if tile_px else padded_px
@@ -60,6 +63,9 @@ def plan_axis(side_px: int, tile_px: int, margin_px: int, multiple: int) -> Axis
     margin = min(margin_px, (length - FEATHER_PX) // 4)
     stride_px = max(multiple, (length - 2 * margin - FEATHER_PX) // multiple * multiple)
     count = 1 + math.ceil((padded_px - length) / stride_px)
+    if not fixed:
+        overlap_px = length - stride_px
+        length = min(length, _round_up(math.ceil((padded_px + (count - 1) * overlap_px) / count), multiple))
     last = padded_px - length
     starts = tuple(sorted({last * index // (count - 1) // multiple * multiple for index in range(count)}))
     return Axis(starts, length, padded_px, margin)

@@ -129,3 +129,17 @@ def face_at(x: float, y: float, side_px: float) -> Face:
     """A face whose aligned square has this side and this middle."""
     half = side_px / 2
     return Face((x - half, y - half, x + half, y + half), 0.9, STANDARD * ENLARGEMENT * half + (x, y))
+
+
+class WhiteIsScratched(nn.Module):
+    """Takes for a scratch whatever is white."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(0.95), requires_grad=False)
+        self.seen: list[tuple[int, int]] = []
+
+    def forward(self, luminance):
+        assert luminance.shape[:2] == (1, 1)
+        self.seen.append((luminance.shape[2], luminance.shape[3]))
+        return (luminance - self.level) * 1000.0

@@ -17,6 +17,7 @@ LAYERS = (
     {"shelf"},
     {"pipelines"},
     {"faces"},
+    {"compilation"},
     {"tiling", "models", "architectures", "masks", "sheet"},
     {"outputs", "uploads", "report"},
     {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},

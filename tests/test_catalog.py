@@ -162,7 +162,7 @@ class TestShippedManifest:
             "face_restore": ("codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"),
             "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25"),
             "colorize": ("modelscope", "artistic", "paper_tiny", "lite"),
-            "old_photo_restore": ("quality", "scratch", "scratch_hr"),
+            "old_photo_restore": ("quality", "scratch", "scratch_hr", "lite"),
             "inpaint": ("big", "lite"),
         }
 

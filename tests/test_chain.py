@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from oldphotojobs import WhiteIsScratched
 from PIL import Image
 from skimage import data
 
@@ -15,6 +16,21 @@ from restore.pipelines.chain import proposed_steps
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 96:352])
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
+DIM, DIM_GREY = np.minimum(ASTRONAUT, 200), np.minimum(GREY, 200)  # nothing white, which the stand-in takes for scratches
+
+
+def specks(pixels):
+    """As much white, in specks."""
+    damaged = pixels.copy()
+    damaged[4::32, 4::32] = 255
+    return damaged
+
+
+def scratched(pixels):
+    """A picture with a broad white line across."""
+    damaged = pixels.copy()
+    damaged[100:112] = 255
+    return damaged
 
 
 class Sees:
@@ -84,16 +100,19 @@ def test_a_mask_follows_the_photo_to_its_new_size(lite):
 @pytest.mark.parametrize(
     ("pixels", "faces", "expected"),
     [
-        (GREY, 0, ["colorize", "upscale"]),
-        (ASTRONAUT, 2, ["face_restore", "upscale"]),
-        (np.tile(ASTRONAUT, (4, 4, 1)), 1, ["face_restore"]),
-        (np.tile(ASTRONAUT, (4, 4, 1)), 0, []),
-        (np.rint(GREY[..., None] * (1.0, 0.9, 0.7)).astype(np.uint8), 0, ["colorize", "upscale"]),
-        (GREY.astype(np.uint16) * 257, 1, ["colorize", "face_restore", "upscale"]),
+        (DIM_GREY, 0, ["colorize", "upscale"]),
+        (DIM, 2, ["face_restore", "upscale"]),
+        (np.tile(DIM, (4, 4, 1)), 1, ["face_restore"]),
+        (np.tile(DIM, (4, 4, 1)), 0, []),
+        (np.rint(DIM_GREY[..., None] * (1.0, 0.9, 0.7)).astype(np.uint8), 0, ["colorize", "upscale"]),
+        (DIM_GREY.astype(np.uint16) * 257, 1, ["colorize", "face_restore", "upscale"]),
+        (scratched(DIM_GREY), 1, ["old_photo_restore", "colorize", "face_restore", "upscale"]),
+        (scratched(DIM), 0, ["old_photo_restore", "upscale"]),
+        (specks(DIM), 0, ["upscale"]),
     ],
 )
 def test_auto_proposes_what_it_sees_and_says_why(pixels, faces, expected):
-    proposed = proposed_steps(Photo("p", pixels), Sees(faces))
+    proposed = proposed_steps(Photo("p", pixels), Sees(faces), WhiteIsScratched())
     assert [step for step, _ in proposed] == expected
     assert all(why for _, why in proposed)
 

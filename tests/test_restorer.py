@@ -136,7 +136,7 @@ def test_out_of_memory_halves_the_tile_and_says_so(lite, photo_file, monkeypatch
     monkeypatch.setattr(tiling, "_forward", hungry)
     results = lite.run("upscale", [photo_file(height=150, width=150)], scale=1)
     assert any("memory ran out" in warning for warning in results.reports[0].warnings)
-    assert results.reports[0].tiles[0]["height"] == 75
+    assert 64 <= results.reports[0].tiles[0]["height"] <= 75
 
 
 def test_a_photo_that_would_not_fit_whole_is_tiled_and_says_so(lite, photo_file, monkeypatch):
@@ -193,11 +193,11 @@ def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     real = module.load_model
     monkeypatch.setattr(module, "load_model", lambda *arguments: loads.append(1) or real(*arguments))
     restorer = Restorer(weights="lite", device="cpu", preload="all")
-    assert len(loads) == 5
+    assert len(loads) == 6
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
-    assert len(loads) == 5
+    assert len(loads) == 6
     assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite")}
 
 

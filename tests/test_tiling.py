@@ -41,9 +41,10 @@ def picture(height: int, width: int, dtype: type = np.uint8, grey: bool = False)
     tile=st.integers(64, 700),
     margin=st.integers(0, 64),
     multiple=st.sampled_from([1, 2, 4, 8, 16]),
+    fixed=st.booleans(),
 )
-def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to_one(side, tile, margin, multiple):
-    axis = plan_axis(side, tile, margin, multiple)
+def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to_one(side, tile, margin, multiple, fixed):
+    axis = plan_axis(side, tile, margin, multiple, fixed=fixed)
     assert axis.padded_px % multiple == 0
     assert 0 <= axis.padded_px - side < multiple
     assert axis.tile_px % multiple == 0
@@ -68,6 +69,18 @@ def test_the_margin_of_an_inner_tile_end_counts_nothing(side, multiple):
             assert not weight[-23:].any()
     gaps = np.diff(axis.starts)
     assert (axis.tile_px - gaps >= 2 * 24 + FEATHER_PX).all()
+
+
+@given(side=st.integers(700, 5000), tile=st.integers(128, 600), multiple=st.sampled_from([1, 2, 16]))
+def test_tiles_are_no_more_and_no_longer_than_they_need_be(side, tile, multiple):
+    even, fixed = plan_axis(side, tile, 16, multiple), plan_axis(side, tile, 16, multiple, fixed=True)
+    assert len(even.starts) == len(fixed.starts)
+    assert fixed.tile_px == -(-tile // multiple) * multiple
+    assert even.margin_px == fixed.margin_px
+    needed = (even.padded_px + (len(even.starts) - 1) * (2 * 16 + FEATHER_PX)) / len(even.starts)
+    assert needed <= even.tile_px <= min(fixed.tile_px, needed + 3 * multiple)
+    overlaps = even.tile_px - np.diff(even.starts)
+    assert (overlaps >= 2 * 16 + FEATHER_PX).all()
 
 
 def test_no_tiles_means_one_tile_of_the_padded_side():
@@ -117,7 +130,7 @@ def test_a_size_multiple_is_met_by_reflection_and_cropped_again():
 
     pixels = picture(101, 77)
     result = run_tiled(pixels, net, rows=plan_axis(101, 64, 8, 8), columns=plan_axis(77, 64, 8, 8), scale=1, runtime=CPU, on_tile=nothing)
-    assert set(shapes) == {(1, 3, 64, 64)}
+    assert set(shapes) == {(1, 3, 64, 56)}
     np.testing.assert_array_equal(result, pixels)
 
 

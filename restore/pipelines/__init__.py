@@ -8,7 +8,7 @@ from typing import Any
 
 from restore.options import BACKGROUND, DDCOLOR, FACE, LAMA, NAFNET, OLD_PHOTO, UPSCALER, Choice, EnhanceOptions, Step
 from restore.photo import Photo
-from restore.pipelines import colorize, face_restore, inpaint, old_photo, restore, upscale
+from restore.pipelines import colorize, face_restore, inpaint, old_photo, old_photo_lite, restore, upscale
 from restore.pipelines.enhance import enhance, upscale_or_enhance
 from restore.pipelines.job import Job, photo_by_photo
 from restore.pipelines.upscale import output_size
@@ -23,12 +23,14 @@ class Pipeline:
         check: (photo, the task's options, output format, job); raises RestoreError for a photo that will not do.
         needs: (the task's options) -> the networks that such a request needs, the task's own first.
         size: (photo, the task's options) -> width and height of the result.
+        with_lite: the catalog tasks whose lite networks work beside the task's own where that is a lite one.
     """
 
     run: Callable[[Sequence[Photo], Any, Sequence[Job]], list[Photo]]
     check: Callable[[Photo, Any, str, Job], None]
     needs: Callable[[Any], tuple[Choice, ...]]
     size: Callable[[Photo, Any], tuple[int, int]] = lambda photo, options: (photo.width, photo.height)
+    with_lite: tuple[str, ...] = ()
 
 
 def scaled_size(photo: Photo, options: EnhanceOptions) -> tuple[int, int]:
@@ -49,6 +51,8 @@ PIPELINES: Mapping[Step, Pipeline] = {
     ),
     "restore": Pipeline(photo_by_photo(restore.restore), restore.check, lambda options: (NAFNET,)),
     "colorize": Pipeline(photo_by_photo(colorize.colorize), colorize.check, lambda options: (DDCOLOR,)),
-    "old_photo_restore": Pipeline(photo_by_photo(old_photo.old_photo), old_photo.check, lambda options: (OLD_PHOTO,)),
+    "old_photo_restore": Pipeline(
+        photo_by_photo(old_photo.old_photo), old_photo.check, lambda options: (OLD_PHOTO,), with_lite=old_photo_lite.COMPANIONS
+    ),
     "inpaint": Pipeline(photo_by_photo(inpaint.inpaint), inpaint.check, lambda options: (LAMA,)),
 }

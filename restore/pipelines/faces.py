@@ -27,7 +27,7 @@ from restore.faces.networks import restored
 from restore.faces.paste import Frame, background
 from restore.options import FaceOptions
 from restore.photo import Photo
-from restore.pipelines.job import Job, in_colour
+from restore.pipelines.job import Job, eight_bits, in_colour
 from restore.pipelines.upscale import mixed, output_size
 from restore.runtime import USABLE_SHARE, free_memory_bytes, is_out_of_memory
 
@@ -99,8 +99,9 @@ def aligned_faces(photo: Photo, options: FaceOptions, job: Job) -> list[Aligned]
     assert detector is not None, "a task with faces is given a detector"
     report.face_detector = detector.name
     # Converted before grey becomes three channels, and by OpenCV, which needs no floats in between.
-    eight_bits = photo.pixels if photo.bits == 8 else cv2.convertScaleAbs(photo.pixels, alpha=1 / 257)
-    found = detector.find(in_colour(eight_bits), short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold)
+    found = detector.find(
+        in_colour(eight_bits(photo.pixels)), short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold
+    )
     faces = [face for face in found if np.isfinite((*face.box, face.score)).all()]
     matrices = [similarity(face.landmarks) for face in faces]
     reasons = [why_not(face, matrix, photo, options, job) for face, matrix in zip(faces, matrices, strict=True)]
@@ -116,7 +117,7 @@ def aligned_faces(photo: Photo, options: FaceOptions, job: Job) -> list[Aligned]
         if not reason and matrix is not None:
             aligned.append(Aligned(face, matrix, cut(pixels, matrix)))
     if not faces:
-        report.warn(f"no face was found by {detector.name}: the photo was only resized as asked")
+        report.warn(f"no face was found by {detector.name}: none was restored")
     elif not aligned:
         report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
     report.face_restoration_applied = bool(aligned)

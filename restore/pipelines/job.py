@@ -84,8 +84,9 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
     height, width = pixels.shape[:2]
 
     def attempt(size_px: int) -> np.ndarray:
-        rows = plan_axis(height, size_px, row.tile_margin_px, row.size_multiple)
-        columns = plan_axis(width, size_px, row.tile_margin_px, row.size_multiple)
+        rows, columns = (
+            plan_axis(side_px, size_px, row.tile_margin_px, row.size_multiple, fixed=job.runtime.compiles) for side_px in (height, width)
+        )
         cut = [axis for axis in (rows, columns) if len(axis.starts) > 1]
         if cut and not row.tiles:
             report.warn("this network averages over all that it sees: tiles change its result a little; tile_size 0 is exact")
@@ -137,6 +138,11 @@ def module_net(model: Model) -> Net:
         return output
 
     return forward
+
+
+def eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """HxW[x3] integers -> the same of 8 bits: what networks see that find things. 16 bits are rounded."""
+    return pixels if pixels.dtype == np.uint8 else np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
 
 
 def in_colour(pixels: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """old_photo_restore: Bringing Old Photos Back to Life (Wan et al., CVPR 2020): scratches, then the photo as a whole, then its faces.
 
 Follows the official four stages where they decide pixels. Two faults are mended: the result is not stretched to the full range
-between its darkest and its lightest sample, and it comes back at the photo's own size, not at a multiple of 4 or 16.
+between its darkest and its lightest sample, and it comes back at the photo's own size, not at a multiple of 4 or 16. With lite
+weights it is another sequence of networks: old_photo_lite.py.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.catalog import LITE
 from restore.errors import Code, RestoreError
 from restore.models import Model
 from restore.nets.old_photo_vae import OldPhotoVae
 from restore.options import OldPhotoOptions
 from restore.photo import Photo, check_output
-from restore.pipelines.job import Job, in_colour
+from restore.pipelines.job import Job, eight_bits, in_colour
 from restore.pipelines.old_photo_faces import as_pixels, as_tensor, device_of, finite, with_old_faces
+from restore.pipelines.old_photo_lite import NOTHING_LEFT, NOTHING_LEFT_REMEDY, with_lite_networks
 from restore.pipelines.upscale import mixed
 
 LONGEST_PX = {False: 3072, True: 2048}
@@ -43,6 +46,11 @@ def old_photo(photo: Photo, options: OldPhotoOptions, job: Job) -> Photo:
         job.report.warn("old_photo_hr is a way to fill scratches: without with_scratch it changes nothing")
     if options.return_mask and not options.with_scratch:
         job.report.warn("return_mask returns the scratches that were found: without with_scratch none are looked for")
+    if model.variant == LITE:
+        result, mask = with_lite_networks(photo, options, job)
+        if mask is not None:
+            noted(photo, mask, options, job)
+        return mixed(result, photo, options.strength)
     pixels = at_working_size(in_colour(eight_bits(photo.pixels)), options, job)
     mask = None
     if options.with_scratch:
@@ -66,11 +74,6 @@ def check(photo: Photo, options: OldPhotoOptions, output_format: str, job: Job) 
         RestoreError: OUTPUT_TOO_LARGE.
     """
     check_output(photo.name, photo.width, photo.height, output_format)
-
-
-def eight_bits(pixels: np.ndarray) -> np.ndarray:
-    """What the networks see: 16 bits rounded to 8."""
-    return pixels if pixels.dtype == np.uint8 else np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
 
 
 def at_working_size(pixels: np.ndarray, options: OldPhotoOptions, job: Job) -> np.ndarray:
@@ -129,8 +132,7 @@ def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model,
     features = encoder.encode(as_tensor(pixels, encoder))
     # As the mappings see the mask: scratches in every cell leave nothing, and one of them would make up the photo without a word.
     if mask is not None and bool((F.interpolate(holes, features.shape[-2:], mode="bilinear") > 0).all()):
-        remedy = "Raise scratch_threshold, or leave with_scratch out."
-        raise RestoreError(Code.MASK, "scratches lie everywhere: nothing is left to fill them from", remedy)
+        raise RestoreError(Code.MASK, NOTHING_LEFT, NOTHING_LEFT_REMEDY)
     try:
         mapped = model.net(features, holes)
     except ValueError as error:

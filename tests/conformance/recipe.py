@@ -5,12 +5,14 @@ made the goldens from the very same checkpoints, is not needed here.
 """
 
 import json
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from spandrel.architectures.LaMa import LaMa
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -59,6 +61,17 @@ def rebuild(name: str, manifest_path: Path | None = None) -> dict[str, Any]:
     manifest = json.loads((manifest_path or GOLDENS / name / "manifest.json").read_text())
     state = state_from_manifest(manifest, form.seed)
     return {form.key: state} if form.key else state
+
+
+def write_lama_program(path: Path) -> None:
+    """Writes LaMa's checkpoint as the official `to_jit.py` does: a traced program of (image, mask) -> filled image."""
+    net = LaMa(in_nc=4, out_nc=3)
+    net.load_state_dict({f"model.{key.removeprefix('generator.')}": value for key, value in rebuild("LaMa").items()}, strict=True)
+    # In another size than the golden's: a program is to take every size.
+    example = torch.rand(1, 3, 64, 72), torch.rand(1, 1, 64, 72).round()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(torch.jit.trace(net.eval(), example, check_trace=False), path)
 
 
 def state_from_manifest(manifest: list[dict], seed: int) -> dict[str, torch.Tensor]:

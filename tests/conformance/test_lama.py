@@ -1,17 +1,15 @@
 """LaMa against the official code: from a TorchScript file of the official signature to the filled photo."""
 
-import warnings
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from recipe import GOLDENS, rebuild
-from spandrel.architectures.LaMa import LaMa
+from recipe import GOLDENS, write_lama_program
 
 from restore.catalog import Catalog
+from restore.compilation import Compiler
 from restore.models import Model, load_net
+from restore.nets.winograd import WinogradConv2d
 from restore.options import InpaintOptions
 from restore.photo import Photo
 from restore.pipelines.inpaint import inpaint, padded, predicted
@@ -33,21 +31,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def scripted(path: Path) -> None:
-    """Writes the golden's checkpoint as the official `to_jit.py` does: a traced program of (image, mask) -> filled image."""
-    net = LaMa(in_nc=4, out_nc=3)
-    net.load_state_dict({f"model.{key.removeprefix('generator.')}": value for key, value in rebuild("LaMa").items()}, strict=True)
-    # In another size than the golden's: a program is to take every size.
-    example = torch.rand(1, 3, 64, 72), torch.rand(1, 1, 64, 72).round()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        torch.jit.save(torch.jit.trace(net.eval(), example, check_trace=False), path)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Model:
     path = tmp_path_factory.mktemp("lama") / "big-lama.pt"
-    scripted(path)
+    write_lama_program(path)
     row = Catalog.load().find("inpaint", "big")
     net = load_net(path, row)
     path.unlink()  # 200 MB, which pytest would keep for three runs
@@ -73,6 +60,18 @@ def test_the_network_computes_what_the_official_one_does(model):
     golden = np.load(GOLDEN / "output.npy")
     assert output.shape == golden.shape
     assert np.abs(output - golden).max() <= TOLERANCE * np.abs(golden).max()
+
+
+def test_the_optimized_copy_is_modules_with_the_same_answer(model):
+    """Its convolutions mirror their borders, which Winograd's way does too."""
+    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimized(model)
+    assert not isinstance(optimized.net, torch.jit.ScriptModule)
+    assert sum(isinstance(module, WinogradConv2d) for module in optimized.net.modules()) > 50
+    image, mask = opened("input.png").astype(np.float32) / 255, (opened("mask.png") > 127).astype(np.float32)
+    with torch.inference_mode():
+        output = predicted(padded(image, 8), padded(mask[..., None], 8), optimized, job(optimized))[0].numpy()
+    golden = np.load(GOLDEN / "output.npy")
+    assert np.abs(output - golden).max() <= 1e-4 * np.abs(golden).max()
 
 
 def test_a_photo_is_filled_as_by_the_official_code_and_untouched_elsewhere(model):

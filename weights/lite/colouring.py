@@ -14,17 +14,18 @@ from weights.lite.recipe import FACES, NATURAL, Folder, Pair, Photo, Recipe, as_
 
 SMALL_ERROR = 0.05  # of 110 Lab units: below it errors count by their square
 CHROMA_WEIGHT = 2.0  # how much more a pixel of chroma 110 counts than a grey one
+LEARNT_AS_SEEN = 0.4  # of the schedule, from which on the loss is the difference that eyes see
 
 
 def draw_coloured(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """(HxWx1 float32: L over 100; HxWx2 float32: a and b over 110) of a window of half the photo or more.
+    """(HxWx1 float32: L over 100; HxWx2 float32: a and b over 110) of a window of two fifths of the photo's sides or more.
 
     As in use, its proportions are given up for the network's square.
     """
     photo = pair[0]
     window = []
     for length in photo.shape[:2]:
-        part = int(rng.integers(length // 2, length + 1))
+        part = int(rng.integers(2 * length // 5, length + 1))
         start = int(rng.integers(0, length - part + 1))
         window.append(slice(start, start + part))
     return split_lab(resized(photo[tuple(window)], patch_px), rng)
@@ -56,16 +57,28 @@ def aged(lightness: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """Smooth L1 that counts saturated colours for more: most of a photo is nearly grey, and grey would be the cheap answer."""
+    """At first smooth L1 that counts saturated colours for more, as grey would be the cheap answer; then what eyes see of it."""
+    if progress > LEARNT_AS_SEEN:
+        return perceived_difference(output, target).mean() / AB_SCALE
     weight = 1.0 + CHROMA_WEIGHT * target.square().sum(dim=1, keepdim=True).sqrt()
     error = F.smooth_l1_loss(output, target, reduction="none", beta=SMALL_ERROR)
     return (weight * error).sum() / (2.0 * weight.sum())
 
 
+def perceived_difference(first: Tensor, second: Tensor) -> Tensor:
+    """Nx2xHxW colours -> NxHxW: CIEDE2000 without its hue terms, at equal lightness: saturated colours differ less than they measure."""
+    chromas = [(colours * AB_SCALE).square().sum(dim=1).add(1e-4).sqrt() for colours in (first, second)]
+    of_chroma = chromas[0] - chromas[1]
+    of_hue = (((first - second) * AB_SCALE).square().sum(dim=1) - of_chroma.square()).clamp_min(0.0)  # squared
+    mean = 0.5 * (chromas[0] + chromas[1])
+    squared = (of_chroma / (1.0 + 0.045 * mean)).square() + of_hue / (1.0 + 0.015 * mean).square()
+    return squared.add(1e-2).sqrt()
+
+
 def colour_error(output: Tensor, target: Tensor, source: Tensor) -> float:
-    """Mean distance in the ab plane over that of grey, of one photo: below 1 is better than no colour."""
-    distances = [(colours - target).square().sum(dim=1).sqrt().mean() for colours in (output, torch.zeros_like(target))]
-    return float(distances[0] / distances[1].clamp_min(1e-3))
+    """Mean perceived difference over that of grey, of one photo: below 1 is better than no colour."""
+    differences = [perceived_difference(colours, target).mean() for colours in (output, torch.zeros_like(target))]
+    return float(differences[0] / differences[1].clamp_min(0.1))
 
 
 COLOUR_RECIPE = Recipe(
@@ -79,11 +92,11 @@ COLOUR_RECIPE = Recipe(
     peak_lr=7e-4,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
     data=f"{NATURAL}; {FACES}",
-    folders=(Folder("natural", 0.65), Folder("faces", 0.35, is_of_a_held_back_person)),
+    folders=(Folder("natural", 0.75), Folder("faces", 0.25, is_of_a_held_back_person)),
     symmetries=(0, 4),
     loss=colour_loss,
     score=colour_error,
-    score_name="ab_error_over_grey",
+    score_name="difference_over_grey",
     score_px=SIDE_PX,
     score_draws=1,
     half_precision=True,

@@ -13,6 +13,7 @@ from weights.lite.recipe import DAMAGE, FACES, NATURAL, Folder, Maps, Pair, Phot
 
 DAMAGED_FROM = 0.25  # opacity from which a pixel counts as damaged
 MOST_COVERED = 1 / 6  # of a patch, by one damage map
+WIDEST_PX = 20.0  # of damage: the maps were scanned close by, and what is wider nothing tells from a wall or a cloud
 VISIBLE_LEVELS = 20.0  # of 255, between the damage and what lies below: less is no damage that anyone could find
 
 
@@ -20,7 +21,7 @@ def draw_scratched(pair: Pair, patch_px: int, rng: np.random.Generator, *, maps:
     """A damaged patch as a scanner would give it (HxWx1 uint8 luminance) and its damage (HxWx1 uint8, 0 or 255)."""
     clean = old_luminance(pair[0], patch_px, rng)
     damaged, mask = clean, np.zeros_like(clean, bool)
-    if rng.random() < 0.93:  # the rest is to stay as it is
+    if rng.random() < 0.8:  # the rest is to stay as it is, however fine and bright its details
         for _ in range(int(rng.integers(1, 4))):
             opacity = crack_opacity(patch_px, rng) if rng.random() < 0.45 else film_opacity(patch_px, rng, maps)
             opacity = opacity * rng.uniform(0.6, 1.0)
@@ -32,8 +33,8 @@ def draw_scratched(pair: Pair, patch_px: int, rng: np.random.Generator, *, maps:
 
 
 def old_luminance(photo: Photo, patch_px: int, rng: np.random.Generator) -> np.ndarray:
-    """A random patch, reduced up to twice, with the softness and contrast of an old print: HxW float32 in 0-255."""
-    patch = cv2.resize(photo[drawn_window(photo, patch_px, 2.0, rng)], (patch_px, patch_px), interpolation=cv2.INTER_AREA)
+    """A random patch, reduced up to four times, with the softness and contrast of an old print: HxW float32 in 0-255."""
+    patch = cv2.resize(photo[drawn_window(photo, patch_px, 4.0, rng)], (patch_px, patch_px), interpolation=cv2.INTER_AREA)
     grey: np.ndarray = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if rng.random() < 0.5:
         grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.3, 1.6))
@@ -43,10 +44,9 @@ def old_luminance(photo: Photo, patch_px: int, rng: np.random.Generator) -> np.n
 
 
 def film_opacity(patch_px: int, rng: np.random.Generator, maps: Maps) -> np.ndarray:
-    """A damage map at half to twice its size, turned and shifted; HxW float32 in [0, 1].
+    """A damage map at half to twice its size, or as small as WIDEST_PX wants it, turned and shifted; HxW float32 in [0, 1].
 
-    A map that would cover more than a sixth is drawn again: a few such stains would outweigh all hairs and scratches, and inside
-    one there is nothing that tells it from a wall.
+    A map that would cover more than a sixth is drawn again: a few such would outweigh all hairs and scratches.
     """
     for _ in range(8):
         opacity = _placed(patch_px, rng, maps)
@@ -60,7 +60,9 @@ def _placed(patch_px: int, rng: np.random.Generator, maps: Maps) -> np.ndarray:
     rows, columns = np.nonzero(opacity > 127)
     # Some damage is to lie in the patch: one of its points goes to a random place there.
     point = int(rng.integers(0, len(rows)))
-    scale = float(np.exp(rng.uniform(np.log(0.5), np.log(2.0))))
+    widest_px = 2.0 * float(cv2.distanceTransform((opacity > 64).astype(np.uint8), cv2.DIST_L2, 3).max())
+    most = min(2.0, WIDEST_PX / widest_px)
+    scale = float(np.exp(rng.uniform(np.log(min(0.5, most / 3.0)), np.log(most))))
     matrix = cv2.getRotationMatrix2D((float(columns[point]), float(rows[point])), rng.uniform(0.0, 360.0), scale)
     matrix[:, 2] += rng.uniform(0.1, 0.9, 2) * patch_px - (columns[point], rows[point])
     # A reduction without a filter would break hairs into dots.

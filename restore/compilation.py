@@ -1,0 +1,246 @@
+"""Networks made faster for `stability_mode` optimized: channels last, and compiled for a few fixed shapes by one backend a process.
+
+Without a backend, on a CPU, large 3x3 convolutions go Winograd's way instead (nets/winograd.py).
+
+A compiled network is a copy: `safe` requests before and after see the network that was loaded. It is compiled once for each shape
+that is known beforehand, when it is first prepared; any other shape goes through the copy as it is. So nothing is ever compiled
+while a photo waits for it, and no shape that a user sends can make the compiler start anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from spandrel.architectures.GFPGAN.__arch.gfpganv1_clean_arch import GFPGANv1Clean
+from spandrel.architectures.GFPGAN.__arch.stylegan2_clean_arch import ModulatedConv2d
+from spandrel.architectures.LaMa import LaMa
+from torch import Tensor, nn
+
+from restore.catalog import Checkpoint
+from restore.errors import Code, RestoreError
+from restore.models import SCRIPTED, Model
+from restore.nets.modulated import FeatureModulatedConv2d
+from restore.nets.old_photo_faces import fold_spectral_norms
+from restore.nets.winograd import with_winograd
+from restore.options import COMPILE_BACKENDS
+
+ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
+NONE = "none"
+FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
+TILE_PX = 512  # the side of Real-ESRGAN's tiles where a request names none
+log = logging.getLogger("restore")
+
+
+class Compiler:
+    """Makes optimized networks, with the one compile backend that a process may have.
+
+    Args:
+        device: where the networks are.
+        environment: RESTORE_COMPILE_BACKEND in it fixes the backend from the start.
+
+    Raises:
+        RestoreError: OPTION_INVALID for a backend that does not exist, or not on this device.
+    """
+
+    def __init__(self, device: torch.device, environment: Mapping[str, str] = os.environ) -> None:
+        self.device = device
+        self.backend: str | None = None
+        self.compiled = 0  # graphs that were made on purpose
+        self._before = graphs_compiled()
+        if named := environment.get(ENVIRONMENT, "").strip():
+            if named not in COMPILE_BACKENDS:
+                reason = f"the environment's {ENVIRONMENT} is '{named}', which is no compile backend"
+                raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {', '.join(COMPILE_BACKENDS)}, or unset it.")
+            self.settle(named)
+
+    def settle(self, asked: str) -> str:
+        """The backend that serves a request for `asked`; the first one is the process's own. `auto` takes what there is.
+
+        Raises:
+            RestoreError: OPTION_INVALID where the process has another one already, or the device has none such.
+        """
+        if asked == "cudagraphs" and self.device.type != "cuda":
+            reason = f"compile_backend is cudagraphs, which this device ({self.device}) has not"
+            raise RestoreError(Code.OPTION_INVALID, reason, "Use none or inductor, or a CUDA device.")
+        if self.backend is None:
+            self.backend = NONE if asked == "auto" else asked
+        if asked not in {"auto", self.backend}:
+            reason = (
+                f"compile_backend is {asked}, and this process compiles with {self.backend} since its first optimized request or its setup"
+            )
+            remedy = f"Ask for {self.backend} or auto, or restart with {ENVIRONMENT}={asked}."
+            raise RestoreError(Code.OPTION_INVALID, reason, remedy)
+        return self.backend
+
+    @property
+    def recompiles(self) -> int:
+        """Graphs that torch compiled in this process beyond those made when networks were prepared."""
+        return graphs_compiled() - self._before - self.compiled
+
+    def optimized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        """A copy of a model for optimized requests, partners included, and what could not be done."""
+        warnings: list[str] = []
+        nets = {"": model.net, **model.partners}
+        faster = {role: rearranged(net) for role, net in nets.items()}
+        shapes = fixed_shapes(model)
+        if self.backend == NONE and self.device.type == "cpu":
+            # Beside a compiler there is no gain: it has its own way with convolutions, and cannot see through ours.
+            faster = {role: with_winograd(net) for role, net in faster.items()}
+        elif self.backend not in {None, NONE} and shapes:
+            failure = self._compile(faster[""], shapes, model)
+            if failure:
+                warnings.append(f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}")
+                log.warning("%s", warnings[-1])
+        net = faster.pop("")
+        return dataclasses.replace(model, net=net, partners=faster), tuple(warnings)
+
+    def _compile(self, net: nn.Module, shapes: Sequence[tuple[int, ...]], model: Model) -> str:
+        """Compiles `net` for the shapes by running it on each; why it cannot be, or nothing. A net that fails stays as it was."""
+        # Freezing folds weights into the program: right for a copy that nobody changes.
+        options: dict[str, Any] = {"options": {"freezing": True}} if self.backend == "inductor" else {}
+        plain = net.forward
+        before = graphs_compiled()
+        try:
+            with quiet_compiler():
+                program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True, **options)
+                net.forward = OnlyThese(plain, program, shapes)
+                for shape in shapes:
+                    with torch.inference_mode():
+                        net(torch.zeros(shape, device=self.device), **CALLED_WITH.get(model.row.architecture, {}))
+        except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and the network runs without it
+            net.forward = plain
+            return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else 'no reason given'}"
+        finally:
+            self.compiled += graphs_compiled() - before
+        return ""
+
+
+class OnlyThese:
+    """A forward that takes the compiled way for known shapes, cutting a batch into known ones, and the plain way for all others."""
+
+    def __init__(self, plain: Callable[..., Any], program: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> None:
+        self.plain, self.program = plain, program
+        self.batches: dict[tuple[int, ...], list[int]] = {}
+        for batch, *rest in shapes:
+            self.batches.setdefault(tuple(rest), []).append(batch)
+
+    def __call__(self, photos: Tensor, **options: Any) -> Any:  # noqa: ANN401 - what the network gives
+        known = self.batches.get(tuple(photos.shape[1:]))
+        if not known:
+            return self.plain(photos, **options)
+        pieces = torch.split(photos, cut(len(photos), known))
+        # Always the same strides: those of a view, or of a single channel, would be a program of their own.
+        seen = (torch.empty_like(piece, memory_format=torch.channels_last).copy_(piece) for piece in pieces)
+        answers = [self.program(piece, **options) for piece in seen]
+        return answers[0] if len(answers) == 1 else joined(answers)
+
+
+CALLED_WITH: Mapping[str, Mapping[str, Any]] = {
+    "CodeFormer": {"weight": 0.5},
+    "GFPGAN": {"return_rgb": False, "randomize_noise": False},
+}
+"""How a network is called beside its photos, by architecture, where that changes its program."""
+
+
+def cut(count: int, sizes: Sequence[int]) -> list[int]:
+    """`count` as a sum of as few of `sizes` as the largest first give; 1 must be among them."""
+    pieces = []
+    while count:
+        pieces.append(max(size for size in sizes if size <= count))
+        count -= pieces[-1]
+    return pieces
+
+
+def joined(pieces: Sequence[Any]) -> Any:  # noqa: ANN401 - tensors, or tuples of them
+    """The answers to parts of a batch as one; what is no tensor is taken from the first."""
+    if isinstance(pieces[0], Tensor):
+        return torch.cat(list(pieces))
+    if isinstance(pieces[0], tuple | list):
+        return tuple(joined(parts) for parts in zip(*pieces, strict=True))
+    return pieces[0]
+
+
+def rearranged(net: nn.Module) -> nn.Module:
+    """A copy that does the same in an order, and in a layout of filters, that are faster on nearly every device: channels last."""
+    copied: nn.Module = lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
+    fold_spectral_norms(copied)
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, ModulatedConv2d):
+                setattr(parent, name, feature_modulated(child))
+    if isinstance(copied, GFPGANv1Clean):
+        copied.final_conv = nn.Sequential(copied.final_conv, Flattenable())
+    return cast(nn.Module, copied.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+def lama_of(program: torch.jit.ScriptModule) -> nn.Module:
+    """LaMa's TorchScript program as modules, which can be rearranged, with the same tensors; a copy of the program if it is another."""
+    state = program.state_dict()
+    mark = "model.1.bn_l.running_mean"
+    prefix = next((key.removesuffix(mark) for key in state if key.endswith(mark)), None)
+    if prefix is None:
+        return copy.deepcopy(program)
+    net: nn.Module = LaMa(in_nc=4, out_nc=3)
+    net.load_state_dict({f"model.{key.removeprefix(prefix)}": value for key, value in state.items()}, strict=True)
+    return net.eval().requires_grad_(requires_grad=False).to(next(iter(state.values())).device)
+
+
+def feature_modulated(conv: Any) -> FeatureModulatedConv2d:  # noqa: ANN401 - spandrel's ModulatedConv2d has no types
+    """GFPGAN's modulated convolution, with the features scaled instead of the filters."""
+    enlargement = {None: 1.0, "upsample": 2.0, "downsample": 0.5}[conv.sample_mode]
+    return FeatureModulatedConv2d(
+        conv.weight.detach()[0], conv.modulation, enlargement=enlargement, eps=conv.eps if conv.demodulate else None
+    )
+
+
+class Flattenable(nn.Module):
+    """Brings features back to the order in which GFPGAN takes them for one long vector."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.contiguous()
+
+
+def fixed_shapes(model: Model) -> list[tuple[int, ...]]:
+    """The input shapes that a network is always asked for: its own square where it has one, tiles where tiling changes nothing.
+
+    None for a network whose weights a request may mix with a partner's, and for a scripted one.
+    """
+    row = model.row
+    if row.architecture in SCRIPTED or "denoise_partner" in model.partners or row.architecture in NEVER_COMPILED:
+        return []
+    channels = row.channels_in or 3
+    if row.input_px:
+        return [(count, channels, row.input_px, row.input_px) for count in (FACES_AT_ONCE if is_of_faces(row) else (1,))]
+    return [(1, channels, TILE_PX, TILE_PX)] if row.tiles else []
+
+
+NEVER_COMPILED = frozenset({"DDColor"})
+"""Networks that hand features over in hooks, which a compiler turns into constants."""
+
+
+def is_of_faces(row: Checkpoint) -> bool:
+    """Whether several may be asked for at once."""
+    return row.task == "face_restore"
+
+
+def graphs_compiled() -> int:
+    """How many graphs torch has compiled in this process so far."""
+    dynamo = sys.modules.get("torch._dynamo.utils")  # its import costs a second, which safe requests need not wait for
+    return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
+
+
+@contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Compiles in this process: on a CPU, helpers would outlive a server that is killed."""
+    from torch._inductor import config  # noqa: PLC0415 - costs seconds, and safe requests need none of it
+
+    with config.patch(compile_threads=1):
+        yield

@@ -1,0 +1,114 @@
+"""3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray, CVPR 2016), in plain torch: a quarter of the products.
+
+oneDNN, which torch uses on a CPU, has no such kernel in float32. From 128 channels on, what the transforms cost is less than what
+they save. Sums are rounded in another order: about 1e-5 of the largest output away from the direct way.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+OUT = 4  # samples of a tile's side that one transform gives
+TILE = OUT + 2
+LEAST_CHANNELS = 128
+LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
+
+# The paper's matrices for F(4, 3): of the samples, of the filter, of the products.
+_SAMPLES = (
+    (4, 0, -5, 0, 1, 0),
+    (0, -4, -4, 1, 1, 0),
+    (0, 4, -4, -1, 1, 0),
+    (0, -2, -1, 2, 1, 0),
+    (0, 2, -1, -2, 1, 0),
+    (0, 4, 0, -5, 0, 1),
+)
+_FILTER = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
+_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+
+
+def _both_axes(rows: tuple[tuple[float, ...], ...]) -> Tensor:
+    """The matrix that transforms a flattened tile along both of its axes."""
+    matrix = torch.tensor(rows, dtype=torch.float64)
+    return torch.kron(matrix, matrix)
+
+
+class WinogradConv2d(nn.Module):
+    """Does what a `Conv2d` of 3x3, stride 1 and padding 0 or 1 does, in float32 on a CPU; its filters take four times the memory."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Args: a convolution for which `is_suited`; its bias is shared, its filters are not kept."""
+        super().__init__()
+        filters = conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
+        transformed = (_both_axes(_FILTER) @ filters).view(TILE * TILE, conv.in_channels, conv.out_channels)
+        self.filters = nn.Buffer(transformed.float().contiguous())
+        self.of_samples = nn.Buffer(_both_axes(_SAMPLES).float())
+        self.of_products = nn.Buffer(_both_axes(_PRODUCTS).float())
+        self.bias = conv.bias
+        self.padding = int(conv.padding[0])
+        self.padding_mode = "reflect" if conv.padding_mode == "reflect" else "constant"
+
+    def forward(self, features: Tensor) -> Tensor:
+        """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
+        if self.padding:
+            features = F.pad(features, (self.padding,) * 4, self.padding_mode)
+        count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
+        across, down = -(-width // OUT), -(-height // OUT)  # tiles
+        beyond = (0, OUT * across - width, 0, OUT * down - height)  # what only fills up the last tiles
+        padded = F.pad(features, beyond).contiguous(memory_format=torch.channels_last)
+        channels, out_channels = self.filters.shape[1:]
+        result = features.new_empty((count, OUT * down, OUT * across, out_channels))
+        # As many tiles as the filters take memory: these are read again for every band.
+        band_bytes = max(LEAST_BAND_BYTES, 4 * self.filters.numel())
+        band = max(1, band_bytes // (4 * TILE * TILE * across * max(channels, out_channels)))
+        for photo, filled in zip(padded, result, strict=True):
+            for first in range(0, down, band):
+                rows = min(band, down - first)
+                filled[OUT * first : OUT * (first + rows)] = self._band(photo, first, rows, across)
+        return result[:, :height, :width].permute(0, 3, 1, 2)
+
+    def _band(self, photo: Tensor, first: int, rows: int, across: int) -> Tensor:
+        """Some rows of tiles of one padded photo (CxHxW) -> (4 rows)x(4 across)xO."""
+        channels, out_channels = self.filters.shape[1:]
+        of_channel, of_row, of_column = photo.stride()
+        tiles = photo.as_strided(
+            (TILE, TILE, rows, across, channels),
+            (of_row, of_column, OUT * of_row, OUT * of_column, of_channel),
+            photo.storage_offset() + OUT * first * of_row,
+        )
+        samples = torch.mm(self.of_samples, tiles.reshape(TILE * TILE, -1)).view(TILE * TILE, rows * across, channels)
+        products = torch.bmm(samples, self.filters).view(TILE * TILE, -1)
+        finished = torch.mm(self.of_products, products).view(OUT, OUT, rows, across, out_channels).permute(2, 0, 3, 1, 4)
+        if self.bias is not None:
+            finished = finished + self.bias
+        return finished.reshape(OUT * rows, OUT * across, out_channels)
+
+
+def is_suited(module: nn.Module) -> bool:
+    """Whether a module is a plain 3x3 convolution with so many channels that Winograd's way is the faster one."""
+    return (
+        type(module) is nn.Conv2d
+        and module.kernel_size == (3, 3)
+        and module.stride == module.dilation == (1, 1)
+        and module.padding in {(0, 0), (1, 1)}
+        and module.groups == 1
+        and module.padding_mode in {"zeros", "reflect"}
+        and module.weight.dtype == torch.float32
+        and min(module.in_channels, module.out_channels) >= LEAST_CHANNELS
+        and not module._forward_pre_hooks  # spectral norm makes the filters anew for every call
+        and not module._forward_hooks
+    )
+
+
+def with_winograd(net: nn.Module) -> nn.Module:
+    """`net` with its suited convolutions replaced, in place, those that several modules share by a shared one."""
+    made: dict[nn.Module, nn.Module] = {}
+    for parent in list(net.modules()):
+        for name, child in list(parent._modules.items()):  # named_children() leaves out what a parent has twice
+            if child is not None and is_suited(child):
+                assert isinstance(child, nn.Conv2d), "is_suited says so"
+                if child not in made:
+                    made[child] = WinogradConv2d(child)
+                setattr(parent, name, made[child])
+    return net

@@ -1,0 +1,124 @@
+"""cost: the arithmetic, and that a time of one device is never passed off as another's."""
+
+import json
+
+import pytest
+
+from benchmarks.cost import PRICES, Price, Timing, images_per_dollar, main, read_prices, read_timings
+from restore.errors import RestoreError
+
+T4 = Price("T4", ("T4",), 0.000225, "a page", "2025")
+A100 = Price("A100", ("A100", "80GB"), 0.0014, "a page", "2025")
+CPU = Price("CPU", ("cpu",), 0.0001, "a page", "2025", cpu_cores=4)
+
+
+def test_a_dollar_buys_the_seconds_that_its_price_says():
+    assert images_per_dollar(0.5, 0.000225) == pytest.approx(8888.89, abs=0.01)
+    assert images_per_dollar(2.0, 0.0001) == pytest.approx(5000)
+
+
+@pytest.mark.parametrize(
+    ("price", "device", "cpu_cores", "own"),
+    [
+        (T4, "Tesla T4", 8, True),
+        (T4, "NVIDIA T400", 8, False),
+        (A100, "NVIDIA A100-SXM4-80GB", 8, True),
+        (A100, "NVIDIA A100 80GB PCIe", 8, True),
+        (A100, "NVIDIA A100-SXM4-40GB", 8, False),
+        (CPU, "cpu", 4, True),
+        (CPU, "cpu", 2, False),
+        (CPU, "cpu", None, False),
+        (CPU, "Tesla T4", 4, False),
+        (T4, "cpu", 4, False),
+        (T4, "", None, False),
+    ],
+)
+def test_a_price_is_of_the_device_that_was_measured_or_hypothetical(price, device, cpu_cores, own):
+    assert price.is_of(device, cpu_cores) is own
+
+
+def test_the_prices_that_come_with_it_are_dated_and_say_where_they_are_from():
+    prices = {price.name: price for price in read_prices(PRICES)}
+    assert len(prices) == 5
+    assert prices["Replicate Nvidia L40S"].dollars_per_second == 0.000975
+    assert not prices["Replicate Nvidia L40S"].is_of("NVIDIA L4", None)
+    assert all("Replicate pricing page" in price.source and price.date == "2025" for price in prices.values())
+    assert "CHECK THEM" in PRICES.read_text()
+
+
+def rows_of(text):
+    """Hardware, photos for a dollar, and what is said of the time, of each row of the table."""
+    lines = [line for line in text.splitlines() if "Replicate " in line and not line.startswith("Prices")]
+    return {line[26:54].strip(): (line[65:80].strip(), line[80:].strip()) for line in lines}
+
+
+def test_the_table_marks_every_row_but_the_measured_device_as_hypothetical(capsys):
+    assert main(["--seconds-per-image", "0.5", "--device", "Tesla T4"]) == 0
+    output = capsys.readouterr().out
+    rows = rows_of(output)
+    assert len(rows) == 5
+    assert rows.pop("Replicate Nvidia T4") == ("8,889", "measured on Tesla T4")
+    assert all(said == "hypothetical: measured on Tesla T4" for _, said in rows.values())
+    assert rows["Replicate Nvidia H100"][0] == "1,311"
+    assert "check them before use" in output
+    assert "no idle time" in output
+
+
+def test_without_a_device_every_row_is_hypothetical(capsys):
+    assert main(["--seconds-per-image", "0.5"]) == 0
+    assert all(said.startswith("hypothetical: ") and "not named" in said for _, said in rows_of(capsys.readouterr().out).values())
+
+
+def results(tmp_path, **row):
+    path = tmp_path / "result.json"
+    profile = {"profile": "fast", "photos_per_second": 4.0, "failures": [], **row}
+    path.write_text(json.dumps({"machine": {"device_name": "cpu", "cpu_cores": 4}, "profiles": [profile]}))
+    return path
+
+
+def test_a_result_of_run_bench_gives_a_time_for_each_profile(tmp_path, capsys):
+    path = results(tmp_path)
+    assert read_timings(path) == [Timing("fast", 0.25, "cpu", 4)]
+    assert main([str(path)]) == 0
+    assert rows_of(capsys.readouterr().out)["Replicate CPU (4 cores)"] == ("40,000", "measured on cpu of 4 cores")
+
+
+@pytest.mark.parametrize("row", [{"failures": [{"error": "gone"}]}, {"photos_per_second": None}])
+def test_a_run_that_failed_has_no_price(tmp_path, row):
+    with pytest.raises(RestoreError, match="Measure again"):
+        read_timings(results(tmp_path, **row))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": {}, "profiles": []}'])
+def test_what_is_no_result_is_refused(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(RestoreError, match="no result of run_bench"):
+        read_timings(path)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_time_that_cannot_be_is_refused(seconds, capsys):
+    assert main(["--seconds-per-image", seconds]) == 2
+    assert "E102" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "price = 1", '[[price]]\nname = "x"', 'x = "'])
+def test_a_file_that_holds_no_prices_is_refused(tmp_path, text):
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(RestoreError, match="no file of prices"):
+        read_prices(path)
+
+
+def test_a_price_of_nothing_is_refused(tmp_path):
+    path = tmp_path / "prices.toml"
+    path.write_text('[[price]]\nname="x"\ndevice=["x"]\ndollars_per_second=0\nsource="s"\ndate=2025\n')
+    with pytest.raises(RestoreError, match="above 0"):
+        read_prices(path)
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.json", "--seconds-per-image", "1"]])
+def test_a_file_or_seconds_but_not_both(arguments):
+    with pytest.raises(SystemExit):
+        main(arguments)

@@ -1,0 +1,148 @@
+"""The dataset program: the same bytes for the same seed, what its manifest says, and what it does not overwrite."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+from PIL import Image
+
+from data.degrade import Degradation
+from data.make_dataset import MANIFEST, made, main, make_dataset, plan
+from restore.errors import RestoreError
+
+SAMPLES = [PROJECT / "data" / name for name in ("4.jpg", "11.jpg")]
+SIZES = [("a.jpg", 400, 300), ("b.jpg", 200, 320), ("c.jpg", 100, 100)]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
+    make_dataset(folder, 6, 1, SAMPLES)
+    return folder
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(dataset, tmp_path):
+    make_dataset(tmp_path / "again", 6, 1, SAMPLES)
+    assert contents(tmp_path / "again") == contents(dataset)
+    make_dataset(tmp_path / "other", 6, 2, SAMPLES)
+    other = contents(tmp_path / "other")
+    assert all(other[name] != data for name, data in contents(dataset).items())
+
+
+def test_a_photo_is_the_same_whatever_the_count(dataset, tmp_path):
+    make_dataset(tmp_path / "few", 3, 1, SAMPLES)
+    few = contents(tmp_path / "few")
+    del few[MANIFEST]
+    assert sorted(few) == ["001.jpg", "002.jpg", "003.jpg"]
+    assert few.items() <= contents(dataset).items()
+
+
+def test_the_manifest_says_what_each_photo_is(dataset):
+    with (dataset / MANIFEST).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == sorted(path.name for path in dataset.glob("*.jpg"))
+    assert [row["source"] for row in rows] == ["4.jpg", "11.jpg"] * 3
+    for row in rows:
+        with Image.open(dataset / row["file"]) as image:
+            assert image.format == "JPEG"
+            assert image.size == (int(row["width"]), int(row["height"]))
+            again = io.BytesIO()
+            image.save(again, "JPEG", quality=int(row["jpeg_quality"]))
+            assert Image.open(again).quantization == image.quantization
+        assert (row["kind"] == "clean") == (row["recipe"] == "nothing")
+
+
+def test_plans_are_varied_and_within_their_bounds():
+    plans = [plan(number, 3, SIZES) for number in range(200)]
+    sides = [max(one.width, one.height) for one in plans]
+    assert 127 <= min(sides) < 160
+    assert 820 < max(sides) <= 1024
+    assert {one.kind for one in plans} == {"clean", "noise", "small", "blurred", "jpeg", "old"}
+    assert {one.mirrored for one in plans} == {True, False}
+    assert len({one.jpeg_quality for one in plans}) > 20
+    assert len({str(one.recipe) for one in plans}) > 100
+    for one, (_, width, height) in zip(plans, SIZES * 70, strict=False):
+        assert 0 <= one.left <= one.left + one.crop_width <= width
+        assert 0 <= one.top <= one.top + one.crop_height <= height
+        assert max(one.width, one.height) * one.recipe.downscale <= 1024.5 * 1.01
+        assert one.width / one.height == pytest.approx(one.crop_width / one.crop_height, rel=0.03)
+    assert len({(one.left, one.top) for one in plans}) > 100
+
+
+def test_a_plan_is_carried_out():
+    sample = np.zeros((300, 400, 3), np.uint8)
+    sample[100:200, 50:100] = (200, 40, 10)  # the crop's left half
+    base = plan(0, 1, SIZES)
+    changes = {"left": 50, "top": 100, "crop_width": 100, "crop_height": 100, "width": 150, "height": 150, "recipe": Degradation()}
+    for mirrored, half in ((False, np.s_[:, 5:70]), (True, np.s_[:, 80:145])):
+        picture = made(sample, type(base)(**{**vars(base), **changes, "mirrored": mirrored}))
+        assert picture.shape == (150, 150, 3)
+        assert np.abs(picture[half].astype(int) - (200, 40, 10)).max() <= 2
+        assert picture.mean() == pytest.approx(np.mean((200, 40, 10)) / 2, rel=0.05)
+
+
+def test_a_recipe_that_reduces_ends_at_the_planned_size():
+    sample = np.random.default_rng(1).integers(0, 256, (300, 400, 3)).astype(np.uint8)
+    for number in range(300):
+        planned = plan(number, 5, [("a.jpg", 400, 300)])
+        if planned.recipe.downscale > 1:
+            assert made(sample, planned).shape == (planned.height, planned.width, 3)
+
+
+def test_a_grey_sample_stays_grey_unless_it_fades(dataset):
+    with (dataset / MANIFEST).open(newline="") as file:
+        grey = [row for row in csv.DictReader(file) if row["source"] == "4.jpg" and row["kind"] != "old"]
+    assert grey
+    for row in grey:
+        with Image.open(dataset / row["file"]) as image:
+            assert image.mode == "L"
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RestoreError, match="not empty"):
+        make_dataset(tmp_path, 1, 1, SAMPLES)
+    assert list(contents(tmp_path)) == ["mine.txt"]
+
+
+def test_overwriting_replaces_the_dataset_and_nothing_else(tmp_path):
+    folder = tmp_path / "dataset"
+    make_dataset(folder, 3, 1, SAMPLES)
+    (folder / "mine.txt").write_text("mine")
+    with (folder / MANIFEST).open("a") as manifest:
+        manifest.write("../outside.txt\n")
+    (tmp_path / "outside.txt").write_text("outside")
+    make_dataset(folder, 2, 2, SAMPLES, overwrite=True)
+    assert sorted(contents(folder)) == ["001.jpg", "002.jpg", MANIFEST, "mine.txt"]
+    assert (tmp_path / "outside.txt").exists()
+
+
+def test_the_command_makes_photos_of_the_samples_and_shows_its_progress(tmp_path, capsys):
+    assert main(["--out", str(tmp_path / "d"), "--count", "2", "--seed", "4"]) == 0
+    output = capsys.readouterr()
+    assert "2/2" in output.err
+    assert "2 photos" in output.out
+    assert sorted(contents(tmp_path / "d")) == ["001.jpg", "002.jpg", MANIFEST]
+    assert main(["--out", str(tmp_path / "d"), "--count", "2"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(["--out", str(tmp_path / "d"), "--count", "2", "--overwrite"]) == 0
+
+
+def test_no_samples_and_a_folder_that_cannot_be_made_are_refused(tmp_path):
+    with pytest.raises(RestoreError, match="E201"):
+        make_dataset(tmp_path / "a", 1, 1, [])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RestoreError, match="E302"):
+        make_dataset(tmp_path / "file" / "a", 1, 1, SAMPLES)
+
+
+@pytest.mark.parametrize("options", [["--count", "0"], ["--seed", "-1"]])
+def test_numbers_that_cannot_be_are_refused(options, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path), *options])

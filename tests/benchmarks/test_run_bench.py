@@ -1,0 +1,258 @@
+"""run_bench: what it counts, what it refuses before a server starts, and the shape of what it writes."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from fakecog import STAGES_MS, FakeCog
+from PIL import Image
+
+from benchmarks import rows, run_bench
+from benchmarks.client import Answer
+from benchmarks.run_bench import Round, main, mean_stages_ms, photos_in, profile_row, summary, table
+
+FAILED = (200, {"status": "failed", "error": "[E503] photo 'image': NaN"})
+REPORT = {"device": "cpu", "precision": "float32", "weights": [], "warnings": [], "stages_ms": {}, "steps": []}
+
+
+@pytest.fixture
+def cog(monkeypatch):
+    server = FakeCog()
+    monkeypatch.setattr(run_bench, "served", server.served)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three photos, with names whose order is not that of their letters, beside what is no photo."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("10.jpg", "2.jpg", "1.JPG"):
+        Image.new("RGB", (24, 20), (90, 90, 90)).save(photos / name, "JPEG")
+    (photos / "README.md").write_text("no photo")
+    return photos
+
+
+def run(folder, *options):
+    return main(["--image-dir", str(folder), "--task", "restore", "--port", "1", *options])
+
+
+def answer(wall_s, photos=1, status="succeeded", **more):
+    return Answer(tuple(f"{n}.jpg" for n in range(photos)), status, wall_s, reports=(REPORT,) * photos, **more)
+
+
+def test_percentiles_are_numpys():
+    values = np.random.default_rng(1).exponential(1.0, 57)
+    figures = summary(values)
+    for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
+        assert figures[name] == pytest.approx(np.percentile(values, percent), abs=1e-5)
+    assert figures["mean"] == pytest.approx(values.mean(), abs=1e-5)
+    assert (figures["min"], figures["max"], figures["count"]) == (pytest.approx(min(values), abs=1e-5), round(max(values), 5), 57)
+
+
+def test_percentiles_by_hand():
+    figures = summary(iter([4.0, 1.0, 3.0, 2.0]))
+    assert figures == {"mean": 2.5, "p50": 2.5, "p95": 3.85, "p99": 3.97, "min": 1.0, "max": 4.0, "count": 4}
+
+
+def test_nothing_measured_is_no_number():
+    assert summary([]) == {"mean": None, "p50": None, "p95": None, "p99": None, "min": None, "max": None, "count": 0}
+
+
+def test_a_request_of_two_photos_counts_twice_as_half_its_time_each():
+    row = profile_row("fast", [], [Round(4.0, (answer(3.0, photos=2), answer(1.0)))])
+    assert (row["round_totals"]["mean"], row["round_totals"]["count"]) == (4.0, 1)
+    assert (row["per_request"]["mean"], row["per_request"]["count"]) == (2.0, 2)
+    assert (row["per_image"]["mean"], row["per_image"]["max"], row["per_image"]["count"]) == (pytest.approx(4 / 3, abs=1e-5), 1.5, 3)
+    assert row["photos_per_second"] == 0.75
+
+
+def test_what_failed_is_in_no_time_but_in_the_throughputs_seconds():
+    rounds = [Round(2.0, (answer(1.0), answer(9.0, status="lost", error="gone"))), Round(2.0, (answer(1.0), answer(1.0)))]
+    row = profile_row("fast", [Round(1.0, (answer(5.0, status="failed", error="no", retries_409=2),))], rounds)
+    assert [failure["error"] for failure in row["failures"]] == ["no", "gone"]
+    assert row["per_request"] == summary([1.0] * 3)
+    assert row["round_totals"]["count"] == 1, "a round with a hole in it is none"
+    assert (row["photos_per_second"], row["requests"], row["retries_409"]) == (0.75, 5, 2)
+
+
+def test_stages_are_means_of_a_photo_and_what_they_leave_over_has_a_name():
+    step = {"task": "upscale", "stages_ms": {"net": 30.0}}
+    first = {**REPORT, "stages_ms": {"decode": 10.0}, "steps": [step]}
+    second = {**REPORT, "stages_ms": {"decode": 20.0}}
+    one = Answer(("a", "b"), "succeeded", wall_s=0.1, predict_time_s=0.08, reports=(first, second))
+    assert mean_stages_ms([one]) == {"decode": 15.0, "upscale: net": 15.0, "server": 10.0, "client": 10.0}
+    assert mean_stages_ms([]) == {}
+
+
+def test_photos_come_in_natural_order(folder):
+    assert [photo.name for photo in photos_in(folder)] == ["1.JPG", "2.jpg", "10.jpg"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("empty", "has no"), ("missing", "is no folder")])
+def test_a_folder_without_photos_is_refused_before_a_server_starts(cog, tmp_path, capsys, name, message):
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / name) == 2
+    assert message in capsys.readouterr().err
+    assert cog.bodies == []
+
+
+def test_a_photo_that_cannot_be_read_is_named_before_a_server_starts(cog, folder, capsys):
+    (folder / "3.jpg").write_bytes(b"no picture")
+    assert run(folder) == 2
+    assert "'3.jpg'" in capsys.readouterr().err
+    assert cog.bodies == []
+
+
+def test_an_input_that_the_server_would_drop_is_refused_before_it_starts(cog, folder, capsys):
+    assert run(folder, "--set", "scael=2") == 2
+    assert "E101" in capsys.readouterr().err
+    assert cog.bodies == []
+
+
+def test_a_backend_without_the_mode_that_compiles_is_refused(cog, folder, capsys):
+    assert run(folder, "--compile-backend", "inductor") == 2
+    assert "--stability-mode optimized" in capsys.readouterr().err
+    assert cog.bodies == []
+
+
+def test_a_mode_that_the_server_would_drop_is_refused_before_it_starts(cog, folder, capsys, monkeypatch):
+    older = {"components": {"schemas": {"Input": {"properties": {"task": {}, "runtime_profile": {}}}}}}
+    monkeypatch.setattr("benchmarks.client.openapi_schema", lambda: older)
+    assert run(folder, "--profiles", "fast", "--stability-mode", "optimized") == 2
+    assert "no input 'stability_mode'" in capsys.readouterr().err
+    assert cog.bodies == []
+    assert run(folder, "--profiles", "fast") == 0
+
+
+def test_as_many_requests_are_in_hand_as_asked_for(cog, folder):
+    cog.delay_s = 0.05
+    assert run(folder, "--profiles", "fast", "--repeats", "1", "--concurrency", "2") == 0
+    assert cog.most_at_once == 2
+
+
+def test_mode_and_backend_are_sent_with_every_request(cog, folder):
+    assert run(folder, "--compile-backend", "eager", "--stability-mode", "optimized", "--profiles", "fast") == 0
+    sent = {(body["input"]["stability_mode"], body["input"]["compile_backend"]) for body in cog.bodies}
+    assert sent == {("optimized", "eager")}
+
+
+def test_a_port_that_is_taken_is_refused(folder, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run(folder, "--port", str(port)) == 2
+    assert f"[E504] the server cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
+
+
+def test_every_profile_gets_its_warm_up_and_its_rounds_over_all_photos_in_batches(cog, folder, capsys):
+    assert run(folder, "--profiles", "baseline,max_speed", "--warmup", "1", "--repeats", "2", "--batch-size", "2", "--set", "scale=2") == 0
+    assert [len(body["input"]["images"]) for body in cog.bodies] == [2, 1] * 6
+    assert [body["input"]["runtime_profile"] for body in cog.bodies] == ["baseline"] * 6 + ["max_speed"] * 6
+    assert all(body["input"]["task"] == "restore" and body["input"]["scale"] == 2 for body in cog.bodies)
+    assert not any({"stability_mode", "compile_backend"} & set(body["input"]) for body in cog.bodies)
+    output = capsys.readouterr()
+    assert "12/12" in output.err, "progress"
+    for text in (
+        "baseline",
+        "max_speed",
+        "round_totals",
+        "per_request",
+        "per_image",
+        "p99",
+        "photos a second on cpu float32",
+        "net 10.0",
+        "warning, 6 times: lite",
+    ):
+        assert text in output.out
+
+
+def test_failed_and_lost_requests_are_counted_and_fail_the_run(cog, folder, tmp_path, capsys):
+    cog.answers = [FAILED, (409, {}), None]
+    result = tmp_path / "result.json"
+    assert run(folder, "--profiles", "fast", "--warmup", "1", "--repeats", "1", "--output", str(result)) == 1
+    [row] = json.loads(result.read_text())["profiles"]
+    assert [failure["status"] for failure in row["failures"]] == ["failed", "lost"]
+    assert row["failures"][0]["photos"] == ["1.JPG"]
+    assert (row["requests"], row["retries_409"]) == (6, 1)
+    assert "failed: 2" in capsys.readouterr().out
+
+
+def test_the_json_says_what_was_measured_where_and_with_what(cog, folder, tmp_path):
+    result, picture = tmp_path / "result.json", tmp_path / "plot.png"
+    assert run(folder, "--profiles", "baseline,fast", "--repeats", "2", "--output", str(result), "--plot", str(picture)) == 0
+    written = json.loads(result.read_text())
+    assert written["photos"] == ["1.JPG", "2.jpg", "10.jpg"]
+    assert written["options"].items() >= {"task": "restore", "repeats": 2, "weights": "lite", "concurrency": 1}.items()
+    assert {"commit", "torch", "cpu", "device_name", "cpu_cores"} <= set(written["machine"])
+    assert written["machine"]["device_name"] == "cpu"
+    assert written["date"].startswith("20")
+    assert [row["profile"] for row in written["profiles"]] == ["baseline", "fast"]
+    for row in written["profiles"]:
+        assert [row[name]["count"] for name in ("round_totals", "per_request", "per_image")] == [2, 6, 6]
+        assert set(row["per_image"]) == {"mean", "p50", "p95", "p99", "min", "max", "count"}
+        assert row["per_request"]["min"] <= row["per_request"]["p50"] <= row["per_request"]["p95"] <= row["per_request"]["max"]
+        assert row["photos_per_second"] > 0
+        assert (row["device"], row["precision"], row["weights"]) == ("cpu", "float32", ["a.safetensors"])
+        assert row["stages_ms"].items() >= STAGES_MS.items()
+        assert row["warnings"] == {"lite": 6}
+        assert (row["pictures"], row["failures"]) == (6, [])
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 5
+
+
+def test_a_row_for_each_profile_is_recorded_only_when_asked_for(cog, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
+    assert run(folder, "--repeats", "1") == 0
+    assert not (tmp_path / "results").exists()
+    assert run(folder, "--repeats", "1", "--record") == 0
+    recorded = [json.loads(line) for line in (tmp_path / "results/run_bench.jsonl").read_text().splitlines()]
+    assert [row["profile"] for row in recorded] == ["baseline", "fast"]
+    assert all({"per_image", "commit", "date", "task", "batch_size"} <= set(row) for row in recorded)
+
+
+def test_a_table_of_nothing_measured_still_says_why():
+    text = table([profile_row("fast", [], [Round(1.0, (answer(1.0, status="lost", error="gone"),))])])
+    assert "lost: 0.jpg: gone" in text
+    assert "no device" in text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--profiles", "quick"],
+        ["--batch-size", "5"],
+        ["--repeats", "0"],
+        ["--warmup", "-1"],
+        ["--concurrency", "0"],
+        ["--stability-mode", "reckless"],
+        ["--compile-backend", "gcc"],
+    ],
+)
+def test_options_out_of_range_are_refused(folder, options, capsys):
+    with pytest.raises(SystemExit) as refused:
+        run(folder, *options)
+    assert refused.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
+@pytest.mark.timeout(300)
+def test_a_real_server_is_started_driven_and_stopped(folder, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    result = tmp_path / "result.json"
+    options = ["--profiles", "fast", "--repeats", "2", "--batch-size", "2", "--concurrency", "2", "--output", str(result)]
+    assert run(folder, "--port", str(port), *options) == 0
+    [row] = json.loads(result.read_text())["profiles"]
+    assert (row["failures"], row["pictures"], row["weights"]) == ([], 6, ["lite_denoise.safetensors"])
+    assert row["retries_409"] > 0, "two requests at once, of which the server takes one"
+    assert row["predict_time"]["max"] <= row["per_request"]["max"]
+    assert {"decode", "net", "encode", "server", "client"} <= set(row["stages_ms"])
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
