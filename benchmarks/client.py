@@ -73,7 +73,8 @@ class Setting:
         return {
             "RESTORE_WEIGHTS": self.weights,
             "RESTORE_PRELOAD": os.environ.get("RESTORE_PRELOAD", "").strip() or preload,
-            "RESTORE_COMPILE_BACKEND": self.compile_backend,  # `none` too: our own environment may name another
+            # Empty for `none`: our own environment may name another.
+            "RESTORE_COMPILE_BACKEND": "" if self.compile_backend == "none" else self.compile_backend,
         }
 
 

@@ -3,8 +3,8 @@
 Without a backend, on a CPU, large 3x3 convolutions go Winograd's way instead (nets/winograd.py).
 
 A compiled network is a copy: `safe` requests before and after see the network that was loaded. It is compiled once for each shape
-that is known beforehand, when it is first prepared; any other shape goes through the copy as it is. So nothing is ever compiled
-while a photo waits for it, and no shape that a user sends can make the compiler start anew.
+that is known beforehand, when it is first prepared: in `setup()` where the environment names a backend, else in the first request that
+needs it. Any other shape, and any other option, goes through the copy as it is: no request can make the compiler start anew.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from restore.errors import Code, RestoreError
 from restore.models import SCRIPTED, Model
 from restore.nets.modulated import FeatureModulatedConv2d
 from restore.nets.old_photo_faces import fold_spectral_norms
-from restore.nets.winograd import with_winograd
+from restore.nets.winograd import WinogradConv2d, with_winograd
 from restore.options import COMPILE_BACKENDS
 
 ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
 NONE = "none"
 FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
-TILE_PX = 512  # the side of Real-ESRGAN's tiles where a request names none
+TILED_TASK, TILE_PX = "upscale", 512  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
+CALLS_UNTIL_WARM = 3  # a CUDA graph is recorded at the second
+WINOGRAD_MEMORY = 1.6  # times what the direct convolution takes beside its weights, measured
 log = logging.getLogger("restore")
 
 
@@ -59,10 +61,10 @@ class Compiler:
             if named not in COMPILE_BACKENDS:
                 reason = f"the environment's {ENVIRONMENT} is '{named}', which is no compile backend"
                 raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {', '.join(COMPILE_BACKENDS)}, or unset it.")
-            self.settle(named)
+            self.backend = self.backend_for(named)
 
-    def settle(self, asked: str) -> str:
-        """The backend that serves a request for `asked`; the first one is the process's own. `auto` takes what there is.
+    def backend_for(self, asked: str) -> str:
+        """The backend that would serve a request for `asked`; `auto` takes what there is. Nothing is settled by it.
 
         Raises:
             RestoreError: OPTION_INVALID where the process has another one already, or the device has none such.
@@ -71,7 +73,7 @@ class Compiler:
             reason = f"compile_backend is cudagraphs, which this device ({self.device}) has not"
             raise RestoreError(Code.OPTION_INVALID, reason, "Use none or inductor, or a CUDA device.")
         if self.backend is None:
-            self.backend = NONE if asked == "auto" else asked
+            return NONE if asked == "auto" else asked
         if asked not in {"auto", self.backend}:
             reason = (
                 f"compile_backend is {asked}, and this process compiles with {self.backend} since its first optimized request or its setup"
@@ -85,36 +87,42 @@ class Compiler:
         """Graphs that torch compiled in this process beyond those made when networks were prepared."""
         return graphs_compiled() - self._before - self.compiled
 
+    @property
+    def compiles(self) -> bool:
+        """Whether the process has a backend that compiles."""
+        return self.backend not in {None, NONE}
+
     def optimized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
         """A copy of a model for optimized requests, partners included, and what could not be done."""
         warnings: list[str] = []
         nets = {"": model.net, **model.partners}
         faster = {role: rearranged(net) for role, net in nets.items()}
-        shapes = fixed_shapes(model)
-        if self.backend == NONE and self.device.type == "cpu":
+        row, shapes = model.row, fixed_shapes(model) if self.compiles else []
+        if not self.compiles and self.device.type == "cpu":
             # Beside a compiler there is no gain: it has its own way with convolutions, and cannot see through ours.
             faster = {role: with_winograd(net) for role, net in faster.items()}
-        elif self.backend not in {None, NONE} and shapes:
-            failure = self._compile(faster[""], shapes, model)
-            if failure:
-                warnings.append(f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}")
-                log.warning("%s", warnings[-1])
+            if row.working_bytes_per_px and any(isinstance(module, WinogradConv2d) for module in faster[""].modules()):
+                row = row.model_copy(update={"working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)})
+        elif shapes and (failure := self._compile(faster[""], shapes, model)):
+            shapes = []
+            warnings.append(f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}")
+            log.warning("%s", warnings[-1])
         net = faster.pop("")
-        return dataclasses.replace(model, net=net, partners=faster), tuple(warnings)
+        copied = dataclasses.replace(model, row=row, net=net, partners=faster, compiled_shapes=frozenset(shapes))
+        return copied, tuple(warnings)
 
     def _compile(self, net: nn.Module, shapes: Sequence[tuple[int, ...]], model: Model) -> str:
         """Compiles `net` for the shapes by running it on each; why it cannot be, or nothing. A net that fails stays as it was."""
-        # Freezing folds weights into the program: right for a copy that nobody changes.
-        options: dict[str, Any] = {"options": {"freezing": True}} if self.backend == "inductor" else {}
-        plain = net.forward
+        plain, options = net.forward, CALLED_WITH.get(model.row.architecture, {})
         before = graphs_compiled()
         try:
-            with quiet_compiler():
-                program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True, **options)
-                net.forward = OnlyThese(plain, program, shapes)
+            with compiler_settings():
+                program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True)
+                net.forward = OnlyThese(plain, program, shapes, options)
                 for shape in shapes:
-                    with torch.inference_mode():
-                        net(torch.zeros(shape, device=self.device), **CALLED_WITH.get(model.row.architecture, {}))
+                    for _ in range(CALLS_UNTIL_WARM):
+                        with torch.inference_mode():
+                            net(torch.zeros(shape, device=self.device), **options)
         except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and the network runs without it
             net.forward = plain
             return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else 'no reason given'}"
@@ -124,22 +132,28 @@ class Compiler:
 
 
 class OnlyThese:
-    """A forward that takes the compiled way for known shapes, cutting a batch into known ones, and the plain way for all others."""
+    """A forward that takes the compiled way for known shapes and options, cutting a batch into known ones, else the plain way."""
 
-    def __init__(self, plain: Callable[..., Any], program: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> None:
-        self.plain, self.program = plain, program
+    def __init__(
+        self, plain: Callable[..., Any], program: Callable[..., Any], shapes: Sequence[tuple[int, ...]], options: Mapping[str, Any]
+    ) -> None:
+        self.plain, self.program, self.options = plain, program, dict(options)
         self.batches: dict[tuple[int, ...], list[int]] = {}
         for batch, *rest in shapes:
             self.batches.setdefault(tuple(rest), []).append(batch)
 
     def __call__(self, photos: Tensor, **options: Any) -> Any:  # noqa: ANN401 - what the network gives
         known = self.batches.get(tuple(photos.shape[1:]))
-        if not known:
+        # A number among the options is a constant of the program: another one would be a program of its own.
+        if not known or options != self.options:
             return self.plain(photos, **options)
         pieces = torch.split(photos, cut(len(photos), known))
         # Always the same strides: those of a view, or of a single channel, would be a program of their own.
         seen = (torch.empty_like(piece, memory_format=torch.channels_last).copy_(piece) for piece in pieces)
-        answers = [self.program(piece, **options) for piece in seen]
+        answers = []
+        for piece in seen:
+            answer = self.program(piece, **options)
+            answers.append(answer if len(pieces) == 1 else kept(answer))  # a CUDA graph writes its next answer over the last
         return answers[0] if len(answers) == 1 else joined(answers)
 
 
@@ -148,6 +162,13 @@ CALLED_WITH: Mapping[str, Mapping[str, Any]] = {
     "GFPGAN": {"return_rgb": False, "randomize_noise": False},
 }
 """How a network is called beside its photos, by architecture, where that changes its program."""
+
+
+def kept(answer: Any) -> Any:  # noqa: ANN401 - tensors, or tuples of them
+    """A copy of an answer."""
+    if isinstance(answer, Tensor):
+        return answer.clone()
+    return tuple(kept(part) for part in answer) if isinstance(answer, tuple | list) else answer
 
 
 def cut(count: int, sizes: Sequence[int]) -> list[int]:
@@ -178,18 +199,23 @@ def rearranged(net: nn.Module) -> nn.Module:
                 setattr(parent, name, feature_modulated(child))
     if isinstance(copied, GFPGANv1Clean):
         copied.final_conv = nn.Sequential(copied.final_conv, Flattenable())
+    copied.requires_grad_(requires_grad=False)
     return cast(nn.Module, copied.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
 def lama_of(program: torch.jit.ScriptModule) -> nn.Module:
-    """LaMa's TorchScript program as modules, which can be rearranged, with the same tensors; a copy of the program if it is another."""
+    """LaMa's TorchScript program as modules, which can be rearranged; a copy of the program if it is another."""
     state = program.state_dict()
     mark = "model.1.bn_l.running_mean"
     prefix = next((key.removesuffix(mark) for key in state if key.endswith(mark)), None)
     if prefix is None:
         return copy.deepcopy(program)
     net: nn.Module = LaMa(in_nc=4, out_nc=3)
-    net.load_state_dict({f"model.{key.removeprefix(prefix)}": value for key, value in state.items()}, strict=True)
+    try:
+        net.load_state_dict({f"model.{key.removeprefix(prefix)}": value for key, value in state.items()}, strict=True)
+    except RuntimeError as error:
+        log.warning("this LaMa is not the network that it was taken for, and runs as the program that it is: %s", error)
+        return copy.deepcopy(program)
     return net.eval().requires_grad_(requires_grad=False).to(next(iter(state.values())).device)
 
 
@@ -219,7 +245,7 @@ def fixed_shapes(model: Model) -> list[tuple[int, ...]]:
     channels = row.channels_in or 3
     if row.input_px:
         return [(count, channels, row.input_px, row.input_px) for count in (FACES_AT_ONCE if is_of_faces(row) else (1,))]
-    return [(1, channels, TILE_PX, TILE_PX)] if row.tiles else []
+    return [(1, channels, TILE_PX, TILE_PX)] if row.tiles and row.task == TILED_TASK else []
 
 
 NEVER_COMPILED = frozenset({"DDColor"})
@@ -238,9 +264,9 @@ def graphs_compiled() -> int:
 
 
 @contextmanager
-def quiet_compiler() -> Iterator[None]:
-    """Compiles in this process: on a CPU, helpers would outlive a server that is killed."""
+def compiler_settings() -> Iterator[None]:
+    """Compiles in this process (helpers would outlive a server that is killed), and weights into the program: nobody changes a copy's."""
     from torch._inductor import config  # noqa: PLC0415 - costs seconds, and safe requests need none of it
 
-    with config.patch(compile_threads=1):
+    with config.patch(compile_threads=1, freezing=True):
         yield

@@ -52,6 +52,7 @@ class Model:
         net: the module, in eval mode, without gradients, on its device.
         partners: the networks of partner checkpoints by role, as ready as `net` (general_x4v3's `denoise_partner`, a `parser`).
         weights: file name, sha256 and licence of each checkpoint, as reported.
+        compiled_shapes: of the input, that an optimized copy is compiled for.
     """
 
     row: Checkpoint
@@ -59,6 +60,7 @@ class Model:
     net: nn.Module
     partners: Mapping[str, nn.Module] = field(default_factory=dict)
     weights: tuple[dict[str, object], ...] = ()
+    compiled_shapes: frozenset[tuple[int, ...]] = frozenset()
 
 
 def load_model(resolved: Resolved, device: torch.device) -> Model:

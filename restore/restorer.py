@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -112,7 +112,9 @@ class Restorer:
             self.shelf.preload(needed)
         if self.policy is not Policy.OFFICIAL:
             for companion in PIPELINES[task].with_lite:
-                self.shelf.model(companion, LITE, optimized=self.compiler.backend is not None)
+                model, _ = self.shelf.model(companion, LITE)
+                if self.compiler.compiles:
+                    self.shelf.optimized(model)
 
     def run(self, task: str, photos: Source | Sequence[Source], /, *, masks: Source | Sequence[Source] = (), **inputs: object) -> Results:
         """Restores one to four photos.
@@ -140,13 +142,15 @@ class Restorer:
                 report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")
         runtime = self._runtime(request.run)
         if request.steps:
-            plan = self._planned(request, request.steps, decoded, reports, holes, runtime)
+            plan = self._optimized(self._planned(request, request.steps, decoded, reports, holes, runtime), runtime)
             restored = _run(plan, decoded)
             found = {index: job.masks_found[-1] for step in plan for index, job in enumerate(step.jobs) if job.masks_found}
         else:
             plans = [self._proposed(request, *one, runtime) for one in zip(decoded, reports, holes, strict=True)]
+            plans = [self._optimized(plan, runtime) for plan in plans]
             restored = [photo for plan, before in zip(plans, decoded, strict=True) for photo in _run(plan, [before])]
-            found = {}
+            last = ((index, job.masks_found) for index, plan in enumerate(plans) for step in plan for job in step.jobs)
+            found = {index: scratched[-1] for index, scratched in last if scratched}
         for report in reports:
             if report.steps:
                 report.sum_up()
@@ -161,7 +165,7 @@ class Restorer:
             RestoreError: OPTION_INVALID for a compile backend that the stability mode, the process or the device does not have.
         """
         if run.stability_mode == "optimized":
-            return runtime_for(run.runtime_profile, self.device, self.compiler.settle(run.compile_backend))
+            return runtime_for(run.runtime_profile, self.device, self.compiler.backend_for(run.compile_backend))
         if run.compile_backend not in {"auto", NONE}:
             reason = f"compile_backend is {run.compile_backend}, and stability_mode safe compiles nothing"
             raise RestoreError(Code.OPTION_INVALID, reason, "Set stability_mode to optimized, or leave compile_backend out.")
@@ -206,7 +210,11 @@ class Restorer:
         model, _ = self.shelf.model(FACE.task, options.variant(FACE))
         detector, _ = self.shelf.detector(options.face_detector, with_lite=model.variant == LITE)
         scratch_net, _ = self.shelf.model(OLD_PHOTO.task, LITE)
-        proposed = proposed_steps(photo, detector, scratch_net.net, has_hole=hole is not None)
+        try:
+            with report.stage("propose"), coded_memory_errors(photo.name, "looking at"):
+                proposed = proposed_steps(photo, detector, scratch_net.net, has_hole=hole is not None)
+        except RestoreError as error:
+            raise error.about(photo.name) from error
         suited = {step: request.options[step].model_copy(update=changes) for step, changes in PROPOSED_WITH.items()}
         request = request.model_copy(update={"options": request.options | suited})
         plan = self._planned(request, [step for step, _ in proposed], [photo], [report], [hole], runtime)
@@ -215,6 +223,25 @@ class Restorer:
         if not proposed:
             report.warn("steps is auto, and this photo seems to need none of them: it comes back as it was")
         return plan
+
+    def _optimized(self, plan: Sequence[Planned], runtime: Runtime) -> list[Planned]:
+        """The plan with the faster copies of its networks, where those are asked for; now that nothing of the request was refused."""
+        if runtime.compile_backend is None:
+            return list(plan)
+        self.compiler.backend = runtime.compile_backend
+        faster = []
+        for planned in plan:
+            first, models = planned.jobs[0], dict[str, Model]()
+            with first.report.stage("optimize"):
+                for task, model in first.models.items():
+                    models[task], failures = self.shelf.optimized(model)
+                    for job in planned.jobs:
+                        for failure in failures:
+                            job.report.warn(failure)
+                detector = self.shelf.optimized_detector(first.detector) if first.detector else None
+            jobs = [replace(job, models=models, detector=detector) for job in planned.jobs]
+            faster.append(replace(planned, jobs=jobs))
+        return faster
 
     def _opened(self, source: Source, report: Report) -> Photo:
         with report.stage("decode"):
@@ -231,18 +258,17 @@ class Restorer:
         models, warnings = dict[str, Model](), list[str]()
         needed = PIPELINES[step].needs(options)
         for choice in needed:
-            model, degraded = self.shelf.model(choice.task, options.variant(choice), optimized=runtime.optimized)
+            model, degraded = self.shelf.model(choice.task, options.variant(choice))
             models[choice.task] = model
             warnings += degraded
             asked = getattr(options, choice.field)
             if asked != "auto" and options.variant(choice) != model.variant and not degraded:
                 warnings.append(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
         if models[needed[0].task].variant == LITE:
-            models |= {task: self.shelf.model(task, LITE, optimized=runtime.optimized)[0] for task in PIPELINES[step].with_lite}
+            models |= {task: self.shelf.model(task, LITE)[0] for task in PIPELINES[step].with_lite}
         detector = None
         if FACE in needed and isinstance(options, FaceOptions) and not getattr(options, "has_aligned", False):
-            with_lite = models[FACE.task].variant == LITE
-            detector, degraded = self.shelf.detector(options.face_detector, with_lite=with_lite, optimized=runtime.optimized)
+            detector, degraded = self.shelf.detector(options.face_detector, with_lite=models[FACE.task].variant == LITE)
             warnings += degraded
         elif isinstance(options, OldPhotoOptions) and options.with_face:
             detector, _ = self.shelf.detector(DLIB, with_lite=False)

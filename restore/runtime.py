@@ -98,9 +98,10 @@ def runtime_for(profile: RuntimeProfile, device: torch.device, compile_backend: 
     # TF32 keeps ten bits of a float32's 23: convolutions use it unless told otherwise.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    # Trying out algorithms makes the first forward of a shape slow, and two runs unequal.
-    torch.backends.cudnn.benchmark = compile_backend is not None
-    return Runtime(device, torch.float32, profile, tile_batch=1, compile_backend=compile_backend)
+    # Trying out algorithms makes the first forward of a shape slow, and two runs unequal: only where shapes are fixed.
+    runtime = Runtime(device, torch.float32, profile, tile_batch=1, compile_backend=compile_backend)
+    torch.backends.cudnn.benchmark = runtime.compiles
+    return runtime
 
 
 def is_out_of_memory(error: BaseException) -> bool:

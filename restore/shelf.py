@@ -29,7 +29,8 @@ class Shelf:
         self._models: dict[tuple[str, str], Model] = {}
         self._optimized: dict[tuple[str, str], tuple[Model, tuple[str, ...]]] = {}
         self._stand_ins: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
-        self._detectors: dict[tuple[str, bool], Detector] = {}
+        self._detectors: dict[str, Detector] = {}
+        self._optimized_detectors: dict[str, Detector] = {}
         self._missing: dict[str, str] = {}
 
     @property
@@ -37,8 +38,8 @@ class Shelf:
         """Task and variant of every network that is loaded."""
         return frozenset(self._models)
 
-    def model(self, task: str, asked: str, *, optimized: bool = False) -> tuple[Model, tuple[str, ...]]:
-        """The network that serves a variant, as it was loaded or as its faster copy, and what its choice degraded.
+    def model(self, task: str, asked: str) -> tuple[Model, tuple[str, ...]]:
+        """The network that serves a variant, and what its choice degraded.
 
         Raises:
             RestoreError: OPTION_INVALID for a variant that does not exist, any WEIGHTS_* code, DEVICE.
@@ -49,22 +50,32 @@ class Shelf:
                 self._models[task, resolved.variant] = load_model(resolved, self.compiler.device)
             self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
         variant, warnings = self._stand_ins[task, asked]
-        if not optimized:
-            return self._models[task, variant], warnings
-        if (task, variant) not in self._optimized:
-            self.progress(f"optimizing {task} {variant}", 0, 1)
-            self._optimized[task, variant] = self.compiler.optimized(self._models[task, variant])
-        model, failures = self._optimized[task, variant]
-        return model, warnings + failures
+        return self._models[task, variant], warnings
 
-    def detector(self, asked: str, *, with_lite: bool, optimized: bool = False) -> tuple[Detector, tuple[str, ...]]:
+    def optimized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        """The faster copy of a model, and what could not be done for it."""
+        key = (model.row.task, model.variant)
+        if key not in self._optimized:
+            self.progress(f"optimizing {model.row.task} {model.variant}", 0, 1)
+            self._optimized[key] = self.compiler.optimized(model)
+        return self._optimized[key]
+
+    def optimized_detector(self, detector: Detector) -> Detector:
+        """The detector with the faster copy of its network, where it has one."""
+        if (DETECTION, detector.name) not in self._models:
+            return detector
+        if detector.name not in self._optimized_detectors:
+            model, _ = self.optimized(self._models[DETECTION, detector.name])
+            self._optimized_detectors[detector.name] = RetinaFaceDetector(model)
+        return self._optimized_detectors[detector.name]
+
+    def detector(self, asked: str, *, with_lite: bool) -> tuple[Detector, tuple[str, ...]]:
         """What finds faces, and what its choice degraded.
 
         Args:
             asked: an option of `face_detector`; `auto` is RetinaFace with ResNet-50, as the official code has it, and dlib
                 beside lite weights, which are to need no download.
             with_lite: whether the faces' network is the lite one.
-            optimized: whether a network runs as its faster copy.
 
         Raises:
             RestoreError: any WEIGHTS_* code; under the policy `auto` only for a damaged file.
@@ -75,10 +86,10 @@ class Shelf:
         if lite:
             return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
         name = "retinaface_resnet50" if asked == "auto" else asked
-        if (name, optimized) not in self._detectors and name not in self._missing:
+        if name not in self._detectors and name not in self._missing:
             try:
-                model, _ = self.model(DETECTION, name, optimized=optimized)
-                self._detectors[name, optimized] = RetinaFaceDetector(model)
+                model, _ = self.model(DETECTION, name)
+                self._detectors[name] = RetinaFaceDetector(model)
             except RestoreError as error:
                 if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
                     raise
@@ -87,7 +98,7 @@ class Shelf:
                 log.warning("%s", self._missing[name])
         if name in self._missing:
             return self._dlib(), (self._missing[name],)
-        return self._detectors[name, optimized], ()
+        return self._detectors[name], ()
 
     def preload(self, task: str) -> None:
         """Loads every variant of a catalog task that the weights policy offers.
@@ -97,7 +108,7 @@ class Shelf:
         """
         if task == DETECTION:
             for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
-                self.detector(name, with_lite=False, optimized=self.compiler.backend is not None)
+                self.detector(name, with_lite=False)
             return
         offered = self.store.catalog.variants(task)
         # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
@@ -105,8 +116,9 @@ class Shelf:
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
-                # A process that has a backend from the start is to have compiled before its first request.
-                self.model(task, variant, optimized=self.compiler.backend is not None)
+                model, _ = self.model(task, variant)
+                if self.compiler.compiles:  # from the start, so that no request waits for it
+                    self.optimized(model)
             except RestoreError as error:
                 if self.policy is not Policy.AUTO or error.code not in STANDS_IN_FOR:
                     raise
@@ -115,6 +127,6 @@ class Shelf:
         self.progress(f"loading {task}", len(variants), len(variants))
 
     def _dlib(self) -> Detector:
-        if (DLIB, False) not in self._detectors:
-            self._detectors[DLIB, False] = DlibDetector()
-        return self._detectors[DLIB, False]
+        if DLIB not in self._detectors:
+            self._detectors[DLIB] = DlibDetector()
+        return self._detectors[DLIB]

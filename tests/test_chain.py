@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from oldphotojobs import WhiteIsScratched
 from PIL import Image
 from skimage import data
@@ -146,3 +147,22 @@ def test_a_mask_is_used_by_inpaint_alone_and_proposed_where_there_is_one(lite):
         lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=["m4.png"])
     photo_as_mask = lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=[Photo("a", ASTRONAUT)]).reports[0]
     assert any("looks like a photo" in warning for warning in photo_as_mask.warnings)
+
+
+def test_what_fails_while_a_photo_is_looked_at_names_the_photo(lite, monkeypatch):
+    def fails(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("restore.restorer.proposed_steps", fails)
+    with pytest.raises(RestoreError, match=r"photo 'a\.png'.*memory") as caught:
+        lite.run("pipeline", [Photo("a.png", ASTRONAUT)])
+    assert caught.value.code is Code.OUT_OF_MEMORY
+
+
+def test_the_mask_of_proposed_scratches_is_returned(lite, monkeypatch):
+    monkeypatch.setattr("restore.restorer.proposed_steps", lambda *arguments, **options: [("old_photo_restore", "it looks scratched")])
+    photos = [Photo("clean", np.full((64, 64), 90, np.uint8)), Photo("scratched", scratched(DIM_GREY))]
+    results = lite.run("pipeline", photos, return_mask=True)
+    assert sorted(results.masks) == [0, 1]
+    assert results.masks[1].name == "scratched"
+    assert results.reports[1].steps[0].why == "it looks scratched"

@@ -1,6 +1,7 @@
 """Optimized requests: faster copies of networks, compiled for fixed shapes by one backend a process, and safe requests untouched."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -46,9 +47,7 @@ def tile_model(net: nn.Module | None = None) -> Model:
 
 
 def compiler(backend: str) -> Compiler:
-    made = Compiler(CPU, {})
-    made.settle(backend)
-    return made
+    return Compiler(CPU, {"RESTORE_COMPILE_BACKEND": backend})
 
 
 def test_an_optimized_network_is_a_copy_in_another_layout():
@@ -120,7 +119,7 @@ def test_a_batch_is_cut_into_known_sizes():
         return faces + 1, None, [faces * 2]
 
     faces = torch.arange(6.0).reshape(6, 1, 1, 1)
-    first, nothing, [second] = OnlyThese(lambda faces: None, program, [(1, 1, 1, 1), (4, 1, 1, 1)])(faces)
+    first, nothing, [second] = OnlyThese(lambda faces: None, program, [(1, 1, 1, 1), (4, 1, 1, 1)], {})(faces)
     assert seen == [4, 1, 1]
     assert nothing is None
     torch.testing.assert_close(first, faces + 1)
@@ -130,32 +129,83 @@ def test_a_batch_is_cut_into_known_sizes():
 
 def test_the_first_backend_is_the_processs_own():
     made = Compiler(CPU, {})
-    assert made.settle("auto") == "none"
-    assert made.settle("none") == "none"
+    assert made.backend_for("auto") == "none"
+    assert made.backend_for("eager") == "eager"  # asking settles nothing
+    made.backend = "none"
     with pytest.raises(RestoreError, match=r"compile_backend is eager, and this process .* none.*RESTORE_COMPILE_BACKEND=eager") as caught:
-        made.settle("eager")
+        made.backend_for("eager")
     assert caught.value.code is Code.OPTION_INVALID
     fixed = Compiler(CPU, {"RESTORE_COMPILE_BACKEND": " aot_eager "})
-    assert fixed.settle("auto") == "aot_eager"
+    assert fixed.backend_for("auto") == "aot_eager"
     with pytest.raises(RestoreError, match="aot_eager"):
-        fixed.settle("none")
+        fixed.backend_for("none")
     with pytest.raises(RestoreError, match="RESTORE_COMPILE_BACKEND is 'tensorrt'"):
         Compiler(CPU, {"RESTORE_COMPILE_BACKEND": "tensorrt"})
     with pytest.raises(RestoreError, match=r"cudagraphs.*\(cpu\)"):
-        Compiler(CPU, {}).settle("cudagraphs")
+        Compiler(CPU, {}).backend_for("cudagraphs")
+
+
+def test_a_refused_request_settles_no_backend(tmp_path):
+    restorer = Restorer(weights="lite", weights_dir=tmp_path, device="cpu")
+    photo = Photo("a", ASTRONAUT)
+    with pytest.raises(RestoreError, match="mask"):
+        restorer.run("inpaint", [photo], stability_mode="optimized", compile_backend="eager")
+    assert restorer.compiler.backend is None
+    assert restorer.run("restore", [photo], stability_mode="optimized").reports[0].compile_backend == "none"
+    with pytest.raises(RestoreError, match="compiles with none"):
+        restorer.run("restore", [photo], stability_mode="optimized", compile_backend="eager")
+
+
+class Weighted(Doubler):
+    """Called as CodeFormer is."""
+
+    def forward(self, faces, weight=0.5):
+        return self.conv(faces) * weight, None
+
+
+def test_another_fidelity_is_no_new_program():
+    made = compiler("aot_eager")
+    model = Model(CATALOG.find("face_restore", "codeformer"), "codeformer", Weighted())
+    faster, warnings = made.optimized(model)
+    assert warnings == ()
+    assert made.compiled == 2
+    faces = torch.rand(3, 3, 512, 512)
+    with torch.inference_mode():
+        for fidelity in (0.5, *np.linspace(0, 1, 12)):
+            torch.testing.assert_close(faster.net(faces, weight=float(fidelity))[0], 2.0 * faces * float(fidelity))
+    assert made.recompiles == 0
+
+
+def test_a_program_made_in_one_thread_serves_another():
+    made = compiler("aot_eager")
+    faster, _ = made.optimized(tile_model())
+    answers = []
+
+    def asks():
+        with torch.inference_mode():
+            answers.append(faster.net(torch.ones(TILE)))
+
+    thread = threading.Thread(target=asks)
+    thread.start()
+    thread.join()
+    torch.testing.assert_close(answers[0], torch.full(TILE, 2.0))
+    assert made.recompiles == 0
 
 
 def test_safe_requests_are_the_same_before_and_after_optimized_ones(tmp_path):
     restorer = Restorer(weights="lite", weights_dir=tmp_path, device="cpu")
-    photo = Photo("a", ASTRONAUT)
+    photo = Photo("a", np.tile(ASTRONAUT, (3, 3, 1))[:600, :540])  # tiles are of the compiled size, which the whole photo is not
     before = restorer.run("upscale", [photo], scale=2)
-    optimized = restorer.run("upscale", [photo], scale=2, stability_mode="optimized", compile_backend="aot_eager", tile_size=0)
+    optimized = restorer.run("upscale", [photo], scale=2, stability_mode="optimized", compile_backend="aot_eager")
+    assert [tile["height"] for tile in optimized.reports[0].tiles] == [512]
+    assert before.reports[0].tiles[0]["height"] < 400
     after = restorer.run("upscale", [photo], scale=2)
     np.testing.assert_array_equal(before.photos[0].pixels, after.photos[0].pixels)
     assert np.abs(before.photos[0].pixels.astype(int) - optimized.photos[0].pixels).max() <= 1
     modes = [(report.stability_mode, report.compile_backend) for results in (before, optimized) for report in results.reports]
     assert modes == [("safe", None), ("optimized", "aot_eager")]
     assert optimized.reports[0].to_dict()["recompiles"] == 0
+    assert "optimize" in optimized.reports[0].stages_ms
 
 
 def test_a_backend_in_safe_mode_is_refused_before_any_work(lite):

@@ -87,7 +87,7 @@ def test_a_large_photo_is_looked_at_reduced_and_its_mask_comes_back_at_its_size(
     pixels = np.zeros((800, 2 * LONGEST_PX), np.uint8)
     pixels[300:320] = 255
     found = scratches(Photo("wide", pixels), net, 0.5)
-    assert net.seen == [(400, LONGEST_PX)]
+    assert net.seen == [(400, LONGEST_PX), (LONGEST_PX, 400)] * 2
     assert found.shape == pixels.shape
     rows = np.flatnonzero(found.all(axis=1))
     assert (rows[0], rows[-1]) == (300 - 2 * MARGIN_PX, 319 + 2 * MARGIN_PX)

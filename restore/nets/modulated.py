@@ -26,7 +26,7 @@ class FeatureModulatedConv2d(nn.Module):
         self.conv = nn.Conv2d(inner, outer, side, padding=side // 2, bias=False)
         self.conv.weight = nn.Parameter(filters, requires_grad=False)
         self.modulation = modulation
-        self.squares = nn.Buffer(filters.double().square().sum(dim=(2, 3)).float())
+        self.squares = nn.Buffer(filters.square().sum(dim=(2, 3)))
         self.enlargement, self.eps = enlargement, eps
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:

@@ -51,12 +51,14 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
-        if self.padding:
-            features = F.pad(features, (self.padding,) * 4, self.padding_mode)
-        count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
+        border = self.padding
+        if self.padding_mode == "reflect" and border:
+            features, border = F.pad(features, (1, 1, 1, 1), "reflect"), 0
+        count, height, width = features.shape[0], features.shape[2] + 2 * border - 2, features.shape[3] + 2 * border - 2
         across, down = -(-width // OUT), -(-height // OUT)  # tiles
-        beyond = (0, OUT * across - width, 0, OUT * down - height)  # what only fills up the last tiles
-        padded = F.pad(features, beyond).contiguous(memory_format=torch.channels_last)
+        # In one copy the border, and what only fills up the last tiles.
+        edges = (border, border + OUT * across - width, border, border + OUT * down - height)
+        padded = F.pad(features, edges).contiguous(memory_format=torch.channels_last)
         channels, out_channels = self.filters.shape[1:]
         result = features.new_empty((count, OUT * down, OUT * across, out_channels))
         # As many tiles as the filters take memory: these are read again for every band.

@@ -84,9 +84,8 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
     height, width = pixels.shape[:2]
 
     def attempt(size_px: int) -> np.ndarray:
-        rows, columns = (
-            plan_axis(side_px, size_px, row.tile_margin_px, row.size_multiple, fixed=job.runtime.compiles) for side_px in (height, width)
-        )
+        fixed = any(shape[-1] == size_px for model in job.models.values() if model.row is row for shape in model.compiled_shapes)
+        rows, columns = (plan_axis(side_px, size_px, row.tile_margin_px, row.size_multiple, fixed=fixed) for side_px in (height, width))
         cut = [axis for axis in (rows, columns) if len(axis.starts) > 1]
         if cut and not row.tiles:
             report.warn("this network averages over all that it sees: tiles change its result a little; tile_size 0 is exact")

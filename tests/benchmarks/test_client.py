@@ -130,7 +130,7 @@ def test_modes_and_backends_are_sent_only_where_they_differ_from_none(monkeypatc
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     plain = Setting("upscale", "fast", extra={"scale": 2})
     assert plain.inputs() == {"scale": 2, "task": "upscale", "runtime_profile": "fast"}
-    assert plain.environment() == {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "upscale", "RESTORE_COMPILE_BACKEND": "none"}
+    assert plain.environment() == {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "upscale", "RESTORE_COMPILE_BACKEND": ""}
     compiled = Setting("upscale", stability_mode="optimized", compile_backend="inductor", weights="official")
     assert compiled.inputs().items() >= {"stability_mode": "optimized", "compile_backend": "inductor"}.items()
     assert compiled.environment().items() >= {"RESTORE_COMPILE_BACKEND": "inductor", "RESTORE_WEIGHTS": "official"}.items()

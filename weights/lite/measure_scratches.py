@@ -1,4 +1,4 @@
-"""Measures the lite scratch network on damage maps and photos it was never trained on, and draws what it finds in real old photos.
+"""Measures the lite scratch network on damage maps and photos it was never trained on, and draws what it finds.
 
     python -m weights.lite.measure_scratches --photos ../shared/photos --sheet scratches.webp
 
@@ -17,25 +17,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from PIL import Image
 from torch import nn
 
+from restore.options import OldPhotoOptions
+from restore.pipelines.old_photo_lite import probability_of
 from weights.lite.figures import HERE, held_back, photos_of, rounded, square, trained, write_figures
 from weights.lite.material import damage_maps
-from weights.lite.recipe import Pair, Photo
+from weights.lite.recipe import Maps, Pair, Photo
 from weights.lite.scratches import SCRATCH_RECIPE, draw_scratched
 
 SIDE_PX = 320
 TIMES = 6
-SHOWN_PX = 360
+SHOWN = 7
 log = logging.getLogger("lite.measure")
 
 
 def found(net: nn.Module, luminance: np.ndarray) -> np.ndarray:
-    """HxW uint8 luminance -> HxW bool."""
-    logits = net(torch.from_numpy(luminance.astype(np.float32) / 255.0)[None, None])
-    return np.asarray(logits[0, 0].numpy() > 0.0)
+    """HxW uint8 luminance -> HxW bool, as `old_photo_restore` finds scratches, without the margin around them."""
+    return np.asarray(probability_of(luminance, net) >= OldPhotoOptions().scratch_threshold)
 
 
 def top_hat(luminance: np.ndarray, size_px: int) -> np.ndarray:
@@ -72,28 +72,29 @@ def figures_of(net: nn.Module, drawn: list[Pair]) -> dict[str, float]:
     return rounded({**measured, "top_hat_f1": max(hats)}) | {"patches": len(drawn)}
 
 
-def sheet_of(net: nn.Module, photos: list[Photo]) -> Image.Image:
-    """Photos in the upper row, in the lower what is found in them, in red."""
+def damaged_of(photos: list[Photo], times: int, maps: Maps) -> list[Pair]:
+    """Squares of the photos, damaged as in training by a seed of their own, each several times."""
+    squares = [square(photo, SIDE_PX) for photo in photos]
+    seeds = [(index, time) for index in range(len(squares)) for time in range(times)]
+    return [draw_scratched((squares[i], squares[i]), SIDE_PX, np.random.default_rng((2026, i, t)), maps=maps) for i, t in seeds]
+
+
+def sheet_of(net: nn.Module, drawn: list[Pair]) -> Image.Image:
+    """Damaged patches in the upper row; below, in red, what is found in them, and what there was to be found."""
     columns = []
-    for photo in photos:
-        marked = photo.copy()
-        marked[found(net, cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))] = (255, 0, 0)
-        columns.append(np.vstack([_in_frame(image) for image in (photo, marked)]))
+    for luminance, mask in drawn:
+        rows = [np.repeat(luminance, 3, axis=2) for _ in range(3)]
+        rows[1][found(net, luminance[..., 0])] = (255, 0, 0)
+        rows[2][mask[..., 0] > 0] = (255, 0, 0)
+        columns.append(np.vstack(rows))
     return Image.fromarray(np.hstack(columns))
-
-
-def _in_frame(photo: Photo) -> np.ndarray:
-    frame, image = Image.new("RGB", (SHOWN_PX, SHOWN_PX), "white"), Image.fromarray(photo)
-    image.thumbnail((SHOWN_PX, SHOWN_PX))
-    frame.paste(image)
-    return np.asarray(frame)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder that holds train/ and test/")
     parser.add_argument("--weights", type=Path, default=HERE, help="folder of the weights and of provenance.json")
-    parser.add_argument("--sheet", type=Path, help="draw old photos and what is found in them into this file")
+    parser.add_argument("--sheet", type=Path, help="draw damaged photos and what is found in them into this file")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     net = trained(SCRATCH_RECIPE, args.weights)
@@ -104,15 +105,12 @@ def main() -> None:
     }
     figures = {}
     for name, photos in sets.items():
-        squares = [square(photo, SIDE_PX) for photo in photos.values()]
-        seeds = [(index, time) for index in range(len(squares)) for time in range(TIMES)]
-        drawn = [draw_scratched((squares[i], squares[i]), SIDE_PX, np.random.default_rng((2026, i, time)), maps=maps) for i, time in seeds]
-        figures[name] = figures_of(net, drawn)
+        figures[name] = figures_of(net, damaged_of(list(photos.values()), TIMES, maps))
     log.info("%s", json.dumps(figures, indent=2))
     write_figures(SCRATCH_RECIPE, args.weights, figures)
     if args.sheet:
-        old = photos_of(sorted((args.photos / "test" / "degraded").glob("old_*.png")))
-        sheet_of(net, list(old.values())).save(args.sheet, quality=85)
+        historic = photos_of(sorted((args.photos / "test" / "historic").glob("*.jpg")))
+        sheet_of(net, damaged_of(list(historic.values())[:SHOWN], 1, maps)).save(args.sheet, quality=85)
 
 
 if __name__ == "__main__":
