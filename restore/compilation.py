@@ -37,7 +37,8 @@ NONE = "none"
 FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
 TILED_TASK, TILE_PX = "upscale", 512  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
 CALLS_UNTIL_WARM = 3  # a CUDA graph is recorded at the second
-WINOGRAD_MEMORY = 1.6  # times what the direct convolution takes beside its weights, measured
+MOST_APART = 2e-3  # of the largest value, that a compiled answer may be from the plain one: half a grey level
+WINOGRAD_MEMORY = 1.5  # times what the direct convolution takes beside its weights, measured
 log = logging.getLogger("restore")
 
 
@@ -120,15 +121,28 @@ class Compiler:
                 program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True)
                 net.forward = OnlyThese(plain, program, shapes, options)
                 for shape in shapes:
-                    for _ in range(CALLS_UNTIL_WARM):
-                        with torch.inference_mode():
-                            net(torch.zeros(shape, device=self.device), **options)
+                    self._try_out(net, plain, shape, options)
         except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and the network runs without it
             net.forward = plain
             return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else 'no reason given'}"
         finally:
             self.compiled += graphs_compiled() - before
         return ""
+
+    def _try_out(self, net: nn.Module, plain: Callable[..., Any], shape: tuple[int, ...], options: Mapping[str, Any]) -> None:
+        """Calls a compiled network until it is warm, on noise, each time against the plain way.
+
+        Raises:
+            ArithmeticError: the two differ.
+        """
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(CALLS_UNTIL_WARM):
+            noise = torch.rand(shape, generator=generator).to(self.device)
+            with torch.inference_mode():
+                pairs = zip(tensors(net(noise, **options)), tensors(plain(noise, **options)), strict=True)
+                apart = max(float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) for a, b in pairs)
+            if not apart <= MOST_APART:
+                raise ArithmeticError(f"it then answers differently, by {apart:.1g} of the largest value")
 
 
 class OnlyThese:
@@ -162,6 +176,13 @@ CALLED_WITH: Mapping[str, Mapping[str, Any]] = {
     "GFPGAN": {"return_rgb": False, "randomize_noise": False},
 }
 """How a network is called beside its photos, by architecture, where that changes its program."""
+
+
+def tensors(answer: Any) -> list[Tensor]:  # noqa: ANN401 - tensors, or tuples of them
+    """All tensors of an answer, in order."""
+    if isinstance(answer, Tensor):
+        return [answer]
+    return [tensor for part in answer for tensor in tensors(part)] if isinstance(answer, tuple | list) else []
 
 
 def kept(answer: Any) -> Any:  # noqa: ANN401 - tensors, or tuples of them
@@ -265,8 +286,11 @@ def graphs_compiled() -> int:
 
 @contextmanager
 def compiler_settings() -> Iterator[None]:
-    """Compiles in this process (helpers would outlive a server that is killed), and weights into the program: nobody changes a copy's."""
+    """Compiles in this process, as helpers would outlive a server that is killed.
+
+    Weights stay what the program is given: frozen into it, the lite face network answers wrongly from its second call on (torch 2.11).
+    """
     from torch._inductor import config  # noqa: PLC0415 - costs seconds, and safe requests need none of it
 
-    with config.patch(compile_threads=1, freezing=True):
+    with config.patch(compile_threads=1):
         yield

@@ -74,6 +74,19 @@ def test_known_shapes_are_compiled_beforehand_and_others_never():
     assert made.recompiles == 0
 
 
+def test_a_program_with_another_answer_is_not_used(monkeypatch):
+    calls = []
+
+    def wrong_from_the_second_call(forward, **options):
+        return lambda photos: calls.append(1) or forward(photos) * (1.0 if len(calls) < 2 else 1.01)
+
+    monkeypatch.setattr(torch, "compile", wrong_from_the_second_call)
+    faster, [warning] = compiler("aot_eager").optimized(tile_model())
+    assert "answers differently" in warning
+    assert faster.compiled_shapes == frozenset()
+    torch.testing.assert_close(faster.net(torch.ones(TILE)), torch.full(TILE, 2.0))
+
+
 def test_what_torch_compiles_unasked_is_counted():
     made = compiler("none")
     torch.compile(Doubler(), backend="eager")(torch.zeros(1, 3, 4, 4))

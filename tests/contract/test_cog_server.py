@@ -193,6 +193,38 @@ def test_a_pipeline_colours_restores_and_enlarges_in_one_request(predict):
     assert (report["output"]["width"], report["output"]["height"]) == (512, 512)
 
 
+def test_an_old_photo_comes_back_mended_with_its_mask(predict):
+    with Image.open(io.BytesIO(portrait("L"))) as picture:
+        pixels = np.minimum(np.asarray(picture), 200)
+    pixels[60:64] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    body = predict(
+        task="old_photo_restore", image=data_uri(buffer.getvalue()), with_scratch=True, return_mask=True, output_format="png"
+    ).json()
+    assert body["status"] == "succeeded", body
+    mended, mask = (np.asarray(decoded(uri)) for uri in body["output"])
+    assert mended.shape == mask.shape == pixels.shape
+    assert (mask[61:63] == 255).mean() > 0.4
+    assert mended[61:63].mean() < 200
+    [report] = body["metrics"]["photos"]
+    assert report["scratched_share"] == pytest.approx((mask > 0).mean(), abs=1e-4)
+    assert report["variant"] == "lite"
+
+
+def test_optimized_requests_work_in_cogs_threads_and_leave_safe_ones_as_they_were(predict):
+    inputs = {"task": "upscale", "scale": 2, "image": data_uri(portrait("RGB")), "output_format": "png"}
+    before, faster, after = (predict(**inputs, stability_mode=mode).json() for mode in ("safe", "optimized", "safe"))
+    assert before["output"] == after["output"]
+    report = faster["metrics"]["photos"][0]
+    assert (report["stability_mode"], report["compile_backend"], report["recompiles"]) == ("optimized", "none", 0)
+    safe, optimized = (np.asarray(decoded(body["output"][0])).astype(int) for body in (before, faster))
+    assert np.abs(safe - optimized).max() <= 1
+    refused = predict(**inputs, stability_mode="optimized", compile_backend="eager").json()
+    assert refused["status"] == "failed"
+    assert "E102" in refused["error"]
+
+
 @pytest.mark.parametrize("given_as", ["mask", "masks", "points"])
 def test_inpaint_fills_what_is_marked_and_nothing_else(predict, given_as):
     buffer = io.BytesIO()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import torch.nn.functional as F
@@ -72,14 +74,29 @@ def _placed(patch_px: int, rng: np.random.Generator, maps: Maps) -> np.ndarray:
 
 
 def crack_opacity(patch_px: int, rng: np.random.Generator) -> np.ndarray:
-    """Creases and cracks: one to five wandering lines of uneven width, at times with branches; HxW float32 in [0, 1]."""
+    """Creases, cracks and scratches: one to five lines, wandering, of uneven width and branched, or straight; HxW float32 in [0, 1]."""
     canvas = np.zeros((patch_px, patch_px), np.uint8)
     for _ in range(int(rng.integers(1, 6))):
-        _draw_crack(canvas, rng.uniform(0.0, patch_px, 2), rng.uniform(0.0, 2 * np.pi), rng.uniform(0.3, 1.2) * patch_px, rng)
-    if rng.random() < 0.5:  # paper lifts in flakes along a crease, and elsewhere the emulsion holds
+        start, heading = rng.uniform(0.0, patch_px, 2), rng.uniform(0.0, 2 * np.pi)
+        if rng.random() < 0.4:
+            _draw_scratch(canvas, start, heading, rng)
+        else:
+            _draw_crack(canvas, start, heading, rng.uniform(0.3, 1.2) * patch_px, rng)
+    if rng.random() < 0.4:  # paper lifts in flakes along a crease, and elsewhere the emulsion holds
         flakes = cv2.resize(rng.random((patch_px // 6, patch_px // 6)).astype(np.float32), (patch_px, patch_px))
         canvas = np.where(flakes > rng.uniform(0.1, 0.5), canvas, 0).astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.7)), np.float32) / 255.0
+
+
+def _draw_scratch(canvas: np.ndarray, start: np.ndarray, heading: float, rng: np.random.Generator) -> None:
+    """What a grain of sand leaves in a camera or a projector: a straight thin line, as often as not along the film."""
+    if rng.random() < 0.5:
+        heading = np.pi / 2 + rng.normal(0.0, 0.06)
+    middle = start + canvas.shape[0] * rng.uniform(0.15, 0.8) * np.array([np.cos(heading), np.sin(heading)])
+    bend = canvas.shape[0] * rng.normal(0.0, 0.02, 2)
+    ends = [tuple(int(v) for v in np.rint(8.0 * end)) for end in (start, middle, 2.0 * middle - start + bend)]
+    for one, other in itertools.pairwise(ends):
+        cv2.line(canvas, one, other, int(rng.integers(150, 256)), 1 if rng.random() < 0.7 else 2, cv2.LINE_AA, 3)
 
 
 def _draw_crack(canvas: np.ndarray, start: np.ndarray, heading: float, length: float, rng: np.random.Generator) -> None:
