@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from restore.nets.winograd import LEAST_CHANNELS, WinogradConv2d, is_suited, with_winograd
+from restore.nets.winograd import WinogradConv2d, is_suited, with_winograd
 
 
 def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
@@ -56,17 +56,19 @@ def test_bands_do_not_matter(monkeypatch, band_bytes):
     ids=str,
 )
 def test_only_plain_convolutions_of_many_channels_are_suited(other):
-    assert is_suited(conv(LEAST_CHANNELS, LEAST_CHANNELS))
-    assert not is_suited(conv(LEAST_CHANNELS, LEAST_CHANNELS - 1))
-    assert not is_suited(conv(LEAST_CHANNELS, LEAST_CHANNELS, **other))
-    assert not is_suited(nn.Conv2d(LEAST_CHANNELS, LEAST_CHANNELS, 1))
-    assert not is_suited(nn.Linear(LEAST_CHANNELS, LEAST_CHANNELS))
-    assert not is_suited(nn.utils.spectral_norm(conv(LEAST_CHANNELS, LEAST_CHANNELS)))
+    assert is_suited(conv(128, 256))
+    assert is_suited(conv(256, 128))
+    assert not is_suited(conv(128, 128))
+    assert not is_suited(conv(1024, 64))
+    assert not is_suited(conv(256, 256, **other))
+    assert not is_suited(nn.Conv2d(256, 256, 1))
+    assert not is_suited(nn.Linear(256, 256))
+    assert not is_suited(nn.utils.spectral_norm(conv(256, 256)))
 
 
 def test_a_network_keeps_its_answer_and_what_its_modules_share():
-    shared = conv(LEAST_CHANNELS, LEAST_CHANNELS)
-    net = nn.Sequential(conv(3, LEAST_CHANNELS), nn.Sequential(shared, nn.ReLU(), shared), shared, conv(LEAST_CHANNELS, 3)).eval()
+    shared = conv(192, 192)
+    net = nn.Sequential(conv(3, 192), nn.Sequential(shared, nn.ReLU(), shared), shared, conv(192, 3)).eval()
     features = torch.randn(1, 3, 20, 24)
     expected = net(features)
     faster = with_winograd(copy.deepcopy(net))
