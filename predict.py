@@ -120,7 +120,7 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         tile_size: Optional[int] = Input(
-            description="Side of a tile in pixels, 64 or more; 0 for the whole photo at once; unset is 512 for Real-ESRGAN and 0 for NAFNet.",
+            description="Side of a tile in pixels, 64 or more; 0 for the whole photo at once; unset is 512 or more for Real-ESRGAN and 0 for NAFNet.",
             ge=0,
             default=None,
         ),

@@ -14,7 +14,7 @@ from restore.models import load_model
 from restore.options import UpscaleOptions
 from restore.photo import Photo
 from restore.pipelines.job import Job
-from restore.pipelines.upscale import resized, upscale
+from restore.pipelines.upscale import resized, upscale, usual_tile_px
 from restore.report import Report
 from restore.runtime import runtime_for
 from restore.weights import Resolved, VerifiedFile
@@ -265,3 +265,16 @@ def test_denoise_strength_moves_between_the_two_real_networks(shared, tmp_path):
         photo = upscale(Photo("noise", noise), UpscaleOptions(denoise_strength=strength), job)
         grain[strength] = float(photo.pixels.std())
     assert grain[0.0] > grain[0.5] > grain[1.0]
+
+
+def test_without_a_tile_size_a_small_network_takes_larger_tiles_but_a_compiled_one_its_own(lite):
+    model = lite.shelf.model("upscale", "lite")[0]
+    report = Report("a", "upscale")
+    safe, compiled = (runtime_for("baseline", torch.device("cpu"), backend) for backend in (None, "eager"))
+    assert usual_tile_px(model.row, Job({}, safe, report)) == 1008
+    assert usual_tile_px(model.row, Job({}, compiled, report)) == 512
+    x4plus = lite.catalog.find("upscale", "x4plus")
+    assert usual_tile_px(x4plus, Job({}, safe, report)) == 512
+    big = Photo("big", np.zeros((530, 540, 3), np.uint8))
+    assert lite.run("upscale", [big], scale=1).reports[0].tiles[0]["count"] == 1
+    assert lite.run("upscale", [big], scale=1, tile_size=512).reports[0].tiles[0]["count"] == 4

@@ -1,7 +1,8 @@
 """3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray, CVPR 2016), in plain torch: a quarter of the products.
 
 oneDNN, which torch uses on a CPU, has no such kernel in float32. From 128 channels to 256 or the reverse on, what the transforms cost
-is less than what they save: 1.2 to 2.3 times over channels last on two cores, measured. Sums are rounded in another order: about 1e-5 of the largest output away from the direct way.
+is less than what they save: 1.2 to 2.3 times over channels last on two cores, measured. Sums are rounded in another order: about 1e-5
+of the largest output away from the direct way.
 """
 
 from __future__ import annotations

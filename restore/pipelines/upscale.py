@@ -27,6 +27,8 @@ MAX_PIXELS_BETWEEN = 4 * LIMITS.max_pixels_out
 
 DENOISE_PARTNER = "denoise_partner"
 
+TILE_BYTES = 600e6  # of working memory, that a tile may take where the request names no size
+
 
 def upscale(photo: Photo, options: UpscaleOptions, job: Job) -> Photo:
     """Enlarges a photo by exactly `options.scale`, its alpha with it.
@@ -47,8 +49,9 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
     net = prepared_net(options, model)
     size = output_size(photo, scale)
     with job.report.stage("net"):
-        pixels = tiled(photo.pixels, net, model.row, options.tile_px, job)
-        alpha = enlarged_alpha(photo.alpha, net, model.row, options, job)
+        tile_px = usual_tile_px(model.row, job) if options.tile_size is None else options.tile_px
+        pixels = tiled(photo.pixels, net, model.row, tile_px, job)
+        alpha = enlarged_alpha(photo.alpha, net, model.row, tile_px, job)
     with job.report.stage("resize"):
         return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
 
@@ -117,13 +120,21 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4)
 
 
-def enlarged_alpha(alpha: np.ndarray | None, net: Net, row: Checkpoint, options: UpscalerOptions, job: Job) -> np.ndarray | None:
+def usual_tile_px(row: Checkpoint, job: Job) -> int:
+    """The tile where none is asked for: 512 pixels, or what TILE_BYTES suffice for, as tiles compute their overlap twice."""
+    usual_px = UpscalerOptions.default_tile_px
+    if job.runtime.compiles or not row.working_bytes_per_px:
+        return usual_px
+    return max(usual_px, int((TILE_BYTES / row.working_bytes_per_px) ** 0.5))
+
+
+def enlarged_alpha(alpha: np.ndarray | None, net: Net, row: Checkpoint, tile_px: int, job: Job) -> np.ndarray | None:
     """Alpha through the same net as a grey picture; an opaque one stays exactly opaque."""
     if alpha is None:
         return None
     if int(alpha.min()) == np.iinfo(alpha.dtype).max:
         return np.full((alpha.shape[0] * row.scale, alpha.shape[1] * row.scale), alpha.flat[0], alpha.dtype)
-    return tiled(alpha, net, row, options.tile_px, job)
+    return tiled(alpha, net, row, tile_px, job)
 
 
 def prepared_net(options: UpscalerOptions, model: Model) -> Net:
