@@ -5,8 +5,9 @@ import torch
 
 from restore.architectures import BUILDERS
 from restore.catalog import Catalog
+from restore.compilation import Compiler
 from restore.errors import Code, RestoreError
-from restore.models import load_net
+from restore.models import Model, load_net
 from restore.nets.old_photo_faces import OldPhotoFaces, SpadeBlock, fold_spectral_norms
 from restore.nets.old_photo_mapping import MaskedNonLocal, OldPhotoMapping
 from restore.nets.old_photo_scratches import OldPhotoScratchDetector
@@ -111,3 +112,21 @@ def test_the_same_features_give_the_same_answer():
     with torch.inference_mode():
         assert torch.equal(plain(features), plain(features, holes))
         assert torch.equal(filling(features, holes), filling(features, holes))
+
+
+@pytest.mark.parametrize("architecture", ["OldPhotoVae", "OldPhotoScratchMapping", "OldPhotoScratchDetector"])
+def test_an_optimized_copy_computes_the_same(architecture):
+    torch.manual_seed(0)
+    net = BUILDERS[architecture]().eval()
+    compiler = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"})
+    optimized = compiler.optimized(Model(row_of(architecture), "scratch", net))[0].net
+    photo, holes = torch.rand(1, 3, 64, 96) * 2 - 1, torch.zeros(1, 1, 64, 96)
+    holes[..., 40:44] = 1
+    calls = {
+        "OldPhotoVae": lambda it: it.decode(it.encode(photo)),
+        "OldPhotoScratchMapping": lambda it: it(torch.rand(1, 64, 16, 24, generator=torch.Generator().manual_seed(1)), holes),
+        "OldPhotoScratchDetector": lambda it: it(photo[:, :1]),
+    }
+    with torch.inference_mode():
+        expected, result = calls[architecture](net), calls[architecture](optimized)
+    assert float((result - expected).abs().max() / expected.abs().max()) <= 1e-4
