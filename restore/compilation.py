@@ -1,6 +1,6 @@
 """Networks made faster for `stability_mode` optimized: channels last, and compiled for a few fixed shapes by one backend a process.
 
-Without a backend, on a CPU, large 3x3 convolutions go Winograd's way instead (nets/winograd.py).
+Without a backend, on a CPU, 3x3 convolutions go Winograd's way instead (nets/winograd.py).
 
 A compiled network is a copy: `safe` requests before and after see the network that was loaded. It is compiled once for each shape
 that is known beforehand, when it is first prepared: in `setup()` where the environment names a backend, else in the first request that
@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
 from restore.models import SCRIPTED, Model
+from restore.nets import winograd
+from restore.nets.folding import fold
 from restore.nets.modulated import FeatureModulatedConv2d
 from restore.nets.old_photo_faces import fold_spectral_norms
-from restore.nets.winograd import WinogradConv2d, with_winograd
 from restore.options import COMPILE_BACKENDS
 
 ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
@@ -101,8 +102,12 @@ class Compiler:
         row, shapes = model.row, fixed_shapes(model) if self.compiles else []
         if not self.compiles and self.device.type == "cpu":
             # Beside a compiler there is no gain: it has its own way with convolutions, and cannot see through ours.
-            faster = {role: with_winograd(net) for role, net in faster.items()}
-            if row.working_bytes_per_px and any(isinstance(module, WinogradConv2d) for module in faster[""].modules()):
+            if why := winograd.failure():
+                warnings.append(f"convolutions go the direct way, which is the slower one: {why}")
+                log.warning("%s", warnings[-1])
+            else:
+                faster = {role: winograd.with_winograd(net) for role, net in faster.items()}
+            if row.working_bytes_per_px and any(isinstance(module, winograd.WinogradConv2d) for module in faster[""].modules()):
                 row = row.model_copy(update={"working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)})
         elif shapes and (failure := self._compile(faster[""], shapes, model)):
             shapes = []
@@ -214,6 +219,7 @@ def rearranged(net: nn.Module) -> nn.Module:
     """A copy that does the same in an order, and in a layout of filters, that are faster on nearly every device: channels last."""
     copied: nn.Module = lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
     fold_spectral_norms(copied)
+    fold(copied)
     for parent in list(copied.modules()):
         for name, child in parent.named_children():
             if isinstance(child, ModulatedConv2d):

@@ -13,6 +13,7 @@ import numpy as np
 from restore.catalog import LITE, Catalog
 from restore.compilation import NONE, Compiler
 from restore.errors import Code, RestoreError
+from restore.heap import HEAP
 from restore.masks import filled, mask_from, polygons_of
 from restore.models import Model
 from restore.options import (
@@ -131,12 +132,17 @@ class Restorer:
         request = Request.from_inputs(task, inputs)
         sources = _listed(photos)
         check_count(len(sources))
-        reports = [Report(photo=_name_of(source), task=task) for source in sources]
+        with HEAP.kept():
+            return self._restored(request, sources, _listed(masks))
+
+    def _restored(self, request: Request, sources: Sequence[Source], masks: Sequence[Source]) -> Results:
+        """What becomes of a request's photos."""
+        reports = [Report(photo=_name_of(source), task=request.task) for source in sources]
         decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
         points = request.options["inpaint"].points
         holes: Sequence[np.ndarray | None] = [None] * len(decoded)
         if "inpaint" in request.steps or not request.steps:
-            holes = masks_of(decoded, [_read_mask(mask) for mask in _listed(masks)], points, reports)
+            holes = masks_of(decoded, [_read_mask(mask) for mask in masks], points, reports)
         elif masks or points is not None:
             for report in reports:
                 report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")

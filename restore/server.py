@@ -118,7 +118,8 @@ def start(
     # Cog spawns its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     ours = {"PATH": path, "COG_PREDICT_TYPE_STUB": PREDICTOR, "PORT": str(port)}
-    env = {"LOG_FORMAT": "console", **os.environ, **(environment or {}), **ours}
+    # One heap for all threads, so that the worker's can keep what is freed (restore/heap.py).
+    env = {"LOG_FORMAT": "console", "MALLOC_ARENA_MAX": "1", **os.environ, **(environment or {}), **ours}
     command = [sys.executable, "-m", "cog.server.http", "--host", host]
     return subprocess.Popen(command, cwd=PROJECT, env=env, stdout=output, stderr=output, start_new_session=True)
 

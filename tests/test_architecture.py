@@ -21,7 +21,7 @@ LAYERS = (
     {"tiling", "models", "architectures", "masks", "sheet"},
     {"outputs", "uploads", "report"},
     {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},
-    {"options", "errors"},
+    {"options", "errors", "heap"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

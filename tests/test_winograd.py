@@ -1,14 +1,17 @@
 """Winograd's convolution against torch's own."""
 
 import copy
+import os
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from restore.nets.winograd import WinogradConv2d, is_suited, with_winograd
+from restore.nets import winograd_kernels
+from restore.nets.winograd import WinogradConv2d, failure, is_suited, with_winograd
 
 
 def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
@@ -16,6 +19,13 @@ def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
     return nn.Conv2d(inner, outer, 3, **{"padding": 1, **options}).requires_grad_(requires_grad=False)
 
 
+@pytest.fixture(params=["few", "many"])
+def way(request, monkeypatch):
+    """The kernels' way, or torch's, whatever the number of channels."""
+    monkeypatch.setattr("restore.nets.winograd.MANY_FILTERS", 1 if request.param == "many" else 1 << 30)
+
+
+@pytest.mark.usefixtures("way")
 @given(
     height=st.integers(3, 40),
     width=st.integers(3, 40),
@@ -24,7 +34,7 @@ def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
     biased=st.booleans(),
     border=st.sampled_from([{"padding_mode": "zeros"}, {"padding_mode": "reflect"}, {"padding": 0}]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_is_the_same_convolution_at_every_size(height, width, count, last, biased, border):
     plain = conv(bias=biased, **border)
     features = torch.randn(count, 16, height, width)
@@ -39,6 +49,7 @@ def test_it_is_the_same_convolution_at_every_size(height, width, count, last, bi
 def test_bands_do_not_matter(monkeypatch, band_bytes):
     plain, features = conv(4, 6), torch.randn(1, 4, 150, 133)
     monkeypatch.setattr("restore.nets.winograd.LEAST_BAND_BYTES", band_bytes)
+    monkeypatch.setattr("restore.nets.winograd.MANY_FILTERS", 1)
     expected = plain(features)
     torch.testing.assert_close(WinogradConv2d(plain)(features), expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
 
@@ -56,10 +67,10 @@ def test_bands_do_not_matter(monkeypatch, band_bytes):
     ids=str,
 )
 def test_only_plain_convolutions_of_many_channels_are_suited(other):
-    assert is_suited(conv(128, 256))
-    assert is_suited(conv(256, 128))
-    assert not is_suited(conv(128, 128))
-    assert not is_suited(conv(1024, 64))
+    assert is_suited(conv(32, 256))
+    assert is_suited(conv(256, 32))
+    assert not is_suited(conv(31, 256))
+    assert not is_suited(conv(1024, 3))
     assert not is_suited(conv(256, 256, **other))
     assert not is_suited(nn.Conv2d(256, 256, 1))
     assert not is_suited(nn.Linear(256, 256))
@@ -81,3 +92,47 @@ def test_a_network_keeps_its_answer_and_what_its_modules_share():
     assert faster[1][0] is faster[1][2] is faster[2]
     torch.testing.assert_close(faster(features), expected, atol=5e-5 * float(expected.abs().max()), rtol=0)
     assert type(net[2]) is nn.Conv2d
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_threads_and_blocks_share_a_photo_without_a_gap(monkeypatch, threads, block_bytes, mode):
+    monkeypatch.setattr("restore.nets.winograd_kernels.BLOCK_BYTES", block_bytes)
+    plain, features = conv(8, 5, padding_mode=mode), torch.randn(1, 8, 70, 233)
+    way = WinogradConv2d(plain)
+    photo = features[0].permute(1, 2, 0).contiguous().numpy()
+    result = np.full((70, 233, 5), np.nan, np.float32)
+    filters, bias = way.filters.numpy(), plain.bias.numpy()
+    winograd_kernels.convolve_photo(photo, filters, bias, result, 1, mirrored=mode == "reflect", threads=threads)
+    expected = plain(features)[0].permute(1, 2, 0)
+    torch.testing.assert_close(torch.from_numpy(result), expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+
+
+def test_no_number_is_hidden():
+    features = torch.randn(1, 16, 9, 9)
+    features[0, 3, 4, 4] = torch.nan
+    plain = conv()
+    assert WinogradConv2d(plain)(features).isnan()[plain(features).isnan()].all()
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    here = winograd_kernels.workers(os.getpid(), 2)
+    assert here is winograd_kernels.workers(os.getpid(), 2)
+    assert here is not winograd_kernels.workers(os.getpid() + 1, 2)
+
+
+def test_why_there_are_no_kernels_is_said(monkeypatch):
+    failure.cache_clear()
+    monkeypatch.setattr(winograd_kernels, "prepared", lambda: False)
+    assert "something else" in failure()
+    failure.cache_clear()
+
+    def broken():
+        raise RuntimeError("no LLVM\nand more")
+
+    monkeypatch.setattr(winograd_kernels, "prepared", broken)
+    assert failure() == "RuntimeError: no LLVM"
+    monkeypatch.undo()
+    failure.cache_clear()
+    assert failure() == ""

@@ -1,20 +1,23 @@
-"""3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray, CVPR 2016), in plain torch: a quarter of the products.
+"""3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray, CVPR 2016): a quarter of the products.
 
-oneDNN, which torch uses on a CPU, has no such kernel in float32. From 128 channels to 256 or the reverse on, what the transforms cost
-is less than what they save: 1.2 to 2.3 times over channels last on two cores, measured. Sums are rounded in another order: about 1e-5
-of the largest output away from the direct way.
+oneDNN, which torch uses on a CPU, has no such kernel in float32. With many channels the products are the cost, and torch's are the
+fastest; with few the transforms are, and those of `winograd_kernels` stay in a core's cache. 1.2 to 2.4 times over channels last on two
+cores, measured. Sums are rounded in another order: about 1e-5 of the largest output away from the direct way.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 OUT = 4  # samples of a tile's side that one transform gives
 TILE = OUT + 2
-LEAST_CHANNELS = 128
-LEAST_FILTERS = 128 * 256  # channels in times channels out
+LEAST_CHANNELS = 32
+MANY_FILTERS = 128 * 256  # channels in times channels out, from which on torch's own products are the faster ones
 LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
 
 # The paper's matrices for F(4, 3): of the samples, of the filter, of the products.
@@ -53,6 +56,8 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
+        if self.filters[0].numel() < MANY_FILTERS:
+            return self._in_caches(features)
         border = self.padding
         if self.padding_mode == "reflect" and border:
             features, border = F.pad(features, (1, 1, 1, 1), "reflect"), 0
@@ -70,6 +75,20 @@ class WinogradConv2d(nn.Module):
                 rows = min(band, down - first)
                 self._fill(filled[OUT * first : OUT * (first + rows)], photo, first, rows, across)
         return result[:, :height, :width].permute(0, 3, 1, 2)
+
+    def _in_caches(self, features: Tensor) -> Tensor:
+        """The way for few channels."""
+        from restore.nets.winograd_kernels import convolve_photo  # noqa: PLC0415 - Numba's import costs half a second
+
+        photos = features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
+        count, height, width, _ = photos.shape
+        beside = 2 * self.padding - 2
+        result = np.empty((count, height + beside, width + beside, self.filters.shape[2]), np.float32)
+        mirrored = self.padding == 1 and self.padding_mode == "reflect"
+        bias = np.zeros(self.filters.shape[2], np.float32) if self.bias is None else self.bias.detach().numpy()
+        for photo, filled in zip(photos, result, strict=True):
+            convolve_photo(photo, self.filters.numpy(), bias, filled, self.padding, mirrored=mirrored, threads=torch.get_num_threads())
+        return torch.from_numpy(result).permute(0, 3, 1, 2)
 
     def _fill(self, result: Tensor, photo: Tensor, first: int, rows: int, across: int) -> None:
         """Some rows of tiles of one padded photo (CxHxW), into (4 rows)x(4 across)xO."""
@@ -112,10 +131,20 @@ def is_suited(module: nn.Module) -> bool:
         and module.padding_mode in {"zeros", "reflect"}
         and module.weight.dtype == torch.float32
         and min(module.in_channels, module.out_channels) >= LEAST_CHANNELS
-        and module.in_channels * module.out_channels >= LEAST_FILTERS
         and not module._forward_pre_hooks  # spectral norm makes the filters anew for every call
         and not module._forward_hooks
     )
+
+
+@cache
+def failure() -> str:
+    """Compiles the kernels and tries them out; why they cannot be used on this machine, or nothing."""
+    try:
+        from restore.nets.winograd_kernels import prepared  # noqa: PLC0415 - Numba's import costs half a second
+
+        return "" if prepared() else "the kernels compute something else"
+    except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and there is the direct way
+        return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0][:160]}"
 
 
 def with_winograd(net: nn.Module) -> nn.Module:

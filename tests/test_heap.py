@@ -1,0 +1,96 @@
+"""What is freed stays with the process for a while, and is given back after."""
+
+import ctypes
+import resource
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restore import heap
+
+LARGE = 48 << 20  # above what glibc by itself ever keeps
+
+
+def faults(call):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    call()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def touched():
+    block = (ctypes.c_char * 1).from_address
+    library = ctypes.CDLL(None)
+    library.malloc.restype, library.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+    library.malloc.argtypes = (ctypes.c_size_t,)
+    address = library.malloc(LARGE)
+    for offset in range(0, LARGE, 4096):
+        block(address + offset)[0] = b"x"
+    library.free(address)
+
+
+needs_glibc = pytest.mark.skipif(heap._library() is None, reason="the C library is not glibc")
+
+
+@needs_glibc
+def test_a_freed_block_serves_again_without_new_pages():
+    touched()
+    outside = faults(touched)
+    own = heap.Heap()
+    with own.kept():
+        touched()
+        inside = faults(touched)
+    assert outside > LARGE // 4096 // 2, "glibc gives it back by itself"
+    assert inside < LARGE // 4096 // 20
+
+
+@needs_glibc
+def test_only_the_last_to_leave_gives_back(monkeypatch):
+    own, settings = heap.Heap(), []
+    monkeypatch.setattr(heap, "_set", lambda _, parameters: settings.append(parameters))
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with own.kept():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=stay)
+    with own.kept():
+        thread.start()
+        assert inside.wait(10)
+    assert settings == [heap.KEPT, heap.KEPT]
+    leave.set()
+    thread.join()
+    assert settings == [heap.KEPT, heap.KEPT, heap.USUAL]
+
+
+@needs_glibc
+def test_an_error_inside_leaves_nothing_kept(monkeypatch):
+    own, settings = heap.Heap(), []
+    monkeypatch.setattr(heap, "_set", lambda _, parameters: settings.append(parameters))
+    with pytest.raises(ValueError, match="inside"), own.kept():
+        raise ValueError("inside")
+    assert settings[-1] == heap.USUAL
+
+
+@needs_glibc
+def test_a_large_rest_is_given_back(monkeypatch):
+    monkeypatch.setattr(heap, "LEFT_BYTES", 1 << 20)
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident()
+    with heap.Heap().kept():
+        blocks = [np.ones(LARGE, np.uint8) for _ in range(4)]
+        del blocks
+        assert resident() - before > 2 * LARGE
+    assert resident() - before < LARGE
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(heap, "_library", lambda: None)
+    with heap.Heap().kept():
+        assert np.ones(LARGE, np.uint8).sum() == LARGE
