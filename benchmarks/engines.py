@@ -1,4 +1,4 @@
-"""Ways to run a network's forward: torch eagerly in either layout, its compiler, OpenVINO in two ways, ncnn.
+"""Ways to run a network's forward: torch eagerly in either layout, the project's faster copy, torch's compiler, OpenVINO in two ways, ncnn.
 
 An engine takes a module with its inputs and gives a call without arguments, after one call by which everything is compiled. OpenVINO
 and ncnn are no dependencies of this project: `pip install openvino`, `pip install ncnn pnnx`.
@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.floors import tensors_in
+from restore.compilation import rearranged
+from restore.nets import winograd
 
 Call = Callable[[], list[Tensor]]
 """One forward: the tensors of its answer."""
@@ -41,6 +43,16 @@ def channels_last(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     """The same with the channels of a pixel side by side in memory, which most convolutions work in anyway."""
     module = copy.deepcopy(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs want a dtype too
     return eager(module, [tensor.contiguous(memory_format=torch.channels_last) for tensor in inputs])
+
+
+def optimized(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
+    """The copy that `stability_mode` optimized runs without a compiler: rearranged, and on a CPU with Winograd's convolutions."""
+    faster = rearranged(module)
+    if inputs[0].device.type == "cpu":
+        if reason := winograd.failure():
+            raise SkippedError(reason)
+        faster = winograd.with_winograd(faster)
+    return channels_last(faster, inputs)
 
 
 def inductor(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
@@ -126,6 +138,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         "default": eager,
         "channels_last": channels_last,
+        "optimized": optimized,
         "inductor": inductor,
         "openvino": openvino,
         "openvino_converted": openvino_converted,

@@ -1,9 +1,10 @@
 """Time of one forward of every network, by engine and precision: `python -m benchmarks.nets --nets lite-faces --engines default,inductor`.
 
 Prints a row for each network, engine and precision, and adds them to results/nets.jsonl with `--record`. All of one network are called
-in turn (A B C A B C ...), so that what else the machine does falls on all alike; times are medians. Each row carries the largest
-difference from the float32 result in the default layout, relative to that result's largest value, and how much of the time the floor is
-(see floors.py). An engine that fails or is not installed has a row that says so.
+in turn (A B C A B C ...), so that what else the machine does falls on all alike; times are medians. Freed memory is kept for all of them,
+as it is in a request (restore/heap.py). Each row carries the largest difference from the float32 result in the default layout, relative to
+that result's largest value, and how much of the time the floor is (see floors.py). An engine that fails or is not installed has a row that
+says so.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from benchmarks.floors import (
 from benchmarks.networks import MissingError, Network, Ready, networks, ready
 from benchmarks.rows import machine, record
 from restore.errors import RestoreError
+from restore.heap import HEAP
 from restore.runtime import select_device
 
 Row = dict[str, object]
@@ -71,7 +73,7 @@ def measured(
         peaks: of the device, by precision; one that is missing leaves the floor out.
         fatal: precisions that are not to be tried, and why.
     """
-    facts: Row = {"net": network.row.id, "side_px": network.side_px}
+    facts: Row = {"net": network.row.id, "side_px": network.side_px, "batch": network.batch}
     try:
         it = ready(network)
     except (MissingError, RestoreError) as error:
@@ -166,7 +168,7 @@ def _in_a_line(error: Exception) -> str:
 
 
 def _line(row: Row) -> str:
-    name = f"{row['net']}@{row['side_px']}"
+    name = f"{row['net']}@{row['side_px']}x{row['batch']}"
     head = f"{name:36}{row.get('dtype', ''):10}{row.get('engine', ''):20}"
     if reason := row.get("skipped") or row.get("error"):
         return f"{head}{'skipped' if 'skipped' in row else 'failed'}: {reason}"
@@ -177,7 +179,11 @@ def _line(row: Row) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--nets", type=_names, default=(), metavar="A,B", help="row ids of weights/manifest.toml, or id@side; all unless named"
+        "--nets",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="row ids of weights/manifest.toml, id@side or id@sidexbatch; all unless named",
     )
     parser.add_argument("--engines", type=_names, default=("default", "channels_last"), metavar="A,B", help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--dtypes", type=_names, default=("float32",), metavar="A,B", help=f"of {', '.join(DTYPES)}")
@@ -207,7 +213,8 @@ def main() -> None:
     print(f"{'network':36}{'dtype':10}{'engine':20}{'ms':>10}{'% floor':>9}{'error':>10}{'first s':>9}  weights")
     for network in chosen:
         load = round(os.getloadavg()[0], 1)  # times beside other work say little
-        rows = measured(network, args.engines, args.dtypes, device, args.repeats, peaks, fatal)
+        with HEAP.kept():  # as a request has it
+            rows = measured(network, args.engines, args.dtypes, device, args.repeats, peaks, fatal)
         for row in rows:
             print(_line(row), flush=True)
             if args.record:

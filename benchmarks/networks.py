@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,14 +94,15 @@ LIBRARY: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Network:
-    """A network at one size."""
+    """A network at one size, for so many photos at once."""
 
     row: Checkpoint
     side_px: int
+    batch: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.row.id}@{self.side_px}"
+        return f"{self.row.id}@{self.side_px}" + (f"x{self.batch}" if self.batch > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Ready:
 
     Attributes:
         module: takes `inputs` in their order; in eval mode, without gradients.
-        inputs: one of each, batches of one.
+        inputs: one of each, batches of as many as the network is measured with.
         weights: `official`, `embedded` or `recipe`.
     """
 
@@ -135,19 +137,24 @@ class FaceCall(nn.Module):
 
 
 def networks(names: Sequence[str] = (), catalog: Catalog | None = None) -> list[Network]:
-    """Every network once at each of its sizes, or those that are named: by row id for all sizes, or as `id@side`.
+    """Every network once at each of its sizes, or those that are named: by row id for all sizes, as `id@side`, or as `id@sidexbatch`.
 
     Raises:
         RestoreError: OPTION_INVALID for a name that is none of them.
     """
     rows = (catalog or Catalog.load()).rows
     every = [Network(row, side_px) for row in rows if row.id not in ALIKE for side_px in _sides_px(row)]
-    known = {name for network in every for name in (network.name, network.row.id)}
+    known = {network.row.id: network.row for network in every}
+    named = []
     for name in names:
-        if name not in known:
+        match = re.fullmatch(r"(.+?)(?:@([1-9]\d{0,3})(?:x([1-9]\d?))?)?", name)
+        row = known.get(match[1]) if match else None
+        if match is None or row is None or (row.input_px and match[2] and int(match[2]) != row.input_px):
             same = f"It is the network of {ALIKE[name]}." if name in ALIKE else f"Choose from {', '.join(sorted(known))}."
             raise RestoreError(Code.OPTION_INVALID, f"'{name}' is not measured", same)
-    return [network for network in every if not names or network.name in names or network.row.id in names]
+        sides_px = (int(match[2]),) if match[2] else _sides_px(row)
+        named += [Network(row, side_px, int(match[3] or 1)) for side_px in sides_px]
+    return named if names else every
 
 
 def ready(network: Network, store: WeightStore | None = None) -> Ready:
@@ -218,9 +225,9 @@ def inputs_of(network: Network) -> tuple[Tensor, ...]:
     low, high = row.input_range or (-1.0, 1.0)
 
     def noise(channels: int, side: int) -> Tensor:
-        return torch.rand(1, channels, side, side, generator=generator) * (high - low) + low
+        return torch.rand(network.batch, channels, side, side, generator=generator) * (high - low) + low
 
-    hole = torch.zeros(1, 1, side_px, side_px)
+    hole = torch.zeros(network.batch, 1, side_px, side_px)
     hole[..., side_px // 8 :: side_px // 4] = 1.0  # four upright lines
     match row.architecture:
         case "LaMa":

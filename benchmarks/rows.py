@@ -21,8 +21,9 @@ def resident_peak_mb() -> float:
 
 def machine() -> dict[str, object]:
     """Commit, torch and CPU: part of every row."""
+    named = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
     return {
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
+        "commit": named.stdout.strip() or "unknown",
         "torch": torch.__version__,
         "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
