@@ -70,13 +70,13 @@ def quality(restorer: Restorer, photos: Sequence[Photo]) -> list[dict[str, objec
 
 
 def mixed(restorer: Restorer, photos: Sequence[Photo], count: int, seed: int) -> dict[str, object]:
-    """`count` requests drawn from all tasks, sizes, batches and profiles, half of them optimized: what torch compiled meanwhile."""
+    """What torch compiled during `count` requests of all tasks, sizes (48 to 960 px), batches and profiles, half of them optimized."""
     rng = np.random.default_rng(seed)
     tasks, coded, started_s, recompiles = list(TASKS), 0, time.perf_counter(), restorer.compiler.recompiles
     before = restorer.compiler.compiled
     for _ in tqdm(range(count), unit="request"):
         task = str(rng.choice(tasks))
-        batch = [resized(photos[int(i)], int(rng.integers(48, 480))) for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))]
+        batch = [resized(photos[int(i)], round(48 * 20 ** rng.random())) for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))]
         inputs = {**TASKS[task], "runtime_profile": str(rng.choice(list(WANTED_DB)))}
         if rng.random() < 0.5:
             inputs["stability_mode"] = "optimized"

@@ -39,7 +39,7 @@ FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
 TILED_TASK, TILE_PX = "upscale", 512  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
 CALLS_UNTIL_WARM = 3  # a CUDA graph is recorded at the second
 MOST_APART = 2e-3  # of the largest value, that a compiled answer may be from the plain one: half a grey level
-WINOGRAD_MEMORY = 1.5  # times what the direct convolution takes beside its weights, measured
+WINOGRAD_MEMORY = 1.5  # times what the direct convolution of many channels takes beside its weights, measured
 log = logging.getLogger("restore")
 
 
@@ -107,7 +107,8 @@ class Compiler:
                 log.warning("%s", warnings[-1])
             else:
                 faster = {role: winograd.with_winograd(net) for role, net in faster.items()}
-            if row.working_bytes_per_px and any(isinstance(module, winograd.WinogradConv2d) for module in faster[""].modules()):
+            convolutions = [module for module in faster[""].modules() if isinstance(module, winograd.WinogradConv2d)]
+            if row.working_bytes_per_px and any(module.has_many_channels for module in convolutions):
                 row = row.model_copy(update={"working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)})
         elif shapes and (failure := self._compile(faster[""], shapes, model)):
             shapes = []

@@ -54,9 +54,14 @@ class WinogradConv2d(nn.Module):
         self.padding = int(conv.padding[0])
         self.padding_mode = "reflect" if conv.padding_mode == "reflect" else "constant"
 
+    @property
+    def has_many_channels(self) -> bool:
+        """Whether torch's own products are the faster ones; that way needs a padded copy of the features."""
+        return self.filters[0].numel() >= MANY_FILTERS
+
     def forward(self, features: Tensor) -> Tensor:
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
-        if self.filters[0].numel() < MANY_FILTERS:
+        if not self.has_many_channels:
             return self._in_caches(features)
         border = self.padding
         if self.padding_mode == "reflect" and border:
