@@ -1,33 +1,41 @@
 """What is freed stays with the process for a while, and is given back after."""
 
-import ctypes
 import resource
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 
 from restore import heap
 
 LARGE = 48 << 20  # above what glibc by itself ever keeps
 
 
-def faults(call):
+# In a process of its own, as what other tests left in this one's heap serves as well.
+FAULTS = """
+import ctypes, resource, sys
+from restore.heap import Heap
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, (ctypes.c_size_t,), (ctypes.c_void_p,)
+
+def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    call()
+    address = library.malloc(LARGE)
+    ctypes.memset(address, 1, LARGE)
+    library.free(address)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-
-def touched():
-    block = (ctypes.c_char * 1).from_address
-    library = ctypes.CDLL(None)
-    library.malloc.restype, library.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
-    library.malloc.argtypes = (ctypes.c_size_t,)
-    address = library.malloc(LARGE)
-    for offset in range(0, LARGE, 4096):
-        block(address + offset)[0] = b"x"
-    library.free(address)
+faults()
+outside = faults()
+with Heap().kept():
+    faults()
+    inside = faults()
+print(outside, inside)
+"""
 
 
 needs_glibc = pytest.mark.skipif(heap._library() is None, reason="the C library is not glibc")
@@ -35,12 +43,9 @@ needs_glibc = pytest.mark.skipif(heap._library() is None, reason="the C library 
 
 @needs_glibc
 def test_a_freed_block_serves_again_without_new_pages():
-    touched()
-    outside = faults(touched)
-    own = heap.Heap()
-    with own.kept():
-        touched()
-        inside = faults(touched)
+    code = FAULTS.replace("LARGE", str(LARGE))
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    outside, inside = map(int, done.stdout.split())
     assert outside > LARGE // 4096 // 2, "glibc gives it back by itself"
     assert inside < LARGE // 4096 // 20
 
