@@ -10,9 +10,10 @@ from typing import Optional
 
 from cog import BasePredictor, Input, Path
 
-from restore.errors import RestoreError
+from restore.errors import RestoreError, unexpected
 from restore.outputs import served_folder
-from restore.uploads import uploads
+from restore.server import end_with_parent
+from restore.uploads import leave_reading_to_us, uploads
 
 log = logging.getLogger("restore.predict")
 
@@ -23,9 +24,11 @@ class Predictor(BasePredictor):
     def setup(self) -> None:
         """Loads the networks named by RESTORE_PRELOAD (all of them unless set)."""
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        end_with_parent()
         from restore import Restorer  # noqa: PLC0415 - imports torch
 
         try:
+            leave_reading_to_us()
             self.restorer = Restorer(preload=os.environ.get("RESTORE_PRELOAD", "").strip() or "all")
         except Exception:
             log.exception("setup failed")  # Cog keeps the message only
@@ -70,15 +73,15 @@ class Predictor(BasePredictor):
         background_enhance: bool = Input(description="face_restore: enhance what is behind the faces with Real-ESRGAN.", default=False),
         face_enhance: bool = Input(description="upscale: restore faces too, as the task enhance does.", default=False),
         upscale_variant: str = Input(
-            description="Which Real-ESRGAN network; auto is MODEL_UPSCALE from the environment, else x4plus (behind faces x2plus); lite needs no download.",
-            choices=["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"],
+            description="Which Real-ESRGAN network; auto is MODEL_UPSCALE from the environment, else x4plus (behind faces x2plus); lite and, for clean photos, lite_fidelity need no download.",
+            choices=["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"],
             default="auto",
         ),
         scale: float = Input(description="upscale, enhance: the result is exactly this many times larger.", ge=1, le=8, default=4),
         denoise_strength: float = Input(description="general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5),
         restore_variant: str = Input(
-            description="restore: which NAFNet network; auto is MODEL_RESTORE from the environment, else denoise; lite denoises without a download.",
-            choices=["auto", "denoise", "deblur", "lite"],
+            description="restore: which NAFNet network; auto is MODEL_RESTORE from the environment, else denoise; lite denoises and lite_deblur undoes camera shake without a download.",
+            choices=["auto", "denoise", "deblur", "lite", "lite_deblur"],
             default="auto",
         ),
         colorize_variant: str = Input(
@@ -150,51 +153,52 @@ class Predictor(BasePredictor):
     ) -> list[Path]:
         """Restores the photos and returns one file each, in order."""
         try:
-            results = self.restorer.run(
-                task,
-                uploads(image, images),
-                face_model=face_model,
-                codeformer_fidelity=codeformer_fidelity,
-                face_upscale=face_upscale,
-                face_detector=face_detector,
-                only_center_face=only_center_face,
-                min_face_px=min_face_px,
-                keep_color=keep_color,
-                has_aligned=has_aligned,
-                background_enhance=background_enhance,
-                face_enhance=face_enhance,
-                upscale_variant=upscale_variant,
-                scale=scale,
-                denoise_strength=denoise_strength,
-                restore_variant=restore_variant,
-                colorize_variant=colorize_variant,
-                render_factor=render_factor,
-                old_photo_variant=old_photo_variant,
-                with_scratch=with_scratch,
-                with_face=with_face,
-                scratch_threshold=scratch_threshold,
-                old_photo_hr=old_photo_hr,
-                return_mask=return_mask,
-                inpaint_variant=inpaint_variant,
-                points=points,
-                masks=uploads(mask, masks, "mask"),
-                steps=steps,
-                tile_size=tile_size,
-                strength=strength,
-                runtime_profile=runtime_profile,
-                stability_mode=stability_mode,
-                compile_backend=compile_backend,
-                output_format=output_format,
-                output_quality=output_quality,
-                keep_gps=keep_gps,
-            )
-            folder = served_folder()
-            paths = results.save(folder, prefix=f"{folder.name[:8]}-")
+            with uploads(image, images) as photos, uploads(mask, masks, "mask") as marks:
+                results = self.restorer.run(
+                    task,
+                    photos,
+                    face_model=face_model,
+                    codeformer_fidelity=codeformer_fidelity,
+                    face_upscale=face_upscale,
+                    face_detector=face_detector,
+                    only_center_face=only_center_face,
+                    min_face_px=min_face_px,
+                    keep_color=keep_color,
+                    has_aligned=has_aligned,
+                    background_enhance=background_enhance,
+                    face_enhance=face_enhance,
+                    upscale_variant=upscale_variant,
+                    scale=scale,
+                    denoise_strength=denoise_strength,
+                    restore_variant=restore_variant,
+                    colorize_variant=colorize_variant,
+                    render_factor=render_factor,
+                    old_photo_variant=old_photo_variant,
+                    with_scratch=with_scratch,
+                    with_face=with_face,
+                    scratch_threshold=scratch_threshold,
+                    old_photo_hr=old_photo_hr,
+                    return_mask=return_mask,
+                    inpaint_variant=inpaint_variant,
+                    points=points,
+                    masks=marks,
+                    steps=steps,
+                    tile_size=tile_size,
+                    strength=strength,
+                    runtime_profile=runtime_profile,
+                    stability_mode=stability_mode,
+                    compile_backend=compile_backend,
+                    output_format=output_format,
+                    output_quality=output_quality,
+                    keep_gps=keep_gps,
+                )
+            with served_folder() as folder:
+                paths = results.save(folder, prefix=f"{folder.name[:8]}-")
         except RestoreError as error:
             log.error("%s", error)  # noqa: TRY400 - a refusal is its message, it has no use for a traceback
             raise
-        except Exception:
+        except Exception as error:
             log.exception("prediction failed")  # Cog answers with the message only and logs nothing
-            raise
+            raise unexpected(error) from error
         self.record_metric("photos", [report.to_dict() for report in results.reports])
         return [Path(path) for path in paths]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.nets.lite_colorize import LiteColorize
+from restore.nets.lite_deblur import LiteDeblur
 from restore.nets.lite_face import LiteFace
 from restore.nets.lite_inpaint import LiteInpaint
 from restore.nets.lite_scratch import LiteScratches
@@ -67,6 +68,7 @@ BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         LITE_FACE: LiteFace,
         "LiteInpaint": LiteInpaint,
         "LiteColorize": LiteColorize,
+        "LiteDeblur": LiteDeblur,
         "LiteScratches": LiteScratches,
         "parsenet": _parsenet,
         "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),

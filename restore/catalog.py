@@ -41,6 +41,7 @@ class Checkpoint(BaseModel):
 
     Attributes:
         also_serves: other variants of the task for which this same file plays the same role.
+        stands_in_for: the variants that this embedded network answers for where the variant `lite` would do something else.
         urls: where the file itself lies, canonical first, then mirrors.
         archive, member: URL of a zip and the file's path in it; tried before `urls`.
         bytes: exact size; `bytes_about` where only an approximate one is known.
@@ -66,6 +67,7 @@ class Checkpoint(BaseModel):
     task: CatalogTask
     variant: Name
     also_serves: Names = ()
+    stands_in_for: Names = ()
     role: Name = NET
     file: Name
     urls: Urls = ()
@@ -100,6 +102,8 @@ class Checkpoint(BaseModel):
             raise ValueError("an embedded row has no urls and no archive")
         if self.embedded and (self.bytes is None or self.sha256 is None):
             raise ValueError("an embedded row carries bytes and sha256")
+        if self.stands_in_for and not self.embedded:
+            raise ValueError("stands_in_for is of embedded rows")
         if not self.embedded and not (self.urls or self.archive):
             raise ValueError("urls: at least one is needed, or an archive")
         if not self.embedded and (self.bytes == 0 or self.sha256 == ""):
@@ -168,6 +172,13 @@ class Catalog:
         known = ", ".join(self.variants(task)) or "none"
         reason = f"the manifest has no '{role}' for variant '{variant}' of task '{task}'"
         raise RestoreError(Code.OPTION_INVALID, reason, f"Variants of this task: {known}.")
+
+    def lite_variant(self, task: str, variant: str) -> str:
+        """The variant whose embedded network answers for another where lite weights do; an embedded one answers for itself."""
+        for row in self.for_task(task):
+            if row.embedded and row.role == NET and variant in (*row.variants, *row.stands_in_for):
+                return row.variant
+        return LITE
 
     def get(self, row_id: str) -> Checkpoint:
         """The row of that id.

@@ -39,6 +39,7 @@ class Code(StrEnum):
     DEVICE = "E502"
     BAD_NUMBERS = "E503"
     SERVER = "E504"
+    UNEXPECTED = "E505"
 
 
 class RestoreError(Exception):
@@ -65,3 +66,9 @@ class RestoreError(Exception):
     def __str__(self) -> str:
         subject = f"photo '{self.photo}': " if self.photo else ""
         return f"[{self.code}] {subject}{self.reason}. {self.remedy}"
+
+
+def unexpected(error: Exception) -> RestoreError:
+    """A fault of this project as an error with a code: its kind alone, as its text may hold anything."""
+    reason = f"this request met a fault of the program ({type(error).__name__})"
+    return RestoreError(Code.UNEXPECTED, reason, "The server's log has the details; please report it with them.")

@@ -1,6 +1,6 @@
 """Masks: what is to be filled in a photo, from polygons or from a picture. True is a hole.
 
-Pure functions of numbers and pixels; where masks come from and which photo each belongs to is decided elsewhere.
+Pure functions of numbers and pixels, but for the reports that a doubtful mask is said in; where masks come from is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.photo import Photo
+from restore.report import Report
 
 Array = np.ndarray
 
@@ -29,6 +30,28 @@ _SHAPE = "[[x, y], [x, y], [x, y], ...], or a list of such polygons, in pixels o
 _REMEDY = f"Give points as JSON: {_SHAPE}."
 _MARGIN_PX = 2.0  # polygons are cut this far outside the photo, so that the cuts' own edges mark no pixel of it
 _SUBPIXEL_BITS = 4  # OpenCV takes vertices in sixteenths of a pixel
+
+
+def masks_of(photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]) -> list[Array | None]:
+    """What is to be filled in each photo: by its mask, by the polygons, or by both; None without either.
+
+    Raises:
+        RestoreError: MASK, where masks and photos do not go together.
+    """
+    if len(masks) not in {0, 1, len(photos)}:
+        reason = f"the request has {len(masks)} masks for {len(photos)} photos"
+        raise RestoreError(Code.MASK, reason, "Send one mask for all photos, or one for each in their order.")
+    polygons = None if points is None else polygons_of(points)
+    holes: list[Array | None] = []
+    for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
+        try:
+            drawn = None if polygons is None else filled(polygons, photo.width, photo.height)
+            mask = masks[min(index, len(masks) - 1)] if masks else None
+            painted = None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
+        except RestoreError as error:
+            raise error.about(photo.name) from error
+        holes.append(painted if drawn is None else drawn if painted is None else drawn | painted)
+    return holes
 
 
 def polygons_of(points: str) -> tuple[Array, ...]:

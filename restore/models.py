@@ -48,9 +48,10 @@ class Model:
 
     Attributes:
         row: the catalog's facts about its checkpoint.
-        variant: the variant that is really in use (`lite` where it stands in for another).
+        variant: the variant that is really in use (an embedded one where that stands in for another).
         net: the module, in eval mode, without gradients, on its device.
         partners: the networks of partner checkpoints by role, as ready as `net` (general_x4v3's `denoise_partner`, a `parser`).
+        partner_rows: the catalog's facts about theirs, by role.
         weights: file name, sha256 and licence of each checkpoint, as reported.
         compiled_shapes: of the input, that an optimized copy is compiled for.
     """
@@ -59,6 +60,7 @@ class Model:
     variant: str
     net: nn.Module
     partners: Mapping[str, nn.Module] = field(default_factory=dict)
+    partner_rows: Mapping[str, Checkpoint] = field(default_factory=dict)
     weights: tuple[dict[str, object], ...] = ()
     compiled_shapes: frozenset[tuple[int, ...]] = frozenset()
 
@@ -73,7 +75,8 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
     partners = {role: load_net(partner.path, partner.row).to(device) for role, partner in resolved.partners.items()}
     files = (resolved.net, *resolved.partners.values())
     facts: tuple[dict[str, object], ...] = tuple({"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files)
-    return Model(resolved.net.row, resolved.variant, net, partners, facts)
+    rows = {role: partner.row for role, partner in resolved.partners.items()}
+    return Model(resolved.net.row, resolved.variant, net, partners, rows, facts)
 
 
 def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:

@@ -20,8 +20,8 @@ from restore.errors import Code, RestoreError
 
 Step = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"]
 Task = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint", "pipeline"]
-UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"]
-RestoreVariant = Literal["auto", "denoise", "deblur", "lite"]
+UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"]
+RestoreVariant = Literal["auto", "denoise", "deblur", "lite", "lite_deblur"]
 FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
 FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
 ColorizeVariant = Literal["auto", "modelscope", "artistic", "paper_tiny", "lite"]

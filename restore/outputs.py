@@ -10,7 +10,8 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -98,26 +99,28 @@ def require_writable(folder: Path) -> None:
         raise _unwritable(f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)")
 
 
-def served_folder() -> Path:
-    """A new folder for one served request, after removing those older than `SERVED_FOR_S`.
+@contextmanager
+def served_folder() -> Iterator[Path]:
+    """A new folder for the results of one served request, after removing those older than `SERVED_FOR_S`; gone if the block fails.
 
-    Cog reads outputs after predict() has returned and never deletes them: only what is old enough to have been read may go.
+    Cog reads outputs after predict() has returned and never deletes them: only what is old enough to have been read may go. A
+    folder's name says when it was made, by the clock that all processes share since the machine started and nobody can set.
     """
     root = Path(tempfile.gettempdir()) / SERVED_FOLDER
     _require_own(root)
-    folder = root / uuid.uuid4().hex
-    make_folder(folder)
-    oldest_s = time.time() - SERVED_FOR_S
+    now_s = int(time.monotonic())
     for old in root.iterdir():
-        if not re.fullmatch("[0-9a-f]{32}", old.name):  # not one of ours
-            continue
-        try:
-            expired = old.stat().st_mtime < oldest_s
-        except FileNotFoundError:  # another worker cleared it first
-            continue
-        if expired:
+        made = re.fullmatch("[0-9a-f]{32}-([0-9]+)", old.name)
+        # From the future: the machine was started anew since.
+        if made and not 0 <= now_s - int(made[1]) <= SERVED_FOR_S:
             shutil.rmtree(old, ignore_errors=True)
-    return folder
+    folder = root / f"{uuid.uuid4().hex}-{now_s}"
+    try:
+        make_folder(folder)
+        yield folder
+    except BaseException:  # a cancelled request leaves nothing either
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _require_own(root: Path) -> None:

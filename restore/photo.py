@@ -35,6 +35,7 @@ from restore.photo_codec import (
     Array,
     Limits,
     Raster,
+    out_of_memory,
     read_raster,
     too_large,
     write_jpeg,
@@ -43,7 +44,7 @@ from restore.photo_codec import (
 )
 from restore.photo_tiff import read_directory
 
-__all__ = ["Photo", "Limits", "LIMITS", "OutputFormat", "open_photo", "decode", "encode", "save", "write_atomically"]
+__all__ = ["Photo", "Limits", "LIMITS", "OutputFormat", "open_photo", "decode", "encode", "write_atomically"]
 
 OutputFormat = Literal["jpg", "png", "webp"]
 
@@ -133,11 +134,11 @@ def open_photo(path: Path | str, *, name: str | None = None, limits: Limits = LI
             raise RestoreError(Code.PHOTO_MISSING, f"'{path}' {found}", "Check the path.", photo=name)
         if (size_bytes := path.stat().st_size) > limits.max_bytes:
             raise too_large(size_bytes, name, limits)
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)  # not all of it: it may have grown since
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise RestoreError(
-            Code.PHOTO_MISSING, f"'{path}' cannot be read ({error})", "Check the path and its rights.", photo=name
-        ) from error
+        reason = f"'{path}' cannot be read ({error})"
+        raise RestoreError(Code.PHOTO_MISSING, reason, "Check the path and its rights.", photo=name) from error
     return decode(data, name, limits)
 
 
@@ -147,7 +148,13 @@ def decode(data: bytes, name: str, limits: Limits = LIMITS) -> Photo:
     Raises RestoreError with PHOTO_DAMAGED, PHOTO_TOO_LARGE, PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS, PHOTO_TOO_SMALL or
     OUT_OF_MEMORY; nothing else, whatever the bytes are.
     """
-    raster = read_raster(data, name, limits)
+    try:
+        return _photo(read_raster(data, name, limits), name)
+    except MemoryError as error:
+        raise out_of_memory(len(data), name) from error
+
+
+def _photo(raster: Raster, name: str) -> Photo:
     notes = list(raster.warnings)
     exif, orientation = _clean_exif(raster.exif, notes)
     pixels, icc, converted = _into_working_space(raster, notes)
@@ -190,13 +197,6 @@ def encode(photo: Photo, output_format: str, quality: int, *, keep_gps: bool = F
     else:
         data = write_webp(pixels, alpha, quality, icc, exif)
     return data, tuple(notes)
-
-
-def save(photo: Photo, path: Path, output_format: str, quality: int, *, keep_gps: bool = False) -> tuple[str, ...]:
-    """Encode and write a file; returns what it could not carry. Raises as `encode` and `write_atomically` do."""
-    data, notes = encode(photo, output_format, quality, keep_gps=keep_gps)
-    write_atomically(data, path)
-    return notes
 
 
 def write_atomically(data: bytes, path: Path) -> None:
@@ -244,7 +244,9 @@ def _to_8_bits(array: Array) -> Array:
 
 def _on_white(pixels: Array, alpha: Array) -> Array:
     cover = alpha.astype(np.uint16) if pixels.ndim == 2 else alpha.astype(np.uint16)[..., None]
-    return ((pixels * cover + 255 * (255 - cover) + 127) // 255).astype(np.uint8)  # at most 65152, so 16 bits suffice
+    mixed = pixels * cover  # in place from here on, as this may be 50 megapixels
+    mixed += 255 * (255 - cover) + 127
+    return (mixed // 255).astype(np.uint8)  # at most 65152 before, so 16 bits suffice
 
 
 # Colour

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from restore.errors import Code, RestoreError
+from restore.photo_parts import check_parts, check_samples, jpeg_bits, png_chunks
 from restore.photo_tiff import checked_tags, layout_refusal, read_directory
 
 Array = NDArray[Any]
@@ -130,12 +131,17 @@ def too_large(size_bytes: int, name: str, limits: Limits) -> RestoreError:
     return RestoreError(Code.PHOTO_TOO_LARGE, reason, "Save the photo at a lower quality or make it smaller.", photo=name)
 
 
+def out_of_memory(size_bytes: int, name: str) -> RestoreError:
+    """Say that a file could not be decoded for want of memory."""
+    remedy = "Make the photo smaller or give the machine more memory."
+    return RestoreError(Code.OUT_OF_MEMORY, f"decoding its {size_bytes} bytes ran out of memory", remedy, photo=name)
+
+
 def _refusal(data: bytes, kind: str, name: str, error: BaseException) -> RestoreError:
     """Turn what a decoder raised into what the caller can do about it."""
-    if isinstance(error, MemoryError):
-        remedy = "Make the photo smaller or give the machine more memory."
-        return RestoreError(Code.OUT_OF_MEMORY, f"decoding its {len(data)} bytes ran out of memory", remedy, photo=name)
-    if kind == "JPEG" and (bits := _jpeg_bits(data)) != 8:
+    if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.STS_NO_MEM):
+        return out_of_memory(len(data), name)
+    if kind == "JPEG" and (bits := jpeg_bits(data)) != 8:
         return RestoreError(Code.PHOTO_FORMAT, f"it is a {bits}-bit JPEG, only 8 bits are taken", "Save it as 16-bit PNG.", photo=name)
     if kind == "TIFF" and isinstance(error, UnidentifiedImageError) and read_directory(data).intact:
         return layout_refusal("it is a TIFF of a layout that cannot be read", name)
@@ -143,20 +149,11 @@ def _refusal(data: bytes, kind: str, name: str, error: BaseException) -> Restore
     return RestoreError(Code.PHOTO_DAMAGED, reason, "Send the whole file again, or save it anew with an image editor.", photo=name)
 
 
-def _jpeg_bits(data: bytes) -> int:
-    """Return the sample precision that a JPEG's frame header declares; 8 where there is none."""
-    at = 2
-    while at + 5 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 4]
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 8
-
-
 def _read(data: bytes, kind: str, name: str, limits: Limits) -> Raster:
     tags = checked_tags(data, name) if kind == "TIFF" else {}
+    check_parts(data, kind, name)
     image = _open_within_limits(data, kind, name, limits)
+    check_samples(data, kind, name)
     exif = _tiff_exif(image) if kind == "TIFF" else None
     image.load()
     is_deep = data[24] == 16 if kind == "PNG" else max(tags.get(258, (8,))) == 16
@@ -207,12 +204,8 @@ def _has_more_frames(image: Image.Image) -> bool:
 
 def _read_bare_png(data: bytes, name: str, limits: Limits) -> Raster | None:
     """Read a PNG without its profile and texts: a broken or oversized one makes Pillow give up the whole picture."""
-    kept, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] in (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"):
-            kept.append(data[at:end])
-        at = end
+    needed = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
+    kept = [data[:8], *(data[start:end] for chunk, start, end in png_chunks(data) if chunk in needed)]
     try:
         raster = _read(b"".join(kept), "PNG", name, limits)
     except DECODER_ERRORS:
@@ -284,7 +277,7 @@ def _deep_samples(data: bytes, size_px: tuple[int, int], *, grey: bool, opaque: 
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 and not opaque else None
     if grey:
         return "L", np.ascontiguousarray(array[..., 0]), alpha
-    return "RGB", np.ascontiguousarray(array[..., 2::-1]), alpha
+    return "RGB", cv2.cvtColor(array, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGB), alpha
 
 
 def _deep_grey_samples(image: Image.Image, tags: dict[int, tuple[int, ...]], name: str) -> tuple[str, Array, Array | None]:

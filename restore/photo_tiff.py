@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import ExifTags
 
 from restore.errors import Code, RestoreError
+from restore.photo_parts import MAX_PARTS
 
 # The bytes of each field type of TIFF, and how struct reads those that hold whole numbers.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -20,12 +21,15 @@ class Directory:
 
     values: dict[int, tuple[int, ...]]
     claimed_bytes: int
+    parts: int  # strips or tiles
     complete: bool  # all entries are there
     intact: bool  # and all that they point at
 
 
 def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Directory:
-    """Read the directory of a TIFF or EXIF block without following its data. Raises struct.error where there is none.
+    """Read the directory of a TIFF or EXIF block without following its data.
+
+    Raises struct.error where there is none, ValueError where it has more entries than a TIFF can (a BigTIFF may say so).
 
     Pillow copies what every entry points at, so 64k entries that point at the same megabytes are a bomb: the sum is taken here.
     """
@@ -35,10 +39,12 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
     if offset is None:
         (offset,) = struct.unpack_from(order + ("Q" if big else "L"), tiff, 8 if big else 4)
     (count,) = struct.unpack_from(order + count_format, tiff, offset)
+    if count > 65_535:
+        raise ValueError(f"its directory has {count} entries")
     first, step = offset + struct.calcsize(order + count_format), struct.calcsize(order + entry_format)
     present = min(count, (len(tiff) - first) // step)
     values: dict[int, tuple[int, ...]] = {}
-    claimed_bytes, last = 0, 0
+    claimed_bytes, last, parts = 0, 0, 0
     for index in range(present):
         tag, kind, length, field = struct.unpack_from(order + entry_format, tiff, first + index * step)
         size = length * _TYPE_BYTES.get(kind, 0)
@@ -46,6 +52,8 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
         if size > inline_bytes:
             claimed_bytes += min(size, len(tiff))
             last = max(last, start + size)
+        if tag in (273, 324):
+            parts = max(parts, length)
         if kind in _INTEGER_TYPES and 0 < length <= 8:
             body = field if size <= inline_bytes else tiff[start : start + size]
             if len(body) >= size:
@@ -53,7 +61,8 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
     for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
         if pointer in values and depth < 2 and values[pointer][0] + 2 <= len(tiff):
             claimed_bytes += read_directory(tiff, values[pointer][0], depth + 1).claimed_bytes
-    return Directory(values, claimed_bytes, complete=present == count, intact=present == count and last <= len(tiff))
+    intact = present == count and last <= len(tiff)
+    return Directory(values, claimed_bytes, parts, complete=present == count, intact=intact)
 
 
 def checked_tags(data: bytes, name: str) -> dict[int, tuple[int, ...]]:
@@ -62,6 +71,8 @@ def checked_tags(data: bytes, name: str) -> dict[int, tuple[int, ...]]:
     tags = directory.values
     if not directory.complete or directory.claimed_bytes > 4 * len(data):
         raise ValueError("its directory does not fit the file")
+    if directory.parts > MAX_PARTS:
+        raise layout_refusal(f"it is a TIFF of more than {MAX_PARTS} strips or tiles", name)
     bits, samples = max(tags.get(258, (1,))), tags.get(277, (1,))[0]
     if 3 in tags.get(339, (1,)):
         raise layout_refusal(f"it is a TIFF of {bits}-bit floating-point samples", name)

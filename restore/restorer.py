@@ -14,7 +14,7 @@ from restore.catalog import LITE, Catalog
 from restore.compilation import NONE, Compiler
 from restore.errors import Code, RestoreError
 from restore.heap import HEAP
-from restore.masks import filled, mask_from, polygons_of
+from restore.masks import masks_of
 from restore.models import Model
 from restore.options import (
     CATALOG_TASKS,
@@ -132,11 +132,22 @@ class Restorer:
         request = Request.from_inputs(task, inputs)
         sources = _listed(photos)
         check_count(len(sources))
+        runtime = self._runtime(request.run)
         with HEAP.kept():
-            return self._restored(request, sources, _listed(masks))
+            try:
+                return self._restored(request, sources, _listed(masks), runtime)
+            except RestoreError as error:
+                if error.code is not Code.BAD_NUMBERS or not runtime.optimized:
+                    raise
+                failure = error.reason
+            # Outside of the handler, whose traceback would keep the memory of what failed.
+            results = self._restored(request, sources, _listed(masks), runtime_for(runtime.profile, self.device))
+        for report in results.reports:
+            report.warn(f"faster copies of the networks failed ({failure}): this request ran without them")
+        return results
 
-    def _restored(self, request: Request, sources: Sequence[Source], masks: Sequence[Source]) -> Results:
-        """What becomes of a request's photos."""
+    def _restored(self, request: Request, sources: Sequence[Source], masks: Sequence[Source], runtime: Runtime) -> Results:
+        """What becomes of a request's photos in one way of computing."""
         reports = [Report(photo=_name_of(source), task=request.task) for source in sources]
         decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
         points = request.options["inpaint"].points
@@ -146,7 +157,6 @@ class Restorer:
         elif masks or points is not None:
             for report in reports:
                 report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")
-        runtime = self._runtime(request.run)
         if request.steps:
             plan = self._optimized(self._planned(request, request.steps, decoded, reports, holes, runtime), runtime)
             restored = _run(plan, decoded)
@@ -311,28 +321,6 @@ def _run(plan: Sequence[Planned], photos: Sequence[Photo]) -> list[Photo]:
     for planned in plan:
         done = planned.pipeline.run(done, planned.options, planned.jobs)
     return done
-
-
-def masks_of(photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]) -> list[np.ndarray | None]:
-    """What is to be filled in each photo: by its mask, by the polygons, or by both; None without either.
-
-    Raises:
-        RestoreError: MASK, where masks and photos do not go together.
-    """
-    if len(masks) not in {0, 1, len(photos)}:
-        reason = f"the request has {len(masks)} masks for {len(photos)} photos"
-        raise RestoreError(Code.MASK, reason, "Send one mask for all photos, or one for each in their order.")
-    polygons = None if points is None else polygons_of(points)
-    holes: list[np.ndarray | None] = []
-    for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
-        try:
-            drawn = None if polygons is None else filled(polygons, photo.width, photo.height)
-            mask = masks[min(index, len(masks) - 1)] if masks else None
-            painted = None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
-        except RestoreError as error:
-            raise error.about(photo.name) from error
-        holes.append(painted if drawn is None else drawn if painted is None else drawn | painted)
-    return holes
 
 
 def check_count(count: int) -> None:

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import typing
 from collections.abc import Iterator, Mapping
@@ -107,8 +108,12 @@ def start(
     port: int,
     environment: Mapping[str, str] | None = None,
     output: typing.IO[bytes] | None = None,
+    predictor: str = PREDICTOR,
 ) -> subprocess.Popen[bytes]:
     """Starts Cog's server in a session of its own, so that one signal reaches the worker too.
+
+    Args:
+        predictor: `FILE:CLASS` below the project; another than ours takes the same inputs.
 
     Raises:
         RestoreError: SERVER when something listens on the port already.
@@ -117,7 +122,7 @@ def start(
     write_schema()
     # Cog spawns its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    ours = {"PATH": path, "COG_PREDICT_TYPE_STUB": PREDICTOR, "PORT": str(port)}
+    ours = {"PATH": path, "COG_PREDICT_TYPE_STUB": predictor, "PORT": str(port)}
     # One heap for all threads, so that the worker's can keep what is freed (restore/heap.py).
     env = {"LOG_FORMAT": "console", "MALLOC_ARENA_MAX": "1", **os.environ, **(environment or {}), **ours}
     command = [sys.executable, "-m", "cog.server.http", "--host", host]
@@ -182,9 +187,10 @@ def running(
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 300.0,
     output: typing.IO[bytes] | None = None,
+    predictor: str = PREDICTOR,
 ) -> Iterator[str]:
     """A ready server on 127.0.0.1 for the length of a `with` block; gives its base URL."""
-    process = start("127.0.0.1", port, environment, output)
+    process = start("127.0.0.1", port, environment, output, predictor)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, process, timeout_s)
@@ -212,3 +218,19 @@ def serve(host: str, port: int) -> int:
         return stop(started[0])
     started[0].wait()
     return stop(started[0])
+
+
+def end_with_parent() -> None:
+    """Has this process, a worker of Cog's server, end soon after the server, however that ended.
+
+    Cog's worker that is still in setup, or at work, when its server is gone goes on without an end and keeps its memory. (Linux could
+    send a signal instead, but for the end of the thread that started us, which may be one of a pool.)
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import weakref
+from pathlib import Path
 
-from restore.catalog import LITE
 from restore.compilation import Compiler
 from restore.errors import RestoreError
 from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
@@ -32,6 +34,7 @@ class Shelf:
         self._detectors: dict[str, Detector] = {}
         self._optimized_detectors: dict[str, Detector] = {}
         self._missing: dict[str, str] = {}
+        self._mapped: dict[tuple[str, str], list[Mapped]] = {}
 
     @property
     def loaded(self) -> frozenset[tuple[str, str]]:
@@ -41,13 +44,22 @@ class Shelf:
     def model(self, task: str, asked: str) -> tuple[Model, tuple[str, ...]]:
         """The network that serves a variant, and what its choice degraded.
 
+        A network whose file was written into since it was loaded is loaded, and the file verified, anew.
+
         Raises:
             RestoreError: OPTION_INVALID for a variant that does not exist, any WEIGHTS_* code, DEVICE.
         """
+        served = self._stand_ins.get((task, asked))
+        if served and any(file.written_into() for file in self._mapped.get((task, served[0]), ())):
+            self._forget(task, served[0])
         if (task, asked) not in self._stand_ins:
             resolved = self.store.resolve(task, asked, self.policy)
             if (task, resolved.variant) not in self._models:
+                # Before it is read: what changes meanwhile shows.
+                files = (resolved.net, *resolved.partners.values()) if self.compiler.device.type == "cpu" else ()
+                mapped = [Mapped(file.path) for file in files]
                 self._models[task, resolved.variant] = load_model(resolved, self.compiler.device)
+                self._mapped[task, resolved.variant] = mapped
             self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
         variant, warnings = self._stand_ins[task, asked]
         return self._models[task, variant], warnings
@@ -86,6 +98,8 @@ class Shelf:
         if lite:
             return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
         name = "retinaface_resnet50" if asked == "auto" else asked
+        if (DETECTION, name) in self._models:
+            self.model(DETECTION, name)  # looks after its file, and drops the detector with the network
         if name not in self._detectors and name not in self._missing:
             try:
                 model, _ = self.model(DETECTION, name)
@@ -112,7 +126,8 @@ class Shelf:
             return
         offered = self.store.catalog.variants(task)
         # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
-        variants = tuple(variant for variant in offered if self.policy is not Policy.LITE or variant == LITE)
+        catalog = self.store.catalog
+        variants = tuple(variant for variant in offered if self.policy is not Policy.LITE or catalog.find(task, variant).embedded)
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
@@ -126,7 +141,41 @@ class Shelf:
                 log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))
 
+    def _forget(self, task: str, variant: str) -> None:
+        """Drops a network, its faster copy and whatever it stands in for."""
+        log.warning("the file of %s %s was written into since it was loaded: it is verified and loaded anew", task, variant)
+        for kept in (self._models, self._optimized, self._mapped):
+            kept.pop((task, variant), None)
+        for asked in [key for key, (served, _) in self._stand_ins.items() if (key[0], served) == (task, variant)]:
+            del self._stand_ins[asked]
+        if task == DETECTION:
+            self._detectors.pop(variant, None)
+            self._optimized_detectors.pop(variant, None)
+
     def _dlib(self) -> Detector:
         if DLIB not in self._detectors:
             self._detectors[DLIB] = DlibDetector()
         return self._detectors[DLIB]
+
+
+class Mapped:
+    """A file that weights are mapped from, kept open: replaced or removed, it lives on, and the network with it.
+
+    Weights on a CPU are pages of their file: where it was cut, the first touch of a page would end the process, with no exception.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        self._before = self._stamp()
+
+    def written_into(self) -> bool:
+        """Whether its content is another than it was."""
+        return self._stamp() != self._before
+
+    def _stamp(self) -> tuple[int, int]:
+        facts = os.fstat(self._file)
+        return facts.st_size, facts.st_mtime_ns

@@ -14,7 +14,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -67,7 +67,7 @@ class Resolved:
     Attributes:
         net: the network's file.
         partners: the files of the variant's other roles, by role.
-        variant: the variant they belong to: `lite` where it stands in for the one asked for.
+        variant: the variant they belong to: an embedded one where that stands in for the one asked for.
         warnings: why that is so.
     """
 
@@ -182,32 +182,37 @@ class WeightStore:
     def resolve(self, task: str, variant: str, policy: Policy = Policy.AUTO) -> Resolved:
         """The files that answer a request for a variant under a policy.
 
-        `official`: the variant's own files, downloaded if missing. `lite`: the task's embedded file. `auto`: the variant's own
-        files if they can be had, else the embedded one, with a warning. The variant `lite` is itself under every policy.
+        `official`: the variant's own files, downloaded if missing. `lite`: the task's embedded files. `auto`: the variant's own
+        files if they can be had, else the embedded ones, with a warning. An embedded variant is itself under every policy.
 
         Raises:
             RestoreError: OPTION_INVALID for an unknown variant; WEIGHTS_CORRUPT under every policy; else what `ensure` raises,
                 or WEIGHTS_MISSING when an embedded file is needed and the task has none.
         """
-        net, *partners = self.catalog.group(task, variant) if variant != LITE else (self._lite_row(task),)
-        if policy is Policy.LITE or net.variant == LITE:
-            return Resolved(self.locate(self._lite_row(task)))
+        if variant == LITE:
+            return self._lite(task, variant)
+        net, *partners = self.catalog.group(task, variant)
+        if policy is Policy.LITE or net.embedded:
+            return self._lite(task, variant)
         try:
             return Resolved(self.ensure(net), {row.role: self.ensure(row) for row in partners}, variant)
         except RestoreError as error:
             if policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
                 raise
-            lite = self._lite_row(task, f"; {error.reason}")
-            warning = f"lite weights ({lite.file}) stand in for the official ones of '{variant}': {error.reason}"
+            lite = self._lite(task, variant, f"; {error.reason}")
+            warning = f"lite weights ({lite.net.row.file}) stand in for the official ones of '{variant}': {error.reason}"
             log.warning("%s", warning)
-            return Resolved(self.locate(lite), warnings=(warning,))
+            return replace(lite, warnings=(warning,))
 
-    def _lite_row(self, task: str, why: str = "") -> Checkpoint:
+    def _lite(self, task: str, variant: str, why: str = "") -> Resolved:
+        """The embedded files that answer for a variant; `why` they have to."""
         if LITE not in self.catalog.variants(task):
             # Without a reason it was the policy that asked for them: then fetching others helps nobody.
             remedy = _fetch_remedy(task) if why else "Set RESTORE_WEIGHTS to auto or official."
             raise RestoreError(Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{why}", remedy)
-        return self.catalog.find(task, LITE)
+        served = self.catalog.lite_variant(task, variant)
+        net, *partners = (self.locate(row) for row in self.catalog.group(task, served))
+        return Resolved(net, {file.row.role: file for file in partners}, served)
 
     def _checked(self, row: Checkpoint, *, trusting: bool) -> VerifiedFile:
         path = self.path_of(row)

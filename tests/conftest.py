@@ -1,6 +1,9 @@
 """What the tests share: where things lie, small photos, and a Restorer on embedded weights."""
 
+import dataclasses
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 from fileserver import FileServer
 from PIL import Image
+from torch import nn
 from weightrows import store_in
 
 from restore import Restorer
@@ -22,7 +26,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: --slow runs it"))
     if not SHARED.is_dir():
         absent = pytest.mark.skip(reason="the folder of shared photos and weights is not here (RESTORE_SHARED)")
         for item in items:
@@ -76,3 +88,20 @@ def lite() -> Restorer:
 def face_net(lite: Restorer) -> Model:
     """The embedded face network."""
     return lite.shelf.model("face_restore", "lite")[0]
+
+
+@contextmanager
+def lite_with(restorer: Restorer, task: str, change: Callable[[nn.Module], nn.Module]) -> Iterator[None]:
+    """For the length of a block, a catalog task's embedded networks are what `change` makes of them, their faster copies too."""
+    shelf, key = restorer.shelf, (task, "lite")
+    before, _ = shelf.model(*key)
+    faster = shelf._optimized.pop(key, None)
+    partners = {role: change(net) for role, net in before.partners.items()}
+    shelf._models[key] = dataclasses.replace(before, net=change(before.net), partners=partners)
+    try:
+        yield
+    finally:
+        shelf._models[key] = before
+        shelf._optimized.pop(key, None)
+        if faster:
+            shelf._optimized[key] = faster

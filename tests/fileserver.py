@@ -21,6 +21,7 @@ class Reply:
         length: whether Content-Length is sent.
         at_most: most bytes that a range brings.
         off_by: error of the first byte that Content-Range tells.
+        location: where the client is sent in place of an answer.
     """
 
     body: bytes
@@ -33,6 +34,7 @@ class Reply:
     length: bool = True
     at_most: int = 1 << 30
     off_by: int = 0
+    location: str = ""
 
 
 class _Server(ThreadingHTTPServer):
@@ -41,13 +43,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class FileServer:
-    """Serves `replies`; `log` holds (path, Range header or None) of every request, `statuses` the answers' codes."""
+    """Serves `replies`; `log` holds (path, Range header or None) of every request, `hosts` its host, `statuses` the answers' codes."""
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.log: list[tuple[str, str | None]] = []
         self.statuses: list[int] = []
         self.encodings: set[str | None] = set()
+        self.hosts: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -87,9 +90,13 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             server.log.append((self.path, self.headers.get("Range")))
             server.encodings.add(self.headers.get("Accept-Encoding"))
+            server.hosts.append(self.headers.get("Host", ""))
             reply = server.replies.get(self.path.partition("?")[0])
             if reply is None or reply.statuses:
                 self._head(404 if reply is None else reply.statuses.pop(0), {"Content-Length": "0"})
+                return
+            if reply.location:
+                self._head(302, {"Location": reply.location, "Content-Length": "0"})
                 return
             if reply.stall:
                 reply.stall.wait(30)

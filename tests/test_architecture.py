@@ -20,7 +20,20 @@ LAYERS = (
     {"compilation"},
     {"tiling", "models", "architectures", "masks", "sheet"},
     {"outputs", "uploads", "report"},
-    {"runtime", "weights", "partial", "download", "catalog", "photo", "photo_codec", "photo_tiff", "compat"},
+    {
+        "answers",
+        "addresses",
+        "runtime",
+        "weights",
+        "partial",
+        "download",
+        "catalog",
+        "photo",
+        "photo_codec",
+        "photo_parts",
+        "photo_tiff",
+        "compat",
+    },
     {"options", "errors", "heap"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -65,6 +65,7 @@ class TestRefusals:
             ({"difference": 1}, "difference"),
             ({"member": "b/a.pth"}, "archive and member"),
             ({"embedded": True}, "embedded"),
+            ({"stands_in_for": ["x2"]}, "stands_in_for"),
             ({"embedded": True, "urls": None, "sha256": None}, "embedded"),
         ],
     )
@@ -121,6 +122,14 @@ class TestFinding:
         assert [row.id for row in catalog.for_task("upscale")] == ["a", "p", "b"]
         assert catalog.for_task("inpaint") == ()
 
+    def test_an_embedded_network_answers_for_itself_and_for_what_it_names(self, tmp_path):
+        embedded = {"urls": None, "embedded": True, "bytes": 5}
+        lite = ROW | {"id": "l", "variant": "lite", "file": "l.pth"} | embedded
+        other = ROW | {"id": "m", "variant": "lite_x2", "file": "m.pth", "stands_in_for": ["x2"]} | embedded
+        catalog = Catalog.load(written(tmp_path, ROW, lite, other))
+        answers = [catalog.lite_variant("upscale", variant) for variant in ("x4", "x2", "lite", "lite_x2")]
+        assert answers == ["lite", "lite_x2", "lite", "lite_x2"]
+
     def test_what_is_not_there_is_named_with_what_is(self, catalog):
         with pytest.raises(RestoreError, match=r"'x8'.*x4, x2") as refused:
             catalog.find("upscale", "x8")
@@ -157,8 +166,8 @@ class TestShippedManifest:
 
     def test_every_variant_of_the_mission(self):
         assert {task: self.catalog.variants(task) for task in dict.fromkeys(row.task for row in self.catalog.rows)} == {
-            "upscale": ("x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite"),
-            "restore": ("denoise", "deblur", "lite"),
+            "upscale": ("x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"),
+            "restore": ("denoise", "deblur", "lite", "lite_deblur"),
             "face_restore": ("codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"),
             "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25"),
             "colorize": ("modelscope", "artistic", "paper_tiny", "lite"),
@@ -173,6 +182,8 @@ class TestShippedManifest:
             ("face_restore", "codeformer", {"parser"}),
             ("face_restore", "gfpgan_v1.4", {"parser"}),
             ("face_restore", "lite", set()),
+            ("upscale", "lite", {"twice"}),
+            ("upscale", "lite_fidelity", {"twice"}),
             ("face_detect", "retinaface_resnet50", set()),
             ("old_photo_restore", "quality", {"vae_a", "vae_b", "face_generator"}),
             ("old_photo_restore", "scratch", {"vae_a", "vae_b", "face_generator", "scratch_detector"}),

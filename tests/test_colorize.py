@@ -26,11 +26,14 @@ GREY = data.camera()[100:280, 150:310]
 
 
 class Paint(nn.Module):
-    """Answers with two values of ab everywhere, or with a checkerboard of `side` fields of them and their opposite."""
+    """Answers with two values of ab nearly everywhere, or with a checkerboard of `side` fields of them and their opposite.
+
+    In a corner they are a trace more: an answer that is the same everywhere is none.
+    """
 
     def __init__(self, a: float, b: float, board: int = 0) -> None:
         super().__init__()
-        self.ab, self.board = torch.tensor([a, b])[None, :, None, None], board
+        self.ab, self.board = torch.tensor([a, b], dtype=torch.float32)[None, :, None, None], board
         self.seen: list[Tensor] = []
         self.hook = SimpleNamespace(feature=None)
         self.encoder = SimpleNamespace(hooks=[self.hook])
@@ -39,7 +42,8 @@ class Paint(nn.Module):
         self.seen.append(image)
         self.hook.feature = image
         height, width = image.shape[2:]
-        painted = self.ab.expand(len(image), 2, height, width)
+        painted = self.ab.expand(len(image), 2, height, width).clone()
+        painted[..., 0, 0] += 1e-4
         if not self.board:
             return painted
         y, x = torch.arange(height)[:, None] * self.board // height, torch.arange(width) * self.board // width

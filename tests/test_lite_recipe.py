@@ -1,24 +1,37 @@
 """The recipe of the lite weights: it trains, resumes, and writes files that load; the embedded ones have their line."""
 
+import dataclasses
 import json
-import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import PROJECT
 from PIL import Image
+from safetensors.torch import load_file
 
 from restore.catalog import Catalog
 from restore.models import load_net
+from weights.lite import __main__ as command_line
+from weights.lite import shake
+from weights.lite.enlarging import grown
 from weights.lite.faces import HELD_BACK_PEOPLE, degraded_face
 from weights.lite.figures import trained
+from weights.lite.material import gathered
 from weights.lite.recipes import RECIPES
+from weights.lite.train import Clock, Terms, drawn, train
 
 LITE = PROJECT / "weights" / "lite"
 LIMIT_BYTES = {
     "lite_upscale_x4.safetensors": 2e6,
+    "lite_upscale_x2.safetensors": 2e6,
+    "lite_upscale_real_x4.safetensors": 2e6,
     "lite_denoise.safetensors": 2e6,
+    "lite_deblur.safetensors": 3e6,
     "lite_faces.safetensors": 4e6,
     "lite_scratches.safetensors": 2e6,
     "lite_inpaint.safetensors": 4e6,
@@ -26,35 +39,92 @@ LIMIT_BYTES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name):
-    photos, work, out = tmp_path / "photos", tmp_path / "work", tmp_path / "out"
-    for folder in ("natural", "faces", "damage"):
-        (photos / folder).mkdir(parents=True)
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A training sets the process's threads, which other tests want back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def photos_in(folder: Path) -> Path:
+    """Ten photos a folder of what looks like something, and as many damage maps."""
+    for name in ("natural", "faces", "damage"):
+        (folder / name).mkdir(parents=True)
     y, x = np.mgrid[0:272, 0:272]
     for index in range(10):
         waves = 128 + 100 * np.sin(x / (5 + index)) * np.cos(y / 7)
-        for folder in ("natural", "faces"):
+        for name in ("natural", "faces"):
             # By its name one of them shows a person who is held back.
-            Image.fromarray(np.stack([waves, waves.T, waves], -1).astype(np.uint8)).save(photos / folder / f"congress_{index:03d}.png")
-        Image.fromarray(np.where(waves > 220, 255, 0).astype(np.uint8)).save(photos / "damage" / f"hair_{index:03d}.png")
+            Image.fromarray(np.stack([waves, waves.T, waves], -1).astype(np.uint8)).save(folder / name / f"congress_{index:03d}.png")
+        Image.fromarray(np.where(waves > 220, 255, 0).astype(np.uint8)).save(folder / "damage" / f"hair_{index:03d}.png")
+    return folder
 
-    def train(steps: int) -> dict:
-        options = ["--photos", photos, "--work", work, "--out", out, "--steps", str(steps), "--minutes", "2", "--checkpoint-every", "0"]
-        command = [sys.executable, "-m", "weights.lite.train", name, *options]
-        done = subprocess.run([str(word) for word in command], cwd=PROJECT, capture_output=True, text=True, check=True)
-        assert ("resumed at step 2" in done.stderr) == (steps > 2)
-        return next(iter(json.loads((out / "provenance.json").read_text()).values()))
 
-    assert train(2)["steps"] == 2
-    row = train(4)
-    assert row["steps"] == 4
-    assert row["seed"] == 1
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name, one_thread, caplog, monkeypatch):
+    out = tmp_path / "out"
+    # Looking for kernels takes a second each; test_lite_wear.py does it once.
+    monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(shake.STILL))
+    # Any network of its factor will do for a teacher.
+    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, teacher=LITE / "lite_upscale_x4.safetensors", checkpoint_every=0)
+    caplog.set_level("INFO")
+    for steps in (1, 2):
+        train(name, dataclasses.replace(terms, steps=steps, minutes=2.0))
+        assert ("resumed at step 1" in caplog.text) == (steps > 1)
+        (row,) = json.loads((out / "provenance.json").read_text()).values()
+        assert (row["steps"], row["seed"], "teacher" in row) == (steps, 1, RECIPES[name].taught > 0)
     file = next(out.glob("*.safetensors"))
     catalog_row = next((row for row in Catalog.load().rows if row.file == file.name), None)
     net = load_net(file, catalog_row) if catalog_row else trained(RECIPES[name], out)
     assert sum(p.numel() for p in net.parameters()) > 100_000
     assert file.stat().st_size <= LIMIT_BYTES[file.name]
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_workers_that_draw_ahead_change_nothing(tmp_path):
+    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work")
+    recipe = RECIPES["denoise"]
+    material, _ = gathered(recipe, terms.photos)
+    batches = [drawn(recipe, material, dataclasses.replace(terms, workers=workers), first=3) for workers in (0, 2)]
+    for _ in range(3):
+        for one, other in zip(*(next(several) for several in batches), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+    for several in batches:
+        several.close()
+
+
+def test_time_that_a_process_waited_is_not_training_time():
+    clock = Clock.of(torch.device("cpu"), threads=1)
+    time.sleep(0.2)
+    assert clock.lap_s() < 0.1
+
+
+def test_the_command_line_names_what_is_to_be_done(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(command_line, "train", lambda name, terms: begun.append((name, terms)))
+    words = ["train", "upscale_x4", "--photos", str(tmp_path), "--minutes", "30", "--device", "cuda", "--workers", "3"]
+    monkeypatch.setattr(sys, "argv", ["weights.lite", *words])
+    command_line.main()
+    ((name, terms),) = begun
+    assert (name, terms.photos, terms.minutes, terms.device, terms.workers, terms.out) == ("upscale_x4", tmp_path, 30.0, "cuda", 3, LITE)
+
+
+def test_a_recipe_with_a_teacher_asks_for_one(tmp_path, one_thread):
+    with pytest.raises(SystemExit, match="--teacher"):
+        train("upscale_real_x4", Terms(photos_in(tmp_path / "photos"), tmp_path / "work", tmp_path / "out"))
+
+
+def test_a_network_that_grew_begins_as_the_one_it_grew_from():
+    state = load_file(LITE / "lite_upscale_x4.safetensors")
+    small, large, halved = (RECIPES[name].build() for name in ("upscale_x4", "upscale_real_x4", "upscale_x2"))
+    small.load_state_dict(state)
+    photo = torch.rand(1, 3, 12, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(grown(large, state)(photo), small(photo), rtol=0, atol=1e-5)
+        assert grown(halved, state)(photo).shape == (1, 3, 24, 18)
+    # Its last convolution makes other samples, and is its own.
+    assert halved.state_dict()["body.22.weight"].shape[0] == 12 != state["body.22.weight"].shape[0]
 
 
 def test_nobody_held_back_is_trained_on():
@@ -64,7 +134,7 @@ def test_nobody_held_back_is_trained_on():
         assert folder.name == "faces"
         assert [folder.holds_back(name, 0) for name in names] == [True, True, True, True, False]
     assert len(HELD_BACK_PEOPLE) == 60
-    for recipe in ("upscale", "denoise", "colorize", "scratches", "inpaint"):
+    for recipe in ("upscale_x4", "upscale_x2", "upscale_real_x4", "denoise", "deblur", "colorize", "scratches", "inpaint"):
         folder = RECIPES[recipe].folders[0]
         assert folder.name == "natural"
         assert [folder.holds_back("a.jpg", place) for place in (0, 7, 8)] == [True, True, False]

@@ -1,5 +1,6 @@
 """Writing results: names, all or nothing, clearing."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -89,8 +90,8 @@ def test_a_served_folder_behind_a_link_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / "victim").mkdir()
     (tmp_path / outputs.SERVED_FOLDER).symlink_to(tmp_path / "victim")
-    with pytest.raises(RestoreError, match="is a link") as caught:
-        served_folder()
+    with pytest.raises(RestoreError, match="is a link") as caught, served_folder():
+        pass
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 
@@ -99,7 +100,8 @@ def test_a_served_folder_is_closed_to_others(tmp_path, monkeypatch):
     root = tmp_path / outputs.SERVED_FOLDER
     root.mkdir()
     root.chmod(0o755)
-    served_folder()
+    with served_folder():
+        pass
     assert root.stat().st_mode & 0o777 == 0o700
 
 
@@ -119,17 +121,80 @@ def test_whether_a_folder_can_be_written_to_is_known_before_it_is_made(tmp_path)
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 
+class Clock:
+    """The clock that counts from the machine's start, as a test sets it."""
+
+    def __init__(self, monkeypatch, tmp_path: Path) -> None:
+        self.now_s = 5000.0
+        monkeypatch.setattr(outputs.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+
+    def served(self) -> Path:
+        with served_folder() as folder:
+            (folder / "1-a.jpg").write_bytes(b"x")
+        return folder
+
+
 def test_served_folders_are_new_and_old_ones_are_cleared(tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
-    old, recent = served_folder(), served_folder()
-    assert old != recent
-    (old / "1-a.jpg").write_bytes(b"x")
+    clock = Clock(monkeypatch, tmp_path)
+    old = clock.served()
     kept = old.with_name("not ours")
     kept.mkdir()
-    for path in (old, kept):
-        aged_s = path.stat().st_mtime - SERVED_FOR_S - 1
-        os.utime(path, (aged_s, aged_s))
-    served_folder()
+    clock.now_s += SERVED_FOR_S - 1
+    recent = clock.served()
+    assert old.exists(), "it may still be read"
+    assert recent != old
+    clock.now_s += 2
+    clock.served()
+    assert (old.exists(), recent.exists(), kept.exists()) == (False, True, True)
+
+
+def test_a_folder_from_before_the_machine_was_started_is_cleared(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch, tmp_path)
+    old = clock.served()
+    clock.now_s = 10.0
+    clock.served()
     assert not old.exists()
+
+
+@pytest.mark.parametrize("jump_s", [-1e8, 1e8])
+def test_a_clock_that_is_set_clears_nothing_that_may_be_read(tmp_path, monkeypatch, jump_s):
+    clock = Clock(monkeypatch, tmp_path)
+    recent = clock.served()
+    aged_s = recent.stat().st_mtime + jump_s
+    os.utime(recent, (aged_s, aged_s))
+    monkeypatch.setattr(outputs.time, "time", lambda: 1.8e9 + jump_s)
+    clock.served()
     assert recent.exists()
-    assert kept.exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+def test_what_fails_while_it_is_served_leaves_no_folder(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+
+    def fails() -> None:
+        with served_folder() as folder:
+            (folder / "1-a.jpg").write_bytes(b"x")
+            raise error
+
+    with pytest.raises(type(error) if isinstance(error, OSError) else error):
+        fails()
+    assert list((tmp_path / outputs.SERVED_FOLDER).iterdir()) == []
+
+
+def test_a_disk_that_fills_up_while_a_result_is_written_is_a_coded_error_that_leaves_nothing(tmp_path, monkeypatch):
+    real, room = Path.write_bytes, [1000]
+
+    def full(path: Path, data: bytes) -> int:
+        room[0] -= len(data)
+        if room[0] < 0:
+            real(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RestoreError, match="No space left") as caught:
+        save_all([photo("a")] * 4, reports(4), OutputOptions(), tmp_path)
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+    assert room[0] < 0
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from facejobs import ASTRONAUT
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -14,10 +15,11 @@ from restore.models import load_model
 from restore.options import UpscaleOptions
 from restore.photo import Photo
 from restore.pipelines.job import Job
-from restore.pipelines.upscale import resized, upscale, usual_tile_px
+from restore.pipelines.upscale import check_between, resized, suited, upscale, usual_tile_px
 from restore.report import Report
 from restore.runtime import runtime_for
 from restore.weights import Resolved, VerifiedFile
+from weights.lite.shake import shake_kernel, shaken
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -32,7 +34,7 @@ def test_the_result_is_exactly_the_factor(lite, photo_file, scale, size):
     photos, reports = results.photos, results.reports
     assert (photos[0].width, photos[0].height) == size
     assert reports[0].variant == "lite"
-    assert reports[0].weights[0]["file"] == "lite_upscale_x4.safetensors"
+    assert reports[0].weights[0]["file"] == "lite_upscale_real_x4.safetensors"
 
 
 def test_upscaling_shows_the_same_picture(lite, photo_file):
@@ -48,6 +50,17 @@ def test_denoising_brings_a_noisy_photo_nearer_to_the_clean_one(lite, photo_file
     result = lite.run("restore", [Photo("noisy", noisy)]).photos[0].pixels
     assert result.shape == clean.shape
     assert psnr(result, clean) > psnr(noisy, clean) + 4
+
+
+def test_deblurring_with_lite_weights_undoes_a_shake(lite):
+    kernel = shake_kernel(np.random.default_rng(3), 13)
+    blurred = Photo("blurred", np.clip(np.rint(shaken(ASTRONAUT, kernel)), 0, 255).astype(np.uint8))
+    results = lite.run("restore", [blurred], restore_variant="deblur")
+    assert results.reports[0].variant == "lite_deblur"
+    assert any("deblur was asked for" in warning for warning in results.reports[0].warnings)
+    inner = (slice(12, -12),) * 2
+    assert psnr(results.photos[0].pixels[inner], ASTRONAUT[inner]) > psnr(blurred.pixels[inner], ASTRONAUT[inner]) + 2.5
+    assert lite.run("restore", [blurred], restore_variant="lite_deblur").reports[0].warnings == []
 
 
 def test_photos_come_back_in_order_under_their_names(lite, photo_file):
@@ -128,10 +141,10 @@ def test_equal_requests_give_equal_pixels_and_leave_no_state(lite, photo_file):
 def test_out_of_memory_halves_the_tile_and_says_so(lite, photo_file, monkeypatch):
     real = tiling._forward
 
-    def hungry(net, tiles, runtime):
+    def hungry(net, tiles, *rest):
         if tiles[0].shape[0] > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(net, tiles, runtime)
+        return real(net, tiles, *rest)
 
     monkeypatch.setattr(tiling, "_forward", hungry)
     results = lite.run("upscale", [photo_file(height=150, width=150)], scale=1)
@@ -176,9 +189,24 @@ def test_a_result_that_the_format_cannot_hold_is_refused_before_any_work(lite, m
 
 
 def test_a_net_that_works_far_above_the_asked_scale_is_bounded_too(lite):
+    model, photo = lite.shelf.model("upscale", "lite")[0], Photo("big.png", np.zeros((6000, 8000), np.uint8))
     with pytest.raises(RestoreError, match="works at 4 times") as caught:
-        lite.run("upscale", [Photo("big.png", np.zeros((6000, 8000), np.uint8))], scale=1)
+        check_between(photo, model)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
+    check_between(photo, suited(model, 1.0))
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(1, 2), (1.5, 2), (2, 2), (2.1, 4), (4, 4)])
+def test_the_network_that_enlarges_twice_serves_what_needs_no_more(lite, scale, factor):
+    model = lite.shelf.model("upscale", "lite")[0]
+    assert suited(model, scale).row.scale == factor
+    photo = Photo("a", np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8))
+    with torch.inference_mode():
+        direct = suited(model, scale).net(torch.from_numpy(photo.pixels).permute(2, 0, 1)[None] / 255.0)
+    assert direct.shape == (1, 3, 24 * factor, 20 * factor)
+    if scale == factor:
+        expected = np.rint(direct[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255.0)
+        assert np.abs(lite.run("upscale", [photo], scale=scale).photos[0].pixels - expected).max() <= 1
 
 
 def test_a_variant_that_lite_stands_in_for_is_a_warning(lite, photo_file):
@@ -193,12 +221,12 @@ def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     real = module.load_model
     monkeypatch.setattr(module, "load_model", lambda *arguments: loads.append(1) or real(*arguments))
     restorer = Restorer(weights="lite", device="cpu", preload="all")
-    assert len(loads) == 6
+    assert len(loads) == 8
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
-    assert len(loads) == 6
-    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite")}
+    assert len(loads) == 8
+    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite"), ("restore", "lite_deblur")}
 
 
 @pytest.mark.parametrize(

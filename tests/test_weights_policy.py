@@ -40,6 +40,20 @@ class TestPolicies:
         resolved = store_of(lite_row()).resolve("upscale", "lite", policy)
         assert (resolved.net.row.id, resolved.warnings) == ("lite-upscale", ())
 
+    @pytest.mark.parametrize("policy", [Policy.AUTO, Policy.LITE])
+    def test_an_embedded_network_stands_in_for_the_variants_it_names(self, store_of, server, policy):
+        other = row("other", variant="lite_a", stands_in_for=("a",), body=LITE_BODY, embedded=True)
+        store = store_of(row("a", server.url("absent")), row("b", server.url("absent")), lite_row(), other)
+        resolved = [store.resolve("upscale", variant, policy) for variant in ("a", "b", "lite_a")]
+        assert [answer.variant for answer in resolved] == ["lite_a", "lite", "lite_a"]
+        assert [answer.net.row.id for answer in resolved] == ["other", "lite-upscale", "other"]
+        assert [bool(answer.warnings) for answer in resolved] == [policy is Policy.AUTO, policy is Policy.AUTO, False]
+
+    def test_lite_networks_have_partners_too(self, store_of):
+        partner = row("p", variant="lite", role="twice", body=LITE_BODY, embedded=True)
+        resolved = store_of(lite_row(), partner).resolve("upscale", "lite", Policy.OFFICIAL)
+        assert {role: file.row for role, file in resolved.partners.items()} == {"twice": partner}
+
     def test_auto_prefers_the_official_one(self, store_of, server):
         resolved = store_of(row("a", server.add("a", BODY)), lite_row()).resolve("upscale", "a", Policy.AUTO)
         assert (resolved.variant, resolved.warnings) == ("a", ())
@@ -85,11 +99,8 @@ class TestPolicies:
     def test_without_a_network_auto_takes_seconds_for_all_rows(self, tmp_path):
         dead = closed_port_url("file")
         shipped = [checkpoint for checkpoint in Catalog.load().rows if checkpoint.task in ("upscale", "restore")]
-        moved = tuple(
-            lite_row(checkpoint.task) if checkpoint.embedded else checkpoint.model_copy(update={"urls": (dead,) * 3})
-            for checkpoint in shipped
-        )
-        catalog = Catalog(moved, tmp_path)
+        moved = [checkpoint.model_copy(update={"urls": (dead,) * 3}) for checkpoint in shipped if not checkpoint.embedded]
+        catalog = Catalog((*moved, lite_row("upscale"), lite_row("restore")), tmp_path)
         (tmp_path / "lite").mkdir()
         for task in ("upscale", "restore"):
             (tmp_path / "lite" / f"lite-{task}.pth").write_bytes(LITE_BODY)

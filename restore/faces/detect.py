@@ -10,7 +10,9 @@ from typing import Any, Protocol, cast
 import cv2
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from restore.answers import sound
 from restore.errors import Code, RestoreError
 from restore.faces.face import Array, Face
 from restore.models import Model
@@ -60,9 +62,15 @@ class RetinaFaceDetector:
         # facexlib keeps these two as plain attributes, which `Module.to` leaves behind.
         self._net.device = next(model.net.parameters()).device
         self._net.mean_tensor = self._net.mean_tensor.to(self._net.device)
+        # facexlib calls the network out of our sight, and takes boxes that are no numbers for no faces.
+        model.net.register_forward_hook(_require_sound)
 
     def find(self, pixels: Array, *, short_side_px: int | None, threshold: float) -> list[Face]:
-        """As `Detector.find`; never at more than MAX_DETECT_PIXELS, whatever the short side would ask."""
+        """As `Detector.find`; never at more than MAX_DETECT_PIXELS, whatever the short side would ask.
+
+        Raises:
+            RestoreError: BAD_NUMBERS.
+        """
         height, width = pixels.shape[:2]
         scale = short_side_px / min(height, width) if short_side_px else 1.0
         scale = min(scale, math.sqrt(MAX_DETECT_PIXELS / (height * width)))
@@ -122,6 +130,11 @@ class DlibDetector:
 def five_of(points: Array) -> Array:
     """Five landmarks of 68 (iBUG 300-W): the eyes' centres, the nose's tip, the mouth's corners, in the order of `Face`."""
     return np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]])
+
+
+def _require_sound(net: nn.Module, inputs: tuple[Tensor, ...], answers: tuple[Tensor, ...]) -> None:
+    for answer in answers:
+        sound(answer, inputs[0], type(net).__name__)
 
 
 def _predictor_path() -> Path:

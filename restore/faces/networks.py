@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.errors import Code, RestoreError
+from restore.answers import sound
 from restore.models import Model
 
 
@@ -25,7 +24,7 @@ def restored(faces: Tensor, model: Model, fidelity: float) -> Tensor:
         The same shape, float32 in [0, 1].
 
     Raises:
-        RestoreError: BAD_NUMBERS when the network answers with NaN or infinity.
+        RestoreError: BAD_NUMBERS when the network's answer is none.
     """
     row = model.row
     assert row.input_range is not None, "a face network's row names its ranges"
@@ -33,11 +32,7 @@ def restored(faces: Tensor, model: Model, fidelity: float) -> Tensor:
     side_px, own_px = faces.shape[-1], row.input_px or faces.shape[-1]
     seen = faces if own_px == side_px else F.interpolate(faces, size=(own_px, own_px), mode="area")
     low, high = row.input_range
-    output = raw_output(model.net, row.architecture, seen * (high - low) + low, fidelity).float()
-    # One NaN or infinity makes the sum one too, and a sum is ten times cheaper than a test of every sample.
-    if not bool(torch.isfinite(output.sum())):
-        reason = f"the face network '{model.variant}' answered with NaN or infinity"
-        raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
+    output = sound(raw_output(model.net, row.architecture, seen * (high - low) + low, fidelity).float(), seen, row.file)
     low, high = row.output_range
     result = (output.clamp(low, high) - low) / (high - low)
     if own_px == side_px:

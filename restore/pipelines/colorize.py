@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.errors import Code, RestoreError
+from restore.answers import sound
 from restore.faces.colour import tone
 from restore.models import Model
 from restore.nets.lite_colorize import AB_SCALE
@@ -84,19 +84,18 @@ def predicted_ab(luminance: np.ndarray, model: Model, job: Job) -> Tensor:
         RestoreError: BAD_NUMBERS.
     """
     if model.row.architecture == "LiteColorize":
-        answer = model.net(as_tensor(luminance / 100.0, job)) * AB_SCALE
+        seen = as_tensor(luminance / 100.0, job)
+        answer = model.net(seen) * AB_SCALE
     else:
         grey = cv2.cvtColor(np.concatenate([luminance, np.zeros_like(luminance), np.zeros_like(luminance)], axis=-1), cv2.COLOR_LAB2RGB)
+        seen = as_tensor(grey, job)
         try:
-            answer = model.net(as_tensor(grey, job))
+            answer = model.net(seen)
         finally:
             # The encoder hands its features over in hooks, which would keep them until the next photo.
             for hook in cast(Any, model.net).encoder.hooks:
                 hook.feature = None
-    if not bool(torch.isfinite(answer.sum())):
-        reason = "the colour network answered with NaN or infinity"
-        raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
-    return cast(Tensor, answer.float())
+    return sound(answer.float(), seen, model.row.file)
 
 
 def merged(pixels: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from restore.options import FaceRestoreOptions
 from restore.photo import Photo
 from restore.pipelines.faces import described, restored_crops, too_fine_for, with_faces_restored
 from restore.pipelines.job import Job, in_colour
-from restore.pipelines.upscale import check_between, check_result, enlarged, mixed, output_size
+from restore.pipelines.upscale import check_between, check_result, enlarged, mixed, output_size, suited
 
 
 def face_restore(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]) -> list[Photo]:
@@ -41,7 +41,7 @@ def check(photo: Photo, options: FaceRestoreOptions, output_format: str, job: Jo
     """
     check_result(photo, options.face_upscale, "face_upscale", output_format)
     if "upscale" in job.models:
-        check_between(photo, job.models["upscale"])
+        check_between(photo, suited(job.models["upscale"], options.face_upscale))
 
 
 def aligned_photos(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]) -> list[Photo]:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restore.answers import sound
 from restore.catalog import Checkpoint
 from restore.errors import RestoreError
 from restore.faces.align import CROP_PX, crop, eye_distance_px, is_outside, similarity, smooth_crop
@@ -251,7 +252,7 @@ def masks_of(faces: Sequence[Levels], job: Job) -> list[np.ndarray]:
     masks: list[np.ndarray] = []
     while len(masks) < len(faces):
         waiting = faces[len(masks) : len(masks) + MOST_FACES_AT_ONCE]
-        logits = next_batch(waiting, lambda batch: parser(batch * 2.0 - 1.0)[0], job.models["face_restore"].row, job)
+        logits = next_batch(waiting, lambda batch: sound(parser(batch * 2.0 - 1.0)[0], batch, PARSER), job.models["face_restore"].row, job)
         masks += [parse_mask(labels) for labels in labels_of(logits)]
     return masks
 

@@ -100,6 +100,7 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
             scale=row.scale,
             runtime=job.runtime,
             on_tile=lambda done, total: job.progress("tiles", done, total),
+            network=row.file,
         )
         margins = max((axis.margin_px for axis in cut), default=0)
         count = len(rows.starts) * len(columns.starts)

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.answers import sound
 from restore.catalog import LITE
 from restore.errors import Code, RestoreError
 from restore.models import Model
@@ -23,7 +24,7 @@ from restore.nets.old_photo_vae import OldPhotoVae
 from restore.options import OldPhotoOptions
 from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, eight_bits, in_colour
-from restore.pipelines.old_photo_faces import as_pixels, as_tensor, device_of, finite, with_old_faces
+from restore.pipelines.old_photo_faces import as_pixels, as_tensor, device_of, with_old_faces
 from restore.pipelines.old_photo_lite import NOTHING_LEFT, NOTHING_LEFT_REMEDY, with_lite_networks
 from restore.pipelines.upscale import mixed
 
@@ -110,7 +111,7 @@ def scratch_probability(pixels: np.ndarray, model: Model) -> Tensor:
     factor = min(DETECTED_AT_PX / min(height, width), LONGEST_PX[True] / max(height, width))
     size = tuple(round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width))
     seen = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
-    return torch.sigmoid(finite(net(seen)))
+    return torch.sigmoid(sound(net(seen), seen, f"{model.variant}: scratches"))
 
 
 def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model, *, stretched: bool, hr: bool) -> np.ndarray:
@@ -129,7 +130,8 @@ def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model,
         wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=3) if hr else mask.astype(np.uint8)
         pixels = np.where(wide[..., None] > 0, np.uint8(255), pixels)
         holes = torch.from_numpy(wide)[None, None].to(holes)
-    features = encoder.encode(as_tensor(pixels, encoder))
+    seen = as_tensor(pixels, encoder)
+    features = encoder.encode(seen)
     # As the mappings see the mask: scratches in every cell leave nothing, and one of them would make up the photo without a word.
     if mask is not None and bool((F.interpolate(holes, features.shape[-2:], mode="bilinear") > 0).all()):
         raise RestoreError(Code.MASK, NOTHING_LEFT, NOTHING_LEFT_REMEDY)
@@ -138,7 +140,7 @@ def globally_restored(pixels: np.ndarray, mask: np.ndarray | None, model: Model,
     except ValueError as error:
         remedy = "Raise scratch_threshold, or leave old_photo_hr out."
         raise RestoreError(Code.MASK, f"scratches leave nothing to fill them from ({error})", remedy) from error
-    decoded = finite(decoder.decode(mapped))
+    decoded = sound(decoder.decode(mapped), seen, model.row.file)
     return as_pixels(decoded[0], stretched=stretched)
 
 

@@ -15,7 +15,7 @@ import torch
 from skimage import transform
 from torch import Tensor
 
-from restore.errors import Code, RestoreError
+from restore.answers import sound
 from restore.faces.face import Face
 from restore.models import Model
 from restore.pipelines.faces import described
@@ -77,7 +77,8 @@ def restored_face(pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Mod
             return "it lies outside of the photo"
         upright = aligned_face(pixels, matrix, side_px)
         aligned = np.rint(upright).astype(np.uint8)
-        made = as_pixels(finite(net(as_tensor(aligned, net)))[0])
+        seen = as_tensor(aligned, net)
+        made = as_pixels(sound(net(seen), seen, f"{model.variant}: faces")[0])
     with job.report.stage("paste"):
         # The official code takes the levels of the face that it replaces without rounding them.
         reference = upright.astype(np.uint8) if job.official_quirks else aligned
@@ -198,11 +199,3 @@ def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
 def device_of(net: torch.nn.Module) -> torch.device:
     """Where a network's weights are."""
     return next(net.parameters()).device
-
-
-def finite(answer: Tensor) -> Tensor:
-    """The network's answer. Raises RestoreError: BAD_NUMBERS for NaN or infinity in it."""
-    if not bool(torch.isfinite(answer.sum())):
-        reason = "a network for old photos answered with NaN or infinity"
-        raise RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
-    return answer

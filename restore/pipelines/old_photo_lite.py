@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from restore.answers import sound
 from restore.errors import Code, RestoreError
 from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions, RestoreOptions
 from restore.photo import Photo
 from restore.pipelines.faces import with_faces_restored
 from restore.pipelines.inpaint import inpaint
 from restore.pipelines.job import Job, eight_bits, in_colour
-from restore.pipelines.old_photo_faces import device_of, finite
+from restore.pipelines.old_photo_faces import device_of
 from restore.pipelines.restore import restore
 
 COMPANIONS = ("inpaint", "restore", "face_restore")
@@ -84,4 +85,4 @@ def probability_of(luminance: np.ndarray, net: nn.Module) -> np.ndarray:
     with torch.inference_mode():
         for turns in range(TURNS):
             total += torch.rot90(net(torch.rot90(seen, turns, (2, 3)).contiguous()), -turns, (2, 3))
-        return np.asarray(torch.sigmoid(finite(total) / TURNS)[0, 0].cpu().numpy())
+        return np.asarray(torch.sigmoid(sound(total, seen, "lite scratches") / TURNS)[0, 0].cpu().numpy())

@@ -6,6 +6,7 @@ channels and back as luminance, rounding half to even, `outscale` by OpenCV's La
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
@@ -26,6 +27,8 @@ MAX_PIXELS_BETWEEN = 4 * LIMITS.max_pixels_out
 """The net's own result may be larger than what is asked for (x4, then down to x2), but not without end."""
 
 DENOISE_PARTNER = "denoise_partner"
+TWICE = "twice"
+"""The role of a network that enlarges twice, beside one that works at four times."""
 
 TILE_BYTES = 600e6  # of working memory, that a tile may take where the request names no size
 
@@ -45,7 +48,7 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    model = job.models["upscale"]
+    model = suited(job.models["upscale"], scale)
     net = prepared_net(options, model)
     size = output_size(photo, scale)
     with job.report.stage("net"):
@@ -54,6 +57,14 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
         alpha = enlarged_alpha(photo.alpha, net, model.row, tile_px, job)
     with job.report.stage("resize"):
         return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
+
+
+def suited(model: Model, scale: float) -> Model:
+    """The model itself, or its partner that enlarges twice where no more than that is asked for: a quarter of the work."""
+    net = model.partners.get(TWICE)
+    if net is None or scale > model.partner_rows[TWICE].scale:
+        return model
+    return dataclasses.replace(model, row=model.partner_rows[TWICE], net=net, partners={}, compiled_shapes=frozenset())
 
 
 def mixed(result: Photo, original: Photo, strength: float) -> Photo:
@@ -74,7 +85,7 @@ def check(photo: Photo, options: EnhanceOptions, output_format: str, job: Job) -
         RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest factor that would do.
     """
     check_result(photo, options.scale, "scale", output_format)
-    check_between(photo, job.models["upscale"])
+    check_between(photo, suited(job.models["upscale"], options.scale))
 
 
 def check_result(photo: Photo, scale: float, named: str, output_format: str) -> None:

@@ -241,16 +241,22 @@ def test_options_out_of_range_are_refused(folder, options, capsys):
 
 
 @pytest.mark.timeout(300)
-def test_a_real_server_is_started_driven_and_stopped(folder, tmp_path):
+def test_a_real_server_is_started_driven_by_eight_at_once_and_stopped(folder, tmp_path, capsys):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    for name in range(20, 26):
+        Image.new("RGB", (24, 20), (name, 90, 90)).save(folder / f"{name}.jpg")
     result = tmp_path / "result.json"
-    options = ["--profiles", "fast", "--repeats", "2", "--batch-size", "2", "--concurrency", "2", "--output", str(result)]
+    options = ["--profiles", "fast", "--repeats", "2", "--concurrency", "8", "--output", str(result)]
     assert run(folder, "--port", str(port), *options) == 0
+    output = capsys.readouterr().out
+    assert "p95" in output
+    assert "failed: 0" in output
     [row] = json.loads(result.read_text())["profiles"]
-    assert (row["failures"], row["pictures"], row["weights"]) == ([], 6, ["lite_denoise.safetensors"])
-    assert row["retries_409"] > 0, "two requests at once, of which the server takes one"
+    assert (row["failures"], row["pictures"], row["weights"]) == ([], 18, ["lite_denoise.safetensors"])
+    assert row["per_request"]["count"] == 18
+    assert row["retries_409"] > 0, "eight requests at once, of which the server takes one"
     assert row["predict_time"]["max"] <= row["per_request"]["max"]
     assert {"decode", "net", "encode", "server", "client"} <= set(row["stages_ms"])
     with socket.socket() as probe:

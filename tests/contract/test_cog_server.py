@@ -1,11 +1,9 @@
 """The contract, held by a real Cog server on loopback with the embedded weights."""
 
-import base64
-import contextlib
 import io
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,57 +12,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from coghttp import colour_of, data_uri, decoded, free_port, posted, processes_of_group, settled_status
 from conftest import PROJECT
 from fileserver import FileServer
 from PIL import Image
 from skimage import data
 
+from benchmarks.client import Client, Prediction
 from restore.errors import RestoreError
 from restore.server import running, start, stop, wait_until_ready
 
 pytestmark = pytest.mark.timeout(600)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def colour_of(level: int, side: int = 24) -> bytes:
-    """A JPEG in one grey level, so that results tell which photo they came from."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (side, side + 8), (level, level, level)).save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
-
-
-def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def decoded(uri: str) -> Image.Image:
-    head, _, body = uri.partition(",")
-    assert head.startswith("data:image/")
-    return Image.open(io.BytesIO(base64.b64decode(body)))
-
-
-def processes_of_group(group: int) -> list[int]:
-    """Processes alive (no zombies) in a process group, from /proc."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = status.read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group and fields[0] != "Z":
-                found.append(int(status.parent.name))
-    return found
-
-
-def settled_status(url: str) -> str:
-    """The server's status once its slot is free again: Cog says BUSY for some milliseconds after it has answered."""
-    deadline_s = time.monotonic() + 10
-    while (status := requests.get(f"{url}/health-check", timeout=5).json()["status"]) == "BUSY" and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    return status
+SETTINGS = {"RESTORE_WEIGHTS": "lite", "RESTORE_ALLOW": "addresses"}
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +35,14 @@ def log_file(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(log_file):
-    with log_file.open("wb") as output, running(free_port(), {"RESTORE_WEIGHTS": "lite"}, output=output) as url:
+    with log_file.open("wb") as output, running(free_port(), SETTINGS, output=output) as url:
         yield url
 
 
 @pytest.fixture
 def predict(server):
     def post(**inputs):
-        for _ in range(200):  # a request right after another may meet a slot that is not free yet
-            answer = requests.post(f"{server}/predictions", json={"input": inputs}, timeout=120)
-            if answer.status_code != 409:
-                return answer
-            time.sleep(0.02)
-        raise AssertionError("the server stayed busy")
+        return posted(server, {"input": inputs})
 
     return post
 
@@ -240,6 +196,21 @@ def test_inpaint_fills_what_is_marked_and_nothing_else(predict, given_as):
     assert changed[mask > 0].mean() > 0.5
 
 
+def test_eight_clients_at_once_are_all_answered_in_order(server):
+    """Cog takes one request at a time and says 409 to the others, who come again: none is lost, and each has its own photo."""
+    sides = range(16, 32)
+    asked = [
+        Prediction((str(side),), json.dumps({"input": {"task": "restore", "image": data_uri(colour_of(90, side))}}).encode())
+        for side in sides
+    ]
+    with Client(server, concurrency=8) as client:
+        answers = client.predict_all(asked)
+    assert [(answer.status, answer.error) for answer in answers] == [("succeeded", "")] * len(sides)
+    assert [answer.reports[0]["input"]["width"] for answer in answers] == list(sides)
+    assert sum(answer.retries_409 for answer in answers) > 0, "they were at once"
+    assert all(answer.wall_s >= answer.waited_s >= 0 for answer in answers)
+
+
 def test_image_and_images_mix(predict):
     body = predict(task="restore", image=data_uri(colour_of(40)), images=[data_uri(colour_of(200))], output_format="png").json()
     assert body["status"] == "succeeded", body
@@ -253,7 +224,7 @@ def test_an_asked_for_variant_that_lite_stands_in_for_is_a_warning(predict):
     assert any("deblur" in warning for warning in body["metrics"]["photos"][0]["warnings"])
 
 
-def test_a_loopback_url_is_fetched(predict):
+def test_a_loopback_url_is_fetched_where_that_is_allowed(predict):
     files = FileServer()
     good = predict(image=files.add("a.jpg", colour_of(120)), scale=1, output_format="png").json()
     missing = predict(image=files.url("b.jpg")).json()

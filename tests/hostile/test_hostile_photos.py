@@ -1,6 +1,5 @@
 """Files that lie, are cut, or are no photos: each is a coded error or an intact photo, cheaply, and nothing else."""
 
-import io
 import struct
 import subprocess
 import sys
@@ -8,79 +7,18 @@ import zlib
 
 import numpy as np
 import pytest
+from bombs import BOMBS, bmp_bomb, gif_bomb, jpeg_bomb, noise, png_bomb, tiff_bomb
 from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from photofiles import chunk
+from originals import EXIF, ICC, VALID, bent
+from photofiles import chunk, file_of
 from PIL import Image
 
 from restore.errors import Code, RestoreError
 from restore.photo import Limits, Photo, decode, encode
 
 SMALL = Limits(max_pixels_in=250_000)  # so that a mutated header cannot make a test slow
-
-
-def noise(height=24, width=40, channels=3, dtype=np.uint8):
-    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max + 1, (height, width, channels)).astype(dtype).squeeze()
-
-
-def file_of(image, format_name, **options):
-    out = io.BytesIO()
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    image.save(out, format_name, **options)
-    return out.getvalue()
-
-
-def png_header(width, height, bits=8, colour_type=2):
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
-
-
-def png_bomb(width, height):
-    return png_header(width, height) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-
-
-def tiff_bomb(width, height):
-    entries = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 200), (277, 3, 1), (278, 4, height)]
-    rows = b"".join(struct.pack("<HHLL", tag, kind, 1, value) for tag, kind, value in [*entries, (279, 4, 8)])
-    return (b"II*\0\x08\0\0\0" + struct.pack("<H", 9) + rows + bytes(4)).ljust(300, b"\0")
-
-
-def bmp_bomb(width, height):
-    return b"BM" + struct.pack("<LLL", 1078, 0, 54) + struct.pack("<LllHHLLllLL", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(99)
-
-
-def gif_bomb(width, height):
-    return (
-        b"GIF89a" + struct.pack("<HHBBB", width, height, 0, 0, 0) + b"," + struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x08\x01\0\0;"
-    )
-
-
-def jpeg_bomb(width, height, bits=8):
-    frame = b"\xff\xc0" + struct.pack(">HBHHB", 11, bits, height, width, 1) + b"\x01\x11\0"
-    return b"\xff\xd8" + frame + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + bytes(50)
-
-
-def webp_bomb(width, height):
-    body = b"VP8L" + struct.pack("<LBL", 5, 0x2F, (width - 1) | (height - 1) << 14) + b"\0"
-    return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
-
-
-BOMBS = {
-    "png-60-mp": png_bomb(10_000, 6_000),
-    "png-100-mp-past-pillow's-warning": png_bomb(10_000, 10_000),
-    "png-31-bits": png_bomb(2**31 - 1, 2**31 - 1),
-    "png-one-column-too-many": png_bomb(1, 50_000_001),
-    "tiff": tiff_bomb(60_000, 60_000),
-    "tiff-60-mp": tiff_bomb(10_000, 6_000),
-    "bmp": bmp_bomb(60_000, 60_000),
-    "bmp-upside-down": bmp_bomb(10_000, -6_000),
-    "gif": gif_bomb(65_535, 65_535),
-    "gif-60-mp": gif_bomb(10_000, 6_000),
-    "jpeg": jpeg_bomb(65_500, 65_500),
-    "jpeg-60-mp": jpeg_bomb(10_000, 6_000),
-    "webp": webp_bomb(16_383, 16_383),
-    "webp-60-mp": webp_bomb(10_000, 6_000),
-}
 
 
 def decoded(data, name, limits):
@@ -134,7 +72,8 @@ def test_zero_sides_are_refused():
 MEASURE = """
 import resource, sys, time
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests", sys.argv[1] + "/tests/hostile"]
-from test_hostile_photos import BOMBS, file_of, noise
+from bombs import BOMBS, noise
+from photofiles import file_of
 from restore.errors import RestoreError
 from restore.photo import decode
 decode(file_of(noise(), "PNG"), "warm")
@@ -231,32 +170,6 @@ def test_a_raw_file_is_not_mistaken_for_its_thumbnail():
 
 # Files that are cut or bent
 
-VALID = {
-    "jpeg": file_of(noise(), "JPEG", quality=90),
-    "jpeg-progressive": file_of(noise(), "JPEG", progressive=True),
-    "jpeg-grey": file_of(noise(channels=1), "JPEG"),
-    "jpeg-cmyk": file_of(Image.fromarray(noise(channels=4), "CMYK"), "JPEG"),
-    "mpo": file_of(noise(), "MPO", save_all=True, append_images=[Image.fromarray(noise()[::-1])]),
-    "png": file_of(noise(), "PNG"),
-    "png-palette": file_of(Image.fromarray(noise()).quantize(16), "PNG", transparency=3),
-    "png-16": encode(Photo("a", noise(dtype=np.uint16)), "png", 90)[0],
-    "png-grey-alpha-16": encode(Photo("a", noise(channels=1, dtype=np.uint16), noise(channels=1, dtype=np.uint16)), "png", 90)[0],
-    "apng": file_of(noise(), "PNG", save_all=True, append_images=[Image.fromarray(noise()[::-1])]),
-    "webp": file_of(noise(), "WEBP"),
-    "webp-lossless": file_of(noise(channels=4), "WEBP", lossless=True),
-    "webp-animated": file_of(noise(), "WEBP", save_all=True, append_images=[Image.fromarray(noise()[::-1])]),
-    "gif": file_of(noise(), "GIF"),
-    "bmp": file_of(noise(), "BMP"),
-    "tiff": file_of(noise(), "TIFF"),
-    "tiff-deflate": file_of(noise(), "TIFF", compression="tiff_adobe_deflate"),
-    "tiff-lzw-palette": file_of(Image.fromarray(noise()).quantize(16), "TIFF", compression="tiff_lzw"),
-    "tiff-grey-predicted": file_of(noise(channels=1), "TIFF", compression="tiff_lzw", tiffinfo={317: 2}),
-    "tiff-16": file_of(noise(channels=1, dtype=np.uint16), "TIFF"),
-}
-EXIF = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHLHH", 274, 3, 1, 6, 0) + struct.pack("<HHLL", 34853, 4, 1, 38) + bytes(20)
-ICC = b"\0\0\2\x0clcms\2\x10\0\0mntrRGB XYZ " + bytes(500)
-VALID |= {f"{kind.lower()}-tagged": file_of(noise(), kind, exif=EXIF, icc_profile=ICC) for kind in ("JPEG", "PNG", "WEBP")}
-
 
 @pytest.mark.parametrize("kind", VALID)
 def test_a_cut_file_is_refused_or_whole(kind):
@@ -271,22 +184,6 @@ def test_a_cut_file_is_refused_or_whole(kind):
             assert cut.code == Code.PHOTO_DAMAGED
             assert "cut short" in cut.reason
     assert outcome(data[: len(data) // 4]).code == Code.PHOTO_DAMAGED
-
-
-def bent(data, edits):
-    """Overwrites, removes or doubles a few bytes."""
-    out = bytearray(data)
-    for place, kind, value in edits:
-        at = int(place * (len(out) - 1))
-        if kind == "set":
-            out[at] = value
-        elif kind == "remove":
-            del out[at : at + value]
-        else:
-            out[at:at] = out[at : at + value]
-        if not out:
-            break
-    return bytes(out)
 
 
 EDITS = st.lists(

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from restore.nets.lite_face import SIDE_PX, LiteFace
-from weights.lite.recipe import FACES, Folder, Pair, Photo, Recipe
+from weights.lite.recipe import FACES, Folder, Pair, Photo, Recipe, edge_loss
 
 # Sixty people, one in ten of the set: a fixed stride through each part, no one of whom a face recogniser takes for one of the rest
 # (dlib's descriptor: no other person within 0.45). london_neutral_010 and london_smiling_010 are the same person.
@@ -96,13 +95,6 @@ def _blurred(image: np.ndarray, wide: float, narrow: float, angle: float) -> np.
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     kernel = np.exp(-0.5 * ((along / wide) ** 2 + (across / narrow) ** 2))
     return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
-
-
-def edge_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """L1 of the samples and of their differences to the next in each direction: sharp where the target is, nowhere else."""
-    error = output - target
-    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-    return error.abs().mean() + across.abs().mean() + down.abs().mean()
 
 
 FACE_RECIPE = Recipe(

@@ -1,18 +1,11 @@
 """Measures the lite colour network on photos it was never trained on, and colours some that were never in colour.
 
-    python -m weights.lite.measure_colorize --photos ../shared/photos --sheet colour.webp
-
 Each photo keeps its lightness; its colours come from the network at 256 px. Means over photos: CIEDE2000 to the original (over all
 pixels) beside that of the grey photo, the share of it that is gained, and colourfulness (Hasler and Suesstrunk, 2003) over the
 original's. The photos: those of train/natural and train/faces that are held back, and test/kodak.
 """
 
 from __future__ import annotations
-
-import argparse
-import json
-import logging
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,11 +16,10 @@ from torch import nn
 
 from restore.nets.lite_colorize import AB_SCALE, SIDE_PX
 from weights.lite.colouring import COLOUR_RECIPE, resized
-from weights.lite.figures import HERE, held_back, photos_of, rounded, square, trained, write_figures
+from weights.lite.figures import Figures, Findings, Measure, Places, cost_of, held_back, rounded, square, trained
 from weights.lite.recipe import Photo
 
 SHOWN_PX = 256
-log = logging.getLogger("lite.measure")
 
 
 def coloured(net: nn.Module, photo: Photo) -> Photo:
@@ -84,24 +76,23 @@ def sheet_of(net: nn.Module, historic: list[Photo], known: list[Photo]) -> Image
     return Image.fromarray(np.vstack(rows))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder that holds train/ and test/")
-    parser.add_argument("--weights", type=Path, default=HERE, help="folder of the weights and of provenance.json")
-    parser.add_argument("--sheet", type=Path, help="draw historic photos, coloured, into this file")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    net = trained(COLOUR_RECIPE, args.weights)
-    natural, faces = (held_back(folder, args.photos / "train") for folder in COLOUR_RECIPE.folders)
-    test = args.photos / "test"
-    sets = {"held_back": natural, "held_back_people": faces, "kodak": photos_of(sorted((test / "kodak").glob("*.png")))}
+def find(places: Places) -> Findings:
+    """The figures of each set of photos, and pictures of photos that never had colours and of some that had."""
+    net = trained(COLOUR_RECIPE, places.weights)
+    natural, faces = (held_back(folder, places.train) for folder in COLOUR_RECIPE.folders)
+    sets = {"held_back": natural, "held_back_people": faces, "kodak": places.test("kodak")}
     figures = {name: figures_of(net, list(photos.values())) for name, photos in sets.items()}
-    log.info("%s", json.dumps(figures, indent=2))
-    write_figures(COLOUR_RECIPE, args.weights, figures)
-    if args.sheet:
-        historic = photos_of(sorted((test / "historic").glob("*.jpg")))
-        sheet_of(net, list(historic.values()), [*list(natural.values())[:5], *sets["kodak"].values()]).save(args.sheet, quality=85)
+    figures["cost"] = cost_of(net, torch.rand(1, 1, SIDE_PX, SIDE_PX))
+    known = [*list(natural.values())[:5], *sets["kodak"].values()]
+    return Findings(figures, sheet_of(net, list(places.test("historic").values()), known))
 
 
-if __name__ == "__main__":
-    main()
+def verdict(figures: Figures) -> tuple[str, bool]:
+    """How far under grey on each set, and the most colourful of them beside its original."""
+    gains = {name: figures[name]["gain_percent"] for name in ("held_back_people", "kodak", "held_back")}
+    most = max(figures[name]["colourfulness_over_original"] for name in gains)
+    words = "people {held_back_people:.0f} %, Kodak {kodak:.0f} %, held-back nature {held_back:.0f} %".format(**gains)
+    return f"{words} under grey; colourfulness at most {most:.2f} of the originals'", min(gains.values()) >= 15.0 and most <= 1.0
+
+
+MEASURE = Measure(find, "CIEDE2000 15 % under grey, no more colourful than the originals", verdict)

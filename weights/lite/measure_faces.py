@@ -1,21 +1,15 @@
 """Measures the lite face network through `Restorer` on sixty people it was never trained on, and draws some of them.
 
-    python -m weights.lite.measure_faces --photos ../shared/photos/train/faces --sheet faces.webp
-
 Every photo of the held-back people (`faces.HELD_BACK_PEOPLE`, some have two) at 256 px is degraded as in training, by a seed of
 its own, and restored. Beside PSNR and SSIM over RGB stand two figures for what people see, as LPIPS' weights cannot be had without
 a download: GMSD (gradient magnitude similarity deviation, Xue et al., TIP 2014; 0 is equal), and the distance of dlib's face
 descriptor from the clean photo's (0 is the same picture, below 0.6 the same person). The landmarks' shift is in percent of
-the distance of the eyes. What the network takes from a face that has nothing wrong is `clean_in_psnr_rgb_db`. The figures go to the
-file's line in provenance.json.
+the distance of the eyes. What the network takes from a face that has nothing wrong is `clean_in_psnr_rgb_db`.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +22,10 @@ from PIL import Image
 from restore import Photo, Restorer
 from restore.compat import import_basicsr
 from weights.lite.faces import FACE_RECIPE, HELD_BACK_PEOPLE, aligned_face, degraded_face, person_of
+from weights.lite.figures import Figures, Findings, Measure, Places, as_tensor, colour_shift, cost_of, held_back, psnr, trained
 
-HERE = Path(__file__).resolve().parent
 FACE_BOX = (56, 72, 200, 216)  # where an aligned face of 256 px lies
 SHOWN = 8
-log = logging.getLogger("lite.measure")
 
 
 @dataclass(frozen=True)
@@ -86,10 +79,9 @@ def figures_of(triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict
                 float(np.linalg.norm(described - descriptor)),
                 100.0 * float(np.linalg.norm(moved - landmarks, axis=1).mean()) / eyes_px,
             ]
-        row.append(float(np.abs(restored.mean(axis=(0, 1)) - degraded.mean(axis=(0, 1))).max()))
         rows.append(row)
     names = ("psnr_rgb_db", "ssim", "gmsd", "descriptor_distance", "landmark_shift_percent")
-    keys = [f"degraded_{name}" for name in names] + [*names, "colour_shift_levels"]
+    keys = [f"degraded_{name}" for name in names] + list(names)
     means = dict(zip(keys, np.mean(rows, axis=0), strict=True))
     means |= {"gain_db": means["psnr_rgb_db"] - means["degraded_psnr_rgb_db"], "ssim_gain": means["ssim"] - means["degraded_ssim"]}
     return {key: round(float(value), 4) for key, value in sorted(means.items())} | {"photos": len(rows), "people": len(HELD_BACK_PEOPLE)}
@@ -101,34 +93,40 @@ def sheet_of(triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Image.
     return Image.fromarray(np.vstack([np.hstack([triple[row] for triple in shown]) for row in range(3)]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder of aligned faces, train/faces")
-    parser.add_argument("--sheet", type=Path, help="draw degraded, restored and clean faces into this file")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    files = [path for path in sorted(args.photos.glob("*.jpg")) if person_of(path.name) in HELD_BACK_PEOPLE]
-    if len({person_of(path.name) for path in files}) != len(HELD_BACK_PEOPLE):
-        raise SystemExit(f"{args.photos} does not hold all {len(HELD_BACK_PEOPLE)} held-back people: these are other faces")
+def find(places: Places) -> Findings:
+    """The figures of all held-back people, and pictures of some.
+
+    Raises:
+        SystemExit: the photos are of other people.
+    """
+    faces = held_back(FACE_RECIPE.folders[0], places.train)
+    if len({person_of(name) for name in faces}) != len(HELD_BACK_PEOPLE):
+        raise SystemExit(f"{places.train} does not hold all {len(HELD_BACK_PEOPLE)} held-back people: these are other faces")
     restorer, triples, untouched = Restorer(weights="lite"), [], []
-    for index, path in enumerate(files):
-        _, clean = aligned_face(np.asarray(Image.open(path).convert("RGB")))
+    for index, (name, photo) in enumerate(faces.items()):
+        _, clean = aligned_face(photo)
         degraded = degraded_face(clean, np.random.default_rng((2026, index)))
-        restored = restorer.run("face_restore", [Photo(path.name, degraded)], has_aligned=True).photos[0].pixels
-        triples.append((degraded, restored, clean))
-        untouched.append(restorer.run("face_restore", [Photo(path.name, clean)], has_aligned=True).photos[0].pixels)
-    measured = figures_of(triples)
-    psnr = import_basicsr("metrics.psnr_ssim").calculate_psnr
-    kept = [psnr(image, clean, crop_border=0) for image, (_, _, clean) in zip(untouched, triples, strict=True)]
-    measured["clean_in_psnr_rgb_db"] = round(float(np.mean(kept)), 4)
-    log.info("%s", json.dumps(measured, indent=2))
-    path = HERE / "provenance.json"
-    rows = json.loads(path.read_text())
-    rows[FACE_RECIPE.file]["figures"] = {"held_back_people": measured}
-    path.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n")
-    if args.sheet:
-        sheet_of(triples).save(args.sheet, quality=85)
+        triples.append((degraded, restored(restorer, name, degraded), clean))
+        untouched.append(psnr(restored(restorer, name, clean), clean))
+    net = trained(FACE_RECIPE, places.weights)
+    shifts = [colour_shift(degraded, result) for degraded, result, _ in triples]
+    figures = {
+        "held_back_people": figures_of(triples) | {"clean_in_psnr_rgb_db": round(float(np.mean(untouched)), 4)},
+        "cost": cost_of(net, as_tensor(triples[0][0]), shifts),
+    }
+    return Findings(figures, sheet_of(triples))
 
 
-if __name__ == "__main__":
-    main()
+def restored(restorer: Restorer, name: str, face: np.ndarray) -> np.ndarray:
+    """An aligned face as `face_restore` gives it back."""
+    return restorer.run("face_restore", [Photo(name, face)], has_aligned=True).photos[0].pixels
+
+
+def verdict(figures: Figures) -> tuple[str, bool]:
+    """The gains, and how far landmarks move."""
+    found = figures["held_back_people"]
+    words = f"PSNR + {found['gain_db']:.2f} dB, SSIM + {found['ssim_gain']:.3f}, landmarks {found['landmark_shift_percent']:.2f} %"
+    return words, found["gain_db"] >= 2.5 and found["ssim_gain"] >= 0.08 and found["landmark_shift_percent"] < 2.0
+
+
+MEASURE = Measure(find, "+ 2.5 dB, SSIM + 0.08, landmarks within 2 % of the eyes' distance", verdict)

@@ -1,7 +1,5 @@
 """Measures the lite inpainting network beside OpenCV's two methods on photos it was never trained on, and draws filled holes.
 
-    python -m weights.lite.measure_inpaint --photos ../shared/photos --sheet inpaint.webp
-
 Photos of train/natural that are held back and of test/kodak, their middle square at 256 px, with seeded holes: brush strokes and
 polygons over 5 to 25%, and thin scratches. PSNR over RGB inside the hole, the mean over photos and holes. `seam` is the mean step
 over the hole's border over that of the clean photo at the same place: 1 is no seam, less is too smooth.
@@ -9,18 +7,13 @@ over the hole's border over that of the clean photo at the same place: 1 is no s
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
-from pathlib import Path
-
 import cv2
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
-from weights.lite.figures import HERE, held_back, photos_of, rounded, square, trained, write_figures
+from weights.lite.figures import Figures, Findings, Measure, Places, cost_of, held_back, rounded, square, trained
 from weights.lite.inpainting import INPAINT_RECIPE, hole_mask, scratch_mask
 from weights.lite.material import damage_maps
 from weights.lite.recipe import Maps, Photo
@@ -29,7 +22,7 @@ SIDE_PX = 256
 TIMES = 4
 RADIUS_PX = 3  # of OpenCV's neighbourhood, its documentation's own choice
 SHOWN = 8
-log = logging.getLogger("lite.measure")
+HOLES = ("strokes_and_polygons", "scratches")
 
 
 def filled(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
@@ -87,30 +80,25 @@ def holes_for(count: int, maps: Maps | None) -> list[np.ndarray]:
     return [hole_mask(SIDE_PX, rng) if maps is None else scratch_mask(SIDE_PX, rng, maps) for rng in rngs]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder that holds train/ and test/")
-    parser.add_argument("--weights", type=Path, default=HERE, help="folder of the weights and of provenance.json")
-    parser.add_argument("--sheet", type=Path, help="draw some filled holes into this file")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    net = trained(INPAINT_RECIPE, args.weights)
-    maps = damage_maps(args.photos / "train", is_held_back=True)
-    sets = {
-        "held_back": held_back(INPAINT_RECIPE.folders[0], args.photos / "train"),
-        "kodak": photos_of(sorted((args.photos / "test" / "kodak").glob("*.png"))),
-    }
-    figures = {}
+def find(places: Places) -> Findings:
+    """The figures of both kinds of holes in both sets of photos, and some of Kodak's filled."""
+    net, figures = trained(INPAINT_RECIPE, places.weights), Figures()
+    maps = damage_maps(places.train, is_held_back=True)
+    sets = {"held_back": held_back(INPAINT_RECIPE.folders[0], places.train), "kodak": places.test("kodak")}
     for name, photos in sets.items():
         squares = [square(photo, SIDE_PX) for photo in photos.values()] * TIMES
         figures[f"{name}_strokes_and_polygons"] = figures_of(net, squares, holes_for(len(squares), None))
         figures[f"{name}_scratches"] = figures_of(net, squares, holes_for(len(squares), maps))
-    log.info("%s", json.dumps(figures, indent=2))
-    write_figures(INPAINT_RECIPE, args.weights, figures)
-    if args.sheet:
-        kodak = [square(photo, SIDE_PX) for photo in sets["kodak"].values()]
-        sheet_of(net, kodak, holes_for(len(kodak), None)).save(args.sheet, quality=85)
+    kodak = [square(photo, SIDE_PX) for photo in sets["kodak"].values()]
+    figures["cost"] = cost_of(net, torch.rand(1, 4, SIDE_PX, SIDE_PX))
+    return Findings(figures, sheet_of(net, kodak, holes_for(len(kodak), None)))
 
 
-if __name__ == "__main__":
-    main()
+def verdict(figures: Figures) -> tuple[str, bool]:
+    """The gain over the better of OpenCV's methods, in strokes and polygons and in scratches, over both sets of photos."""
+    gains = [np.mean([figures[f"{photos}_{holes}"]["gain_db"] for photos in ("held_back", "kodak")]) for holes in HOLES]
+    seam = np.mean([figures[f"held_back_{holes}"]["seam"] for holes in HOLES])
+    return f"strokes and polygons {gains[0]:+.2f} dB, scratches {gains[1]:+.2f} dB, seam {seam:.2f}", bool(min(gains) >= 1.5)
+
+
+MEASURE = Measure(find, "+ 1.5 dB in the hole over the better of OpenCV's two", verdict)

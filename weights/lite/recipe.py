@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from torch import Tensor, nn
@@ -28,6 +28,13 @@ def psnr_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -
     """L1 finds the edges first; the last third minimises what PSNR measures."""
     error = output - target
     return error.abs().mean() if progress < 0.67 else error.square().mean() * 8.0
+
+
+def edge_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
+    """L1 of the samples and of their differences to the next in each direction: sharp where the target is, nowhere else."""
+    error = output - target
+    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+    return error.abs().mean() + across.abs().mean() + down.abs().mean()
 
 
 def psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
@@ -64,6 +71,9 @@ class Recipe:
         score_draws: how many of them are drawn of each photo.
         uses_damage: whether the folder `damage` beside the photos is needed.
         half_precision: whether the file holds float16 (computed in float32 all the same).
+        begins_with: the file of another recipe whose weights `begin` puts into the network before the first step.
+        begin: (network, those weights) -> the network.
+        taught: of the target, what is a teacher's answer to the same input, the rest being the clean patch; 0 needs no teacher.
     """
 
     file: str
@@ -85,6 +95,9 @@ class Recipe:
     score_draws: int = 3
     uses_damage: bool = False
     half_precision: bool = False
+    begins_with: str | None = None
+    begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = lambda net, state: net
+    taught: float = 0.0
 
 
 def as_it_is(photo: Photo) -> Pair:

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from PIL import Image
-from spandrel.architectures.Compact import Compact
 from spandrel.architectures.DRUNet import DRUNet
 
 from weights.lite.colouring import COLOUR_RECIPE
+from weights.lite.enlarging import UPSCALE_REAL_RECIPE, UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE
 from weights.lite.faces import FACE_RECIPE
 from weights.lite.inpainting import INPAINT_RECIPE
-from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is
+from weights.lite.recipe import NATURAL, Pair, Recipe, as_it_is
 from weights.lite.scratches import SCRATCH_RECIPE
-
-
-def halved_twice(photo: Photo) -> Pair:
-    """(low, high): `high` cropped to a multiple of 4 and `low` its antialiased bicubic quarter, rounded to 8 bits."""
-    height, width = (side - side % 4 for side in photo.shape[:2])
-    high = np.ascontiguousarray(photo[:height, :width])
-    low = np.asarray(Image.fromarray(high).resize((width // 4, height // 4), Image.Resampling.BICUBIC))
-    return low, high
-
-
-def draw_upscale(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random aligned patch of `patch_px` low-resolution pixels and its 4x target."""
-    low, high = pair
-    top, left = (int(rng.integers(0, side - patch_px + 1)) for side in low.shape[:2])
-    low_patch = low[top : top + patch_px, left : left + patch_px]
-    high_patch = high[4 * top : 4 * (top + patch_px), 4 * left : 4 * (left + patch_px)]
-    return low_patch, high_patch
+from weights.lite.shake import DEBLUR_RECIPE
 
 
 def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
@@ -53,18 +36,9 @@ def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
 
 
 RECIPES = {
-    "upscale": Recipe(
-        file="lite_upscale_x4.safetensors",
-        build=lambda: Compact(num_feat=48, num_conv=10, upscale=4, act_type="prelu"),
-        prepare=halved_twice,
-        draw=draw_upscale,
-        patch_px=40,
-        batch=12,
-        steps=18_000,
-        peak_lr=1e-3,
-        purpose="x4 upscaling of bicubically reduced photos",
-        data=NATURAL,
-    ),
+    "upscale_real_x4": UPSCALE_REAL_RECIPE,
+    "upscale_x4": UPSCALE_X4_RECIPE,
+    "upscale_x2": UPSCALE_X2_RECIPE,
     "denoise": Recipe(
         file="lite_denoise.safetensors",
         build=lambda: DRUNet(in_nc=3, out_nc=3, nc=[24, 32, 48, 64], nb=2),
@@ -77,6 +51,7 @@ RECIPES = {
         purpose="blind denoising: Gaussian sigma 0-50, Poisson, JPEG",
         data=NATURAL,
     ),
+    "deblur": DEBLUR_RECIPE,
     "faces": FACE_RECIPE,
     "scratches": SCRATCH_RECIPE,
     "inpaint": INPAINT_RECIPE,

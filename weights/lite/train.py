@@ -1,40 +1,70 @@
-"""Trains the embedded lite weights from folders of clean photos: seeded, resumable, bounded by time.
+"""Trains one of the lite networks from folders of clean photos: seeded, resumable, bounded by the time that it computes.
 
-    python -m weights.lite.train upscale --photos ../shared/photos/train/natural --minutes 70
-    python -m weights.lite.train colorize --photos ../shared/photos/train --minutes 55
+Stopped at any point, the same command goes on from the last checkpoint. At the end the averaged weights go to the recipe's file and
+their line to provenance.json. Inference needs none of this file.
 
-A recipe of one folder takes that folder or the one above it; the others take the one that holds natural/, faces/ and damage/.
-
-Stopped at any point, the same command goes on from the last checkpoint in `--work`. At the end the averaged
-weights go to the recipe's file in `weights/lite/` and their line to `weights/lite/provenance.json`. Inference needs none of
-this file.
-
-Two runs of one seed draw the same patches in the same order. The schedule ends at `--steps` or `--minutes`, whichever
-comes first, so that a slower machine gets a shorter but complete schedule, not a longer wait.
+Two runs of one seed draw the same patches in the same order. The schedule ends at its steps or its minutes, whichever comes
+first, so that a slower machine gets a shorter but complete schedule, not a longer wait.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import itertools
 import json
 import logging
 import math
 import time
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from restore.models import load_net
+from weights.lite.figures import HERE, PROVENANCE
 from weights.lite.material import Material, gathered
 from weights.lite.recipe import Recipe
 from weights.lite.recipes import RECIPES
 
-HERE = Path(__file__).resolve().parent
 EMA_DECAY = 0.999
+COLOUR_PX = 20  # side of the cells whose mean a teacher does not decide
+TEACHER = "realesr-general-x4v3 of Real-ESRGAN (BSD-3-Clause): its answers are part of the target"
 log = logging.getLogger("lite.train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """What a training is run on, and for how long.
+
+    Attributes:
+        photos: folder of clean photos, or the one above that holds natural/, faces/ and damage/.
+        minutes: of computing, those before an interruption included.
+        steps: length of the schedule; None is the recipe's own.
+        threads: that compute, on a CPU.
+        workers: threads that draw patches ahead; with none they are drawn when they are needed.
+        teacher: the checkpoint of a recipe that learns from one.
+        work: where checkpoints are kept.
+        checkpoint_every: seconds.
+        out: where the finished weights and provenance.json go.
+    """
+
+    photos: Path
+    work: Path
+    out: Path = HERE
+    minutes: float = 70.0
+    steps: int | None = None
+    device: str = "cpu"
+    threads: int = 1
+    workers: int = 0
+    teacher: Path | None = None
+    seed: int = 1
+    checkpoint_every: float = 60.0
 
 
 def to_tensor(patches: list[np.ndarray]) -> Tensor:
@@ -101,13 +131,13 @@ class Course:
     spent_s: float = 0.0
 
     @classmethod
-    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, seed: int) -> Course:
+    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, seed: int, device: torch.device) -> Course:
         """The course of the checkpoint if there is one, else a new one."""
-        net = channels_last(recipe.build())
+        net = channels_last(begun(recipe)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr))
         if checkpoint.exists():
-            saved = torch.load(checkpoint, weights_only=True)
+            saved = torch.load(checkpoint, map_location=device, weights_only=True)
             if saved["seed"] != seed:
                 raise SystemExit(f"{checkpoint} is a course of seed {saved['seed']}: name another --work, or that seed")
             net.load_state_dict(saved["net"])
@@ -138,81 +168,134 @@ class Course:
         return float(loss.detach())
 
 
-def train(name: str, args: argparse.Namespace) -> None:
+@dataclasses.dataclass
+class Clock:
+    """Time spent computing: a process that is stopped, or that others keep waiting, does not learn meanwhile.
+
+    Attributes:
+        now: seconds of a clock that runs on.
+        share: of its seconds that count: the processor time of several threads runs faster than time.
+        longest_s: that a lap may count.
+    """
+
+    now: Callable[[], float]
+    share: float
+    longest_s: float
+    last_s: float = 0.0
+
+    @classmethod
+    def of(cls, device: torch.device, threads: int) -> Clock:
+        """Processor time on a CPU; elsewhere time, a minute of it at most, as a step takes much less."""
+        now, share, longest_s = (time.process_time, 1.0 / threads, math.inf) if device.type == "cpu" else (time.perf_counter, 1.0, 60.0)
+        return cls(now, share, longest_s, now())
+
+    def lap_s(self) -> float:
+        """Seconds since the last lap."""
+        before, self.last_s = self.last_s, self.now()
+        return min(self.share * (self.last_s - before), self.longest_s)
+
+
+def begun(recipe: Recipe) -> nn.Module:
+    """The recipe's network before its first step."""
+    net = recipe.build()
+    return recipe.begin(net, load_file(HERE / recipe.begins_with)) if recipe.begins_with else net
+
+
+def with_colours_of(clean: Tensor, answer: Tensor) -> Tensor:
+    """A teacher's answer with the means of the clean patch around each pixel: it teaches detail, and its colours are some levels off."""
+    means = F.avg_pool2d(clean - answer, COLOUR_PX)
+    return (answer + F.interpolate(means, size=clean.shape[-2:], mode="bilinear", align_corners=False)).clamp(0, 1)
+
+
+def teacher_of(recipe: Recipe, file: Path | None, device: torch.device) -> nn.Module | None:
+    """The network whose answers are part of the target, for a recipe that has one."""
+    if not recipe.taught:
+        return None
+    if file is None:
+        raise SystemExit("this recipe learns from a teacher: --teacher realesr-general-x4v3.pth")
+    return channels_last(load_net(file)).to(device)
+
+
+def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """The batches from the step `first` on: the seed and the step decide what is in one, not who draws it or when."""
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        return batch_of(recipe, material, np.random.default_rng((terms.seed, step)))
+
+    if not terms.workers:
+        yield from map(draw, itertools.count(first))
+    with ThreadPoolExecutor(terms.workers) as pool:
+        ahead = deque(pool.submit(draw, first + index) for index in range(2 * terms.workers))
+        for step in itertools.count(first + len(ahead)):
+            yield ahead.popleft().result()
+            ahead.append(pool.submit(draw, step))
+
+
+def train(name: str, terms: Terms) -> None:
     """Runs or resumes one recipe and writes weights and provenance."""
-    recipe = RECIPES[name]
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
-    args.work.mkdir(parents=True, exist_ok=True)
-    training, held_back = gathered(recipe, args.photos)
-    checkpoint = args.work / f"{name}.pt"
-    course = Course.begun_or_resumed(recipe, checkpoint, args.seed)
+    recipe, device = RECIPES[name], torch.device(terms.device)
+    torch.set_num_threads(terms.threads)
+    torch.manual_seed(terms.seed)
+    terms.out.mkdir(parents=True, exist_ok=True)
+    terms.work.mkdir(parents=True, exist_ok=True)
+    training, held_back = gathered(recipe, terms.photos)
+    checkpoint = terms.work / f"{name}.pt"
+    course = Course.begun_or_resumed(recipe, checkpoint, terms.seed, device)
+    teacher = teacher_of(recipe, terms.teacher, device)
     parameters = sum(p.numel() for p in course.net.parameters())
     log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
-    steps, limit_s, spent_before_s = args.steps or recipe.steps, 60.0 * args.minutes, course.spent_s
-    started = saved_at = time.monotonic()
-    losses: list[float] = []
+    steps, limit_s, clock = terms.steps or recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
+    saved_at, losses, batches = time.monotonic(), list[float](), drawn(recipe, training, terms, course.step)
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
-        source, target = batch_of(recipe, training, np.random.default_rng((args.seed, course.step)))
+        source, target = (patches.to(device) for patches in next(batches))
+        if teacher is not None:
+            with torch.no_grad():
+                target = torch.lerp(target, with_colours_of(target, teacher(source).clamp(0, 1)), recipe.taught)
         losses.append(course.learn(recipe, source, target, progress))
-        course.spent_s = spent_before_s + time.monotonic() - started
-        if time.monotonic() - saved_at > args.checkpoint_every:
+        course.spent_s += clock.lap_s()
+        if time.monotonic() - saved_at > terms.checkpoint_every:
             saved_at = time.monotonic()
-            course.save(checkpoint, args.seed)
+            course.save(checkpoint, terms.seed)
         if course.step % 200 == 0:
             loss = float(np.mean(losses))
             log.info("%s: step %d, %.0f s, %.0f%%, training loss %.5f", name, course.step, course.spent_s, 100 * progress, loss)
             losses.clear()
         if course.step % 2000 == 0:
-            report_validation(recipe, name, course.averaged, held_back, args.seed)
-    score = report_validation(recipe, name, course.averaged, held_back, args.seed)
+            report_validation(recipe, name, course.averaged, held_back, terms.seed)
+    batches.close()
+    course.save(checkpoint, terms.seed)
+    score = report_validation(recipe, name, course.averaged, held_back, terms.seed)
     dtype = torch.float16 if recipe.half_precision else torch.float32
-    state = {key: value.to(dtype).contiguous() for key, value in course.averaged.items()}
-    save_file(state, args.out / recipe.file, {"format": "pt", "recipe": name})
-    row = {"steps": course.step, "seconds": round(course.spent_s), f"held_back_{recipe.score_name}": round(score, 3)}
-    write_provenance(args, recipe, {"recipe": name, "photos": len(training.pairs), **row})
+    state = {key: value.to(dtype).cpu().contiguous() for key, value in course.averaged.items()}
+    save_file(state, terms.out / recipe.file, {"format": "pt", "recipe": name})
+    # A file of the owner alone could not be read where the project is installed for others.
+    (terms.out / recipe.file).chmod(0o644)
+    facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
+    write_provenance(terms, recipe, {**facts, f"held_back_{recipe.score_name}": round(score, 3)})
 
 
 def report_validation(recipe: Recipe, name: str, averaged: dict[str, Tensor], held_back: Material, seed: int) -> float:
     """Logs and returns the held-back score of the averaged weights."""
     net = channels_last(recipe.build()).eval()
-    net.load_state_dict(averaged)
+    net.load_state_dict({key: value.cpu() for key, value in averaged.items()})
     score = validation_score(recipe, net, held_back, seed)
     log.info("%s: held-back photos, %s %.3f", name, recipe.score_name, score)
     return score
 
 
-def write_provenance(args: argparse.Namespace, recipe: Recipe, facts: dict[str, object]) -> None:
+def write_provenance(terms: Terms, recipe: Recipe, facts: dict[str, object]) -> None:
     """Adds or replaces the file's line in provenance.json."""
-    path = args.out / "provenance.json"
-    rows = json.loads(path.read_text()) if path.exists() else {}
+    path = terms.out / PROVENANCE
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    device = f"CPU, {terms.threads} thread(s)" if terms.device == "cpu" else torch.cuda.get_device_name(terms.device)
     rows[recipe.file] = {
         "purpose": recipe.purpose,
         "data": recipe.data,
         "licence": "MIT",
-        "seed": args.seed,
-        "device": f"CPU, {args.threads} thread(s)",
+        "seed": terms.seed,
+        "device": device,
+        **({"teacher": TEACHER} if recipe.taught else {}),
+        **({"begun_with": recipe.begins_with} if recipe.begins_with else {}),
         **facts,
     }
-    path.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--photos", type=Path, required=True, help="folder of clean JPEG or PNG photos, or the one above")
-    parser.add_argument("--minutes", type=float, default=70.0, help="time bound of the whole schedule, resumed time included")
-    parser.add_argument("--steps", type=int, help="length of the schedule; the recipe's own by default")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--work", type=Path, default=HERE / "checkpoints", help="where checkpoints are kept")
-    parser.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("--out", type=Path, default=HERE, help="where the finished weights go")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(args.name, args)
-
-
-if __name__ == "__main__":
-    main()
+    path.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")

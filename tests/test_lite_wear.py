@@ -1,0 +1,92 @@
+"""What lite networks are trained against: wear and shakes are drawn by their seed alone, are what they say, and shakes can be undone."""
+
+import numpy as np
+import pytest
+import torch
+from facejobs import ASTRONAUT
+
+from restore.nets.camera_shake import KERNEL_PX, shake_of, unshaken
+from restore.nets.lite_deblur import LiteDeblur
+from weights.lite import shake
+from weights.lite.figures import as_tensor, colour_shift, psnr
+from weights.lite.shake import STILL, draw_shaken, shake_kernel, shaken
+from weights.lite.wear import FIRST, blur_kernel, lightly_worn, sinc_kernel, worn
+
+CLEAN = ASTRONAUT  # 256 px
+KERNEL = shake_kernel(np.random.default_rng(3), 13)
+
+
+def blurred(kernel: np.ndarray) -> np.ndarray:
+    noisy = shaken(CLEAN, kernel) + np.random.default_rng(1).standard_normal(CLEAN.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("wear", [worn, lightly_worn])
+def test_a_worn_photo_is_drawn_by_its_seed_alone_and_keeps_its_colour(wear):
+    first, second, other = (wear(CLEAN, (64, 48), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert (first != other).any()
+    assert first.shape == (48, 64, 3)
+    shifts = [colour_shift(CLEAN, wear(CLEAN, (64, 64), np.random.default_rng(seed))) for seed in range(8)]
+    assert np.median(shifts) < 4.0
+
+
+def test_second_order_wear_is_worse_than_light_wear():
+    small = np.asarray(torch.nn.functional.avg_pool2d(as_tensor(CLEAN), 4)[0].permute(1, 2, 0) * 255.0)
+    rngs = [np.random.default_rng(seed) for seed in range(8)]
+    heavy, light = (np.mean([psnr(wear(CLEAN, (64, 64), rng), small) for rng in rngs]) for wear in (worn, lightly_worn))
+    assert heavy < light - 1.0
+
+
+def test_blur_kernels_sum_to_one():
+    kernels = [blur_kernel(FIRST.sigma, np.random.default_rng(seed)) for seed in range(40)]
+    np.testing.assert_allclose([kernel.sum() for kernel in kernels], 1.0, atol=1e-4)
+    assert {kernel.shape[0] for kernel in kernels} <= set(range(7, 22, 2))
+    assert sinc_kernel(1.5, 21).min() < 0.0  # it rings
+
+
+@pytest.mark.parametrize("side", [3, 9, 21])
+def test_a_shake_fits_its_size_and_leaves_the_photo_where_it_is(side):
+    kernels = [shake_kernel(np.random.default_rng(seed), side) for seed in range(20)]
+    for kernel in kernels:
+        rows, columns = np.nonzero(kernel)
+        assert max(np.ptp(rows), np.ptp(columns)) < side + 1
+        assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
+        places = np.arange(KERNEL_PX) - KERNEL_PX // 2
+        assert abs((kernel.sum(axis=0) * places).sum()) < 0.75
+        assert abs((kernel.sum(axis=1) * places).sum()) < 0.75
+
+
+def test_a_shake_is_found_and_undone():
+    seen = as_tensor(blurred(KERNEL))[0]
+    found = shake_of(seen)
+    true = torch.from_numpy(KERNEL[::-1, ::-1].copy())  # OpenCV's filter is a correlation
+    assert float((found * true).sum() / found.norm() / true.norm()) > 0.7
+    restored = unshaken(seen, found, 1e-2).clamp(0, 1).permute(1, 2, 0).numpy() * 255.0
+    inner = (slice(12, -12),) * 2
+    assert psnr(restored[inner], CLEAN[inner]) > psnr(blurred(KERNEL)[inner], CLEAN[inner]) + 2.5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (64, 70)])
+def test_no_photo_is_too_small_or_too_flat(size):
+    noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    net = LiteDeblur().eval()
+    with torch.inference_mode():
+        for photo in (noise, torch.zeros(1, 3, *size)):
+            result = net(photo)
+            assert result.shape == photo.shape
+            assert bool(result.isfinite().all())
+            assert float((result.mean() - photo.mean()).abs()) < 0.02
+
+
+def test_a_drawn_patch_holds_the_photo_deblurred_with_what_was_found_in_it(monkeypatch):
+    monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(STILL))  # looking for it takes a second
+    source, target = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
+    assert (source.shape, source.dtype, target.shape, target.dtype) == ((144, 144, 9), np.float32, (144, 144, 3), np.uint8)
+    again, _ = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
+    np.testing.assert_array_equal(source, again)
+    assert np.abs(source[..., :3] - target / 255.0).mean() < 0.1
+
+
+def test_a_camera_at_rest_blurs_nothing():
+    np.testing.assert_allclose(shaken(CLEAN, STILL), CLEAN, atol=1e-3)
