@@ -105,7 +105,7 @@ def test_four_photos_come_back_in_order_with_reports(predict):
     assert [report["photo"] for report in reports] == [f"images[{n}]" for n in range(4)]
     for report in reports:
         assert report["variant"] == "lite"
-        assert report["weights"][0]["file"] == "lite_upscale_x4.safetensors"
+        assert report["weights"][0]["file"] == "lite_upscale_real_x4.safetensors"
         assert len(report["weights"][0]["sha256"]) == 64
         assert report["stages_ms"]["net"] > 0
         assert {"decode", "net", "resize", "encode"} <= set(report["stages_ms"])
