@@ -7,29 +7,27 @@ that the system must find and fill with zeros first: a third of CodeFormer's tim
 from __future__ import annotations
 
 import ctypes
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 # mallopt's parameters, as malloc.h numbers them.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
 KEPT = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
 USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20, TOP_PAD: 128 << 10}
 """Where glibc itself arrives in a process that has used large blocks."""
-LEFT_BYTES = 1 << 30
-"""Of free memory, what may stay with the process between requests."""
-
-Numbers = ctypes.c_size_t * 10  # struct mallinfo2
-FREE = 8  # fordblks: bytes in free blocks
+LEFT_BYTES = 256 << 20
+"""What may stay with the process between requests, beyond what it held when it last gave memory back."""
 
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The C library, if it is glibc of 2.33 or later."""
+    """The C library, if it is glibc."""
     library = ctypes.CDLL(None)
     try:
-        library.mallinfo2.restype = type("mallinfo2", (ctypes.Structure,), {"_fields_": [("numbers", Numbers)]})
         library.mallopt.argtypes, library.malloc_trim.argtypes = (ctypes.c_int, ctypes.c_int), (ctypes.c_size_t,)
     except AttributeError:
         return None
@@ -42,10 +40,11 @@ class Heap:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
+        self._held_bytes: int | None = None
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """What is freed inside stays with the process; at the end, all but LEFT_BYTES at most is given back.
+        """What is freed inside stays with the process; at the end it is given back if that is more than LEFT_BYTES.
 
         Does nothing where the C library is not glibc. Any number of threads may be inside.
         """
@@ -55,6 +54,8 @@ class Heap:
             return
         with self._lock:
             self._users += 1
+            if self._held_bytes is None:
+                self._held_bytes = resident_bytes()
             _set(library, KEPT)
         try:
             yield
@@ -63,11 +64,18 @@ class Heap:
                 self._users -= 1
                 if not self._users:
                     _set(library, USUAL)
-                    if library.mallinfo2().numbers[FREE] > LEFT_BYTES:
+                    # Not by what glibc counts as free: that includes what it has given back already.
+                    if resident_bytes() - self._held_bytes > LEFT_BYTES:
                         library.malloc_trim(0)
+                        self._held_bytes = resident_bytes()
 
 
 HEAP = Heap()
+
+
+def resident_bytes() -> int:
+    """What the process holds of the machine's memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _set(library: ctypes.CDLL, parameters: dict[int, int]) -> None:

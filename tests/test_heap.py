@@ -1,10 +1,8 @@
 """What is freed stays with the process for a while, and is given back after."""
 
-import resource
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,15 +82,28 @@ def test_an_error_inside_leaves_nothing_kept(monkeypatch):
 def test_a_large_rest_is_given_back(monkeypatch):
     monkeypatch.setattr(heap, "LEFT_BYTES", 1 << 20)
 
-    def resident():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-    before = resident()
+    before = heap.resident_bytes()
     with heap.Heap().kept():
         blocks = [np.ones(LARGE, np.uint8) for _ in range(4)]
         del blocks
-        assert resident() - before > 2 * LARGE
-    assert resident() - before < LARGE
+        assert heap.resident_bytes() - before > 2 * LARGE
+    assert heap.resident_bytes() - before < LARGE
+
+
+@needs_glibc
+def test_memory_is_given_back_when_much_was_kept_and_not_after_every_request(monkeypatch):
+    held, trims = iter([100, 100, 150, 300, 120, 200, 221, 121]), []
+    library = type("Library", (), {"malloc_trim": lambda _, pad: trims.append(pad)})()
+    monkeypatch.setattr(heap, "_library", lambda: library)
+    monkeypatch.setattr(heap, "_set", lambda *_: None)
+    monkeypatch.setattr(heap, "LEFT_BYTES", 100)
+    monkeypatch.setattr(heap, "resident_bytes", lambda: next(held))
+    own, given_back = heap.Heap(), []
+    for _ in range(5):
+        with own.kept():
+            pass
+        given_back.append(len(trims))
+    assert given_back == [0, 0, 1, 1, 2], "at 300 beyond 100, and at 221 beyond the 120 that were left"
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
