@@ -1,9 +1,8 @@
 """Hundreds of mixed requests, a fifth of them faulty, through a real Cog server, whose memory is watched: `python -m benchmarks.soak`.
 
 Every task, size and kind of fault comes in an order drawn by seed. Fails (exit code 1) where a request is lost, answers otherwise than
-its kind must, or where memory grows: that of the server's processes (without mapped files) and that of the device, in the last quarter
-of the run against the first after the warm-up (medians), by 100 MB or more. The warm-up asks for every task at its largest, in every
-mode. `--leak` serves a predictor that keeps some memory of each request (leaking.py): a run that does not fail then proves nothing.
+its kind must, or where memory grows: that of the server's processes (without mapped files) and that of the device, in any eighth of the
+run above the first after the warm-up (medians), by 100 MB or more. The warm-up asks for every task at its largest, in every mode. `--leak` serves a predictor that keeps some memory of each request (leaking.py): a run that does not fail then proves nothing.
 `--plot` draws the curves; `--record` adds a row to results/soak.jsonl.
 """
 
@@ -39,7 +38,8 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 LEAKING = "benchmarks/leaking.py:Predictor"
 MOST_GROWTH_MB = 100.0
 SAMPLE_EVERY_S = 0.5
-FEWEST_REQUESTS = 40  # below, there is no quarter worth a median
+WINDOWS = 8  # of a run, the first of which the others are compared with
+FEWEST_REQUESTS = 40  # below, there is no eighth worth a median
 MOST_PX = 320
 MB = 1e6
 
@@ -158,12 +158,16 @@ def uri(data: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
+def medians_mb(samples: Sequence[float]) -> list[float]:
+    """The median of each of WINDOWS parts of the run; none of too few samples."""
+    length = len(samples) // WINDOWS
+    return [statistics.median(samples[length * index : length * (index + 1)]) for index in range(WINDOWS)] if length else []
+
+
 def growth_mb(samples: Sequence[float]) -> float:
-    """By how much the median of the last quarter is above that of the first. 0 of too few."""
-    quarter = len(samples) // 4
-    if not quarter:
-        return 0.0
-    return statistics.median(samples[-quarter:]) - statistics.median(samples[:quarter])
+    """By how much the highest of the later medians is above the first: what climbs and falls again has grown as well. 0 of too few."""
+    first, *later = medians_mb(samples) or [0.0]
+    return max(later, default=first) - first
 
 
 def resident_mb(group: int) -> float:
@@ -273,6 +277,7 @@ def result_of(kinds: Counter[str], wrong: Sequence[str], memory: Memory) -> Json
         "wrong": list(wrong),
         "samples": len(memory.at_s),
         "resident_peak_mb": round(max(memory.resident_mb, default=0.0), 1),
+        "resident_medians_mb": [round(median) for median in medians_mb(memory.resident_mb)],
         "resident_growth_mb": round(resident, 1),
         "device_growth_mb": round(device, 1),
         "met": not wrong and resident < MOST_GROWTH_MB and device < MOST_GROWTH_MB and requests >= FEWEST_REQUESTS,

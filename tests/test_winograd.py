@@ -23,6 +23,7 @@ def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
 def way(request, monkeypatch):
     """The kernels' way, or torch's, whatever the number of channels."""
     monkeypatch.setattr("restore.nets.winograd.MANY_FILTERS", 1 if request.param == "many" else 1 << 30)
+    monkeypatch.setattr("restore.nets.winograd.LEAST_PRODUCTS", {False: 0, True: 0})
 
 
 @pytest.mark.usefixtures("way")
@@ -109,11 +110,21 @@ def test_threads_and_blocks_share_a_photo_without_a_gap(monkeypatch, threads, bl
     torch.testing.assert_close(torch.from_numpy(result), expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
 
 
+@pytest.mark.usefixtures("way")
 def test_no_number_is_hidden():
     features = torch.randn(1, 16, 9, 9)
     features[0, 3, 4, 4] = torch.nan
     plain = conv()
     assert WinogradConv2d(plain)(features).isnan()[plain(features).isnan()].all()
+
+
+def test_small_maps_go_the_direct_way():
+    plain = conv(32, 32)
+    way = WinogradConv2d(plain)
+    small, large = torch.randn(1, 32, 64, 64), torch.randn(3, 32, 100, 100)
+    assert torch.equal(way(small), plain(small))
+    assert not torch.equal(way(large), plain(large)), "the other way rounds in another order"
+    torch.testing.assert_close(way(large), plain(large), atol=2e-5 * float(plain(large).abs().max()), rtol=0)
 
 
 def test_a_forked_process_has_threads_of_its_own():

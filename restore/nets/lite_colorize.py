@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.residual import Block, start_as_identities
+from restore.nets.residual import Block, UNet, start_as_identities
 
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
@@ -19,19 +19,14 @@ MULTIPLE = 32
 AB_SCALE = 110.0  # Lab units of an output of 1
 
 
-class LiteColorize(nn.Module):
+class LiteColorize(UNet):
     """Nx1xHxW, L of CIE Lab over 100 in [0, 1] -> Nx2xHxW, a and b over 110; meant for 256 px, padded inside to a multiple of 32."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS, Block, nn.Identity())
         self.lightness_head = nn.Conv2d(4, WIDTHS[0], 3, padding=1)
-        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
-        self.encoders = nn.ModuleList(Block(width) for width in finer)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
         self.scene = nn.Sequential(nn.Linear(WIDTHS[-1], WIDTHS[-1]), nn.LeakyReLU(0.1), nn.Linear(WIDTHS[-1], WIDTHS[-1]))
         self.before, self.after = Block(WIDTHS[-1]), Block(WIDTHS[-1])
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.decoders = nn.ModuleList(Block(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 2, 3, padding=1)
         start_as_identities(self)
         nn.init.zeros_(self.tail.weight)  # grey
@@ -39,15 +34,11 @@ class LiteColorize(nn.Module):
     def forward(self, lightness: Tensor) -> Tensor:
         height, width = lightness.shape[-2:]
         padded = F.pad((lightness - 0.5) / 0.25, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-        x = self.lightness_head(F.pixel_unshuffle(padded, 2))
-        skips = []
-        for encode, down in zip(self.encoders, self.downs, strict=True):
-            x = encode(x)
-            skips.append(x)
-            x = down(x)
-        x = self.before(x)
-        x = self.after(x + self.scene(x.mean(dim=(2, 3)))[..., None, None])
-        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
-            x = decode(up(x) + skip)
+        x = self.through_scales(self.lightness_head(F.pixel_unshuffle(padded, 2)))
         ab = torch.tanh(self.tail(x))
         return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+
+    def at_the_coarsest(self, x: Tensor) -> Tensor:
+        before = self.before(x)
+        answer: Tensor = self.after(before + self.scene(before.mean(dim=(2, 3)))[..., None, None])
+        return answer

@@ -12,27 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restore.nets.camera_shake import shake_of, spread_of, unshaken
-from restore.nets.residual import Block, start_as_identities
+from restore.nets.residual import Block, UNet, blocks, start_as_identities
 
-WIDTHS = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
-MIDDLE = 2  # blocks at the coarsest level; one before and one after each change of scale
+WIDTHS = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size; one block before and one after each change of scale, two at the coarsest
 NOISES = (3e-3, 3e-2)  # that the photo is deblurred for: one sharper, one smoother
 MULTIPLE = 8
 STEADY_PX = 1.6  # spread of the largest kernel that may be found in a sharp photo: most lie between 0.9 and 1.5
 
 
-class Mending(nn.Module):
+class Mending(UNet):
     """Nx9xHxW, a photo and its two deblurred versions -> Nx3xHxW; padded inside to a multiple of 8."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS, Block, blocks(WIDTHS[-1]))
         self.head = nn.Conv2d(36, WIDTHS[0], 3, padding=1)
-        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
-        self.encoders = nn.ModuleList(Block(width) for width in finer)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.middle = nn.Sequential(*(Block(WIDTHS[-1]) for _ in range(MIDDLE)))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.decoders = nn.ModuleList(Block(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
         start_as_identities(self)
         for parameter in self.tail.parameters():  # the mean of the two
@@ -44,15 +37,7 @@ class Mending(nn.Module):
         padded = F.pad(guesses, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         photo, sharper, smoother = padded.chunk(3, dim=1)
         mean = 0.5 * (sharper + smoother)
-        x = self.head(F.pixel_unshuffle(torch.cat([photo - mean, mean - 0.5, sharper - smoother], 1), 2))
-        skips = []
-        for encode, down in zip(self.encoders, self.downs, strict=True):
-            x = encode(x)
-            skips.append(x)
-            x = down(x)
-        x = self.middle(x)
-        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
-            x = decode(up(x) + skip)
+        x = self.through_scales(self.head(F.pixel_unshuffle(torch.cat([photo - mean, mean - 0.5, sharper - smoother], 1), 2)))
         return (mean + torch.pixel_shuffle(self.tail(x), 2))[..., :height, :width]
 
 

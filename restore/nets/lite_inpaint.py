@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore.nets.residual import UNet
+
 WIDTHS = (32, 64, 112)  # channels at 1/2, 1/4 and 1/8 of the size
 DILATIONS = (1, 2, 4, 8, 1)  # of the coarsest level's blocks
 MULTIPLE = 16
@@ -28,7 +30,7 @@ class GatedBlock(nn.Module):
         return x + F.elu(feature) * torch.sigmoid(gate)
 
 
-class LiteInpaint(nn.Module):
+class LiteInpaint(UNet):
     """Nx4xHxW, RGB in [0, 1] and a mask that is 1 in the hole -> Nx3xHxW RGB, filled (not clamped).
 
     What the photo holds in the hole is never looked at. Outside it the caller keeps the photo. Any size, padded inside to a
@@ -36,14 +38,8 @@ class LiteInpaint(nn.Module):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS, _blocks, nn.Sequential(*(GatedBlock(WIDTHS[-1], dilation) for dilation in DILATIONS)))
         self.hole_head = nn.Conv2d(16, WIDTHS[0], 3, padding=1)
-        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
-        self.encoders = nn.ModuleList(_blocks(width) for width in finer)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.middle = nn.Sequential(*(GatedBlock(WIDTHS[-1], dilation) for dilation in DILATIONS))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.decoders = nn.ModuleList(_blocks(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
 
     def forward(self, masked: Tensor) -> Tensor:
@@ -51,15 +47,7 @@ class LiteInpaint(nn.Module):
         padded = F.pad(masked, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         mask = (padded[:, 3:] > 0.5).to(padded.dtype)
         start = smooth_fill(padded[:, :3], mask)
-        x = self.hole_head(F.pixel_unshuffle(torch.cat([start - 0.5, mask], 1), 2))
-        skips = []
-        for encode, down in zip(self.encoders, self.downs, strict=True):
-            x = encode(x)
-            skips.append(x)
-            x = down(x)
-        x = self.middle(x)
-        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
-            x = decode(up(x) + skip)
+        x = self.through_scales(self.hole_head(F.pixel_unshuffle(torch.cat([start - 0.5, mask], 1), 2)))
         return (start + torch.pixel_shuffle(self.tail(x), 2))[..., :height, :width]
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.residual import Block, start_as_identities
+from restore.nets.residual import Block, UNet, start_as_identities
 
 WIDTHS = (32, 48, 64, 96)  # channels at 1/2, 1/4, 1/8 and 1/16 of the size
 DILATIONS = (1, 2, 4)  # of the coarsest level's blocks
@@ -18,18 +18,12 @@ CELLS_PX = (4, 16)  # sides of the cells whose averages, run into each other, a 
 MULTIPLE = 16
 
 
-class LiteScratches(nn.Module):
+class LiteScratches(UNet):
     """Nx1xHxW luminance in [0, 1] -> Nx1xHxW logits of damage; any size, padded inside to a multiple of 16."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS, Block, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS)))
         self.damage_head = nn.Conv2d(4 * (1 + len(CELLS_PX)), WIDTHS[0], 3, padding=1)
-        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
-        self.encoders = nn.ModuleList(Block(width) for width in finer)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.middle = nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(finer, coarser, strict=True))
-        self.decoders = nn.ModuleList(Block(width) for width in finer)
         self.tail = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
         start_as_identities(self)
         nn.init.normal_(self.tail.weight, std=0.01)
@@ -39,15 +33,7 @@ class LiteScratches(nn.Module):
         height, width = luminance.shape[-2:]
         # Reflection needs more pixels than it adds, which a tiny picture has not.
         padded = F.pad(luminance, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-        x = self.damage_head(F.pixel_unshuffle(with_contrast(padded), 2))
-        skips = []
-        for encode, down in zip(self.encoders, self.downs, strict=True):
-            x = encode(x)
-            skips.append(x)
-            x = down(x)
-        x = self.middle(x)
-        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
-            x = decode(up(x) + skip)
+        x = self.through_scales(self.damage_head(F.pixel_unshuffle(with_contrast(padded), 2)))
         return torch.pixel_shuffle(self.tail(x), 2)[..., :height, :width]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,3 +36,44 @@ def start_as_identities(net: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
         if isinstance(module, Block):
             nn.init.zeros_(module.second.weight)
+
+
+class UNet(nn.Module):
+    """Stages of blocks at several scales: down, the coarsest, and up again, where each stage gets what its twin found added.
+
+    Args:
+        widths: channels at each scale, the finest first.
+        stage: channels -> the blocks before, and those after, a change of scale.
+        middle: the blocks of the coarsest scale.
+    """
+
+    def __init__(self, widths: Sequence[int], stage: Callable[[int], nn.Module], middle: nn.Module) -> None:
+        super().__init__()
+        steps = list(itertools.pairwise(widths))
+        self.encoders = nn.ModuleList(stage(width) for width in widths[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(finer, coarser, 2, stride=2) for finer, coarser in steps)
+        self.middle = middle
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(coarser, finer, 2, stride=2) for finer, coarser in steps)
+        self.decoders = nn.ModuleList(stage(width) for width in widths[:-1])
+
+    def through_scales(self, x: Tensor) -> Tensor:
+        """NxCxHxW features of the finest scale -> the same; height and width are multiples of 2 for each change of scale."""
+        skips = []
+        for encode, down in zip(self.encoders, self.downs, strict=True):
+            x = encode(x)
+            skips.append(x)
+            x = down(x)
+        x = self.at_the_coarsest(x)
+        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
+            x = decode(up(x) + skip)
+        return x
+
+    def at_the_coarsest(self, x: Tensor) -> Tensor:
+        """What is done at the coarsest scale."""
+        answer: Tensor = self.middle(x)
+        return answer
+
+
+def blocks(width: int, count: int = 2, slope: float = 0.1) -> nn.Sequential:
+    """So many residual blocks in a row."""
+    return nn.Sequential(*(Block(width, slope=slope) for _ in range(count)))

@@ -18,6 +18,7 @@ OUT = 4  # samples of a tile's side that one transform gives
 TILE = OUT + 2
 LEAST_CHANNELS = 32
 MANY_FILTERS = 128 * 256  # channels in times channels out, from which on torch's own products are the faster ones
+LEAST_PRODUCTS = {False: 250_000_000, True: 40_000_000}  # of the direct way, of a small map: below, it is the faster one (has 64 channels)
 LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
 
 # The paper's matrices for F(4, 3): of the samples, of the filter, of the products.
@@ -43,7 +44,7 @@ class WinogradConv2d(nn.Module):
     """Does what a `Conv2d` of 3x3, stride 1 and padding 0 or 1 does, in float32 on a CPU; its filters take four times the memory."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        """Args: a convolution for which `is_suited`; its bias is shared, its filters are not kept."""
+        """Args: a convolution for which `is_suited`; its bias is shared, and where it has few channels its filters, for small maps."""
         super().__init__()
         filters = conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
         transformed = (_both_axes(_FILTER) @ filters).view(TILE * TILE, conv.in_channels, conv.out_channels)
@@ -53,6 +54,9 @@ class WinogradConv2d(nn.Module):
         self.bias = conv.bias
         self.padding = int(conv.padding[0])
         self.padding_mode = "reflect" if conv.padding_mode == "reflect" else "constant"
+        self.direct = None if self.has_many_channels else conv
+        has_64 = min(conv.in_channels, conv.out_channels) >= 64
+        self.least_px = LEAST_PRODUCTS[has_64] // (9 * conv.in_channels * conv.out_channels)
 
     @property
     def has_many_channels(self) -> bool:
@@ -61,8 +65,10 @@ class WinogradConv2d(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
-        if not self.has_many_channels:
-            return self._in_caches(features)
+        if self.direct is not None:
+            is_small = features[:, 0].numel() < self.least_px
+            answer: Tensor = self.direct(features) if is_small else self._in_caches(features)
+            return answer
         border = self.padding
         if self.padding_mode == "reflect" and border:
             features, border = F.pad(features, (1, 1, 1, 1), "reflect"), 0

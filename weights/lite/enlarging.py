@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from PIL import Image
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
@@ -49,25 +48,10 @@ def draw_worn(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
     return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(around[outer, outer])
 
 
-def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A Compact that begins as a shallower one of its width: the convolutions that this has not are identities, to be learnt.
-
-    The last convolution is taken over where it makes as many samples of a pixel.
-    """
+def refitted(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A Compact with the layers of one for another factor, all but the last convolution, which makes the samples."""
     own = net.state_dict()
-    last, other_last = (max(int(key.split(".")[1]) for key in keys) for keys in (own, state))
-    for key, value in own.items():
-        _, place, kind = key.split(".")
-        if (index := int(place)) < other_last:
-            value.copy_(state[key])
-        elif index < last and index % 2 == 0:
-            nn.init.dirac_(value) if kind == "weight" else nn.init.zeros_(value)
-        elif index < last:
-            nn.init.ones_(value)  # a PReLU of slope 1 does nothing
-        elif state[f"body.{other_last}.{kind}"].shape == value.shape:
-            value.copy_(state[f"body.{other_last}.{kind}"])
-    with torch.no_grad():
-        net.load_state_dict(own)
+    net.load_state_dict(own | {key: value for key, value in state.items() if own[key].shape == value.shape})
     return net
 
 
@@ -95,24 +79,22 @@ UPSCALE_X2_RECIPE = Recipe(
     purpose="x2 upscaling of bicubically reduced photos",
     data=NATURAL,
     begins_with="lite_upscale_x4.safetensors",
-    begin=grown,
+    begin=refitted,
     half_precision=True,
 )
 UPSCALE_REAL_RECIPE = Recipe(
     file="lite_upscale_real_x4.safetensors",
-    build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
+    build=functools.partial(Compact, num_feat=64, num_conv=15, upscale=4, act_type="prelu"),
     prepare=as_it_is,
     draw=draw_worn,
     patch_px=40,
     batch=8,
     steps=40_000,
-    peak_lr=7e-4,
+    peak_lr=4e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
-    begins_with="lite_upscale_x4.safetensors",
-    begin=grown,
     loss=edge_loss,
     score_px=64,
-    taught=0.85,
+    taught=1.0,
     half_precision=True,
 )
