@@ -2,7 +2,8 @@
 
 Every task, size and kind of fault comes in an order drawn by seed. Fails (exit code 1) where a request is lost, answers otherwise than
 its kind must, or where memory grows: that of the server's processes (without mapped files) and that of the device, in any eighth of the
-run above the first after the warm-up (medians), by 100 MB or more. The warm-up asks for every task at its largest, in every mode. `--leak` serves a predictor that keeps some memory of each request (leaking.py): a run that does not fail then proves nothing.
+run above the first after the warm-up (medians), by 100 MB or more. The warm-up asks for every task at its largest, in every mode.
+`--leak` serves a predictor that keeps some memory of each request (leaking.py): a run that does not fail then proves nothing.
 `--plot` draws the curves; `--record` adds a row to results/soak.jsonl.
 """
 

@@ -7,7 +7,8 @@ import re
 import socket
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from localserver import LocalServer, QuietHandler
 
 
 @dataclass
@@ -37,12 +38,7 @@ class Reply:
     location: str = ""
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what these tests are about."""
-
-
-class FileServer:
+class FileServer(LocalServer):
     """Serves `replies`; `log` holds (path, Range header or None) of every request, `hosts` its host, `statuses` the answers' codes."""
 
     def __init__(self) -> None:
@@ -51,21 +47,14 @@ class FileServer:
         self.statuses: list[int] = []
         self.encodings: set[str | None] = set()
         self.hosts: list[str] = []
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        super().__init__(_handler(self))
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/{path}"
+        return f"http://127.0.0.1:{self.port}/{path}"
 
     def add(self, path: str, body: bytes, **how: object) -> str:
         self.replies[f"/{path}"] = Reply(body, **how)
         return self.url(path)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def sha(body: bytes) -> str:
@@ -79,15 +68,9 @@ def closed_port_url(path: str) -> str:
         return f"http://127.0.0.1:{unused.getsockname()[1]}/{path}"
 
 
-def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
+def _handler(server: FileServer) -> type[QuietHandler]:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             server.log.append((self.path, self.headers.get("Range")))
             server.encodings.add(self.headers.get("Accept-Encoding"))
             server.hosts.append(self.headers.get("Host", ""))

@@ -51,10 +51,11 @@ class WinogradConv2d(nn.Module):
         self.filters = nn.Buffer(transformed.float().contiguous())
         self.of_samples = nn.Buffer(_both_axes(_SAMPLES).float())
         self.of_products = nn.Buffer(_both_axes(_PRODUCTS).float())
-        self.bias = conv.bias
         self.padding = int(conv.padding[0])
         self.padding_mode = "reflect" if conv.padding_mode == "reflect" else "constant"
+        # Not both: whoever sets a network's tensors from outside would find the bias under two names.
         self.direct = None if self.has_many_channels else conv
+        self.bias = conv.bias if self.has_many_channels else None
         has_64 = min(conv.in_channels, conv.out_channels) >= 64
         self.least_px = LEAST_PRODUCTS[has_64] // (9 * conv.in_channels * conv.out_channels)
 
@@ -67,7 +68,7 @@ class WinogradConv2d(nn.Module):
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
         if self.direct is not None:
             is_small = features[:, 0].numel() < self.least_px
-            answer: Tensor = self.direct(features) if is_small else self._in_caches(features)
+            answer: Tensor = self.direct(features) if is_small else self._in_caches(features, self.direct.bias)
             return answer
         border = self.padding
         if self.padding_mode == "reflect" and border:
@@ -87,7 +88,7 @@ class WinogradConv2d(nn.Module):
                 self._fill(filled[OUT * first : OUT * (first + rows)], photo, first, rows, across)
         return result[:, :height, :width].permute(0, 3, 1, 2)
 
-    def _in_caches(self, features: Tensor) -> Tensor:
+    def _in_caches(self, features: Tensor, of_conv: Tensor | None) -> Tensor:
         """The way for few channels."""
         from restore.nets.winograd_kernels import convolve_photo  # noqa: PLC0415 - Numba's import costs half a second
 
@@ -96,7 +97,7 @@ class WinogradConv2d(nn.Module):
         beside = 2 * self.padding - 2
         result = np.empty((count, height + beside, width + beside, self.filters.shape[2]), np.float32)
         mirrored = self.padding == 1 and self.padding_mode == "reflect"
-        bias = np.zeros(self.filters.shape[2], np.float32) if self.bias is None else self.bias.detach().numpy()
+        bias = np.zeros(self.filters.shape[2], np.float32) if of_conv is None else of_conv.detach().numpy()
         for photo, filled in zip(photos, result, strict=True):
             convolve_photo(photo, self.filters.numpy(), bias, filled, self.padding, mirrored=mirrored, threads=torch.get_num_threads())
         return torch.from_numpy(result).permute(0, 3, 1, 2)

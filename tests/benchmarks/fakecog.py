@@ -6,7 +6,8 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from localserver import LocalServer, QuietHandler
 
 STAGES_MS = {"decode": 1.0, "net": 10.0}
 
@@ -20,7 +21,7 @@ def success(body: dict[str, object]) -> dict[str, object]:
     return {"status": "succeeded", "output": output, "metrics": {"predict_time": 0.05, "photos": reports}}
 
 
-class FakeCog:
+class FakeCog(LocalServer):
     """Answers `/predictions` as `answers` say, one for each request in turn, then with `success`.
 
     Attributes:
@@ -39,16 +40,8 @@ class FakeCog:
         self.most_at_once = self.at_once = 0
         self.delay_s = 0.0
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self.port = self._server.server_port
+        super().__init__(_handler(self))
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     @contextmanager
     def served(self, port, environment):
@@ -56,23 +49,12 @@ class FakeCog:
         yield self.url
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what these tests are about."""
-
-
-def _handler(server: FakeCog) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
+def _handler(server: FakeCog) -> type[QuietHandler]:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             self._send(200, {"status": server.health})
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with server.lock:
                 server.bodies.append(body)
