@@ -12,19 +12,16 @@ import pytest
 import torch
 from conftest import PROJECT
 from PIL import Image
-from safetensors.torch import load_file, save_file
-from spandrel.architectures.Compact import Compact
+from safetensors.torch import load_file
 
 from restore.catalog import Catalog
 from restore.models import load_net
 from weights.lite import __main__ as command_line
 from weights.lite import shake
-from weights.lite import train as training
-from weights.lite.enlarging import refitted
+from weights.lite.enlarging import grown
 from weights.lite.faces import HELD_BACK_PEOPLE, degraded_face
 from weights.lite.figures import trained
 from weights.lite.material import gathered
-from weights.lite.pruning import pruned
 from weights.lite.recipes import RECIPES
 from weights.lite.train import Clock, Terms, drawn, train
 
@@ -69,17 +66,13 @@ def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name, 
     out = tmp_path / "out"
     # Looking for kernels takes a second each; test_lite_wear.py does it once.
     monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(shake.STILL))
-    monkeypatch.setattr(training, "EXAMPLES", 2)
-    # Any network of its width and factor will do for a teacher.
-    teacher = tmp_path / "teacher.safetensors"
-    save_file(RECIPES["upscale_real_x4"].build().state_dict(), teacher)
-    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, teacher=teacher, checkpoint_every=0)
+    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, checkpoint_every=0)
     caplog.set_level("INFO")
     for steps in (1, 2):
         train(name, dataclasses.replace(terms, steps=steps, minutes=2.0))
         assert ("resumed at step 1" in caplog.text) == (steps > 1)
         (row,) = json.loads((out / "provenance.json").read_text()).values()
-        assert (row["steps"], row["seed"], "teacher" in row) == (steps, 1, RECIPES[name].taught > 0)
+        assert (row["steps"], row["seed"]) == (steps, 1)
     file = next(out.glob("*.safetensors"))
     catalog_row = next((row for row in Catalog.load().rows if row.file == file.name), None)
     net = load_net(file, catalog_row) if catalog_row else trained(RECIPES[name], out)
@@ -116,31 +109,16 @@ def test_the_command_line_names_what_is_to_be_done(tmp_path, monkeypatch):
     assert (name, terms.photos, terms.minutes, terms.device, terms.workers, terms.out) == ("upscale_x4", tmp_path, 30.0, "cuda", 3, LITE)
 
 
-def test_a_recipe_with_a_teacher_asks_for_one(tmp_path, one_thread):
-    with pytest.raises(SystemExit, match="--teacher"):
-        train("upscale_real_x4", Terms(photos_in(tmp_path / "photos"), tmp_path / "work", tmp_path / "out"))
-
-
-def test_a_network_begins_as_the_deeper_one_as_far_as_it_can():
-    torch.manual_seed(1)
-    deeper, same, shallower, random = (Compact(num_feat=12, num_conv=depth, upscale=2) for depth in (6, 6, 4, 4))
-    examples, photo = torch.rand(8, 3, 24, 24), torch.rand(1, 3, 30, 18)
-    expected = deeper(photo)
-
-    def distance(net):
-        return float((net(photo) - expected).detach().square().mean())
-
-    assert distance(pruned(same, deeper, examples)) < 1e-3 * distance(random)
-    assert distance(pruned(shallower, deeper, examples)) < 0.1 * distance(random)
-
-
-def test_a_network_for_another_factor_begins_with_the_same_layers():
+def test_a_network_that_grew_begins_as_the_one_it_grew_from():
     state = load_file(LITE / "lite_upscale_x4.safetensors")
-    halved = refitted(RECIPES["upscale_x2"].build(), state)
-    own = halved.state_dict()
-    assert all(torch.equal(own[key], value) for key, value in state.items() if not key.startswith("body.22"))
+    small, large, halved = (RECIPES[name].build() for name in ("upscale_x4", "upscale_real_x4", "upscale_x2"))
+    small.load_state_dict(state)
+    photo = torch.rand(1, 3, 12, 9)
     with torch.no_grad():
-        assert halved(torch.rand(1, 3, 12, 9)).shape == (1, 3, 24, 18)
+        torch.testing.assert_close(grown(large, state)(photo), small(photo), rtol=0, atol=1e-5)
+        assert grown(halved, state)(photo).shape == (1, 3, 24, 18)
+    # Its last convolution makes other samples, and is its own.
+    assert halved.state_dict()["body.22.weight"].shape[0] == 12 != state["body.22.weight"].shape[0]
 
 
 def test_nobody_held_back_is_trained_on():

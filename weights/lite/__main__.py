@@ -32,7 +32,6 @@ def main() -> None:
     training.add_argument("--device", default="cpu", help="cpu or cuda")
     training.add_argument("--threads", type=int, default=1, help="that compute on a CPU")
     training.add_argument("--workers", type=int, help="threads that draw patches ahead; none on a CPU, else one a core")
-    training.add_argument("--teacher", type=Path, metavar="FILE", help="realesr-general-x4v3, for the recipe that learns from it")
     training.add_argument("--seed", type=int, default=1)
     training.add_argument("--work", type=Path, default=HERE / "checkpoints", help="where checkpoints are kept")
     training.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
+import torch
 from PIL import Image
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
 from weights.lite.wear import lightly_worn, worn
 
+SHARP_SIGMA_PX = 1.0  # of the unsharp mask over the targets of worn photos
+SHARPENED = {worn: 1.0, lightly_worn: 0.25}  # its strength: the more is lost, the softer is what can be learnt
 WORN_MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
 LIGHTLY = 0.3  # of the patches are worn lightly
 
@@ -36,22 +40,43 @@ def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
 
 
 def draw_worn(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random patch of a photo, and the same worn, at a quarter: `patch_px` there."""
+    """A random patch of a photo, sharpened, and the same worn, at a quarter: `patch_px` there."""
     photo, scale = pair[0], 4
     side = min(patch_px + 2 * WORN_MARGIN_PX, *(length // scale for length in photo.shape[:2]))
     margin = (side - patch_px) // 2
     top, left = (int(rng.integers(0, length - scale * side + 1)) for length in photo.shape[:2])
     around = photo[top : top + scale * side, left : left + scale * side]
     wear = lightly_worn if rng.random() < LIGHTLY else worn
-    low = wear(around, (side, side), rng)
+    low, sharp = wear(around, (side, side), rng), sharpened(around, SHARPENED[wear])
     inner, outer = (slice(start, start + length) for start, length in ((margin, patch_px), (scale * margin, scale * patch_px)))
-    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(around[outer, outer])
+    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(sharp[outer, outer])
 
 
-def refitted(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A Compact with the layers of one for another factor, all but the last convolution, which makes the samples."""
+def sharpened(photo: Photo, strength: float) -> Photo:
+    """With an unsharp mask: what is learnt from worn photos comes out softer than what it is learnt from (Real-ESRGAN, section 3.4)."""
+    blurred = cv2.GaussianBlur(photo, (0, 0), SHARP_SIGMA_PX)
+    return np.asarray(cv2.addWeighted(photo, 1.0 + strength, blurred, -strength, 0.0), np.uint8)
+
+
+def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A Compact that begins as a shallower one of its width: the convolutions that this has not are identities, to be learnt.
+
+    The last convolution is taken over where it makes as many samples of a pixel.
+    """
     own = net.state_dict()
-    net.load_state_dict(own | {key: value for key, value in state.items() if own[key].shape == value.shape})
+    last, other_last = (max(int(key.split(".")[1]) for key in keys) for keys in (own, state))
+    for key, value in own.items():
+        _, place, kind = key.split(".")
+        if (index := int(place)) < other_last:
+            value.copy_(state[key])
+        elif index < last and index % 2 == 0:
+            nn.init.dirac_(value) if kind == "weight" else nn.init.zeros_(value)
+        elif index < last:
+            nn.init.ones_(value)  # a PReLU of slope 1 does nothing
+        elif state[f"body.{other_last}.{kind}"].shape == value.shape:
+            value.copy_(state[f"body.{other_last}.{kind}"])
+    with torch.no_grad():
+        net.load_state_dict(own)
     return net
 
 
@@ -79,22 +104,23 @@ UPSCALE_X2_RECIPE = Recipe(
     purpose="x2 upscaling of bicubically reduced photos",
     data=NATURAL,
     begins_with="lite_upscale_x4.safetensors",
-    begin=refitted,
+    begin=grown,
     half_precision=True,
 )
 UPSCALE_REAL_RECIPE = Recipe(
     file="lite_upscale_real_x4.safetensors",
-    build=functools.partial(Compact, num_feat=64, num_conv=15, upscale=4, act_type="prelu"),
+    build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
     prepare=as_it_is,
     draw=draw_worn,
     patch_px=40,
     batch=8,
     steps=40_000,
-    peak_lr=4e-4,
+    peak_lr=7e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
+    begins_with="lite_upscale_x4.safetensors",
+    begin=grown,
     loss=edge_loss,
     score_px=64,
-    taught=1.0,
     half_precision=True,
 )

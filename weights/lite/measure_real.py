@@ -36,8 +36,8 @@ from weights.lite.recipe import Photo
 from weights.lite.wear import lightly_worn, worn
 
 SCALE = 4
-TEACHER = "realesr-general-x4v3"
-YARDSTICKS = (TEACHER, "realesr-animevideov3")
+YARDSTICK = "realesr-general-x4v3"
+YARDSTICKS = (YARDSTICK, "realesr-animevideov3")
 WEARS: dict[str, Callable[..., Photo]] = {"worn": worn, "lightly_worn": lightly_worn}
 SHOWN = (0, 3, 5, 7)  # of Kodak
 SHOWN_PX = 256
@@ -85,8 +85,8 @@ def find(places: Places) -> Findings:
     example = as_tensor(square(photos[0], EXAMPLE_PX))
     shifts = [figures[f"{name}_lite"]["colour_shift_levels"] for name in WEARS]
     figures["cost"] = cost_of(net, example, shifts)
-    if TEACHER in others:
-        figures["cost"][f"{TEACHER}_cpu_s_per_megapixel"] = cost_of(others[TEACHER], example)["cpu_s_per_megapixel"]
+    if YARDSTICK in others:
+        figures["cost"][f"{YARDSTICK}_cpu_s_per_megapixel"] = cost_of(others[YARDSTICK], example)["cpu_s_per_megapixel"]
     return Findings(figures, sheet_of(ways, [pairs["worn"][index] for index in SHOWN]))
 
 
@@ -96,20 +96,20 @@ def sheet_of(ways: dict[str, Enlarge], pairs: list[tuple[Photo, Photo]]) -> Imag
     for low, clean in pairs:
         height, width = clean.shape[:2]
         part = (slice((height - SHOWN_PX) // 2, (height + SHOWN_PX) // 2), slice((width - SHOWN_PX) // 2, (width + SHOWN_PX) // 2))
-        shown = [ways["bicubic"](low), ways["lite"](low), *([ways[TEACHER](low)] if TEACHER in ways else []), clean]
+        shown = [ways["bicubic"](low), ways["lite"](low), *([ways[YARDSTICK](low)] if YARDSTICK in ways else []), clean]
         columns.append(np.vstack([image[part] for image in shown]))
     return Image.fromarray(np.hstack(columns))
 
 
 def verdict(figures: Figures) -> tuple[str, bool]:
     """NIQE and time beside the yardstick's."""
-    lite, other, cost = figures["worn_lite"], figures.get(f"worn_{TEACHER}"), figures["cost"]
+    lite, other, cost = figures["worn_lite"], figures.get(f"worn_{YARDSTICK}"), figures["cost"]
     words = f"NIQE {lite['niqe']:.2f}, Y-PSNR {lite['psnr_y_db']:.2f} dB, SSIM {lite['ssim']:.3f}"
     if other is None:
         return words, False
-    share = cost["cpu_s_per_megapixel"] / cost[f"{TEACHER}_cpu_s_per_megapixel"]
+    share = cost["cpu_s_per_megapixel"] / cost[f"{YARDSTICK}_cpu_s_per_megapixel"]
     beside = f"{other['niqe']:.2f}, {other['psnr_y_db']:.2f} dB, {other['ssim']:.3f}"
-    return f"{words}; {TEACHER} {beside}; {share:.2f} of its time", lite["niqe"] <= other["niqe"] and share <= 0.5
+    return f"{words}; {YARDSTICK} {beside}; {share:.2f} of its time", lite["niqe"] <= other["niqe"] and share <= 0.5
 
 
-MEASURE = Measure(find, f"NIQE no worse than {TEACHER}'s, at most half its time", verdict)
+MEASURE = Measure(find, f"NIQE no worse than {YARDSTICK}'s, at most half its time", verdict)

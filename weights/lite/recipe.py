@@ -73,7 +73,6 @@ class Recipe:
         half_precision: whether the file holds float16 (computed in float32 all the same).
         begins_with: the file of another recipe whose weights `begin` puts into the network before the first step.
         begin: (network, those weights) -> the network.
-        taught: of the target, what is a teacher's answer to the same input, the rest being the clean patch; 0 needs no teacher.
     """
 
     file: str
@@ -97,7 +96,6 @@ class Recipe:
     half_precision: bool = False
     begins_with: str | None = None
     begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = lambda net, state: net
-    taught: float = 0.0
 
 
 def as_it_is(photo: Photo) -> Pair:

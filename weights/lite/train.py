@@ -22,23 +22,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
 
-from restore.models import load_net
-from restore.nets.winograd import with_winograd
 from weights.lite.figures import HERE, PROVENANCE
 from weights.lite.material import Material, gathered
-from weights.lite.pruning import EXAMPLES, pruned
 from weights.lite.recipe import Recipe
 from weights.lite.recipes import RECIPES
 
 EMA_DECAY = 0.999
-COLOUR_PX = 20  # side of the cells whose mean a teacher does not decide
-SHARPENED = 0.5  # of what a teacher's answer stands out by from its blur, added to it once more: whoever learns from it comes out softer
-TEACHER = "realesr-general-x4v3 of Real-ESRGAN (BSD-3-Clause): begun by regression on its layers, learnt from its answers"
 log = logging.getLogger("lite.train")
 
 
@@ -52,7 +44,6 @@ class Terms:
         steps: length of the schedule; None is the recipe's own.
         threads: that compute, on a CPU.
         workers: threads that draw patches ahead; with none they are drawn when they are needed.
-        teacher: the checkpoint of a recipe that learns from one.
         work: where checkpoints are kept.
         checkpoint_every: seconds.
         out: where the finished weights and provenance.json go.
@@ -66,7 +57,6 @@ class Terms:
     device: str = "cpu"
     threads: int = 1
     workers: int = 0
-    teacher: Path | None = None
     seed: int = 1
     checkpoint_every: float = 60.0
 
@@ -135,9 +125,9 @@ class Course:
     spent_s: float = 0.0
 
     @classmethod
-    def begun_or_resumed(cls, begin: Callable[[], nn.Module], recipe: Recipe, checkpoint: Path, seed: int, device: torch.device) -> Course:
-        """The course of the checkpoint if there is one, else a new one, which begins with that network."""
-        net = channels_last(recipe.build() if checkpoint.exists() else begin()).to(device)
+    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, seed: int, device: torch.device) -> Course:
+        """The course of the checkpoint if there is one, else a new one."""
+        net = channels_last(begun(recipe)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr))
         if checkpoint.exists():
@@ -199,36 +189,10 @@ class Clock:
         return min(self.share * (self.last_s - before), self.longest_s)
 
 
-def begun(recipe: Recipe, material: Material, terms: Terms) -> nn.Module:
+def begun(recipe: Recipe) -> nn.Module:
     """The recipe's network before its first step."""
     net = recipe.build()
-    if recipe.taught:
-        examples, _ = batch_of(dataclasses.replace(recipe, batch=EXAMPLES), material, np.random.default_rng(terms.seed))
-        return pruned(net, load_net(teacher_file(terms)), examples)
     return recipe.begin(net, load_file(HERE / recipe.begins_with)) if recipe.begins_with else net
-
-
-def with_colours_of(clean: Tensor, answer: Tensor) -> Tensor:
-    """A teacher's answer, sharpened, with the means of the clean patch around each pixel: it teaches detail, its colours are levels off."""
-    means = F.avg_pool2d(clean - answer, COLOUR_PX)
-    sharp = torch.lerp(gaussian_blur(answer, [5, 5], [1.0, 1.0]), answer, 1.0 + SHARPENED)
-    return (sharp + F.interpolate(means, size=clean.shape[-2:], mode="bilinear", align_corners=False)).clamp(0, 1)
-
-
-def teacher_file(terms: Terms) -> Path:
-    """The checkpoint that a recipe learns from."""
-    if terms.teacher is None:
-        raise SystemExit("this recipe learns from a teacher: --teacher realesr-general-x4v3.pth")
-    return terms.teacher
-
-
-def teacher_of(recipe: Recipe, terms: Terms, device: torch.device) -> nn.Module | None:
-    """The network whose answers are part of the target, for a recipe that has one."""
-    if not recipe.taught:
-        return None
-    teacher = load_net(teacher_file(terms))
-    # On a CPU it would be the larger part of a step: its answers by Winograd's way differ by less than a thousandth of a level.
-    return with_winograd(teacher) if device.type == "cpu" else channels_last(teacher).to(device)
 
 
 def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Generator[tuple[Tensor, Tensor], None, None]:
@@ -255,17 +219,13 @@ def train(name: str, terms: Terms) -> None:
     terms.work.mkdir(parents=True, exist_ok=True)
     training, held_back = gathered(recipe, terms.photos)
     checkpoint = terms.work / f"{name}.pt"
-    teacher = teacher_of(recipe, terms, device)
-    course = Course.begun_or_resumed(lambda: begun(recipe, training, terms), recipe, checkpoint, terms.seed, device)
+    course = Course.begun_or_resumed(recipe, checkpoint, terms.seed, device)
     parameters = sum(p.numel() for p in course.net.parameters())
     log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
     steps, limit_s, clock = terms.steps or recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
     saved_at, losses, batches = time.monotonic(), list[float](), drawn(recipe, training, terms, course.step)
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
         source, target = (patches.to(device) for patches in next(batches))
-        if teacher is not None:
-            with torch.no_grad():
-                target = torch.lerp(target, with_colours_of(target, teacher(source).clamp(0, 1)), recipe.taught)
         losses.append(course.learn(recipe, source, target, progress))
         course.spent_s += clock.lap_s()
         if time.monotonic() - saved_at > terms.checkpoint_every:
@@ -309,7 +269,6 @@ def write_provenance(terms: Terms, recipe: Recipe, facts: dict[str, object]) -> 
         "licence": "MIT",
         "seed": terms.seed,
         "device": device,
-        **({"teacher": TEACHER} if recipe.taught else {}),
         **({"begun_with": recipe.begins_with} if recipe.begins_with else {}),
         **facts,
     }
