@@ -27,6 +27,7 @@ import cog
 import requests
 
 from restore.errors import Code, RestoreError
+from restore.heap import SERVER_ENVIRONMENT
 from restore.options import MAX_PHOTOS
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -123,8 +124,7 @@ def start(
     # Cog spawns its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     ours = {"PATH": path, "COG_PREDICT_TYPE_STUB": predictor, "PORT": str(port)}
-    # One heap for all threads, so that the worker's can keep what is freed (restore/heap.py).
-    env = {"LOG_FORMAT": "console", "MALLOC_ARENA_MAX": "1", **os.environ, **(environment or {}), **ours}
+    env = {"LOG_FORMAT": "console", **SERVER_ENVIRONMENT, **os.environ, **(environment or {}), **ours}
     command = [sys.executable, "-m", "cog.server.http", "--host", host]
     return subprocess.Popen(command, cwd=PROJECT, env=env, stdout=output, stderr=output, start_new_session=True)
 

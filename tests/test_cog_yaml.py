@@ -8,6 +8,7 @@ import yaml
 from conftest import PROJECT
 
 from restore.catalog import Catalog
+from restore.heap import SERVER_ENVIRONMENT
 from restore.options import CATALOG_TASKS
 from restore.server import PREDICTOR
 from restore.weights import bake_commands
@@ -50,3 +51,7 @@ def test_every_requirement_is_one_exact_version_without_an_address(file):
     assert lines
     for line in lines:
         assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+-]+", line), line
+
+
+def test_the_container_keeps_memory_for_what_a_local_server_does():
+    assert {name: BAKED[name] for name in SERVER_ENVIRONMENT} == dict(SERVER_ENVIRONMENT)
