@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from restore.nets.lite_colorize import LiteColorize
 from restore.nets.lite_deblur import LiteDeblur
-from restore.nets.lite_denoise import LiteDenoise
 from restore.nets.lite_face import LiteFace
 from restore.nets.lite_inpaint import LiteInpaint
 from restore.nets.lite_scratch import LiteScratches
@@ -70,7 +69,6 @@ BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "LiteInpaint": LiteInpaint,
         "LiteColorize": LiteColorize,
         "LiteDeblur": LiteDeblur,
-        "LiteDenoise": LiteDenoise,
         "LiteScratches": LiteScratches,
         "parsenet": _parsenet,
         "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),
