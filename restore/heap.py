@@ -34,7 +34,7 @@ USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20, TO
 LEFT_BYTES = 32 << 20
 """What may stay with the process between requests, beyond what it held when it last gave memory back.
 
-More would gain nothing that can be measured: the next request finds each page once, not once a layer.
+More gained nothing that could be measured with the lite networks: the next request finds each page once, not once a layer.
 """
 
 

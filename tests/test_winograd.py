@@ -23,7 +23,8 @@ def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
 def way(request, monkeypatch):
     """The kernels' way, or torch's, whatever the number of channels."""
     monkeypatch.setattr("restore.nets.winograd.MANY_FILTERS", 1 if request.param == "many" else 1 << 30)
-    monkeypatch.setattr("restore.nets.winograd.LEAST_PRODUCTS", {False: 0, True: 0})
+    monkeypatch.setattr("restore.nets.winograd.LEAST_PRODUCTS", 0)
+    monkeypatch.setattr("restore.nets.winograd.LEAST_PRODUCTS_OF_FEW", 0)
 
 
 @pytest.mark.usefixtures("way")

@@ -74,6 +74,6 @@ class UNet(nn.Module):
         return answer
 
 
-def blocks(width: int, count: int = 2, slope: float = 0.1) -> nn.Sequential:
-    """So many residual blocks in a row."""
-    return nn.Sequential(*(Block(width, slope=slope) for _ in range(count)))
+def blocks(width: int, slope: float = 0.1) -> nn.Sequential:
+    """Two residual blocks in a row."""
+    return nn.Sequential(Block(width, slope=slope), Block(width, slope=slope))

@@ -18,7 +18,8 @@ OUT = 4  # samples of a tile's side that one transform gives
 TILE = OUT + 2
 LEAST_CHANNELS = 32
 MANY_FILTERS = 128 * 256  # channels in times channels out, from which on torch's own products are the faster ones
-LEAST_PRODUCTS = {False: 250_000_000, True: 40_000_000}  # of the direct way, of a small map: below, it is the faster one (has 64 channels)
+LEAST_PRODUCTS = 40_000_000  # of the direct way over a map: with fewer, that is the faster one
+LEAST_PRODUCTS_OF_FEW = 250_000_000  # the same with fewer than 64 channels
 LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
 
 # The paper's matrices for F(4, 3): of the samples, of the filter, of the products.
@@ -56,8 +57,8 @@ class WinogradConv2d(nn.Module):
         # Not both: whoever sets a network's tensors from outside would find the bias under two names.
         self.direct = None if self.has_many_channels else conv
         self.bias = conv.bias if self.has_many_channels else None
-        has_64 = min(conv.in_channels, conv.out_channels) >= 64
-        self.least_px = LEAST_PRODUCTS[has_64] // (9 * conv.in_channels * conv.out_channels)
+        least = LEAST_PRODUCTS if min(conv.in_channels, conv.out_channels) >= 64 else LEAST_PRODUCTS_OF_FEW
+        self.least_px = least // (9 * conv.in_channels * conv.out_channels)
 
     @property
     def has_many_channels(self) -> bool:
