@@ -20,11 +20,11 @@ SERVER_ENVIRONMENT = MappingProxyType(
         # One heap for all threads, so that the worker's can keep what is freed.
         "MALLOC_ARENA_MAX": "1",
         # torch and oneDNN keep 20 to 40 kB for each size of picture that a convolution has met, a thousand of them: memory grows for hours.
-        "LRU_CACHE_CAPACITY": "256",
-        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+        "LRU_CACHE_CAPACITY": "128",
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
     }
 )
-"""What a server's process is to start with, as cog.yaml says too; with 64 sizes requests are slower, with 256 as fast as with 1024."""
+"""What a server's process is to start with, as cog.yaml says too; with 64 sizes requests are slower, with 128 as fast as with 256 or 1024."""
 
 # mallopt's parameters, as malloc.h numbers them.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
