@@ -24,7 +24,7 @@ SERVER_ENVIRONMENT = MappingProxyType(
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
     }
 )
-"""What a server's process is to start with, as cog.yaml says too; with 64 sizes requests are slower, with 128 as fast as with 256 or 1024."""
+"""What a server's process is to start with, as cog.yaml says too; with 64 sizes requests are slower, with 128 as fast as with 1024."""
 
 # mallopt's parameters, as malloc.h numbers them.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4

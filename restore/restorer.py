@@ -290,7 +290,8 @@ class Restorer:
             detector, _ = self.shelf.detector(DLIB, with_lite=False)
         for report in reports:
             report.variant = models[needed[0].task].variant
-            report.weights = [dict(facts) for model in models.values() for facts in model.weights]
+            running = (PIPELINES[step].runs(model, options) for model in models.values())
+            report.weights = [dict(facts) for model in running for facts in model.weights]
             report.weights += [dict(facts) for facts in (detector.weights if detector else ())]
             report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
             report.stability_mode, report.compile_backend = "optimized" if runtime.optimized else "safe", runtime.compile_backend

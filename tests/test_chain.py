@@ -62,7 +62,7 @@ def test_a_chain_is_its_steps_one_after_the_other_without_a_file_in_between(lite
         assert [step["weights"][0]["file"] for step in shown["steps"]] == [
             "lite_denoise.safetensors",
             "lite_faces.safetensors",
-            "lite_upscale_real_x4.safetensors",
+            "lite_upscale_x2.safetensors",
         ]
         assert shown["steps"][1]["face_restoration_applied"]
         assert all(step["stages_ms"] for step in shown["steps"])

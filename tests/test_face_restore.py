@@ -202,7 +202,7 @@ def test_enhance_enlarges_and_restores_in_one_pass(lite):
     assert changed[top:bottom, left:right].mean() > 0.5
     assert not changed[:16].any()
     files = [facts["file"] for facts in enhanced.reports[0].weights]
-    assert files == ["lite_upscale_real_x4.safetensors", "lite_upscale_x2.safetensors", "lite_faces.safetensors"]
+    assert files == ["lite_upscale_x2.safetensors", "lite_faces.safetensors"]
     assert enhanced.reports[0].tiles
     assert plain.reports[0].faces == []
 

@@ -60,11 +60,18 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
 
 
 def suited(model: Model, scale: float) -> Model:
-    """The model itself, or its partner that enlarges twice where no more than that is asked for: a quarter of the work."""
+    """The model itself, or its partner that enlarges twice where no more than that is asked for: a quarter of the work.
+
+    Its weights are those of the one that runs.
+    """
     net = model.partners.get(TWICE)
-    if net is None or scale > model.partner_rows[TWICE].scale:
+    if net is None:
         return model
-    return dataclasses.replace(model, row=model.partner_rows[TWICE], net=net, partners={}, compiled_shapes=frozenset())
+    place = 1 + list(model.partner_rows).index(TWICE)  # weights are the network's own and its partners', in this order
+    if scale > model.partner_rows[TWICE].scale:
+        return dataclasses.replace(model, weights=model.weights[:place] + model.weights[place + 1 :])
+    own = model.weights[place : place + 1]
+    return dataclasses.replace(model, row=model.partner_rows[TWICE], net=net, partners={}, weights=own, compiled_shapes=frozenset())
 
 
 def mixed(result: Photo, original: Photo, strength: float) -> Photo:
