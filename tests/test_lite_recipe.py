@@ -13,6 +13,7 @@ import torch
 from conftest import PROJECT
 from PIL import Image
 from safetensors.torch import load_file
+from spandrel.architectures.DRUNet import DRUNet
 
 from restore.catalog import Catalog
 from restore.models import load_net
@@ -22,7 +23,7 @@ from weights.lite.enlarging import grown
 from weights.lite.faces import HELD_BACK_PEOPLE, degraded_face
 from weights.lite.figures import trained
 from weights.lite.material import gathered
-from weights.lite.recipes import RECIPES
+from weights.lite.recipes import RECIPES, widened
 from weights.lite.train import Clock, Terms, drawn, train
 
 LITE = PROJECT / "weights" / "lite"
@@ -119,6 +120,28 @@ def test_a_network_that_grew_begins_as_the_one_it_grew_from():
         assert grown(halved, state)(photo).shape == (1, 3, 24, 18)
     # Its last convolution makes other samples, and is its own.
     assert halved.state_dict()["body.22.weight"].shape[0] == 12 != state["body.22.weight"].shape[0]
+
+
+def test_a_network_that_was_widened_begins_as_the_narrow_one():
+    narrow, wide = DRUNet(in_nc=3, out_nc=3, nc=[8, 12, 16, 24], nb=1), DRUNet(in_nc=3, out_nc=3, nc=[10, 16, 20, 24], nb=1)
+    photo = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(widened(wide, narrow.state_dict())(photo), narrow(photo), rtol=0, atol=1e-5)
+        assert all(bool(weights.flatten(1).any(1).all()) for weights in wide.state_dict().values())  # each new channel is made of something
+
+
+def test_a_course_that_goes_on_begins_with_the_weights_that_are_there(tmp_path, one_thread):
+    out, photos = tmp_path / "out", photos_in(tmp_path / "photos")
+    train("denoise", Terms(photos, tmp_path / "first", out, steps=2))
+    first = load_file(out / "lite_denoise.safetensors")
+    train("denoise", Terms(photos, tmp_path / "second", out, steps=1, bfloat16=True, go_on=True))
+    second = load_file(out / "lite_denoise.safetensors")
+    assert all(float((second[key].float() - first[key].float()).abs().max()) < 1e-3 for key in first)
+    assert any((second[key] != first[key]).any() for key in first)
+    (row,) = json.loads((out / "provenance.json").read_text()).values()
+    assert (row["steps"], row["device"]) == (1, "CPU, 1 thread(s), bfloat16")
+    ((earlier_steps, earlier_device),) = [(course["steps"], course["device"]) for course in row["earlier"]]
+    assert (earlier_steps, earlier_device) == (2, "CPU, 1 thread(s)")
 
 
 def test_nobody_held_back_is_trained_on():

@@ -42,6 +42,12 @@ def psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
     return -10.0 * math.log10(float((output.clamp(0, 1) - target).square().mean()) + 1e-10)
 
 
+def loaded(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """The network with exactly these weights."""
+    net.load_state_dict(state)
+    return net
+
+
 @dataclasses.dataclass(frozen=True)
 class Folder:
     """One folder of training photos.
@@ -72,7 +78,8 @@ class Recipe:
         uses_damage: whether the folder `damage` beside the photos is needed.
         half_precision: whether the file holds float16 (computed in float32 all the same).
         begins_with: the file of another recipe whose weights `begin` puts into the network before the first step.
-        begin: (network, those weights) -> the network.
+        begin: (network, those weights, or earlier ones of its own) -> the network.
+        adversarial: the weight of an adversary's gradient (adversary.py) beside that of the loss; 0 is none.
     """
 
     file: str
@@ -95,7 +102,8 @@ class Recipe:
     uses_damage: bool = False
     half_precision: bool = False
     begins_with: str | None = None
-    begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = lambda net, state: net
+    begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = loaded
+    adversarial: float = 0.0
 
 
 def as_it_is(photo: Photo) -> Pair:

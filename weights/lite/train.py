@@ -25,12 +25,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from weights.lite.figures import HERE, PROVENANCE
+from weights.lite.adversary import Adversary
+from weights.lite.figures import HERE, PROVENANCE, provenance
 from weights.lite.material import Material, gathered
 from weights.lite.recipe import Recipe
 from weights.lite.recipes import RECIPES
 
 EMA_DECAY = 0.999
+Facts = dict[str, object]
+"""What provenance.json tells of a course."""
 log = logging.getLogger("lite.train")
 
 
@@ -47,6 +50,8 @@ class Terms:
         work: where checkpoints are kept.
         checkpoint_every: seconds.
         out: where the finished weights and provenance.json go.
+        bfloat16: whether convolutions are computed in it, three times as fast on processors that have units for it (AMX), slower on others.
+        go_on: whether a new course begins with the finished weights that are in `out`, grown where the network has become larger.
     """
 
     photos: Path
@@ -59,6 +64,8 @@ class Terms:
     workers: int = 0
     seed: int = 1
     checkpoint_every: float = 60.0
+    bfloat16: bool = False
+    go_on: bool = False
 
 
 def to_tensor(patches: list[np.ndarray]) -> Tensor:
@@ -121,15 +128,21 @@ class Course:
     net: nn.Module
     averaged: dict[str, Tensor]
     optimiser: torch.optim.Optimizer
+    adversary: Adversary | None = None
+    mixed: bool = False
+    earlier: list[Facts] = dataclasses.field(default_factory=list)  # courses that this one goes on from
     step: int = 0
     spent_s: float = 0.0
 
     @classmethod
-    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, seed: int, device: torch.device) -> Course:
+    def begun_or_resumed(cls, recipe: Recipe, checkpoint: Path, terms: Terms) -> Course:
         """The course of the checkpoint if there is one, else a new one."""
-        net = channels_last(begun(recipe)).to(device)
+        seed, device = terms.seed, torch.device(terms.device)
+        net = channels_last(begun(recipe, terms)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
-        course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr))
+        adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial else None
+        earlier = earlier_courses(recipe, terms) if terms.go_on else []
+        course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr), adversary, terms.bfloat16, earlier)
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location=device, weights_only=True)
             if saved["seed"] != seed:
@@ -137,21 +150,34 @@ class Course:
             net.load_state_dict(saved["net"])
             course.optimiser.load_state_dict(saved["optimiser"])
             course.averaged, course.step, course.spent_s = saved["averaged"], saved["step"], saved["spent_s"]
+            course.earlier = saved["earlier"]
+            if adversary:
+                adversary.load_state_dict(saved["adversary"])
             log.info("resumed at step %d after %.0f s", course.step, course.spent_s)
         return course
 
     def save(self, checkpoint: Path, seed: int) -> None:
         state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "averaged": self.averaged}
-        torch.save({**state, "step": self.step, "spent_s": self.spent_s, "seed": seed}, checkpoint.with_suffix(".new"))
+        if self.adversary:
+            state["adversary"] = self.adversary.state_dict()
+        told = {"step": self.step, "spent_s": self.spent_s, "seed": seed, "earlier": self.earlier}
+        torch.save({**state, **told}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
     def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> float:
         """One step; returns the loss before it."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, progress)
-        loss = recipe.loss(self.net(source), target, source, progress)
+        with torch.autocast(source.device.type, torch.bfloat16, enabled=self.mixed):
+            output = self.net(source)
+        output = output.float()
+        loss = recipe.loss(output, target, source, progress)
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        if self.adversary:
+            torch.autograd.backward(output, self.adversary.steered(output, loss))
+            self.adversary.learn(output, target)
+        else:
+            torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
@@ -189,10 +215,11 @@ class Clock:
         return min(self.share * (self.last_s - before), self.longest_s)
 
 
-def begun(recipe: Recipe) -> nn.Module:
-    """The recipe's network before its first step."""
+def begun(recipe: Recipe, terms: Terms) -> nn.Module:
+    """The recipe's network before the first step of this course."""
     net = recipe.build()
-    return recipe.begin(net, load_file(HERE / recipe.begins_with)) if recipe.begins_with else net
+    first = terms.out / recipe.file if terms.go_on else HERE / recipe.begins_with if recipe.begins_with else None
+    return recipe.begin(net, {key: value.float() for key, value in load_file(first).items()}) if first else net
 
 
 def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Generator[tuple[Tensor, Tensor], None, None]:
@@ -219,7 +246,7 @@ def train(name: str, terms: Terms) -> None:
     terms.work.mkdir(parents=True, exist_ok=True)
     training, held_back = gathered(recipe, terms.photos)
     checkpoint = terms.work / f"{name}.pt"
-    course = Course.begun_or_resumed(recipe, checkpoint, terms.seed, device)
+    course = Course.begun_or_resumed(recipe, checkpoint, terms)
     parameters = sum(p.numel() for p in course.net.parameters())
     log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
     steps, limit_s, clock = terms.steps or recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
@@ -245,7 +272,8 @@ def train(name: str, terms: Terms) -> None:
     save_file(state, terms.out / recipe.file, {"format": "pt", "recipe": name})
     # A file of the owner alone could not be read where the project is installed for others.
     (terms.out / recipe.file).chmod(0o644)
-    facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
+    facts: Facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
+    facts |= {"earlier": course.earlier} if course.earlier else {}
     write_provenance(terms, recipe, {**facts, f"held_back_{recipe.score_name}": round(score, 3)})
 
 
@@ -258,18 +286,27 @@ def report_validation(recipe: Recipe, name: str, averaged: dict[str, Tensor], he
     return score
 
 
-def write_provenance(terms: Terms, recipe: Recipe, facts: dict[str, object]) -> None:
+def earlier_courses(recipe: Recipe, terms: Terms) -> list[Facts]:
+    """What provenance.json tells of the weights that are there: the courses that made them."""
+    row = provenance(terms.out)[recipe.file]
+    before = row.get("earlier", [])
+    assert isinstance(before, list)
+    return [*before, {key: row[key] for key in ("seed", "steps", "seconds", "device", "begun_with") if key in row}]
+
+
+def write_provenance(terms: Terms, recipe: Recipe, facts: Facts) -> None:
     """Adds or replaces the file's line in provenance.json."""
     path = terms.out / PROVENANCE
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = provenance(terms.out) if path.exists() else {}
     device = f"CPU, {terms.threads} thread(s)" if terms.device == "cpu" else torch.cuda.get_device_name(terms.device)
+    device += ", bfloat16" if terms.bfloat16 else ""
     rows[recipe.file] = {
         "purpose": recipe.purpose,
         "data": recipe.data,
         "licence": "MIT",
         "seed": terms.seed,
         "device": device,
-        **({"begun_with": recipe.begins_with} if recipe.begins_with else {}),
+        **({"begun_with": recipe.begins_with} if recipe.begins_with and not terms.go_on else {}),
         **facts,
     }
     path.write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
