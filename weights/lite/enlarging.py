@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -15,8 +14,6 @@ from torch import Tensor, nn
 from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
 from weights.lite.wear import lightly_worn, worn
 
-SHARP_SIGMA_PX = 1.0  # of the unsharp mask over the targets of worn photos
-SHARPENED = {worn: 1.0, lightly_worn: 0.25}  # its strength: the more is lost, the softer is what can be learnt
 WORN_MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
 LIGHTLY = 0.3  # of the patches are worn lightly
 
@@ -40,22 +37,16 @@ def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
 
 
 def draw_worn(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random patch of a photo, sharpened, and the same worn, at a quarter: `patch_px` there."""
+    """A random patch of a photo, and the same worn, at a quarter: `patch_px` there."""
     photo, scale = pair[0], 4
     side = min(patch_px + 2 * WORN_MARGIN_PX, *(length // scale for length in photo.shape[:2]))
     margin = (side - patch_px) // 2
     top, left = (int(rng.integers(0, length - scale * side + 1)) for length in photo.shape[:2])
     around = photo[top : top + scale * side, left : left + scale * side]
     wear = lightly_worn if rng.random() < LIGHTLY else worn
-    low, sharp = wear(around, (side, side), rng), sharpened(around, SHARPENED[wear])
+    low = wear(around, (side, side), rng)
     inner, outer = (slice(start, start + length) for start, length in ((margin, patch_px), (scale * margin, scale * patch_px)))
-    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(sharp[outer, outer])
-
-
-def sharpened(photo: Photo, strength: float) -> Photo:
-    """With an unsharp mask: what is learnt from worn photos comes out softer than what it is learnt from (Real-ESRGAN, section 3.4)."""
-    blurred = cv2.GaussianBlur(photo, (0, 0), SHARP_SIGMA_PX)
-    return np.asarray(cv2.addWeighted(photo, 1.0 + strength, blurred, -strength, 0.0), np.uint8)
+    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(around[outer, outer])
 
 
 def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
@@ -115,12 +106,13 @@ UPSCALE_REAL_RECIPE = Recipe(
     patch_px=40,
     batch=8,
     steps=40_000,
-    peak_lr=7e-4,
+    peak_lr=3e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
     begins_with="lite_upscale_x4.safetensors",
     begin=grown,
     loss=edge_loss,
+    adversarial=5.0,
     score_px=64,
     half_precision=True,
 )

@@ -13,7 +13,7 @@ from weights.lite.colouring import COLOUR_RECIPE
 from weights.lite.enlarging import UPSCALE_REAL_RECIPE, UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE
 from weights.lite.faces import FACE_RECIPE
 from weights.lite.inpainting import INPAINT_RECIPE
-from weights.lite.recipe import NATURAL, Pair, Recipe, as_it_is
+from weights.lite.recipe import NATURAL, Pair, Recipe, as_it_is, squared_loss
 from weights.lite.scratches import SCRATCH_RECIPE
 from weights.lite.shake import DEBLUR_RECIPE
 
@@ -29,7 +29,7 @@ def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
     if rng.random() < 0.25:
         photons = float(np.exp(rng.uniform(np.log(30.0), np.log(1000.0))))  # photons of a white pixel
         noisy = rng.poisson(noisy / 255.0 * photons).astype(np.float32) / photons * 255.0
-    sigma = rng.uniform(0.0, STRONGEST)
+    sigma = STRONGEST * rng.random() ** 0.75
     channels = 1 if rng.random() < 0.1 else 3  # film grain is often the same in every channel
     noisy = noisy + sigma * rng.standard_normal((patch_px, patch_px, channels)).astype(np.float32)
     quantised = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
@@ -69,9 +69,10 @@ RECIPES = {
         patch_px=128,
         batch=5,
         steps=100_000,
-        peak_lr=7e-4,
+        peak_lr=4e-4,
         purpose="blind denoising: Gaussian sigma 0-50, Poisson, JPEG",
         data=NATURAL,
+        loss=squared_loss,
         begin=widened,
         half_precision=True,
     ),
