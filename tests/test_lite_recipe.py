@@ -132,6 +132,8 @@ def test_a_network_that_was_widened_begins_as_the_narrow_one():
 
 def test_a_course_that_goes_on_begins_with_the_weights_that_are_there(tmp_path, one_thread):
     out, photos = tmp_path / "out", photos_in(tmp_path / "photos")
+    with pytest.raises(SystemExit, match=r"holds no lite_denoise\.safetensors to go on from"):
+        train("denoise", Terms(photos, tmp_path / "none", out, steps=1, go_on=True))
     train("denoise", Terms(photos, tmp_path / "first", out, steps=2))
     first = load_file(out / "lite_denoise.safetensors")
     train("denoise", Terms(photos, tmp_path / "second", out, steps=1, bfloat16=True, go_on=True))

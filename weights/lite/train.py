@@ -218,6 +218,8 @@ class Clock:
 def begun(recipe: Recipe, terms: Terms) -> nn.Module:
     """The recipe's network before the first step of this course."""
     net = recipe.build()
+    if terms.go_on and not (terms.out / recipe.file).is_file():
+        raise SystemExit(f"{terms.out} holds no {recipe.file} to go on from: train without --go-on first")
     first = terms.out / recipe.file if terms.go_on else HERE / recipe.begins_with if recipe.begins_with else None
     return recipe.begin(net, {key: value.float() for key, value in load_file(first).items()}) if first else net
 
