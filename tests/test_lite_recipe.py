@@ -17,11 +17,13 @@ from spandrel.architectures.DRUNet import DRUNet
 
 from restore.catalog import Catalog
 from restore.models import load_net
+from restore.nets.lite_inpaint import LiteInpaint
 from weights.lite import __main__ as command_line
 from weights.lite import shake
 from weights.lite.enlarging import grown
 from weights.lite.faces import HELD_BACK_PEOPLE, degraded_face
 from weights.lite.figures import trained
+from weights.lite.inpainting import deepened
 from weights.lite.material import gathered
 from weights.lite.recipes import RECIPES, widened
 from weights.lite.train import Clock, Terms, drawn, train
@@ -67,7 +69,7 @@ def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name, 
     out = tmp_path / "out"
     # Looking for kernels takes a second each; test_lite_wear.py does it once.
     monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(shake.STILL))
-    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, checkpoint_every=0)
+    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, batch=2, checkpoint_every=0)
     caplog.set_level("INFO")
     for steps in (1, 2):
         train(name, dataclasses.replace(terms, steps=steps, minutes=2.0))
@@ -86,12 +88,10 @@ def test_workers_that_draw_ahead_change_nothing(tmp_path):
     terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work")
     recipe = RECIPES["denoise"]
     material, _ = gathered(recipe, terms.photos)
-    batches = [drawn(recipe, material, dataclasses.replace(terms, workers=workers), first=3) for workers in (0, 2)]
+    alone, ahead = (iter(drawn(recipe, material, dataclasses.replace(terms, workers=workers), first=3)) for workers in (0, 2))
     for _ in range(3):
-        for one, other in zip(*(next(several) for several in batches), strict=True):
+        for one, other in zip(next(alone), next(ahead), strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=0)
-    for several in batches:
-        several.close()
 
 
 def test_time_that_a_process_waited_is_not_training_time():
@@ -111,15 +111,30 @@ def test_the_command_line_names_what_is_to_be_done(tmp_path, monkeypatch):
 
 
 def test_a_network_that_grew_begins_as_the_one_it_grew_from():
-    state = load_file(LITE / "lite_upscale_x4.safetensors")
     small, large, halved = (RECIPES[name].build() for name in ("upscale_x4", "upscale_real_x4", "upscale_x2"))
-    small.load_state_dict(state)
+    state = small.state_dict()
     photo = torch.rand(1, 3, 12, 9)
     with torch.no_grad():
         torch.testing.assert_close(grown(large, state)(photo), small(photo), rtol=0, atol=1e-5)
         assert grown(halved, state)(photo).shape == (1, 3, 24, 18)
-    # Its last convolution makes other samples, and is its own.
-    assert halved.state_dict()["body.22.weight"].shape[0] == 12 != state["body.22.weight"].shape[0]
+    # It is shallower, and its last convolution makes other samples and is its own.
+    assert list(halved.state_dict())[-2:] == ["body.22.weight", "body.22.bias"]
+    torch.testing.assert_close(halved.state_dict()["body.18.weight"], state["body.18.weight"])
+
+
+def test_a_network_with_more_blocks_in_its_middle_begins_as_the_one_with_fewer():
+    deeper = LiteInpaint()
+    state = {
+        key: 0.05 * torch.randn_like(value) for key, value in deeper.state_dict().items() if not key.startswith(("middle.5", "middle.6"))
+    }
+    shallow = LiteInpaint()
+    shallow.middle = shallow.middle[:5]
+    shallow.load_state_dict(state)
+    photo = torch.rand(1, 4, 16, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(deepened(deeper, state)(photo), shallow(photo))
+    with pytest.raises(RuntimeError, match="shallower"):
+        deepened(LiteInpaint(), {key: value for key, value in state.items() if not key.startswith("tail")})
 
 
 def test_a_network_that_was_widened_begins_as_the_narrow_one():
@@ -134,14 +149,14 @@ def test_a_course_that_goes_on_begins_with_the_weights_that_are_there(tmp_path, 
     out, photos = tmp_path / "out", photos_in(tmp_path / "photos")
     with pytest.raises(SystemExit, match=r"holds no lite_denoise\.safetensors to go on from"):
         train("denoise", Terms(photos, tmp_path / "none", out, steps=1, go_on=True))
-    train("denoise", Terms(photos, tmp_path / "first", out, steps=2))
+    train("denoise", Terms(photos, tmp_path / "first", out, steps=2, batch=2))
     first = load_file(out / "lite_denoise.safetensors")
-    train("denoise", Terms(photos, tmp_path / "second", out, steps=1, bfloat16=True, go_on=True))
+    train("denoise", Terms(photos, tmp_path / "second", out, steps=1, batch=2, peak_lr=1e-4, bfloat16=True, go_on=True))
     second = load_file(out / "lite_denoise.safetensors")
     assert all(float((second[key].float() - first[key].float()).abs().max()) < 1e-3 for key in first)
     assert any((second[key] != first[key]).any() for key in first)
     (row,) = json.loads((out / "provenance.json").read_text()).values()
-    assert (row["steps"], row["device"]) == (1, "CPU, 1 thread(s), bfloat16")
+    assert (row["steps"], row["batch"], row["peak_lr"], row["device"]) == (1, 2, 1e-4, "CPU, 1 thread(s), bfloat16")
     ((earlier_steps, earlier_device),) = [(course["steps"], course["device"]) for course in row["earlier"]]
     assert (earlier_steps, earlier_device) == (2, "CPU, 1 thread(s)")
 

@@ -8,6 +8,7 @@ from facejobs import ASTRONAUT
 from restore.nets.camera_shake import KERNEL_PX, shake_of, unshaken
 from restore.nets.lite_deblur import LiteDeblur
 from weights.lite import shake
+from weights.lite.enlarging import draw_reduced, draw_worn, reduced, sharpened
 from weights.lite.figures import as_tensor, colour_shift, psnr
 from weights.lite.shake import STILL, draw_shaken, shake_kernel, shaken
 from weights.lite.wear import FIRST, blur_kernel, lightly_worn, sinc_kernel, worn
@@ -36,6 +37,30 @@ def test_second_order_wear_is_worse_than_light_wear():
     rngs = [np.random.default_rng(seed) for seed in range(8)]
     heavy, light = (np.mean([psnr(wear(CLEAN, (64, 64), rng), small) for rng in rngs]) for wear in (worn, lightly_worn))
     assert heavy < light - 1.0
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_patch_to_enlarge_is_its_target_reduced(scale):
+    for seed in range(6):  # some of them resized first
+        low, high = draw_reduced((CLEAN, CLEAN), 32, np.random.default_rng(seed), scale=scale)
+        again, _ = draw_reduced((CLEAN, CLEAN), 32, np.random.default_rng(seed), scale=scale)
+        np.testing.assert_array_equal(low, again)
+        assert (low.shape, high.shape) == ((32, 32, 3), (32 * scale, 32 * scale, 3))
+        inner = (slice(4, -4),) * 2  # what is beyond the patch is not known here
+        np.testing.assert_array_equal(low[inner], reduced(high, scale)[0][inner])
+
+
+def test_a_worn_patch_lies_where_its_target_does_and_that_is_sharper():
+    distances = []
+    for seed in range(6):
+        low, high = draw_worn((CLEAN, CLEAN), 40, np.random.default_rng(seed))
+        assert (low.shape, high.shape) == ((40, 40, 3), (160, 160, 3))
+        small = reduced(high, 4)[0]
+        moved = np.roll(small, 3, axis=1)
+        distances.append(psnr(low, small) - psnr(low, moved))
+    assert np.median(distances) > 1.0
+    steps = [np.abs(np.diff(photo.astype(np.float32), axis=1)).mean() for photo in (CLEAN, sharpened(CLEAN, 0.0), sharpened(CLEAN, 1.0))]
+    assert steps[0] == steps[1] < 0.8 * steps[2]
 
 
 def test_blur_kernels_sum_to_one():

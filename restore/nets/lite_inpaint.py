@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from restore.nets.residual import Block, UNet, blocks, start_as_identities
 
 WIDTHS = (64, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
-DILATIONS = (1, 2, 4, 8, 1)  # of the coarsest level's blocks
+DILATIONS = (1, 2, 4, 8, 1, 16, 4)  # of the coarsest level's blocks
 MULTIPLE = 16
 SWEEPS = 8  # of the fill at each scale
 RELAXATION = 1.7  # of each sweep: with less, it would take more of them

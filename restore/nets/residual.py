@@ -34,8 +34,11 @@ def start_as_identities(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    # After all convolutions, as the second ones are among them.
+    for module in net.modules():
         if isinstance(module, Block):
-            nn.init.zeros_(module.second.weight)
+            for parameter in module.second.parameters():
+                nn.init.zeros_(parameter)
 
 
 class UNet(nn.Module):

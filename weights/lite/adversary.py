@@ -6,6 +6,9 @@ around it, its convolutions under spectral normalisation (Miyato et al., ICLR 20
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,8 +16,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 WIDTHS = (48, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
 SLOPE = 0.2
-CELL_PX = 8
+WINDOW_PX = 9  # whose means, taken twice, the adversary has no say in
 LEARNING_RATE = 2e-4
+HEARD_AFTER = 500  # steps of the critic, until which its say grows: one that has learnt nothing yet only does harm
 BETAS = (0.5, 0.99)  # of its Adam
 
 
@@ -48,6 +52,13 @@ def _twice(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+def smoothed(gradient: Tensor) -> Tensor:
+    """Means of windows around each pixel, taken twice: without cells, whose borders would show in what is learnt."""
+    for _ in range(2):
+        gradient = F.avg_pool2d(gradient, WINDOW_PX, stride=1, padding=WINDOW_PX // 2, count_include_pad=False)
+    return gradient
+
+
 class Adversary:
     """A critic that learns beside a network, step for step.
 
@@ -58,16 +69,17 @@ class Adversary:
     """
 
     def __init__(self, weight: float, device: torch.device, *, mixed: bool) -> None:
-        self.weight, self.device, self.mixed = weight, device, mixed
+        self.weight, self.device, self.mixed, self.steps = weight, device, mixed, 0
         self.critic = Critic().to(device)
         self.optimiser = torch.optim.Adam(self.critic.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
-    def state_dict(self) -> dict[str, object]:
-        return {"critic": self.critic.state_dict(), "optimiser": self.optimiser.state_dict()}
+    def state_dict(self) -> dict[str, Any]:
+        return {"critic": self.critic.state_dict(), "optimiser": self.optimiser.state_dict(), "steps": self.steps}
 
-    def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.critic.load_state_dict(state["critic"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
 
     def judged(self, pictures: Tensor) -> Tensor:
         """The critic's logits."""
@@ -82,16 +94,16 @@ class Adversary:
         seen = output.detach().requires_grad_()
         (towards,) = torch.autograd.grad(F.softplus(-self.judged(seen)).mean(), seen)
         self.critic.requires_grad_(requires_grad=True)
-        # Colours are the loss's affair: of cells' means the adversary has no say.
-        means = F.avg_pool2d(towards, CELL_PX)
-        towards = towards - F.interpolate(means, scale_factor=CELL_PX, mode="nearest")
-        in_proportion: Tensor = self.weight * own.norm() / towards.norm().clamp_min(1e-12)
+        towards = towards - smoothed(towards)  # colours are the loss's affair
+        weight = self.weight * min(1.0, self.steps / HEARD_AFTER)
+        in_proportion: Tensor = weight * own.norm() / towards.norm().clamp_min(1e-12)
         return own + in_proportion * towards
 
-    def learn(self, output: Tensor, photos: Tensor) -> float:
-        """One step of the critic; returns the loss before it: 1.39 where it cannot tell the two, 0 where it always can."""
+    def learn(self, output: Tensor, photos: Tensor) -> Tensor:
+        """One step of the critic; returns the loss before it, on the device: 1.39 where it cannot tell the two, 0 where it always can."""
         loss = F.softplus(-self.judged(photos)).mean() + F.softplus(self.judged(output.detach())).mean()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()
-        return float(loss.detach())
+        self.steps += 1
+        return loss.detach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -12,10 +13,13 @@ from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 
 from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
-from weights.lite.wear import lightly_worn, worn
+from weights.lite.wear import lightly_worn, quantised, worn
 
-WORN_MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
+MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
+RESIZED = (0.6, 1.6)  # to 1 over this, of patches that are resized
 LIGHTLY = 0.3  # of the patches are worn lightly
+SHARPENED = {"worn": 1.0, "lightly": 0.3}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
+SHARPENED_SIGMA_PX = 2.0
 
 
 def reduced(photo: Photo, scale: int) -> Pair:
@@ -26,39 +30,59 @@ def reduced(photo: Photo, scale: int) -> Pair:
     return low, high
 
 
-def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random aligned patch of `patch_px` low-resolution pixels and its target."""
-    low, high = pair
-    scale = high.shape[0] // low.shape[0]
-    top, left = (int(rng.integers(0, side - patch_px + 1)) for side in low.shape[:2])
-    low_patch = low[top : top + patch_px, left : left + patch_px]
-    high_patch = high[scale * top : scale * (top + patch_px), scale * left : scale * (left + patch_px)]
-    return low_patch, high_patch
+def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator, scale: int) -> Pair:
+    """A random patch of a photo reduced `scale` times, `patch_px` there, and the patch.
+
+    Half of the patches are first resized: photos that are softer or finer than the training's are enlarged as well.
+    """
+    photo = pair[0]
+    side = min(patch_px + 2 * MARGIN_PX, *(length // scale for length in photo.shape[:2]))
+    factor = float(np.exp(rng.uniform(*np.log(RESIZED)))) if rng.random() < 0.5 else 1.0
+    window = min(round(scale * side * factor), *photo.shape[:2])
+    top, left = (int(rng.integers(0, length - window + 1)) for length in photo.shape[:2])
+    around = Image.fromarray(photo[top : top + window, left : left + window])
+    low, high = reduced(np.asarray(around.resize((scale * side, scale * side), Image.Resampling.BICUBIC)), scale)
+    return inside(low, high, patch_px)
+
+
+def inside(low: Photo, high: Photo, patch_px: int) -> Pair:
+    """The middle `patch_px` of a square, and the same of it enlarged."""
+    scale, start = high.shape[0] // low.shape[0], (low.shape[0] - patch_px) // 2
+    inner, outer = (slice(times * start, times * (start + patch_px)) for times in (1, scale))
+    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(high[outer, outer])
 
 
 def draw_worn(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random patch of a photo, and the same worn, at a quarter: `patch_px` there."""
+    """A random patch of a photo under an unsharp mask, and the same as it was, worn, at a quarter: `patch_px` there.
+
+    The mask is Real-ESRGAN's idea: what is blurred beyond recognition would else be answered by the mean of all that it may have been.
+    """
     photo, scale = pair[0], 4
-    side = min(patch_px + 2 * WORN_MARGIN_PX, *(length // scale for length in photo.shape[:2]))
-    margin = (side - patch_px) // 2
+    side = min(patch_px + 2 * MARGIN_PX, *(length // scale for length in photo.shape[:2]))
     top, left = (int(rng.integers(0, length - scale * side + 1)) for length in photo.shape[:2])
     around = photo[top : top + scale * side, left : left + scale * side]
-    wear = lightly_worn if rng.random() < LIGHTLY else worn
-    low = wear(around, (side, side), rng)
-    inner, outer = (slice(start, start + length) for start, length in ((margin, patch_px), (scale * margin, scale * patch_px)))
-    return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(around[outer, outer])
+    is_light = rng.random() < LIGHTLY
+    low = (lightly_worn if is_light else worn)(around, (side, side), rng)
+    high = sharpened(around, SHARPENED["lightly" if is_light else "worn"])
+    return inside(low, high, patch_px)
+
+
+def sharpened(photo: Photo, amount: float) -> Photo:
+    """HxWx3 uint8 under an unsharp mask."""
+    exact = photo.astype(np.float32)
+    return quantised(exact + amount * (exact - cv2.GaussianBlur(exact, (0, 0), SHARPENED_SIGMA_PX)))
 
 
 def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A Compact that begins as a shallower one of its width: the convolutions that this has not are identities, to be learnt.
 
-    The last convolution is taken over where it makes as many samples of a pixel.
+    Of a deeper one it takes the first convolutions, and either way the last where that makes as many samples of a pixel.
     """
     own = net.state_dict()
     last, other_last = (max(int(key.split(".")[1]) for key in keys) for keys in (own, state))
     for key, value in own.items():
         _, place, kind = key.split(".")
-        if (index := int(place)) < other_last:
+        if (index := int(place)) < min(last, other_last):
             value.copy_(state[key])
         elif index < last and index % 2 == 0:
             nn.init.dirac_(value) if kind == "weight" else nn.init.zeros_(value)
@@ -73,21 +97,24 @@ def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 
 UPSCALE_X4_RECIPE = Recipe(
     file="lite_upscale_x4.safetensors",
-    build=functools.partial(Compact, num_feat=48, num_conv=10, upscale=4, act_type="prelu"),
-    prepare=functools.partial(reduced, scale=4),
-    draw=draw_reduced,
-    patch_px=40,
-    batch=12,
-    steps=18_000,
+    build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
+    prepare=as_it_is,
+    draw=functools.partial(draw_reduced, scale=4),
+    patch_px=48,
+    batch=32,
+    steps=100_000,
     peak_lr=1e-3,
     purpose="x4 upscaling of bicubically reduced photos",
     data=NATURAL,
+    begin=grown,
+    score_px=64,
+    half_precision=True,
 )
 UPSCALE_X2_RECIPE = Recipe(
     file="lite_upscale_x2.safetensors",
     build=functools.partial(Compact, num_feat=48, num_conv=10, upscale=2, act_type="prelu"),
-    prepare=functools.partial(reduced, scale=2),
-    draw=draw_reduced,
+    prepare=as_it_is,
+    draw=functools.partial(draw_reduced, scale=2),
     patch_px=48,
     batch=8,
     steps=40_000,
@@ -100,19 +127,20 @@ UPSCALE_X2_RECIPE = Recipe(
 )
 UPSCALE_REAL_RECIPE = Recipe(
     file="lite_upscale_real_x4.safetensors",
-    build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
+    build=functools.partial(Compact, num_feat=48, num_conv=22, upscale=4, act_type="prelu"),
     prepare=as_it_is,
     draw=draw_worn,
     patch_px=40,
-    batch=8,
-    steps=40_000,
-    peak_lr=3e-4,
+    batch=16,
+    steps=100_000,
+    peak_lr=5e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
     begins_with="lite_upscale_x4.safetensors",
     begin=grown,
     loss=edge_loss,
-    adversarial=5.0,
+    adversarial=10.0,
+    held_until=0.75,
     score_px=64,
     half_precision=True,
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore.nets.lite_inpaint import LiteInpaint
 from weights.lite.faces import is_of_a_held_back_person
@@ -86,22 +87,35 @@ def hole_psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
     return -10.0 * math.log10(float(squared.mean()) + 1e-10)
 
 
+def deepened(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A network that begins as one with fewer blocks in its middle: those that are new start as identities.
+
+    Raises:
+        RuntimeError: for weights that are not of such a network.
+    """
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    if unexpected or not all(key.startswith("middle.") for key in missing):
+        raise RuntimeError(f"these are not the weights of a shallower network: {unexpected or missing} are amiss")
+    return net
+
+
 INPAINT_RECIPE = Recipe(
     file="lite_inpaint.safetensors",
     build=LiteInpaint,
     prepare=as_it_is,
     draw=draw_holed,
-    patch_px=192,
-    batch=3,
+    patch_px=256,
+    batch=10,
     steps=100_000,
     peak_lr=1e-3,
     purpose="fills holes of 5-25% and detected scratches",
     data=f"{NATURAL}; {FACES}; {DAMAGE}",
     folders=(Folder("natural", 0.8), Folder("faces", 0.2, is_of_a_held_back_person)),
+    begin=deepened,
     loss=hole_loss,
     score=hole_psnr_db,
     score_name="hole_psnr_db",
-    score_px=192,
+    score_px=256,
     score_draws=1,
     uses_damage=True,
     half_precision=True,

@@ -9,21 +9,22 @@ first, so that a slower machine gets a shorter but complete schedule, not a long
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import json
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from weights.lite.adversary import Adversary
 from weights.lite.figures import HERE, PROVENANCE, provenance
@@ -45,8 +46,10 @@ class Terms:
         photos: folder of clean photos, or the one above that holds natural/, faces/ and damage/.
         minutes: of computing, those before an interruption included.
         steps: length of the schedule; None is the recipe's own.
+        batch: patches a step; None is the recipe's own, which is a GPU's.
+        peak_lr: the highest learning rate; None is the recipe's own.
         threads: that compute, on a CPU.
-        workers: threads that draw patches ahead; with none they are drawn when they are needed.
+        workers: processes that draw patches ahead; with none they are drawn when they are needed.
         work: where checkpoints are kept.
         checkpoint_every: seconds.
         out: where the finished weights and provenance.json go.
@@ -59,6 +62,8 @@ class Terms:
     out: Path = HERE
     minutes: float = 70.0
     steps: int | None = None
+    batch: int | None = None
+    peak_lr: float | None = None
     device: str = "cpu"
     threads: int = 1
     workers: int = 0
@@ -102,23 +107,24 @@ def batch_of(recipe: Recipe, material: Material, rng: np.random.Generator) -> tu
 
 def validation_score(recipe: Recipe, net: nn.Module, held_back: Material, seed: int) -> float:
     """The recipe's mean score over fixed patches of the held-back photos."""
-    rng = np.random.default_rng(seed)
+    rng, device = np.random.default_rng(seed), next(net.parameters()).device
     values = []
     with torch.inference_mode():
         for index, pair in enumerate(held_back.pairs):
             side = min(recipe.score_px or 2 * recipe.patch_px, *pair[0].shape[:2]) // 16 * 16
             for _ in range(recipe.score_draws):
                 drawn = held_back.draw(recipe, index, side, rng)
-                source, target = (to_tensor([array]) for array in drawn)
+                source, target = (to_tensor([array]).to(device) for array in drawn)
                 values.append(recipe.score(net(source), target, source))
     return float(np.mean(values))
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """Short linear warm-up, then a cosine from the peak to a hundredth of it; `progress` in [0, 1]."""
+    """Short linear warm-up, the peak as long as the recipe holds it, then a cosine to a hundredth of it; `progress` in [0, 1]."""
     if progress < 0.01:
         return recipe.peak_lr * max(progress, 1e-4) / 0.01
-    return recipe.peak_lr * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
+    falling = max(0.0, min(progress, 1.0) - recipe.held_until) / (1.0 - recipe.held_until)
+    return recipe.peak_lr * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * falling)))
 
 
 @dataclasses.dataclass
@@ -142,7 +148,8 @@ class Course:
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial else None
         earlier = earlier_courses(recipe, terms) if terms.go_on else []
-        course = cls(net, averaged, torch.optim.Adam(net.parameters(), lr=recipe.peak_lr), adversary, terms.bfloat16, earlier)
+        optimiser = torch.optim.AdamW(net.parameters(), recipe.peak_lr, weight_decay=recipe.weight_decay, fused=device.type == "cuda")
+        course = cls(net, averaged, optimiser, adversary, terms.bfloat16, earlier)
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location=device, weights_only=True)
             if saved["seed"] != seed:
@@ -164,8 +171,8 @@ class Course:
         torch.save({**state, **told}, checkpoint.with_suffix(".new"))
         checkpoint.with_suffix(".new").replace(checkpoint)
 
-    def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> float:
-        """One step; returns the loss before it."""
+    def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> Tensor:
+        """One step; returns the loss before it, on the device: to read it here would keep a GPU waiting."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, progress)
         with torch.autocast(source.device.type, torch.bfloat16, enabled=self.mixed):
@@ -183,9 +190,9 @@ class Course:
         self.step += 1
         decay = min(EMA_DECAY, self.step / (self.step + 10.0))
         with torch.no_grad():
-            for key, value in self.net.state_dict().items():
-                self.averaged[key].lerp_(value, 1.0 - decay)
-        return float(loss.detach())
+            now = self.net.state_dict()
+            torch._foreach_lerp_([self.averaged[key] for key in now], list(now.values()), 1.0 - decay)
+        return loss.detach()
 
 
 @dataclasses.dataclass
@@ -224,25 +231,42 @@ def begun(recipe: Recipe, terms: Terms) -> nn.Module:
     return recipe.begin(net, {key: value.float() for key, value in load_file(first).items()}) if first else net
 
 
-def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Generator[tuple[Tensor, Tensor], None, None]:
-    """The batches from the step `first` on: the seed and the step decide what is in one, not who draws it or when."""
+@dataclasses.dataclass(frozen=True)
+class Batches(Dataset[tuple[Tensor, Tensor]]):
+    """The batch of each step: the seed and the step decide what is in it, not who draws it or when."""
 
-    def draw(step: int) -> tuple[Tensor, Tensor]:
-        return batch_of(recipe, material, np.random.default_rng((terms.seed, step)))
+    recipe: Recipe
+    material: Material
+    seed: int
 
-    if not terms.workers:
-        yield from map(draw, itertools.count(first))
-    with ThreadPoolExecutor(terms.workers) as pool:
-        ahead = deque(pool.submit(draw, first + index) for index in range(2 * terms.workers))
-        for step in itertools.count(first + len(ahead)):
-            yield ahead.popleft().result()
-            ahead.append(pool.submit(draw, step))
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        return batch_of(self.recipe, self.material, np.random.default_rng((self.seed, step)))
+
+
+def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """The batches from the step `first` on, without end."""
+    return DataLoader(
+        Batches(recipe, material, terms.seed),
+        batch_size=None,
+        sampler=itertools.count(first),
+        num_workers=terms.workers,
+        prefetch_factor=8 if terms.workers else None,
+        worker_init_fn=lambda _: cv2.setNumThreads(0),
+        pin_memory=terms.device != "cpu",
+    )
+
+
+def on_terms(recipe: Recipe, terms: Terms) -> Recipe:
+    """The recipe with what the terms say otherwise."""
+    said = {name: value for name in ("steps", "batch", "peak_lr") if (value := getattr(terms, name)) is not None}
+    return dataclasses.replace(recipe, **said)
 
 
 def train(name: str, terms: Terms) -> None:
     """Runs or resumes one recipe and writes weights and provenance."""
-    recipe, device = RECIPES[name], torch.device(terms.device)
+    recipe, device = on_terms(RECIPES[name], terms), torch.device(terms.device)
     torch.set_num_threads(terms.threads)
+    torch.backends.cudnn.benchmark = True  # every batch has the same size
     torch.manual_seed(terms.seed)
     terms.out.mkdir(parents=True, exist_ok=True)
     terms.work.mkdir(parents=True, exist_ok=True)
@@ -251,38 +275,39 @@ def train(name: str, terms: Terms) -> None:
     course = Course.begun_or_resumed(recipe, checkpoint, terms)
     parameters = sum(p.numel() for p in course.net.parameters())
     log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
-    steps, limit_s, clock = terms.steps or recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
-    saved_at, losses, batches = time.monotonic(), list[float](), drawn(recipe, training, terms, course.step)
+    steps, limit_s, clock = recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
+    saved_at, losses, batches = time.monotonic(), list[Tensor](), iter(drawn(recipe, training, terms, course.step))
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
-        source, target = (patches.to(device) for patches in next(batches))
+        source, target = (patches.to(device, non_blocking=True, memory_format=torch.channels_last) for patches in next(batches))
         losses.append(course.learn(recipe, source, target, progress))
         course.spent_s += clock.lap_s()
         if time.monotonic() - saved_at > terms.checkpoint_every:
             saved_at = time.monotonic()
             course.save(checkpoint, terms.seed)
         if course.step % 200 == 0:
-            loss = float(np.mean(losses))
+            loss = float(torch.stack(losses).mean())
             log.info("%s: step %d, %.0f s, %.0f%%, training loss %.5f", name, course.step, course.spent_s, 100 * progress, loss)
             losses.clear()
         if course.step % 2000 == 0:
-            report_validation(recipe, name, course.averaged, held_back, terms.seed)
-    batches.close()
+            report_validation(recipe, name, course, held_back, terms.seed)
+    del batches
     course.save(checkpoint, terms.seed)
-    score = report_validation(recipe, name, course.averaged, held_back, terms.seed)
+    score = report_validation(recipe, name, course, held_back, terms.seed)
     dtype = torch.float16 if recipe.half_precision else torch.float32
     state = {key: value.to(dtype).cpu().contiguous() for key, value in course.averaged.items()}
     save_file(state, terms.out / recipe.file, {"format": "pt", "recipe": name})
     # A file of the owner alone could not be read where the project is installed for others.
     (terms.out / recipe.file).chmod(0o644)
     facts: Facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
+    facts |= {"batch": recipe.batch, "peak_lr": recipe.peak_lr}
     facts |= {"earlier": course.earlier} if course.earlier else {}
     write_provenance(terms, recipe, {**facts, f"held_back_{recipe.score_name}": round(score, 3)})
 
 
-def report_validation(recipe: Recipe, name: str, averaged: dict[str, Tensor], held_back: Material, seed: int) -> float:
+def report_validation(recipe: Recipe, name: str, course: Course, held_back: Material, seed: int) -> float:
     """Logs and returns the held-back score of the averaged weights."""
-    net = channels_last(recipe.build()).eval()
-    net.load_state_dict({key: value.cpu() for key, value in averaged.items()})
+    net = copy.deepcopy(course.net).eval()
+    net.load_state_dict(course.averaged)
     score = validation_score(recipe, net, held_back, seed)
     log.info("%s: held-back photos, %s %.3f", name, recipe.score_name, score)
     return score
@@ -293,7 +318,7 @@ def earlier_courses(recipe: Recipe, terms: Terms) -> list[Facts]:
     row = provenance(terms.out)[recipe.file]
     before = row.get("earlier", [])
     assert isinstance(before, list)
-    return [*before, {key: row[key] for key in ("seed", "steps", "seconds", "device", "begun_with") if key in row}]
+    return [*before, {key: row[key] for key in ("seed", "steps", "seconds", "batch", "peak_lr", "device", "begun_with") if key in row}]
 
 
 def write_provenance(terms: Terms, recipe: Recipe, facts: Facts) -> None:
