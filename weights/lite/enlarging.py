@@ -18,7 +18,7 @@ from weights.lite.wear import lightly_worn, quantised, worn
 MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
 RESIZED = (0.6, 1.6)  # to 1 over this, of patches that are resized
 LIGHTLY = 0.3  # of the patches are worn lightly
-SHARPENED = {"worn": 1.0, "lightly": 0.3}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
+SHARPENED = {"worn": 1.4, "lightly": 0.3}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
 SHARPENED_SIGMA_PX = 2.0
 
 
@@ -139,8 +139,8 @@ UPSCALE_REAL_RECIPE = Recipe(
     begins_with="lite_upscale_x4.safetensors",
     begin=grown,
     loss=edge_loss,
-    adversarial=10.0,
-    held_until=0.75,
+    adversarial=4.0,
+    held_until=0.4,
     score_px=64,
     half_precision=True,
 )

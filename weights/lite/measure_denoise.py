@@ -50,7 +50,8 @@ def find(places: Places) -> Findings:
             means = [cv2.fastNlMeansDenoisingColored(noisy, None, share * sigma, share * sigma, 5, 15) for share in STRENGTHS]
             rows.append([psnr(image, clean) for image in (result, noisy, *means)])
         lite, noisy_db, *non_local = np.mean(rows, axis=0)
-        figures[f"kodak_sigma{sigma}"] = rounded({"psnr_rgb_db": lite, "noisy_db": noisy_db, "non_local_means_db": max(non_local)})
+        moved = {"off_noisy_levels": float(np.mean(shifts[-len(photos) :])), "off_clean_levels": float(np.mean(off_clean[-len(photos) :]))}
+        figures[f"kodak_sigma{sigma}"] = rounded({"psnr_rgb_db": lite, "noisy_db": noisy_db, "non_local_means_db": max(non_local), **moved})
     figures["cost"] = cost_of(net, as_tensor(square(photos[0], 512)), shifts)
     figures["cost"] |= rounded({"colour_off_clean_levels": float(np.mean(off_clean))})
     old = [middle(photo) for photo in list(places.test("degraded").values())[:3] + list(places.test("historic").values())[:3]]

@@ -85,7 +85,6 @@ class Recipe:
         begin: (network, those weights, or earlier ones of its own) -> the network.
         adversarial: the weight of an adversary's gradient (adversary.py) beside that of the loss; 0 is none.
         held_until: the share of the schedule that the learning rate stays at its peak.
-        weight_decay: of AdamW (Loshchilov and Hutter, ICLR 2019); 0 is Adam.
     """
 
     file: str
@@ -111,7 +110,6 @@ class Recipe:
     begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = loaded
     adversarial: float = 0.0
     held_until: float = 0.0
-    weight_decay: float = 0.0
 
 
 def as_it_is(photo: Photo) -> Pair:

@@ -148,7 +148,7 @@ class Course:
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial else None
         earlier = earlier_courses(recipe, terms) if terms.go_on else []
-        optimiser = torch.optim.AdamW(net.parameters(), recipe.peak_lr, weight_decay=recipe.weight_decay, fused=device.type == "cuda")
+        optimiser = torch.optim.Adam(net.parameters(), recipe.peak_lr, fused=device.type == "cuda")
         course = cls(net, averaged, optimiser, adversary, terms.bfloat16, earlier)
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location=device, weights_only=True)
