@@ -29,7 +29,7 @@ def main() -> None:
     training.add_argument("--photos", type=Path, required=True, metavar="TRAIN", help="folder of clean photos, or the one above")
     training.add_argument("--minutes", type=float, default=70.0, help="of computing, those before an interruption included")
     training.add_argument("--steps", type=int, help="length of the schedule; the recipe's own by default")
-    training.add_argument("--batch", type=int, help="patches a step; the recipe's own, a GPU's, by default")
+    training.add_argument("--batch", type=int, help="patches a step; the recipe's own by default")
     training.add_argument("--peak-lr", type=float, metavar="RATE", help="highest learning rate; the recipe's own by default")
     training.add_argument("--device", default="cpu", help="cpu or cuda")
     training.add_argument("--threads", type=int, default=1, help="that compute on a CPU")

@@ -46,7 +46,7 @@ class Terms:
         photos: folder of clean photos, or the one above that holds natural/, faces/ and damage/.
         minutes: of computing, those before an interruption included.
         steps: length of the schedule; None is the recipe's own.
-        batch: patches a step; None is the recipe's own, which is a GPU's.
+        batch: patches a step; None is the recipe's own.
         peak_lr: the highest learning rate; None is the recipe's own.
         threads: that compute, on a CPU.
         workers: processes that draw patches ahead; with none they are drawn when they are needed.
