@@ -79,6 +79,7 @@ class Predictor(BasePredictor):
         ),
         scale: float = Input(description="upscale, enhance: the result is exactly this many times larger.", ge=1, le=8, default=4),
         denoise_strength: float = Input(description="general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5),
+        grain: bool = Input(description="lite upscaler: draw fine grain where a worn photo has lost its texture.", default=True),
         restore_variant: str = Input(
             description="restore: which NAFNet network; auto is MODEL_RESTORE from the environment, else denoise; lite denoises and lite_deblur undoes camera shake without a download.",
             choices=["auto", "denoise", "deblur", "lite", "lite_deblur"],
@@ -170,6 +171,7 @@ class Predictor(BasePredictor):
                     upscale_variant=upscale_variant,
                     scale=scale,
                     denoise_strength=denoise_strength,
+                    grain=grain,
                     restore_variant=restore_variant,
                     colorize_variant=colorize_variant,
                     render_factor=render_factor,

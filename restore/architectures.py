@@ -19,6 +19,7 @@ from restore.nets.lite_deblur import LiteDeblur
 from restore.nets.lite_face import LiteFace
 from restore.nets.lite_inpaint import LiteInpaint
 from restore.nets.lite_scratch import LiteScratches
+from restore.nets.lite_upscale import LiteUpscale
 from restore.nets.old_photo_faces import OldPhotoFaces, fold_spectral_norms
 from restore.nets.old_photo_mapping import OldPhotoMapping, OldPhotoPatchMapping, OldPhotoScratchMapping
 from restore.nets.old_photo_scratches import OldPhotoScratchDetector
@@ -70,6 +71,7 @@ BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "LiteColorize": LiteColorize,
         "LiteDeblur": LiteDeblur,
         "LiteScratches": LiteScratches,
+        "LiteUpscale": LiteUpscale,
         "parsenet": _parsenet,
         "retinaface_resnet50": functools.partial(_retinaface, "resnet50"),
         "retinaface_mobile0.25": functools.partial(_retinaface, "mobile0.25"),

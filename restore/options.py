@@ -161,6 +161,7 @@ class UpscalerOptions(TaskOptions):
 
     upscale_variant: UpscaleVariant = "auto"
     denoise_strength: Share = 0.5
+    grain: bool = True
 
 
 class FaceOptions(TaskOptions):

@@ -92,6 +92,21 @@ def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name, 
     assert file.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_course_may_teach_one_part_alone(tmp_path, one_thread, quickly_scored):
+    out = tmp_path / "out"
+    terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, batch=2, steps=1, minutes=2.0)
+    train("upscale_real_x4", terms)
+    before = load_file(out / "lite_upscale_real_x4.safetensors")
+    further = dataclasses.replace(terms, work=tmp_path / "further", go_on=True, only="grain", steps=2)
+    train("upscale_real_x4", further)
+    after = load_file(out / "lite_upscale_real_x4.safetensors")
+    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"grain"}
+    (row,) = json.loads((out / "provenance.json").read_text()).values()
+    assert (row["only"], len(row["earlier"])) == ("grain", 1)
+    with pytest.raises(SystemExit, match="begin with 'none'"):
+        train("upscale_real_x4", dataclasses.replace(further, work=tmp_path / "none", only="none"))
+
+
 def test_workers_that_draw_ahead_change_nothing(tmp_path):
     terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work")
     recipe = RECIPES["denoise"]
@@ -123,7 +138,7 @@ def test_a_network_that_grew_begins_as_the_one_it_grew_from():
     state = small.state_dict()
     photo = torch.rand(1, 3, 12, 9)
     with torch.no_grad():
-        torch.testing.assert_close(grown(large, state)(photo), small(photo), rtol=0, atol=1e-5)
+        torch.testing.assert_close(grown(large.picture, state)(photo), small(photo), rtol=0, atol=1e-5)
         assert grown(halved, state)(photo).shape == (1, 3, 24, 18)
     # It is shallower, and its last convolution makes other samples and is its own.
     assert list(halved.state_dict())[-2:] == ["body.22.weight", "body.22.bias"]

@@ -100,6 +100,23 @@ def test_an_opaque_alpha_stays_exactly_opaque(lite, photo_file):
     assert (clear.alpha == 255).all()
 
 
+def test_grain_can_be_left_out_and_is_never_in_alpha(lite, photo_file):
+    path = photo_file("clear.png", mode="RGBA", height=64, width=64)
+    image = Image.open(path)
+    rng = np.random.default_rng(5)
+    image.putalpha(Image.fromarray(rng.integers(90, 160, (64, 64)).astype(np.uint8)))
+    image.save(path)
+    grainy, smooth = (lite.run("upscale", [path], grain=grain).photos[0] for grain in (True, False))
+    apart = grainy.pixels.astype(float) - smooth.pixels
+    assert 0.1 < apart.std() < 8.0
+    assert np.abs(apart.mean()) < 0.2
+    np.testing.assert_array_equal(grainy.alpha, smooth.alpha)
+    with_faces = lite.run("enhance", [path], grain=False).photos[0]
+    np.testing.assert_array_equal(with_faces.pixels, smooth.pixels)
+    fast = lite.run("upscale", [path], grain=False, stability_mode="optimized").photos[0]
+    assert np.abs(fast.pixels.astype(int) - smooth.pixels).max() <= 1
+
+
 @pytest.mark.parametrize("task", ["upscale", "restore"])
 def test_sixteen_bits_stay_sixteen_bits(lite, task):
     ramp = np.linspace(0, 65535, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint16)
@@ -301,7 +318,7 @@ def test_without_a_tile_size_a_small_network_takes_larger_tiles_but_a_compiled_o
     model = lite.shelf.model("upscale", "lite")[0]
     report = Report("a", "upscale")
     safe, compiled = (runtime_for("baseline", torch.device("cpu"), backend) for backend in (None, "eager"))
-    assert usual_tile_px(model.row, Job({}, safe, report)) == 1008
+    assert usual_tile_px(model.row, Job({}, safe, report)) == 825
     assert usual_tile_px(model.row, Job({}, compiled, report)) == 512
     x4plus = lite.catalog.find("upscale", "x4plus")
     assert usual_tile_px(x4plus, Job({}, safe, report)) == 512

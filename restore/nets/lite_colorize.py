@@ -16,6 +16,7 @@ from restore.nets.residual import Block, UNet, start_as_identities
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
 MULTIPLE = 32
+FORGOTTEN = 0.3  # of the coarsest channels, while it trains: few photos are else known by heart
 AB_SCALE = 110.0  # Lab units of an output of 1
 
 
@@ -39,6 +40,7 @@ class LiteColorize(UNet):
         return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
 
     def at_the_coarsest(self, x: Tensor) -> Tensor:
-        before = self.before(x)
-        answer: Tensor = self.after(before + self.scene(before.mean(dim=(2, 3)))[..., None, None])
+        before = F.dropout2d(self.before(x), FORGOTTEN, self.training)
+        scene = F.dropout(self.scene(before.mean(dim=(2, 3))), FORGOTTEN, self.training)
+        answer: Tensor = self.after(before + scene[..., None, None])
         return answer

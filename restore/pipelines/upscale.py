@@ -18,6 +18,7 @@ from torch import Tensor
 from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
 from restore.models import Model, interpolated
+from restore.nets.lite_upscale import LiteUpscale
 from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
 from restore.photo import LIMITS, Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
@@ -49,12 +50,12 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
     model = suited(job.models["upscale"], scale)
-    net = prepared_net(options, model)
+    net = prepared_net(options, model if options.grain else without_grain(model))
     size = output_size(photo, scale)
     with job.report.stage("net"):
         tile_px = usual_tile_px(model.row, job) if options.tile_size is None else options.tile_px
         pixels = tiled(photo.pixels, net, model.row, tile_px, job)
-        alpha = enlarged_alpha(photo.alpha, net, model.row, tile_px, job)
+        alpha = enlarged_alpha(photo.alpha, prepared_net(options, without_grain(model)), model.row, tile_px, job)
     with job.report.stage("resize"):
         return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
 
@@ -72,6 +73,11 @@ def suited(model: Model, scale: float) -> Model:
         return dataclasses.replace(model, weights=model.weights[:place] + model.weights[place + 1 :])
     own = model.weights[place : place + 1]
     return dataclasses.replace(model, row=model.partner_rows[TWICE], net=net, partners={}, weights=own, compiled_shapes=frozenset())
+
+
+def without_grain(model: Model) -> Model:
+    """The model itself, or where it draws grain, what it draws that on."""
+    return dataclasses.replace(model, net=model.net.picture, compiled_shapes=frozenset()) if isinstance(model.net, LiteUpscale) else model
 
 
 def mixed(result: Photo, original: Photo, strength: float) -> Photo:

@@ -39,6 +39,7 @@ def main() -> None:
     training.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
     training.add_argument("--out", type=Path, default=HERE, help="where the finished weights go")
     training.add_argument("--bfloat16", action="store_true", help="compute in it: faster on GPUs and on processors with AMX")
+    training.add_argument("--only", metavar="NAME", help="learn the parameters whose names begin so, and leave the others")
     training.add_argument("--go-on", action="store_true", help="begin a new course with the finished weights that are there")
     measuring = commands.add_parser("evaluate", help="measure them, and write figures, pictures and the README's tables")
     measuring.add_argument("names", nargs="*", choices=[[], *MEASURES], help="which; all by default")

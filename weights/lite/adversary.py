@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+CHANNELS = 3  # of an answer, the first, that are a picture
 WIDTHS = (48, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
 SLOPE = 0.2
 WINDOW_PX = 9  # whose means, taken twice, the adversary has no say in
@@ -88,20 +89,21 @@ class Adversary:
         return logits.float()
 
     def steered(self, output: Tensor, loss: Tensor) -> Tensor:
-        """The gradient of the answer: its own loss's, and what would make the critic take it for a photo, in proportion."""
+        """The gradient of the answer: its own loss's, and what would make the critic take the picture in it for a photo, in proportion."""
         self.critic.requires_grad_(requires_grad=False)
-        (own,) = torch.autograd.grad(loss, output, retain_graph=True)
-        seen = output.detach().requires_grad_()
+        own = torch.autograd.grad(loss, output, retain_graph=True)[0].clone()
+        of_picture = own[:, :CHANNELS]
+        seen = output[:, :CHANNELS].detach().requires_grad_()
         (towards,) = torch.autograd.grad(F.softplus(-self.judged(seen)).mean(), seen)
         self.critic.requires_grad_(requires_grad=True)
         towards = towards - smoothed(towards)  # colours are the loss's affair
         weight = self.weight * min(1.0, self.steps / HEARD_AFTER)
-        in_proportion: Tensor = weight * own.norm() / towards.norm().clamp_min(1e-12)
-        return own + in_proportion * towards
+        of_picture.add_(weight * of_picture.norm() / towards.norm().clamp_min(1e-12) * towards)
+        return own
 
     def learn(self, output: Tensor, photos: Tensor) -> Tensor:
         """One step of the critic; returns the loss before it, on the device: 1.39 where it cannot tell the two, 0 where it always can."""
-        loss = F.softplus(-self.judged(photos)).mean() + F.softplus(self.judged(output.detach())).mean()
+        loss = F.softplus(-self.judged(photos)).mean() + F.softplus(self.judged(output[:, :CHANNELS].detach())).mean()
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()

@@ -11,9 +11,11 @@ from torch import Tensor
 from restore.nets.lite_colorize import AB_SCALE, SIDE_PX, LiteColorize
 from weights.lite.faces import is_of_a_held_back_person
 from weights.lite.recipe import FACES, NATURAL, Folder, Pair, Photo, Recipe, as_it_is
+from weights.lite.wear import quantised
 
 SMALL_ERROR = 0.05  # of 110 Lab units: below it errors count by their square
 CHROMA_WEIGHT = 2.0  # how much more a pixel of chroma 110 counts than a grey one
+EVERYDAY_GAINS = (1.051, 0.995, 0.895)  # bring the mean colour of train/natural, a = 0.5 and b = 2.3, to that of ImageNet: 0.5 and 8.2
 LEARNT_AS_SEEN = 0.4  # of the schedule, from which on the loss is the difference that eyes see
 
 
@@ -29,6 +31,11 @@ def draw_coloured(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
         start = int(rng.integers(0, length - part + 1))
         window.append(slice(start, start + part))
     return split_lab(resized(photo[tuple(window)], patch_px), rng)
+
+
+def as_everyday(photo: Photo) -> Photo:
+    """HxWx3 uint8, as warm as photos are at large: those of train/natural were chosen for screens, and are cooler."""
+    return quantised(photo * np.array(EVERYDAY_GAINS, np.float32))
 
 
 def resized(photo: Photo, side_px: int) -> Photo:
@@ -92,7 +99,7 @@ COLOUR_RECIPE = Recipe(
     peak_lr=3e-4,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
     data=f"{NATURAL}; {FACES}",
-    folders=(Folder("natural", 0.75), Folder("faces", 0.25, is_of_a_held_back_person)),
+    folders=(Folder("natural", 0.75, retouched=as_everyday), Folder("faces", 0.25, is_of_a_held_back_person)),
     symmetries=(0, 4),
     loss=colour_loss,
     score=colour_error,

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 
+from restore.nets.lite_upscale import LiteUpscale, bands, luma
 from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
 from weights.lite.wear import lightly_worn, quantised, worn
 
@@ -20,6 +22,10 @@ RESIZED = (0.6, 1.6)  # to 1 over this, of patches that are resized
 LIGHTLY = 0.3  # of the patches are worn lightly
 SHARPENED = {"worn": 1.4, "lightly": 0.3}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
 SHARPENED_SIGMA_PX = 2.0
+TEXTURE_WINDOW_PX, TEXTURE_STRIDE_PX = 20, 8  # of the enlarged photo, in which texture is measured
+OF_DEVIATION = 0.6745  # the median of the absolute values of a normal distribution
+PARTS = ("picture", "grain")  # of a LiteUpscale
+GRAIN_WEIGHT = 650.0  # a deviation of ten grey levels counts one
 
 
 def reduced(photo: Photo, scale: int) -> Pair:
@@ -95,6 +101,37 @@ def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return net
 
 
+def with_grain_to_learn(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A LiteUpscale whose picture begins as a Compact's, or all of it as an earlier one of its own."""
+    assert isinstance(net, LiteUpscale)
+    parts = {name: {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")} for name in PARTS}
+    grown(net.picture, parts["picture"] or state)
+    if parts["grain"]:
+        net.grain.load_state_dict(parts["grain"])
+    return net
+
+
+def deviations(picture: Tensor) -> Tensor:
+    """Nx3xHxW RGB -> Nx3x(H/8)x(W/8): how strong the texture of each band is in windows, edges apart.
+
+    The median of absolute values stands for the standard deviation (Donoho, 1995): no edge counts that fills less than half a window.
+    """
+    border = (TEXTURE_WINDOW_PX - TEXTURE_STRIDE_PX) // 2
+    absolute = F.pad(bands(luma(picture)).abs(), (border,) * 4, mode="reflect").flatten(0, 1)[:, None]
+    medians = F.unfold(absolute, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX).median(dim=1).values / OF_DEVIATION
+    down, across = (side // TEXTURE_STRIDE_PX for side in picture.shape[-2:])
+    return medians.view(len(picture), -1, down, across)
+
+
+def picture_and_grain_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
+    """Of the picture its edges; of the grain how far it is from the texture that the photo has beyond the picture, squared."""
+    picture, strengths = output[:, :3], output[:, 3:]
+    with torch.no_grad():
+        lost = (deviations(target).square() - deviations(picture).square()).clamp_min(0.0).sqrt()
+    apart = F.avg_pool2d(strengths, TEXTURE_STRIDE_PX) - lost
+    return edge_loss(picture, target, source, progress) + GRAIN_WEIGHT * apart.square().mean()
+
+
 UPSCALE_X4_RECIPE = Recipe(
     file="lite_upscale_x4.safetensors",
     build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
@@ -127,7 +164,7 @@ UPSCALE_X2_RECIPE = Recipe(
 )
 UPSCALE_REAL_RECIPE = Recipe(
     file="lite_upscale_real_x4.safetensors",
-    build=functools.partial(Compact, num_feat=48, num_conv=22, upscale=4, act_type="prelu"),
+    build=LiteUpscale,
     prepare=as_it_is,
     draw=draw_worn,
     patch_px=40,
@@ -137,8 +174,8 @@ UPSCALE_REAL_RECIPE = Recipe(
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
     begins_with="lite_upscale_x4.safetensors",
-    begin=grown,
-    loss=edge_loss,
+    begin=with_grain_to_learn,
+    loss=picture_and_grain_loss,
     adversarial=4.0,
     held_until=0.4,
     score_px=64,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,20 +124,28 @@ def colour_shift(before: Photo, after: Photo) -> float:
     return float(np.abs(after.mean(axis=(0, 1)) - before.mean(axis=(0, 1))).max())
 
 
-def cost_of(net: nn.Module, example: Tensor, shifts: list[float] | None = None, *, times: int = 3) -> dict[str, float]:
-    """Seconds of one processor core for a megapixel of input, the least of several runs, and the mean shift of colour if there is one."""
-    threads, taken = torch.get_num_threads(), []
+def cost_of(
+    net: nn.Module, example: Tensor, shifts: list[float] | None = None, *, beside: Mapping[str, nn.Module] | None = None, times: int = 5
+) -> dict[str, float]:
+    """Seconds of one processor core for a megapixel of input, the least of several runs, and the mean shift of colour if there is one.
+
+    Networks `beside` it run by turns with it, so that what else the machine does meets all alike.
+    """
+    nets = {"": net, **{f"{name}_": other for name, other in (beside or {}).items()}}
+    threads, seconds = torch.get_num_threads(), dict.fromkeys(nets, math.inf)
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             for _ in range(times):
-                begun = time.process_time()
-                net(example)
-                taken.append(time.process_time() - begun)
+                for name, one in nets.items():
+                    begun = time.process_time()
+                    one(example)
+                    seconds[name] = min(seconds[name], time.process_time() - begun)
     finally:
         torch.set_num_threads(threads)
-    seconds = min(taken) / (example.shape[0] * example.shape[-2] * example.shape[-1] / 1e6)
-    return rounded({"cpu_s_per_megapixel": seconds} | ({"colour_shift_levels": float(np.mean(shifts))} if shifts else {}))
+    megapixels = example.shape[0] * example.shape[-2] * example.shape[-1] / 1e6
+    costs = {f"{name}cpu_s_per_megapixel": taken / megapixels for name, taken in seconds.items()}
+    return rounded(costs | ({"colour_shift_levels": float(np.mean(shifts))} if shifts else {}))
 
 
 def rounded(figures: dict[str, float]) -> dict[str, float]:

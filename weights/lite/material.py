@@ -59,5 +59,5 @@ def read_folder(recipe: Recipe, folder: Folder, photos: Path) -> dict[str, Pair]
             raise SystemExit(f"{photos} holds no folder {folder.name}/, which this recipe needs")
         path = photos
     files = sorted(p for p in path.iterdir() if p.suffix.lower() in {".jpg", ".png"})
-    pairs = {p.name: recipe.prepare(np.asarray(Image.open(p).convert("RGB"))) for p in files}
+    pairs = {p.name: recipe.prepare(folder.retouched(np.asarray(Image.open(p).convert("RGB")))) for p in files}
     return {name: pair for name, pair in pairs.items() if min(pair[0].shape[:2]) >= recipe.patch_px}

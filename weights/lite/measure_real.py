@@ -74,7 +74,8 @@ def find(places: Places) -> Findings:
     """The figures of all networks on all photos, and pictures of some."""
     net, others = trained(UPSCALE_REAL_RECIPE, places.weights), yardsticks(places)
     photos = [cropped(photo, SCALE) for photo in places.test("kodak").values()]
-    ways: dict[str, Enlarge] = {"lite": way_of(net), "bicubic": lambda low: bicubic(low, SCALE)}
+    without_grain = way_of(net.get_submodule("picture"))
+    ways: dict[str, Enlarge] = {"lite": way_of(net), "lite_without_grain": without_grain, "bicubic": lambda low: bicubic(low, SCALE)}
     ways |= {name: way_of(other) for name, other in others.items()}
     figures, pairs = Figures(), dict[str, list[tuple[Photo, Photo]]]()
     for name, wear in WEARS.items():
@@ -84,9 +85,7 @@ def find(places: Places) -> Findings:
         figures |= {f"{name}_{way}": means_of(enlarge, pairs[name]) for way, enlarge in ways.items()}
     example = as_tensor(square(photos[0], EXAMPLE_PX))
     shifts = [figures[f"{name}_lite"]["colour_shift_levels"] for name in WEARS]
-    figures["cost"] = cost_of(net, example, shifts)
-    if YARDSTICK in others:
-        figures["cost"][f"{YARDSTICK}_cpu_s_per_megapixel"] = cost_of(others[YARDSTICK], example)["cpu_s_per_megapixel"]
+    figures["cost"] = cost_of(net, example, shifts, beside=others)
     return Findings(figures, sheet_of(ways, [pairs["worn"][index] for index in SHOWN]))
 
 

@@ -60,11 +60,13 @@ class Folder:
         name: of the folder below `--photos`; a recipe with one folder may be given that folder itself.
         share: of the patches that are drawn from it; the shares of a recipe sum to 1.
         holds_back: (photo's file name, its place from the end) -> whether the photo is never trained on.
+        retouched: what is done once to each photo before it is prepared.
     """
 
     name: str
     share: float = 1.0
     holds_back: Callable[[str, int], bool] = lambda name, place: place < VALIDATION_PHOTOS
+    retouched: Callable[[Photo], Photo] = lambda photo: photo
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,6 +54,7 @@ class Terms:
         checkpoint_every: seconds.
         out: where the finished weights and provenance.json go.
         bfloat16: whether convolutions are computed in it, three times as fast on processors that have units for it (AMX), slower on others.
+        only: how the names of the parameters begin that learn, if not all do; there is no adversary then.
         go_on: whether a new course begins with the finished weights that are in `out`, grown where the network has become larger.
     """
 
@@ -70,6 +71,7 @@ class Terms:
     seed: int = 1
     checkpoint_every: float = 60.0
     bfloat16: bool = False
+    only: str | None = None
     go_on: bool = False
 
 
@@ -146,9 +148,15 @@ class Course:
         seed, device = terms.seed, torch.device(terms.device)
         net = channels_last(begun(recipe, terms)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
-        adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial else None
+        learning = [parameter for name, parameter in net.named_parameters() if name.startswith(terms.only or "")]
+        if not learning:
+            raise SystemExit(f"{recipe.file} has no parameters whose names begin with '{terms.only}'")
+        net.requires_grad_(requires_grad=False)
+        for parameter in learning:
+            parameter.requires_grad = True
+        adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial and not terms.only else None
         earlier = earlier_courses(recipe, terms) if terms.go_on else []
-        optimiser = torch.optim.Adam(net.parameters(), recipe.peak_lr, fused=device.type == "cuda")
+        optimiser = torch.optim.Adam(learning, recipe.peak_lr, fused=device.type == "cuda")
         course = cls(net, averaged, optimiser, adversary, terms.bfloat16, earlier)
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -300,6 +308,7 @@ def train(name: str, terms: Terms) -> None:
     (terms.out / recipe.file).chmod(0o644)
     facts: Facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
     facts |= {"batch": recipe.batch, "peak_lr": recipe.peak_lr}
+    facts |= {"only": terms.only} if terms.only else {}
     facts |= {"earlier": course.earlier} if course.earlier else {}
     write_provenance(terms, recipe, {**facts, f"held_back_{recipe.score_name}": round(score, 3)})
 
@@ -318,7 +327,8 @@ def earlier_courses(recipe: Recipe, terms: Terms) -> list[Facts]:
     row = provenance(terms.out)[recipe.file]
     before = row.get("earlier", [])
     assert isinstance(before, list)
-    return [*before, {key: row[key] for key in ("seed", "steps", "seconds", "batch", "peak_lr", "device", "begun_with") if key in row}]
+    told = ("seed", "steps", "seconds", "batch", "peak_lr", "device", "only", "begun_with")
+    return [*before, {key: row[key] for key in told if key in row}]
 
 
 def write_provenance(terms: Terms, recipe: Recipe, facts: Facts) -> None:
