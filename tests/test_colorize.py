@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.models import Model
+from restore.nets.lite_colorize import LiteColorize
 from restore.options import ColorizeOptions
 from restore.photo import Photo
 from restore.pipelines import colorize as module
@@ -102,6 +103,19 @@ def test_the_lite_network_sees_lightness_and_answers_in_shares():
     assert seen.shape == (1, 1, 256, 256)
     assert 0 <= float(seen.min()) < 0.1
     assert 0.7 < float(seen.max()) <= 1
+
+
+def test_the_lite_network_colours_a_mirrored_photo_alike_and_guesses_once_while_it_trains():
+    torch.manual_seed(1)
+    net = LiteColorize()
+    torch.nn.init.normal_(net.tail.weight, std=0.05)
+    photo = torch.rand(1, 1, 64, 96)
+    with torch.no_grad():
+        assert not torch.equal(net(photo), net(photo))  # what it forgets differs from step to step
+        net.eval()
+        torch.testing.assert_close(net(photo.flip(-1)).flip(-1), net(photo), rtol=0, atol=1e-6)
+        assert float((net(photo) - net.guessed(photo)).abs().max()) > 1e-4
+        assert net(torch.rand(2, 1, 5, 3)).shape == (2, 2, 5, 3)
 
 
 @pytest.mark.parametrize("scale", [1, 257])

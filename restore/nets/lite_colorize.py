@@ -16,6 +16,7 @@ from restore.nets.residual import Block, UNet, start_as_identities
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
 MULTIPLE = 32
+SIZES = (0.75, 1.0, 1.25)  # of the photo, that its answers are averaged over
 FORGOTTEN = 0.3  # of the coarsest channels, while it trains: few photos are else known by heart
 AB_SCALE = 110.0  # Lab units of an output of 1
 
@@ -33,6 +34,20 @@ class LiteColorize(UNet):
         nn.init.zeros_(self.tail.weight)  # grey
 
     def forward(self, lightness: Tensor) -> Tensor:
+        """Averaged, but while it trains, over the photo and its mirror image as it is seen at several sizes: its guesses differ."""
+        if self.training:
+            return self.guessed(lightness)
+        mirrored = torch.cat([lightness, lightness.flip(-1)])
+        size = lightness.shape[-2:]
+        answers = []
+        for share in SIZES:
+            seen = F.interpolate(mirrored, size=[max(1, round(share * side)) for side in size], mode="bilinear", antialias=True)
+            answers.append(F.interpolate(self.guessed(seen), size=size, mode="bilinear", align_corners=False))
+        plain, reflected = torch.stack(answers).mean(dim=0).chunk(2)
+        return 0.5 * (plain + reflected.flip(-1))
+
+    def guessed(self, lightness: Tensor) -> Tensor:
+        """Its colours at one size."""
         height, width = lightness.shape[-2:]
         padded = F.pad((lightness - 0.5) / 0.25, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         x = self.through_scales(self.lightness_head(F.pixel_unshuffle(padded, 2)))

@@ -3,10 +3,13 @@
 Photos are damaged as in training, by a seed of their own, each several times: those of train/natural that are held back, and
 test/kodak. F1, precision and recall are over all pixels of a set. `near_f1` forgives one pixel of displacement. Beside them stands
 what no network can be excused from beating: a white and black top-hat with the threshold and size that serve it best on these very
-photos.
+photos; and what may be out of reach: how far the photo is from itself before it was damaged, with the threshold that serves best.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,8 +21,8 @@ from restore.options import OldPhotoOptions
 from restore.pipelines.old_photo_lite import probability_of
 from weights.lite.figures import Figures, Findings, Measure, Places, cost_of, held_back, rounded, square, trained
 from weights.lite.material import damage_maps
-from weights.lite.recipe import Maps, Pair, Photo
-from weights.lite.scratches import SCRATCH_RECIPE, draw_scratched
+from weights.lite.recipe import Maps, Photo
+from weights.lite.scratches import SCRATCH_RECIPE, old_luminance, scratched
 
 SIDE_PX = 320
 TIMES = 6
@@ -54,31 +57,47 @@ def _f1(precision: float, recall: float) -> float:
     return 2.0 * precision * recall / max(precision + recall, 1e-9)
 
 
-def figures_of(net: nn.Module, drawn: list[Pair]) -> dict[str, float]:
-    """The network's scores on damaged patches, and the F1 of the best top-hat."""
-    damaged = [(luminance[..., 0], mask[..., 0] > 0) for luminance, mask in drawn]
-    measured = scores([(found(net, luminance), true) for luminance, true in damaged])
-    hats = []
-    for size_px in (5, 9, 15):
-        stands_out = [(top_hat(luminance, size_px), true) for luminance, true in damaged]
-        hats += [scores([(hat > level, true) for hat, true in stands_out])["f1"] for level in range(15, 90, 5)]
-    return rounded({**measured, "top_hat_f1": max(hats)}) | {"patches": len(drawn)}
+class Damaged(NamedTuple):
+    """A square before, HxW float32 in 0-255, and after it was damaged, HxW uint8, and where: HxW bool."""
+
+    clean: np.ndarray
+    luminance: np.ndarray
+    mask: np.ndarray
 
 
-def damaged_of(photos: list[Photo], times: int, maps: Maps) -> list[Pair]:
+def figures_of(net: nn.Module, drawn: list[Damaged]) -> dict[str, float]:
+    """The network's scores on damaged patches, the F1 of the best top-hat, and that of who knows the photo as it was."""
+    measured = scores([(found(net, one.luminance), one.mask) for one in drawn])
+    hats = [best_f1([(top_hat(one.luminance, size_px), one.mask) for one in drawn], range(15, 90, 5)) for size_px in (5, 9, 15)]
+    changes = [(cv2.GaussianBlur(np.abs(one.luminance - one.clean), (0, 0), 0.6), one.mask) for one in drawn]
+    known = best_f1(changes, range(6, 40, 2))
+    return rounded({**measured, "top_hat_f1": max(hats), "photo_known_f1": known}) | {"patches": len(drawn)}
+
+
+def best_f1(pairs: list[tuple[np.ndarray, np.ndarray]], levels: Iterable[int]) -> float:
+    """F1 of (strength, true mask) at the threshold that serves best."""
+    return max(scores([(strength > level, mask) for strength, mask in pairs])["f1"] for level in levels)
+
+
+def damaged_of(photos: list[Photo], times: int, maps: Maps) -> list[Damaged]:
     """Squares of the photos, damaged as in training by a seed of their own, each several times."""
-    squares = [square(photo, SIDE_PX) for photo in photos]
-    seeds = [(index, time) for index in range(len(squares)) for time in range(times)]
-    return [draw_scratched((squares[i], squares[i]), SIDE_PX, np.random.default_rng((2026, i, t)), maps=maps) for i, t in seeds]
+    drawn = []
+    for index, photo in enumerate(photos):
+        for time in range(times):
+            rng = np.random.default_rng((2026, index, time))
+            clean = old_luminance(square(photo, SIDE_PX), SIDE_PX, rng)
+            luminance, mask = scratched(clean, rng, maps)
+            drawn.append(Damaged(clean, luminance[..., 0], mask[..., 0] > 0))
+    return drawn
 
 
-def sheet_of(net: nn.Module, drawn: list[Pair]) -> Image.Image:
+def sheet_of(net: nn.Module, drawn: list[Damaged]) -> Image.Image:
     """Damaged patches in the upper row; below, in red, what is found in them, and what there was to be found."""
     columns = []
-    for luminance, mask in drawn:
-        rows = [np.repeat(luminance, 3, axis=2) for _ in range(3)]
-        rows[1][found(net, luminance[..., 0])] = (255, 0, 0)
-        rows[2][mask[..., 0] > 0] = (255, 0, 0)
+    for one in drawn:
+        rows = [np.repeat(one.luminance[..., None], 3, axis=2) for _ in range(3)]
+        rows[1][found(net, one.luminance)] = (255, 0, 0)
+        rows[2][one.mask] = (255, 0, 0)
         columns.append(np.vstack(rows))
     return Image.fromarray(np.hstack(columns))
 

@@ -21,7 +21,12 @@ VISIBLE_LEVELS = 20.0  # of 255, between the damage and what lies below: less is
 
 def draw_scratched(pair: Pair, patch_px: int, rng: np.random.Generator, *, maps: Maps) -> Pair:
     """A damaged patch as a scanner would give it (HxWx1 uint8 luminance) and its damage (HxWx1 uint8, 0 or 255)."""
-    clean = old_luminance(pair[0], patch_px, rng)
+    return scratched(old_luminance(pair[0], patch_px, rng), rng, maps)
+
+
+def scratched(clean: np.ndarray, rng: np.random.Generator, maps: Maps) -> Pair:
+    """What a scanner would give of a square (HxW float32 in 0-255) once it is damaged, and its damage."""
+    patch_px = len(clean)
     damaged, mask = clean, np.zeros_like(clean, bool)
     if rng.random() < 0.8:  # the rest is to stay as it is, however fine and bright its details
         for _ in range(int(rng.integers(1, 4))):
