@@ -58,7 +58,6 @@ UNBUILT: Mapping[str, str] = MappingProxyType(
     {
         "lama-big": "its network is a TorchScript program, which the official file alone holds",
         "lite-upscale-x4": "its file is part of the project, and missing",
-        "lite-upscale-real-x4": "its file is part of the project, and missing",
         "lite-upscale-x2": "its file is part of the project, and missing",
         "lite-denoise": "its file is part of the project, and missing",
     }
