@@ -14,13 +14,13 @@ import torch
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
 
 FEATURES, CONVOLUTIONS, SCALE = 48, 22, 4
 GRAIN_WIDTH = 16
 MOST_LOST = 0.2  # of 1, as the deviation of one band
 SIGMAS_PX = (0.8, 1.6, 3.2)  # what is finer than each, and coarser than the one before, is one band
 SHARES = (0.08, 0.15, 0.35)  # of the texture that is lost, by band: the finest are seen most, and look like it least
-LUMA = (0.299, 0.587, 0.114)
 REACH_PX = 3  # of the input, around a pixel, whose noise makes its grain
 WINDOW_PX = 5  # of the input, that decides the noise of its middle
 BITS = 2**31 - 1  # that a hash keeps: its products with the factors below fit into 64
@@ -104,18 +104,14 @@ def noise_of(photo: Tensor) -> Tensor:
 
 
 def bands(plane: Tensor) -> Tensor:
-    """Nx1xHxW -> Nx3xHxW: its differences of Gaussians, the finest first."""
+    """Nx1xHxW, sides above 9 -> Nx3xHxW: its differences of Gaussians, the finest first."""
     smooth, split = plane, []
     for before, sigma in zip((0.0, *SIGMAS_PX), SIGMAS_PX, strict=False):
-        smoother = _blurred(smooth, math.sqrt(sigma**2 - before**2))
+        further = math.sqrt(sigma**2 - before**2)
+        smoother = gaussian_blur(smooth, 2 * math.ceil(3.0 * further) + 1, further)
         split.append(smooth - smoother)
         smooth = smoother
     return torch.cat(split, 1)
-
-
-def luma(picture: Tensor) -> Tensor:
-    """Nx3xHxW RGB -> Nx1xHxW (Rec. 601)."""
-    return torch.einsum("nchw,c->nhw", picture, torch.tensor(LUMA, dtype=picture.dtype, device=picture.device))[:, None]
 
 
 def grain_filters() -> Tensor:
@@ -133,13 +129,3 @@ def grain_filters() -> Tensor:
         down, across = (slice(SCALE - 1 + at - to, None, SCALE) for to, at in ((to_y, at_y), (to_x, at_x)))
         filters[:, to_y, to_x, at_y, at_x] = padded[:, down, across][:, :width, :width]
     return filters.view(len(SHARES) * SCALE**2, SCALE**2, width, width)
-
-
-def _blurred(plane: Tensor, sigma: float) -> Tensor:
-    """Nx1xHxW under a Gaussian, its borders repeated."""
-    radius = math.ceil(3.0 * sigma)
-    offsets = torch.arange(-radius, radius + 1, dtype=plane.dtype, device=plane.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma).square())
-    kernel = kernel / kernel.sum()
-    padded = F.pad(plane, (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))

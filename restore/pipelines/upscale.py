@@ -50,12 +50,14 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
     model = suited(job.models["upscale"], scale)
-    net = prepared_net(options, model if options.grain else without_grain(model))
+    smooth = without_grain(model)
+    net = prepared_net(options, model if options.grain else smooth)
+    of_alpha = net if smooth is model else prepared_net(options, smooth)
     size = output_size(photo, scale)
     with job.report.stage("net"):
         tile_px = usual_tile_px(model.row, job) if options.tile_size is None else options.tile_px
         pixels = tiled(photo.pixels, net, model.row, tile_px, job)
-        alpha = enlarged_alpha(photo.alpha, prepared_net(options, without_grain(model)), model.row, tile_px, job)
+        alpha = enlarged_alpha(photo.alpha, of_alpha, model.row, tile_px, job)
     with job.report.stage("resize"):
         return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
 

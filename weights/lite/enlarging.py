@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from PIL import Image
 from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
+from torchvision.transforms.functional import rgb_to_grayscale
 
-from restore.nets.lite_upscale import LiteUpscale, bands, luma
+from restore.nets.lite_upscale import LiteUpscale, bands
 from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
 from weights.lite.wear import lightly_worn, quantised, worn
 
@@ -117,7 +118,7 @@ def deviations(picture: Tensor) -> Tensor:
     The median of absolute values stands for the standard deviation (Donoho, 1995): no edge counts that fills less than half a window.
     """
     border = (TEXTURE_WINDOW_PX - TEXTURE_STRIDE_PX) // 2
-    absolute = F.pad(bands(luma(picture)).abs(), (border,) * 4, mode="reflect").flatten(0, 1)[:, None]
+    absolute = F.pad(bands(rgb_to_grayscale(picture)).abs(), (border,) * 4, mode="reflect").flatten(0, 1)[:, None]
     medians = F.unfold(absolute, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX).median(dim=1).values / OF_DEVIATION
     down, across = (side // TEXTURE_STRIDE_PX for side in picture.shape[-2:])
     return medians.view(len(picture), -1, down, across)

@@ -148,12 +148,11 @@ class Course:
         seed, device = terms.seed, torch.device(terms.device)
         net = channels_last(begun(recipe, terms)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
-        learning = [parameter for name, parameter in net.named_parameters() if name.startswith(terms.only or "")]
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad = name.startswith(terms.only or "")
+        learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
         if not learning:
             raise SystemExit(f"{recipe.file} has no parameters whose names begin with '{terms.only}'")
-        net.requires_grad_(requires_grad=False)
-        for parameter in learning:
-            parameter.requires_grad = True
         adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial and not terms.only else None
         earlier = earlier_courses(recipe, terms) if terms.go_on else []
         optimiser = torch.optim.Adam(learning, recipe.peak_lr, fused=device.type == "cuda")
