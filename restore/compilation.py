@@ -1,6 +1,6 @@
-"""Networks made faster for `stability_mode` optimized: channels last, and compiled for a few fixed shapes by one backend a process.
+"""Networks made faster for `stability_mode` optimized: rearranged, and compiled for a few fixed shapes by one backend a process.
 
-Without a backend, on a CPU, 3x3 convolutions go Winograd's way instead (nets/winograd.py).
+Without a backend, on a CPU, filters lie channels last and 3x3 convolutions go Winograd's way instead (nets/winograd.py).
 
 A compiled network is a copy: `safe` requests before and after see the network that was loaded. It is compiled once for each shape
 that is known beforehand, when it is first prepared: in `setup()` where the environment names a backend, else in the first request that
@@ -98,7 +98,7 @@ class Compiler:
         """A copy of a model for optimized requests, partners included, and what could not be done."""
         warnings: list[str] = []
         nets = {"": model.net, **model.partners}
-        faster = {role: rearranged(net) for role, net in nets.items()}
+        faster = {role: rearranged(net, self.device) for role, net in nets.items()}
         row, shapes = model.row, fixed_shapes(model) if self.compiles else []
         if not self.compiles and self.device.type == "cpu":
             # Beside a compiler there is no gain: it has its own way with convolutions, and cannot see through ours.
@@ -125,7 +125,7 @@ class Compiler:
         try:
             with compiler_settings():
                 program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True)
-                net.forward = OnlyThese(plain, program, shapes, options)
+                net.forward = OnlyThese(plain, program, shapes, options, layout_on(self.device))
                 for shape in shapes:
                     self._try_out(net, plain, shape, options)
         except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and the network runs without it
@@ -155,9 +155,14 @@ class OnlyThese:
     """A forward that takes the compiled way for known shapes and options, cutting a batch into known ones, else the plain way."""
 
     def __init__(
-        self, plain: Callable[..., Any], program: Callable[..., Any], shapes: Sequence[tuple[int, ...]], options: Mapping[str, Any]
+        self,
+        plain: Callable[..., Any],
+        program: Callable[..., Any],
+        shapes: Sequence[tuple[int, ...]],
+        options: Mapping[str, Any],
+        layout: torch.memory_format,
     ) -> None:
-        self.plain, self.program, self.options = plain, program, dict(options)
+        self.plain, self.program, self.options, self.layout = plain, program, dict(options), layout
         self.batches: dict[tuple[int, ...], list[int]] = {}
         for batch, *rest in shapes:
             self.batches.setdefault(tuple(rest), []).append(batch)
@@ -169,7 +174,7 @@ class OnlyThese:
             return self.plain(photos, **options)
         pieces = torch.split(photos, cut(len(photos), known))
         # Always the same strides: those of a view, or of a single channel, would be a program of their own.
-        seen = (torch.empty_like(piece, memory_format=torch.channels_last).copy_(piece) for piece in pieces)
+        seen = (torch.empty_like(piece, memory_format=self.layout).copy_(piece) for piece in pieces)
         answers = []
         for piece in seen:
             answer = self.program(piece, **options)
@@ -216,8 +221,17 @@ def joined(pieces: Sequence[Any]) -> Any:  # noqa: ANN401 - tensors, or tuples o
     return pieces[0]
 
 
-def rearranged(net: nn.Module) -> nn.Module:
-    """A copy that does the same in an order, and in a layout of filters, that are faster on nearly every device: channels last."""
+def layout_on(device: torch.device) -> torch.memory_format:
+    """The layout of filters and photos in which float32 convolutions are fastest.
+
+    Channels last on a CPU. On an H200 that took DDColor 0.86, but CodeFormer, NAFNet and x4plus 1.2 to 1.75 times as long
+    (benchmarks/results/nets.jsonl).
+    """
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
+def rearranged(net: nn.Module, device: torch.device) -> nn.Module:
+    """A copy that does the same in an order, and in a layout, that are faster on that device."""
     copied: nn.Module = lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
     fold_spectral_norms(copied)
     fold(copied)
@@ -228,7 +242,7 @@ def rearranged(net: nn.Module) -> nn.Module:
     if isinstance(copied, GFPGANv1Clean):
         copied.final_conv = nn.Sequential(copied.final_conv, Flattenable())
     copied.requires_grad_(requires_grad=False)
-    return cast(nn.Module, copied.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    return cast(nn.Module, copied.to(memory_format=layout_on(device)))  # type: ignore[call-overload]
 
 
 def lama_of(program: torch.jit.ScriptModule) -> nn.Module:

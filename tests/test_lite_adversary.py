@@ -34,6 +34,7 @@ def test_its_gradient_is_in_proportion_and_leaves_what_is_smooth_to_the_loss(adv
     (own,) = torch.autograd.grad(loss, output)
     before = [parameter.clone() for parameter in adversary.critic.parameters()]
     pull = adversary.steered(output, (output - 0.25).square().mean()) - own
+    torch.testing.assert_close(adversary.steered(output, (output - 0.25).square().mean(), 0.5) - own, 0.5 * pull)
     assert float(pull.norm()) <= 2.0 * float(own.norm()) * (1.0 + 1e-5)
     assert float(pull.norm()) > 0.1 * float(own.norm())
     assert float(smoothed(pull).norm()) < 0.2 * float(pull.norm())

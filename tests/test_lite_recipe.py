@@ -12,17 +12,17 @@ import pytest
 import torch
 from conftest import PROJECT
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from spandrel.architectures.DRUNet import DRUNet
 
 from restore.catalog import Catalog
 from restore.models import load_net
 from restore.nets.lite_inpaint import LiteInpaint
 from weights.lite import __main__ as command_line
-from weights.lite import shake
+from weights.lite import measure_faces, shake
 from weights.lite.enlarging import grown
 from weights.lite.faces import HELD_BACK_PEOPLE, degraded_face
-from weights.lite.figures import trained
+from weights.lite.figures import Places, trained
 from weights.lite.inpainting import deepened
 from weights.lite.material import gathered
 from weights.lite.recipes import RECIPES, widened
@@ -105,6 +105,20 @@ def test_a_course_may_teach_one_part_alone(tmp_path, one_thread, quickly_scored)
     assert (row["only"], len(row["earlier"])) == ("grain", 1)
     with pytest.raises(SystemExit, match="begin with 'none'"):
         train("upscale_real_x4", dataclasses.replace(further, work=tmp_path / "none", only="none"))
+
+
+def test_the_faces_that_are_measured_are_those_of_the_weights_that_are_named(tmp_path, monkeypatch):
+    photos = photos_in(tmp_path / "train")
+    name = min(file.name for file in (photos / "faces").iterdir() if measure_faces.person_of(file.name) in HELD_BACK_PEOPLE)
+    monkeypatch.setattr(measure_faces, "HELD_BACK_PEOPLE", {measure_faces.person_of(name)})
+    monkeypatch.setattr(measure_faces, "figures_of", lambda triples: {"restored": float(triples[0][1].mean())})
+    state = load_file(LITE / "lite_faces.safetensors")
+    found = {}
+    for folder, factor in (("as-they-are", 1.0), ("louder", 8.0)):
+        (tmp_path / folder).mkdir()
+        save_file({key: factor * value for key, value in state.items()}, tmp_path / folder / "lite_faces.safetensors")
+        found[folder] = measure_faces.find(Places(tmp_path, tmp_path / folder)).figures["held_back_people"]["restored"]
+    assert found["louder"] != found["as-they-are"]
 
 
 def test_workers_that_draw_ahead_change_nothing(tmp_path):

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
-FEATURES, CONVOLUTIONS, SCALE = 48, 22, 4
+FEATURES, CONVOLUTIONS, SCALE = 48, 18, 4
 GRAIN_WIDTH = 16
 MOST_LOST = 0.2  # of 1, as the deviation of one band
 SIGMAS_PX = (0.8, 1.6, 3.2)  # what is finer than each, and coarser than the one before, is one band
-SHARES = (0.08, 0.15, 0.35)  # of the texture that is lost, by band: the finest are seen most, and look like it least
+SHARES = (0.04, 0.14, 0.4)  # of the texture that is lost, by band: the finest are seen most, and look like it least
 REACH_PX = 3  # of the input, around a pixel, whose noise makes its grain
 WINDOW_PX = 5  # of the input, that decides the noise of its middle
 BITS = 2**31 - 1  # that a hash keeps: its products with the factors below fit into 64

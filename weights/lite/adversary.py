@@ -88,8 +88,11 @@ class Adversary:
             logits: Tensor = self.critic(pictures)
         return logits.float()
 
-    def steered(self, output: Tensor, loss: Tensor) -> Tensor:
-        """The gradient of the answer: its own loss's, and what would make the critic take the picture in it for a photo, in proportion."""
+    def steered(self, output: Tensor, loss: Tensor, say: float = 1.0) -> Tensor:
+        """The gradient of the answer: its own loss's, and what would make the critic take the picture in it for a photo, in proportion.
+
+        `say` is the share of its weight that it has.
+        """
         self.critic.requires_grad_(requires_grad=False)
         own = torch.autograd.grad(loss, output, retain_graph=True)[0].clone()
         of_picture = own[:, :CHANNELS]
@@ -97,7 +100,7 @@ class Adversary:
         (towards,) = torch.autograd.grad(F.softplus(-self.judged(seen)).mean(), seen)
         self.critic.requires_grad_(requires_grad=True)
         towards = towards - smoothed(towards)  # colours are the loss's affair
-        weight = self.weight * min(1.0, self.steps / HEARD_AFTER)
+        weight = say * self.weight * min(1.0, self.steps / HEARD_AFTER)
         of_picture.add_(weight * of_picture.norm() / towards.norm().clamp_min(1e-12) * towards)
         return own
 

@@ -1,4 +1,4 @@
-"""Measures the lite face network through `Restorer` on sixty people it was never trained on, and draws some of them.
+"""Measures the lite face network on sixty people it was never trained on, and draws some of them.
 
 Every photo of the held-back people (`faces.HELD_BACK_PEOPLE`, some have two) at 256 px is degraded as in training, by a seed of
 its own, and restored. Beside PSNR and SSIM over RGB stand two figures for what people see, as LPIPS' weights cannot be had without
@@ -19,10 +19,9 @@ import dlib
 import numpy as np
 from PIL import Image
 
-from restore import Photo, Restorer
 from restore.compat import import_basicsr
 from weights.lite.faces import FACE_RECIPE, HELD_BACK_PEOPLE, aligned_face, degraded_face, person_of
-from weights.lite.figures import Figures, Findings, Measure, Places, as_tensor, colour_shift, cost_of, held_back, psnr, trained
+from weights.lite.figures import Figures, Findings, Measure, Places, as_tensor, colour_shift, cost_of, held_back, psnr, through, trained
 
 FACE_BOX = (56, 72, 200, 216)  # where an aligned face of 256 px lies
 SHOWN = 8
@@ -102,24 +101,18 @@ def find(places: Places) -> Findings:
     faces = held_back(FACE_RECIPE.folders[0], places.train)
     if len({person_of(name) for name in faces}) != len(HELD_BACK_PEOPLE):
         raise SystemExit(f"{places.train} does not hold all {len(HELD_BACK_PEOPLE)} held-back people: these are other faces")
-    restorer, triples, untouched = Restorer(weights="lite"), [], []
-    for index, (name, photo) in enumerate(faces.items()):
+    net, triples, untouched = trained(FACE_RECIPE, places.weights), [], []
+    for index, photo in enumerate(faces.values()):
         _, clean = aligned_face(photo)
         degraded = degraded_face(clean, np.random.default_rng((2026, index)))
-        triples.append((degraded, restored(restorer, name, degraded), clean))
-        untouched.append(psnr(restored(restorer, name, clean), clean))
-    net = trained(FACE_RECIPE, places.weights)
+        triples.append((degraded, through(net, degraded), clean))
+        untouched.append(psnr(through(net, clean), clean))
     shifts = [colour_shift(degraded, result) for degraded, result, _ in triples]
     figures = {
         "held_back_people": figures_of(triples) | {"clean_in_psnr_rgb_db": round(float(np.mean(untouched)), 4)},
         "cost": cost_of(net, as_tensor(triples[0][0]), shifts),
     }
     return Findings(figures, sheet_of(triples))
-
-
-def restored(restorer: Restorer, name: str, face: np.ndarray) -> np.ndarray:
-    """An aligned face as `face_restore` gives it back."""
-    return restorer.run("face_restore", [Photo(name, face)], has_aligned=True).photos[0].pixels
 
 
 def verdict(figures: Figures) -> tuple[str, bool]:

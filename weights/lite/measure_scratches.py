@@ -1,9 +1,10 @@
 """Measures the lite scratch network on damage maps and photos it was never trained on, and draws what it finds.
 
 Photos are damaged as in training, by a seed of their own, each several times: those of train/natural that are held back, and
-test/kodak. F1, precision and recall are over all pixels of a set. `near_f1` forgives one pixel of displacement. Beside them stands
-what no network can be excused from beating: a white and black top-hat with the threshold and size that serve it best on these very
-photos; and what may be out of reach: how far the photo is from itself before it was damaged, with the threshold that serves best.
+test/kodak; then by damage of one kind alone, light, dark or grey. F1, precision and recall are over all pixels of a set. `near_f1`
+forgives one pixel of displacement. Beside them stands what no network can be excused from beating: a white and black top-hat with
+the threshold and size that serve it best on these very photos; and what may be out of reach: how far the photo is from itself before
+it was damaged, with the threshold that serves best.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from restore.pipelines.old_photo_lite import probability_of
 from weights.lite.figures import Figures, Findings, Measure, Places, cost_of, held_back, rounded, square, trained
 from weights.lite.material import damage_maps
 from weights.lite.recipe import Maps, Photo
-from weights.lite.scratches import SCRATCH_RECIPE, old_luminance, scratched
+from weights.lite.scratches import DARK, GREY, LIGHT, SCRATCH_RECIPE, old_luminance, scratched
 
 SIDE_PX = 320
 TIMES = 6
@@ -79,14 +80,14 @@ def best_f1(pairs: list[tuple[np.ndarray, np.ndarray]], levels: Iterable[int]) -
     return max(scores([(strength > level, mask) for strength, mask in pairs])["f1"] for level in levels)
 
 
-def damaged_of(photos: list[Photo], times: int, maps: Maps) -> list[Damaged]:
-    """Squares of the photos, damaged as in training by a seed of their own, each several times."""
+def damaged_of(photos: list[Photo], times: int, maps: Maps, kind: tuple[float, float] | None = None) -> list[Damaged]:
+    """Squares of the photos, damaged as in training by a seed of their own, each several times; by one kind where that is given."""
     drawn = []
     for index, photo in enumerate(photos):
         for time in range(times):
             rng = np.random.default_rng((2026, index, time))
             clean = old_luminance(square(photo, SIDE_PX), SIDE_PX, rng)
-            luminance, mask = scratched(clean, rng, maps)
+            luminance, mask = scratched(clean, rng, maps, kind)
             drawn.append(Damaged(clean, luminance[..., 0], mask[..., 0] > 0))
     return drawn
 
@@ -110,7 +111,11 @@ def find(places: Places) -> Findings:
         "held_back_maps_and_photos": held_back(SCRATCH_RECIPE.folders[0], places.train),
         "held_back_maps_kodak": places.test("kodak"),
     }
-    figures = {name: figures_of(net, damaged_of(list(photos.values()), TIMES, maps)) for name, photos in sets.items()}
+    figures = {}
+    for name, photos in sets.items():
+        figures[name] = figures_of(net, damaged_of(list(photos.values()), TIMES, maps))
+        for kind, levels in {"light": LIGHT, "dark": DARK, "grey": GREY}.items():
+            figures[f"{name}_{kind}"] = figures_of(net, damaged_of(list(photos.values()), TIMES, maps, levels))
     figures["cost"] = cost_of(net, torch.rand(1, 1, SIDE_PX, SIDE_PX))
     historic = list(places.test("historic").values())
     return Findings(figures, sheet_of(net, damaged_of(historic[:SHOWN], 1, maps)))

@@ -16,6 +16,8 @@ from weights.lite.recipe import DAMAGE, FACES, NATURAL, Folder, Maps, Pair, Phot
 DAMAGED_FROM = 0.25  # opacity from which a pixel counts as damaged
 MOST_COVERED = 1 / 6  # of a patch, by one damage map
 WIDEST_PX = 20.0  # of damage: the maps were scanned close by, and what is wider nothing tells from a wall or a cloud
+LIGHT, DARK, GREY = (200.0, 255.0), (0.0, 50.0), (50.0, 200.0)  # levels of damage
+KINDS = ((0.65, LIGHT), (0.85, DARK), (1.0, GREY))  # up to which share of all damage each is drawn: most is bare paper and lost emulsion
 VISIBLE_LEVELS = 20.0  # of 255, between the damage and what lies below: less is no damage that anyone could find
 
 
@@ -24,15 +26,15 @@ def draw_scratched(pair: Pair, patch_px: int, rng: np.random.Generator, *, maps:
     return scratched(old_luminance(pair[0], patch_px, rng), rng, maps)
 
 
-def scratched(clean: np.ndarray, rng: np.random.Generator, maps: Maps) -> Pair:
-    """What a scanner would give of a square (HxW float32 in 0-255) once it is damaged, and its damage."""
+def scratched(clean: np.ndarray, rng: np.random.Generator, maps: Maps, kind: tuple[float, float] | None = None) -> Pair:
+    """What a scanner would give of a square (HxW float32 in 0-255) once it is damaged, and its damage; of one kind where that is given."""
     patch_px = len(clean)
     damaged, mask = clean, np.zeros_like(clean, bool)
     if rng.random() < 0.8:  # the rest is to stay as it is, however fine and bright its details
         for _ in range(int(rng.integers(1, 4))):
             opacity = crack_opacity(patch_px, rng) if rng.random() < 0.45 else film_opacity(patch_px, rng, maps)
             opacity = opacity * rng.uniform(0.6, 1.0)
-            damaged, below = composited(damaged, opacity, rng), damaged
+            damaged, below = composited(damaged, opacity, rng, kind), damaged
             change = cv2.dilate(np.abs(damaged - below), np.ones((3, 3), np.uint8))
             # What covers earlier damage and looks like the photo below is rare enough not to be unlearnt.
             mask = mask | ((opacity > DAMAGED_FROM) & (change > VISIBLE_LEVELS))
@@ -119,15 +121,10 @@ def _draw_crack(canvas: np.ndarray, start: np.ndarray, heading: float, length: f
         at, length = nearby, length - stride
 
 
-def composited(photo: np.ndarray, opacity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def composited(photo: np.ndarray, opacity: np.ndarray, rng: np.random.Generator, kind: tuple[float, float] | None = None) -> np.ndarray:
     """`photo` under damage of one colour, mostly lighter than all else: bare paper, dust in an enlarger, a lost emulsion."""
-    kind = rng.random()
-    if kind < 0.65:
-        level = rng.uniform(200.0, 255.0)
-    elif kind < 0.85:
-        level = rng.uniform(0.0, 50.0)
-    else:
-        level = rng.uniform(50.0, 200.0)
+    drawn = rng.random()
+    level = rng.uniform(*(kind or next(levels for share, levels in KINDS if drawn < share)))
     dirt = cv2.resize(rng.normal(0.0, 1.0, (12, 12)).astype(np.float32), photo.shape[::-1], interpolation=cv2.INTER_CUBIC)
     colour = level + rng.uniform(0.0, 25.0) * dirt
     return np.asarray(np.clip(photo * (1.0 - opacity) + colour * opacity, 0.0, 255.0), np.float32)
@@ -165,9 +162,9 @@ SCRATCH_RECIPE = Recipe(
     prepare=as_it_is,
     draw=draw_scratched,
     patch_px=192,
-    batch=16,
+    batch=32,
     steps=100_000,
-    peak_lr=1e-3,
+    peak_lr=6e-4,
     purpose="finds scratches, cracks, spots and dirt in the luminance of an old photo",
     data=f"{NATURAL}; {FACES}; {DAMAGE}",
     # Old photos are portraits: eyes, hair and collars must be seen not to be scratches.

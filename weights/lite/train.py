@@ -180,15 +180,17 @@ class Course:
 
     def learn(self, recipe: Recipe, source: Tensor, target: Tensor, progress: float) -> Tensor:
         """One step; returns the loss before it, on the device: to read it here would keep a GPU waiting."""
+        rate = learning_rate(recipe, progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, progress)
+            group["lr"] = rate
         with torch.autocast(source.device.type, torch.bfloat16, enabled=self.mixed):
             output = self.net(source)
         output = output.float()
         loss = recipe.loss(output, target, source, progress)
         self.optimiser.zero_grad(set_to_none=True)
         if self.adversary:
-            torch.autograd.backward(output, self.adversary.steered(output, loss))
+            # A critic that goes on learning while the network hardly does would draw a hatch into its answers.
+            torch.autograd.backward(output, self.adversary.steered(output, loss, rate / recipe.peak_lr))
             self.adversary.learn(output, target)
         else:
             torch.autograd.backward(loss)
