@@ -60,7 +60,7 @@ def test_an_optimized_network_is_a_copy_in_another_layout():
     assert torch.equal(model.net[0].weight, faster.net[0].weight)
 
 
-def test_filters_keep_their_layout_where_there_is_no_cpu():
+def test_filters_keep_their_layout_for_a_gpu():
     assert rearranged(nn.Conv2d(3, 8, 3), torch.device("cuda")).weight.is_contiguous()
 
 
