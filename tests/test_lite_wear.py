@@ -5,7 +5,8 @@ import pytest
 import torch
 from facejobs import ASTRONAUT
 
-from restore.nets.camera_shake import KERNEL_PX, shake_of, unshaken
+from restore.nets import camera_shake
+from restore.nets.camera_shake import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
 from restore.nets.lite_deblur import LiteDeblur
 from weights.lite import shake
 from weights.lite.enlarging import draw_reduced, draw_worn, reduced, sharpened
@@ -18,8 +19,13 @@ KERNEL = shake_kernel(np.random.default_rng(3), 13)
 
 
 def blurred(kernel: np.ndarray) -> np.ndarray:
+    """The photo under the kernel, with noise of one level."""
     noisy = shaken(CLEAN, kernel) + np.random.default_rng(1).standard_normal(CLEAN.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def likeness(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float((first * second).sum() / first.norm() / second.norm())
 
 
 @pytest.mark.parametrize("wear", [worn, lightly_worn])
@@ -86,10 +92,34 @@ def test_a_shake_is_found_and_undone():
     seen = as_tensor(blurred(KERNEL))[0]
     found = shake_of(seen)
     true = torch.from_numpy(KERNEL[::-1, ::-1].copy())  # OpenCV's filter is a correlation
-    assert float((found * true).sum() / found.norm() / true.norm()) > 0.7
-    restored = unshaken(seen, found, 1e-2).clamp(0, 1).permute(1, 2, 0).numpy() * 255.0
+    assert likeness(found, true) > 0.7
+    restored = unshaken(seen, found, [1e-2])[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255.0
     inner = (slice(12, -12),) * 2
     assert psnr(restored[inner], CLEAN[inner]) > psnr(blurred(KERNEL)[inner], CLEAN[inner]) + 2.5
+
+
+def test_a_faded_photo_tells_the_same_shake():
+    seen = as_tensor(blurred(KERNEL))[0]
+    assert likeness(shake_of(seen), shake_of(0.25 * seen + 0.3)) > 0.98
+
+
+def test_of_several_ways_the_most_concentrated_kernel_goes_on(monkeypatch):
+    seen = as_tensor(blurred(KERNEL))[0]
+    kernels = {}
+    cloud = Way(4e-3, 1.1, 1e9)
+    for ways in ((cloud,), (cloud, WAYS[0]), (WAYS[0],)):
+        monkeypatch.setattr(camera_shake, "WAYS", ways)
+        kernels[ways] = shake_of(seen)
+    lost, chosen, alone = kernels.values()
+    assert torch.equal(chosen, alone)
+    assert likeness(lost, alone) < 0.9
+
+
+def test_entropy_counts_the_places_of_a_kernel():
+    even = torch.zeros(5, 5)
+    even[1:4, 1:4] = 1 / 9
+    assert entropy(even) == pytest.approx(np.log(9))
+    assert entropy(point(5, even)) == 0.0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (64, 70)])

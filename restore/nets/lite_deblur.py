@@ -17,7 +17,7 @@ from restore.nets.residual import Block, UNet, blocks, start_as_identities
 WIDTHS = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size; one block before and one after each change of scale, two at the coarsest
 NOISES = (3e-3, 3e-2)  # that the photo is deblurred for: one sharper, one smoother
 MULTIPLE = 8
-STEADY_PX = 1.6  # spread of the largest kernel that may be found in a sharp photo: most lie between 0.9 and 1.5
+STEADY_PX = 1.2  # spread of the largest kernel that may be found in a sharp photo: most lie between 0.7 and 1.2
 
 
 class Mending(UNet):
@@ -54,4 +54,4 @@ class LiteDeblur(Mending):
 
 def candidates(photo: Tensor, kernel: Tensor) -> Tensor:
     """3xHxW -> 9xHxW: the photo, and the photo deblurred for little and for more noise, in [0, 1]."""
-    return torch.cat([photo, *(unshaken(photo, kernel, noise).clamp(0.0, 1.0) for noise in NOISES)])
+    return torch.cat([photo, *unshaken(photo, kernel, NOISES).clamp(0.0, 1.0)])

@@ -2,7 +2,8 @@
 
 PSNR over RGB, a border of the largest kernel's reach left out. Beside the input stand the Wiener filter with the true kernel, at the
 best of three noise levels for each photo, and the one with the kernel that is found, before the network mends it. `sharp` are the same
-photos without any shake: what the network does to what needs nothing.
+photos without any shake: what the network does to what needs nothing. `slight` are shakes of 3 to 6 px, and `in linear light` those of 7 to
+21 px as a sensor adds them up, before the gamma that the recipe leaves out of account.
 """
 
 from __future__ import annotations
@@ -32,15 +33,18 @@ from weights.lite.shake import DEBLUR_RECIPE, STILL, shake_kernel, shaken
 
 TIMES = 2
 LEAST_PX = 7  # of a measured kernel
+SLIGHT_PX = (3, 6)  # least and most of one that is hardly seen
+GAMMA = 2.2
 WIENER_NOISES = (1e-3, 3e-3, 1e-2)
 NOISE_LEVELS = 1.0
 SHOWN = 6
 SHOWN_PX = 256
 
 
-def blurred(photo: Photo, kernel: np.ndarray, seed: tuple[int, ...]) -> Photo:
-    """The photo under the kernel, with noise, at 8 bits."""
-    noisy = shaken(photo, kernel) + NOISE_LEVELS * np.random.default_rng(seed).standard_normal(photo.shape)
+def blurred(photo: Photo, kernel: np.ndarray, seed: tuple[int, ...], gamma: float = 1.0) -> Photo:
+    """The photo under the kernel, with noise, at 8 bits; light adds up as the samples to the power of `gamma` do."""
+    light = shaken(255.0 * (photo / 255.0) ** gamma, kernel).clip(0.0)
+    noisy = 255.0 * (light / 255.0) ** (1.0 / gamma) + NOISE_LEVELS * np.random.default_rng(seed).standard_normal(photo.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
@@ -63,14 +67,14 @@ def inner_psnr(image: Photo, clean: Photo) -> float:
     return psnr(image[part], clean[part])
 
 
-def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray]) -> tuple[dict[str, float], list[float]]:
+def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray], gamma: float = 1.0) -> tuple[dict[str, float], list[float]]:
     """(means over photos, each under its kernel; each photo's shift of colour)."""
     rows, shifts = [], []
     for index, (clean, kernel) in enumerate(zip(photos, kernels, strict=True)):
-        photo = blurred(clean, kernel, (2026, index))
+        photo = blurred(clean, kernel, (2026, index), gamma)
         result, found = deblurred(net, photo)
         true = torch.from_numpy(kernel[::-1, ::-1].copy())  # as a convolution
-        known = max(inner_psnr(pixels_of(unshaken(as_tensor(photo)[0], true, noise)), clean) for noise in WIENER_NOISES)
+        known = max(inner_psnr(pixels_of(sharp), clean) for sharp in unshaken(as_tensor(photo)[0], true, WIENER_NOISES))
         rows.append([*(inner_psnr(image, clean) for image in (result, photo, found)), known])
         shifts.append(colour_shift(photo, result))
     lite, before, found_db, known_db = np.mean(rows, axis=0)
@@ -85,16 +89,23 @@ def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray]) 
     return rounded({**means, "wiener_found_kernel_db": found_db, "wiener_true_kernel_db": known_db}) | {"photos": len(rows)}, shifts
 
 
+def shakes(number: int, least_px: int, most_px: int) -> list[np.ndarray]:
+    """So many kernels of these sizes, each of its own seed."""
+    rngs = [np.random.default_rng((2026, index)) for index in range(number)]
+    return [shake_kernel(rng, int(rng.integers(least_px, most_px + 1))) for rng in rngs]
+
+
 def find(places: Places) -> Findings:
     """The figures on both sets, shaken and sharp, and some photos before and after."""
     net, figures, all_shifts = LiteDeblur().eval(), Figures(), list[float]()
     net.load_state_dict(trained(DEBLUR_RECIPE, places.weights).state_dict())
     sets = {"kodak": list(places.test("kodak").values()), "held_back": list(held_back(DEBLUR_RECIPE.folders[0], places.train).values())}
     for name, photos in sets.items():
-        rngs = [np.random.default_rng((2026, index)) for index in range(TIMES * len(photos))]
-        kernels = [shake_kernel(rng, int(rng.integers(LEAST_PX, KERNEL_PX + 1))) for rng in rngs]
+        kernels, slight = (shakes(TIMES * len(photos), *sides) for sides in ((LEAST_PX, KERNEL_PX), SLIGHT_PX))
         figures[name], shifts = figures_of(net, TIMES * photos, kernels)
         figures[f"{name}_sharp"], _ = figures_of(net, photos, [STILL] * len(photos))
+        figures[f"{name}_slight"], _ = figures_of(net, TIMES * photos, slight)
+        figures[f"{name}_in_linear_light"], _ = figures_of(net, TIMES * photos, kernels, GAMMA)
         all_shifts += shifts
         if name == "kodak":
             shown = [(clean, blurred(clean, kernels[i], (2026, i))) for i, clean in enumerate(photos[:SHOWN])]

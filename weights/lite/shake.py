@@ -14,13 +14,13 @@ import torch
 
 from restore.nets.camera_shake import KERNEL_PX, shake_of
 from restore.nets.lite_deblur import Mending, candidates
-from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, as_it_is
+from weights.lite.recipe import NATURAL, Pair, Photo, Recipe
 from weights.lite.wear import compressed, quantised
 
 LEAST_PX = 3
 POINTS = 96  # of a path, spread over a kernel
 SHARP = 0.1  # of the photos are not blurred: one with nothing wrong must come out as it went in
-SHAKES = 1  # of each photo, whose kernels are looked for
+SHAKES = 2  # of each photo, whose kernels are looked for
 AROUND_PX = 12  # of a patch, that is deblurred with it: what is near the border of a photo comes out worse
 
 
@@ -84,6 +84,13 @@ def found_shake(photo: Photo, number: int) -> tuple[np.ndarray, np.ndarray]:
     return _found[key]
 
 
+def with_shakes_found(photo: Photo) -> Pair:
+    """The photo twice; what is found of its shakes is known from then on, also to the processes that draw patches."""
+    for number in range(SHAKES):
+        found_shake(photo, number)
+    return photo, photo
+
+
 def as_tensor(photo: Photo) -> torch.Tensor:
     """HxWx3 uint8 -> 3xHxW in [0, 1]."""
     return torch.from_numpy(photo).permute(2, 0, 1).to(torch.float32) / 255.0
@@ -109,7 +116,7 @@ def draw_shaken(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
 DEBLUR_RECIPE = Recipe(
     file="lite_deblur.safetensors",
     build=Mending,
-    prepare=as_it_is,
+    prepare=with_shakes_found,
     draw=draw_shaken,
     patch_px=144,
     batch=4,
