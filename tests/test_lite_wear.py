@@ -115,6 +115,17 @@ def test_of_several_ways_the_most_concentrated_kernel_goes_on(monkeypatch):
     assert likeness(lost, alone) < 0.9
 
 
+def test_a_kernel_has_to_explain_the_photo(monkeypatch):
+    true = torch.from_numpy(KERNEL[::-1, ::-1].copy())
+    sharp, seen = (camera_shake.Scale(as_tensor(photo)[0].mean(dim=0), KERNEL_PX) for photo in (CLEAN, blurred(KERNEL)))
+    assert seen.evidence(true) > camera_shake.LEAST_EVIDENCE
+    assert seen.evidence(true) > seen.evidence(true.T)
+    assert sharp.evidence(true) < 0.0 == sharp.evidence(point(KERNEL_PX, true))
+    monkeypatch.setattr(camera_shake.Scale, "evidence", lambda scale, kernel: camera_shake.LEAST_EVIDENCE - 0.01)
+    found = shake_of(as_tensor(blurred(KERNEL))[0])
+    assert torch.equal(found, point(KERNEL_PX, found))
+
+
 def test_entropy_counts_the_places_of_a_kernel():
     even = torch.zeros(5, 5)
     even[1:4, 1:4] = 1 / 9

@@ -123,10 +123,10 @@ def shake_of(photo: Tensor) -> Tensor:
     grey = window_of(photo.mean(dim=0))
     grey = grey * (CONTRAST / grey.std().clamp_min(FAINT_CONTRAST))
     scales = [Scale(grey, side) for side in SIDES_PX]
-    coarse, fine = ([scale for scale in scales if (scale.side_px <= DECIDED_PX) is wanted] for wanted in (True, False))
-    begun = [through(coarse, way, point(SIDES_PX[0], grey), way.penalty) for way in WAYS]
+    decided = SIDES_PX.index(DECIDED_PX) + 1
+    begun = [through(scales[:decided], way, point(SIDES_PX[0], grey), way.penalty) for way in WAYS]
     way, (kernel, penalty) = min(zip(WAYS, begun, strict=True), key=lambda one: entropy(one[1][0]))
-    kernel = centred(through(fine, way, kernel, penalty)[0])
+    kernel = centred(through(scales[decided:], way, kernel, penalty)[0])
     return kernel if scales[-1].evidence(kernel) >= LEAST_EVIDENCE else point(KERNEL_PX, photo)
 
 
