@@ -65,6 +65,12 @@ def test_deblurring_with_lite_weights_undoes_a_shake(lite):
     assert lite.run("restore", [blurred], restore_variant="lite_deblur").reports[0].warnings == []
 
 
+def test_a_photo_without_a_shake_comes_back_as_it_is_and_the_report_says_so(lite):
+    results = lite.run("restore", [Photo("sharp", ASTRONAUT)], restore_variant="lite_deblur")
+    np.testing.assert_array_equal(results.photos[0].pixels, ASTRONAUT)
+    assert results.reports[0].warnings == ["no shake was found that explains this photo: it comes back as it is"]
+
+
 def test_photos_come_back_in_order_under_their_names(lite, photo_file):
     paths = [photo_file(name, height=40 + 8 * n, width=40) for n, name in enumerate(["b.png", "a.png", "c.png"])]
     results = lite.run("upscale", paths, scale=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from restore.options import RestoreOptions
 from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
@@ -16,6 +18,8 @@ def restore(photo: Photo, options: RestoreOptions, job: Job) -> Photo:
     with job.report.stage("net"):
         model = job.models["restore"]
         pixels = tiled(photo.pixels, module_net(model), model.row, options.tile_px, job)
+    if model.row.architecture == "LiteDeblur" and np.array_equal(pixels, photo.pixels):
+        job.report.warn("no shake was found that explains this photo: it comes back as it is")
     pixels = blended(pixels, photo.pixels, options.strength, lambda image: image)
     return photo.with_pixels(pixels, photo.alpha)
 
