@@ -14,6 +14,7 @@ from conftest import PROJECT
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from spandrel.architectures.DRUNet import DRUNet
+from torch import nn
 
 from restore.catalog import Catalog
 from restore.models import load_net
@@ -76,7 +77,7 @@ def quickly_scored(monkeypatch) -> None:
 def test_the_recipe_trains_resumes_and_writes_a_file_that_loads(tmp_path, name, one_thread, quickly_scored, caplog, monkeypatch):
     out = tmp_path / "out"
     # Looking for kernels takes a second each; test_lite_wear.py does it once.
-    monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(shake.STILL))
+    monkeypatch.setattr(shake, "shakes_of", lambda photo: [torch.from_numpy(shake.STILL)] * 2)
     terms = Terms(photos_in(tmp_path / "photos"), tmp_path / "work", out, batch=2, checkpoint_every=0)
     caplog.set_level("INFO")
     for steps in (1, 2):
@@ -180,6 +181,11 @@ def test_a_network_that_was_widened_begins_as_the_narrow_one():
     with torch.no_grad():
         torch.testing.assert_close(widened(wide, narrow.state_dict())(photo), narrow(photo), rtol=0, atol=1e-5)
         assert all(bool(weights.flatten(1).any(1).all()) for weights in wide.state_dict().values())  # each new channel is made of something
+        # Biases, inputs and outputs that are new.
+        few, more = nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Sequential(nn.Conv2d(5, 6, 3))
+        wider = widened(more, few.state_dict())
+        torch.testing.assert_close(wider(torch.cat([photo, photo[:, :2]], 1))[:, :4], few(photo))
+        assert bool(wider[0].weight[4:, 3:].any())
 
 
 def test_a_course_that_goes_on_begins_with_the_weights_that_are_there(tmp_path, one_thread, quickly_scored):

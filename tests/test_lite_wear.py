@@ -7,7 +7,7 @@ from facejobs import ASTRONAUT
 
 from restore.nets import camera_shake
 from restore.nets.camera_shake import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
-from restore.nets.lite_deblur import LiteDeblur
+from restore.nets.lite_deblur import GAMMAS, NOISES, LiteDeblur, Mending, candidates
 from weights.lite import shake
 from weights.lite.enlarging import draw_reduced, draw_worn, reduced, sharpened
 from weights.lite.figures import as_tensor, colour_shift, psnr
@@ -22,6 +22,11 @@ def blurred(kernel: np.ndarray) -> np.ndarray:
     """The photo under the kernel, with noise of one level."""
     noisy = shaken(CLEAN, kernel) + np.random.default_rng(1).standard_normal(CLEAN.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def with_one(net: LiteDeblur, kernel: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
+    """What the network makes of a photo that is deblurred with one kernel."""
+    return Mending.forward(net, candidates(photo, [kernel, kernel])[None])[0]
 
 
 def likeness(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -145,10 +150,52 @@ def test_no_photo_is_too_small_or_too_flat(size):
             assert float((result.mean() - photo.mean()).abs()) < 0.02
 
 
+@pytest.mark.parametrize("right", [0, 1])
+def test_a_shake_is_undone_best_among_the_samples_that_added_up(right):
+    seen = as_tensor(shaken(CLEAN, KERNEL, GAMMAS[right]))[0]
+    true = torch.from_numpy(KERNEL[::-1, ::-1].copy())
+    photo, *deblurred = candidates(seen, [true, true]).unflatten(0, (1 + len(GAMMAS) * len(NOISES), 3))
+    assert torch.equal(photo, seen)
+    inner = (slice(12, -12),) * 2
+    found = [psnr((255.0 * version.permute(1, 2, 0).numpy())[inner], CLEAN[inner]) for version in deblurred]
+    best = np.reshape(found, (len(GAMMAS), len(NOISES))).max(axis=1)
+    assert best[right] > best[1 - right] + 1.0
+
+
+def test_light_adds_up_brighter_than_samples_do():
+    edge = np.zeros((40, 40, 3), np.uint8)
+    edge[:, 20:] = 200
+    samples, light = (shaken(edge, KERNEL, gamma) for gamma in GAMMAS)
+    assert (light >= samples - 1e-3).all()
+    assert light.mean() > samples.mean() + 1.0
+    np.testing.assert_allclose(light[:, [0, -1]], edge[:, [0, -1]], atol=1e-3)
+
+
+def test_only_a_photo_in_which_no_shake_is_found_is_left_as_it_is():
+    net, photo = LiteDeblur().eval(), as_tensor(CLEAN)[0]
+    still, moved = torch.from_numpy(STILL), torch.from_numpy(KERNEL)
+    with torch.inference_mode():
+        assert net.without([still, still], photo) is photo
+        for kernels in ([still, moved], [moved, still]):
+            assert torch.equal(net.without(kernels, photo), with_one(net, moved, photo))
+
+
+@pytest.mark.parametrize("leans_to", [0, 1])
+def test_the_kernel_that_the_network_leans_to_is_undone(leans_to):
+    net, photo = LiteDeblur().eval(), as_tensor(CLEAN)[0]
+    kernels = [torch.from_numpy(KERNEL), torch.from_numpy(KERNEL.T.copy())]
+    with torch.inference_mode():
+        net.tail.bias[12:] = (-9.0, 9.0)[leans_to]
+        assert net.believed(kernels, photo) is kernels[leans_to]
+        result = net.without(kernels, photo)
+        assert torch.equal(result, with_one(net, kernels[leans_to], photo))
+        assert not torch.equal(result, with_one(net, kernels[1 - leans_to], photo))
+
+
 def test_a_drawn_patch_holds_the_photo_deblurred_with_what_was_found_in_it(monkeypatch):
-    monkeypatch.setattr(shake, "shake_of", lambda photo: torch.from_numpy(STILL))  # looking for it takes a second
+    monkeypatch.setattr(shake, "shakes_of", lambda photo: [torch.from_numpy(STILL)] * 2)  # looking for them takes seconds
     source, target = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
-    assert (source.shape, source.dtype, target.shape, target.dtype) == ((144, 144, 9), np.float32, (144, 144, 3), np.uint8)
+    assert (source.shape, source.dtype, target.shape, target.dtype) == ((144, 144, 15), np.float32, (144, 144, 3), np.uint8)
     again, _ = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
     np.testing.assert_array_equal(source, again)
     assert np.abs(source[..., :3] - target / 255.0).mean() < 0.1

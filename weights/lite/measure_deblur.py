@@ -3,7 +3,7 @@
 PSNR over RGB, a border of the largest kernel's reach left out. Beside the input stand the Wiener filter with the true kernel, at the
 best of three noise levels for each photo, and the one with the kernel that is found, before the network mends it. `sharp` are the same
 photos without any shake: what the network does to what needs nothing. `slight` are shakes of 3 to 6 px, and `in linear light` those of 7 to
-21 px as a sensor adds them up, before the gamma that the recipe leaves out of account.
+21 px as a sensor adds them up, where the others add up the samples as they are; Wiener's filters work in the light of the shake.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from restore.nets.camera_shake import KERNEL_PX, shake_of, unshaken
-from restore.nets.lite_deblur import LiteDeblur, candidates
+from restore.nets.camera_shake import KERNEL_PX, unshaken
+from restore.nets.lite_deblur import GAMMAS, NOISES, LiteDeblur, candidates, shakes_of
 from weights.lite.figures import (
     Figures,
     Findings,
@@ -34,7 +34,6 @@ from weights.lite.shake import DEBLUR_RECIPE, STILL, shake_kernel, shaken
 TIMES = 2
 LEAST_PX = 7  # of a measured kernel
 SLIGHT_PX = (3, 6)  # least and most of one that is hardly seen
-GAMMA = 2.2
 WIENER_NOISES = (1e-3, 3e-3, 1e-2)
 NOISE_LEVELS = 1.0
 SHOWN = 6
@@ -43,8 +42,7 @@ SHOWN_PX = 256
 
 def blurred(photo: Photo, kernel: np.ndarray, seed: tuple[int, ...], gamma: float = 1.0) -> Photo:
     """The photo under the kernel, with noise, at 8 bits; light adds up as the samples to the power of `gamma` do."""
-    light = shaken(255.0 * (photo / 255.0) ** gamma, kernel).clip(0.0)
-    noisy = 255.0 * (light / 255.0) ** (1.0 / gamma) + NOISE_LEVELS * np.random.default_rng(seed).standard_normal(photo.shape)
+    noisy = shaken(photo, kernel, gamma) + NOISE_LEVELS * np.random.default_rng(seed).standard_normal(photo.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
@@ -53,12 +51,19 @@ def pixels_of(output: torch.Tensor) -> Photo:
     return np.asarray(np.rint(output.clamp(0, 1).permute(1, 2, 0).numpy() * 255.0), np.uint8)
 
 
-def deblurred(net: LiteDeblur, photo: Photo) -> tuple[Photo, Photo]:
-    """(what the network makes of it, the Wiener filter's smoother answer with the same kernel)."""
+def deblurred(net: LiteDeblur, photo: Photo, gamma: float = 1.0) -> tuple[Photo, Photo]:
+    """(what the network makes of it, the Wiener filter's smoother answer with the kernel that it found in that light)."""
     seen = as_tensor(photo)[0]
     with torch.inference_mode():
-        kernel = shake_of(seen)
-        return pixels_of(net.without(kernel, seen)), pixels_of(candidates(seen, kernel)[6:])
+        kernels = shakes_of(seen)
+        smoother = candidates(seen, kernels)[3:].view(len(GAMMAS), len(NOISES), *seen.shape)[GAMMAS.index(gamma), -1]
+        return pixels_of(net.without(kernels, seen)), pixels_of(smoother)
+
+
+def undone(photo: Photo, kernel: np.ndarray, gamma: float) -> list[Photo]:
+    """By Wiener's filter with the true kernel, for each of WIENER_NOISES."""
+    convolved = torch.from_numpy(kernel[::-1, ::-1].copy())
+    return [pixels_of(light.clamp_min(0.0) ** (1.0 / gamma)) for light in unshaken(as_tensor(photo)[0] ** gamma, convolved, WIENER_NOISES)]
 
 
 def inner_psnr(image: Photo, clean: Photo) -> float:
@@ -72,9 +77,8 @@ def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray], 
     rows, shifts = [], []
     for index, (clean, kernel) in enumerate(zip(photos, kernels, strict=True)):
         photo = blurred(clean, kernel, (2026, index), gamma)
-        result, found = deblurred(net, photo)
-        true = torch.from_numpy(kernel[::-1, ::-1].copy())  # as a convolution
-        known = max(inner_psnr(pixels_of(sharp), clean) for sharp in unshaken(as_tensor(photo)[0], true, WIENER_NOISES))
+        result, found = deblurred(net, photo, gamma)
+        known = max(inner_psnr(sharp, clean) for sharp in undone(photo, kernel, gamma))
         rows.append([*(inner_psnr(image, clean) for image in (result, photo, found)), known])
         shifts.append(colour_shift(photo, result))
     lite, before, found_db, known_db = np.mean(rows, axis=0)
@@ -105,7 +109,7 @@ def find(places: Places) -> Findings:
         figures[name], shifts = figures_of(net, TIMES * photos, kernels)
         figures[f"{name}_sharp"], _ = figures_of(net, photos, [STILL] * len(photos))
         figures[f"{name}_slight"], _ = figures_of(net, TIMES * photos, slight)
-        figures[f"{name}_in_linear_light"], _ = figures_of(net, TIMES * photos, kernels, GAMMA)
+        figures[f"{name}_in_linear_light"], _ = figures_of(net, TIMES * photos, kernels, GAMMAS[1])
         all_shifts += shifts
         if name == "kodak":
             shown = [(clean, blurred(clean, kernels[i], (2026, i))) for i, clean in enumerate(photos[:SHOWN])]

@@ -52,6 +52,24 @@ def loaded(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return net
 
 
+def widened(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A network that begins as a narrower one: new channels are made as in a new network, but nothing looks at them yet.
+
+    (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016.)
+    """
+    transposed = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.ConvTranspose2d)}
+    own = net.state_dict()
+    for key, value in own.items():
+        # A view with what is made first, then what that is made of; a bias is only made.
+        made, narrow = (weights.transpose(0, 1) if key in transposed else weights for weights in (value, state[key]))
+        part = tuple(slice(length) for length in narrow.shape)
+        if narrow.dim() > 1:
+            made[part[0], narrow.shape[1] :] = 0.0
+        made[part] = narrow
+    net.load_state_dict(own)
+    return net
+
+
 @dataclasses.dataclass(frozen=True)
 class Folder:
     """One folder of training photos.

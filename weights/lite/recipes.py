@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 from spandrel.architectures.DRUNet import DRUNet
-from torch import Tensor, nn
 
 from weights.lite.colouring import COLOUR_RECIPE
 from weights.lite.enlarging import UPSCALE_REAL_RECIPE, UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE
 from weights.lite.faces import FACE_RECIPE
 from weights.lite.inpainting import INPAINT_RECIPE
-from weights.lite.recipe import NATURAL, Pair, Recipe, as_it_is, squared_loss
+from weights.lite.recipe import NATURAL, Pair, Recipe, as_it_is, squared_loss, widened
 from weights.lite.scratches import SCRATCH_RECIPE
 from weights.lite.shake import DEBLUR_RECIPE
 
@@ -38,23 +35,6 @@ def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
         _, encoded = cv2.imencode(".jpg", quantised, [cv2.IMWRITE_JPEG_QUALITY, quality])
         return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8), target
     return quantised, target
-
-
-def widened(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A network of convolutions without biases that begins as a narrower one: new channels are made, but nothing looks at them yet.
-
-    (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016.)
-    """
-    transposed = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.ConvTranspose2d)}
-    own = net.state_dict()
-    for key, value in own.items():
-        # A view with what is made first, then what that is made of.
-        made, narrow = (weights.transpose(0, 1) if key in transposed else weights for weights in (value, state[key]))
-        outer, inner = narrow.shape[:2]
-        made[:outer, :inner] = narrow
-        made[:outer, inner:] = 0.0
-    net.load_state_dict(own)
-    return net
 
 
 RECIPES = {

@@ -6,21 +6,22 @@ really made, kernels are looked for in training photos as they will be in use, e
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
 import cv2
 import numpy as np
 import torch
 
-from restore.nets.camera_shake import KERNEL_PX, shake_of
-from restore.nets.lite_deblur import Mending, candidates
-from weights.lite.recipe import NATURAL, Pair, Photo, Recipe
+from restore.nets.camera_shake import KERNEL_PX
+from restore.nets.lite_deblur import GAMMAS, Mending, candidates, shakes_of
+from weights.lite.recipe import NATURAL, Pair, Photo, Recipe, widened
 from weights.lite.wear import compressed, quantised
 
 LEAST_PX = 3
 POINTS = 96  # of a path, spread over a kernel
 SHARP = 0.1  # of the photos are not blurred: one with nothing wrong must come out as it went in
-SHAKES = 2  # of each photo, whose kernels are looked for
+SHAKES = 3  # of each photo, whose kernels are looked for
 AROUND_PX = 12  # of a patch, that is deblurred with it: what is near the border of a photo comes out worse
 
 
@@ -58,9 +59,11 @@ def shake_kernel(rng: np.random.Generator, side_px: int | None = None) -> np.nda
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def shaken(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """The photo (HxWx3, any number type) under the kernel, as float32; its border mirrored."""
-    return np.asarray(cv2.filter2D(photo.astype(np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32)
+def shaken(photo: np.ndarray, kernel: np.ndarray, gamma: float = 1.0) -> np.ndarray:
+    """The photo (HxWx3 of 0 to 255) under the kernel, as float32, its border mirrored; the samples' powers of `gamma` add up."""
+    light = (photo.astype(np.float32) / 255.0) ** gamma
+    summed: np.ndarray = cv2.filter2D(light, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(255.0 * summed.clip(0.0) ** (1.0 / gamma), np.float32)
 
 
 def exposed(photo: np.ndarray, rng: np.random.Generator) -> Photo:
@@ -69,25 +72,34 @@ def exposed(photo: np.ndarray, rng: np.random.Generator) -> Photo:
     return compressed(noisy, rng, (70, 95)) if rng.random() < 0.25 else quantised(noisy)
 
 
-_found: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+@dataclasses.dataclass(frozen=True)
+class Shake:
+    """A kernel, the power of the samples that add up under it, and the kernels that are found where a photo is blurred so (21x21)."""
+
+    kernel: np.ndarray
+    gamma: float
+    found: list[torch.Tensor]
 
 
-def found_shake(photo: Photo, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """(a kernel, what is found of it in the photo when that is blurred with it), both 21x21 float32; the photo decides which."""
+_shakes: dict[tuple[int, int], Shake] = {}
+
+
+def shake_for(photo: Photo, number: int) -> Shake:
+    """The photo decides which."""
     key = (zlib.crc32(photo.tobytes()), number)
-    if key not in _found:
+    if key not in _shakes:
         rng = np.random.default_rng(key)
-        true = STILL if rng.random() < SHARP else shake_kernel(rng)
-        blurred = exposed(shaken(photo, true), rng)
+        kernel, gamma = STILL if rng.random() < SHARP else shake_kernel(rng), float(rng.choice(GAMMAS))
+        blurred = exposed(shaken(photo, kernel, gamma), rng)
         with torch.inference_mode():
-            _found[key] = true, shake_of(as_tensor(blurred)).numpy()
-    return _found[key]
+            _shakes[key] = Shake(kernel, gamma, shakes_of(as_tensor(blurred)))
+    return _shakes[key]
 
 
 def with_shakes_found(photo: Photo) -> Pair:
     """The photo twice; what is found of its shakes is known from then on, also to the processes that draw patches."""
     for number in range(SHAKES):
-        found_shake(photo, number)
+        shake_for(photo, number)
     return photo, photo
 
 
@@ -97,17 +109,17 @@ def as_tensor(photo: Photo) -> torch.Tensor:
 
 
 def draw_shaken(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """(HxWx9 float32: a random patch as a shaking camera gives it, and deblurred twice; HxWx3 uint8: as it is)."""
+    """(HxWx15 float32: a random patch as a shaking camera gives it, and deblurred four times; HxWx3 uint8: as it is)."""
     photo = pair[0]
-    true, found = found_shake(photo, int(rng.integers(0, SHAKES)))
+    shake = shake_for(photo, int(rng.integers(0, SHAKES)))
     wide, reach = patch_px + 2 * AROUND_PX, KERNEL_PX // 2
     wide = min(wide, *photo.shape[:2])
     top, left = (int(rng.integers(0, side - wide + 1)) for side in photo.shape[:2])
     # What lies beyond is blurred into it, as in a photo.
     rows, columns = (slice(max(start - reach, 0), start + wide + reach) for start in (top, left))
-    seen = shaken(photo[rows, columns], true)[top - rows.start :, left - columns.start :][:wide, :wide]
+    seen = shaken(photo[rows, columns], shake.kernel, shake.gamma)[top - rows.start :, left - columns.start :][:wide, :wide]
     with torch.inference_mode():
-        guesses = candidates(as_tensor(exposed(seen, rng)), torch.from_numpy(found)).permute(1, 2, 0).numpy()
+        guesses = candidates(as_tensor(exposed(seen, rng)), shake.found).permute(1, 2, 0).numpy()
     start = (wide - patch_px) // 2
     inner = (slice(start, start + patch_px),) * 2
     return guesses[inner], np.ascontiguousarray(photo[top : top + wide, left : left + wide][inner])
@@ -122,8 +134,9 @@ DEBLUR_RECIPE = Recipe(
     batch=4,
     steps=40_000,
     peak_lr=8e-4,
-    purpose="undoes the shake of a camera, kernels up to 21 px: mends what a Wiener filter leaves",
+    purpose="undoes the shake of a camera, kernels up to 21 px: mends what Wiener filters leave",
     data=NATURAL,
     score_draws=1,
+    begin=widened,
     half_precision=True,
 )
