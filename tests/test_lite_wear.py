@@ -7,7 +7,7 @@ from facejobs import ASTRONAUT
 
 from restore.nets import camera_shake
 from restore.nets.camera_shake import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
-from restore.nets.lite_deblur import GAMMAS, NOISES, LiteDeblur, Mending, candidates
+from restore.nets.lite_deblur import GAMMAS, NOISES, SEARCHED, LiteDeblur, Mending, candidates, shakes_of
 from weights.lite import shake
 from weights.lite.enlarging import draw_reduced, draw_worn, reduced, sharpened
 from weights.lite.figures import as_tensor, colour_shift, psnr
@@ -169,6 +169,20 @@ def test_light_adds_up_brighter_than_samples_do():
     assert (light >= samples - 1e-3).all()
     assert light.mean() > samples.mean() + 1.0
     np.testing.assert_allclose(light[:, [0, -1]], edge[:, [0, -1]], atol=1e-3)
+
+
+def test_each_search_has_a_thread_and_torch_keeps_its_own():
+    seen, before = as_tensor(blurred(KERNEL))[0], torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        kernels = shakes_of(seen)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    for kernel, power in zip(kernels, SEARCHED, strict=True):
+        assert likeness(kernel, shake_of(seen**power)) > 0.999
+    with torch.inference_mode():
+        assert all(torch.equal(kernel, again) for kernel, again in zip(kernels, shakes_of(seen), strict=True))
 
 
 def test_only_a_photo_in_which_no_shake_is_found_is_left_as_it_is():

@@ -10,6 +10,8 @@ answer leans to is undone once more, in both. A photo in which no more is found 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +75,25 @@ class LiteDeblur(Mending):
 
 
 def shakes_of(photo: Tensor) -> list[Tensor]:
-    """The kernels that are found in 3xHxW in [0, 1], one for each of GAMMAS."""
-    return [shake_of(photo.clamp_min(0.0) ** power) for power in SEARCHED]
+    """The kernels that are found in 3xHxW in [0, 1], one for each of GAMMAS.
+
+    On a CPU one thread looks for each: a search is thousands of small steps, and threads that share each of them wait for one another
+    (a fifth of the time on two idle cores, three quarters beside a busy process).
+    """
+    if photo.device.type != "cpu":
+        return [among(photo, power) for power in SEARCHED]
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(SEARCHED), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(partial(among, photo), SEARCHED))
+    finally:
+        torch.set_num_threads(threads)  # a part of torch's setting is the whole process's
+
+
+def among(photo: Tensor, power: float) -> Tensor:
+    """The kernel that is found among the powers of the samples."""
+    with torch.no_grad():
+        return shake_of(photo.clamp_min(0.0) ** power)
 
 
 def candidates(photo: Tensor, kernels: Sequence[Tensor]) -> Tensor:
