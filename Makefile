@@ -35,8 +35,9 @@ $(STAMP): requirements.txt requirements-dev.txt constraints.txt
 demo: env
 	@RESTORE_WEIGHTS=lite $(PY) -m restore demo -o out
 
+# Two processes of one thread each: most tests are too small to keep two threads busy.
 test: env lint
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
 
 lint: env
 	$(PY) -m ruff check .
