@@ -1,5 +1,7 @@
 """What lite networks are trained against: wear and shakes are drawn by their seed alone, are what they say, and shakes can be undone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -171,12 +173,13 @@ def test_light_adds_up_brighter_than_samples_do():
     np.testing.assert_allclose(light[:, [0, -1]], edge[:, [0, -1]], atol=1e-3)
 
 
-def test_each_search_has_a_thread_and_torch_keeps_its_own():
+def test_each_search_has_one_thread_and_those_to_come_have_as_many_as_before():
     seen, before = as_tensor(blurred(KERNEL))[0], torch.get_num_threads()
     try:
         torch.set_num_threads(3)
         kernels = shakes_of(seen)
-        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as new:
+            assert new.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
     for kernel, power in zip(kernels, SEARCHED, strict=True):

@@ -87,7 +87,7 @@ def shakes_of(photo: Tensor) -> list[Tensor]:
         with ThreadPoolExecutor(len(SEARCHED), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(partial(among, photo), SEARCHED))
     finally:
-        torch.set_num_threads(threads)  # a part of torch's setting is the whole process's
+        torch.set_num_threads(threads)  # threads to come begin with what any thread has set last
 
 
 def among(photo: Tensor, power: float) -> Tensor:

@@ -85,7 +85,7 @@ _shakes: dict[tuple[int, int], Shake] = {}
 
 
 def shake_for(photo: Photo, number: int) -> Shake:
-    """The photo decides which."""
+    """The shake of that number that a photo is trained with: its pixels decide which; looked for once in a process."""
     key = (zlib.crc32(photo.tobytes()), number)
     if key not in _shakes:
         rng = np.random.default_rng(key)
