@@ -11,9 +11,9 @@ from typing import Optional
 from cog import BasePredictor, Input, Path
 
 from restore.errors import RestoreError, unexpected
-from restore.outputs import served_folder
-from restore.server import end_with_parent
-from restore.uploads import leave_reading_to_us, uploads
+from restore.imaging.outputs import served_folder
+from restore.serving.launcher import end_with_parent
+from restore.serving.uploads import leave_reading_to_us, uploads
 
 log = logging.getLogger("restore.predict")
 

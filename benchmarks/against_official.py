@@ -28,19 +28,19 @@ from tqdm import tqdm
 
 from benchmarks import networks, official
 from benchmarks.rows import machine, record
-from restore.catalog import Catalog
-from restore.compilation import Compiler
 from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
 from restore.faces.face import Face
-from restore.heap import HEAP
-from restore.models import Model, load_net
+from restore.imaging.photo import Photo, open_photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
+from restore.optimize.compiler import Compiler
 from restore.options import ColorizeOptions, FaceRestoreOptions, InpaintOptions, RestoreOptions, UpscaleOptions
-from restore.photo import Photo, open_photo
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
 from restore.pipelines.upscale import prepared_net
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.allocator import HEAP
+from restore.runtime.device import runtime_for
 
 Array = np.ndarray
 CPU = torch.device("cpu")

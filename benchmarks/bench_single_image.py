@@ -28,9 +28,9 @@ from tqdm import tqdm
 from benchmarks.client import STABILITY_MODES, Client, Json, Setting, prediction, read_inputs, require_known, served
 from benchmarks.run_bench import add_server_options, count_from, machine_for, measured, names_of, profile_row
 from restore.errors import Code, RestoreError
+from restore.imaging.outputs import require_writable
+from restore.imaging.photo import open_photo, write_atomically
 from restore.options import COMPILE_BACKENDS
-from restore.outputs import require_writable
-from restore.photo import open_photo, write_atomically
 
 RESULT = Path(__file__).resolve().parent / "last_bench_single_image.json"
 CODED = re.compile(r"\[E\d{3}\]")

@@ -29,7 +29,7 @@ import requests
 
 from restore.errors import Code, RestoreError
 from restore.options import CHAIN, StabilityMode
-from restore.server import openapi_schema, running
+from restore.serving.launcher import openapi_schema, running
 
 STABILITY_MODES: tuple[str, ...] = get_args(StabilityMode)
 WEIGHTS = ("lite", "auto", "official")

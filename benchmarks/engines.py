@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.floors import tensors_in
-from restore.compilation import layout_on, rearranged
-from restore.nets import winograd
+from restore.optimize import winograd
+from restore.optimize.compiler import layout_on, rearranged
 
 Call = Callable[[], list[Tensor]]
 """One forward: the tensors of its answer."""

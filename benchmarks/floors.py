@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import MissingError, Network, blank, inputs_of, networks, ready
-from restore.runtime import select_device
+from restore.runtime.device import select_device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 COPIED_BYTES = 256 << 20  # more than fits into a cache

@@ -23,7 +23,7 @@ from benchmarks.floors import DTYPES, fatal_arithmetic, full_precision, measure_
 from benchmarks.networks import networks
 from benchmarks.rows import RESULTS, machine, record
 from restore.errors import RestoreError
-from restore.runtime import select_device
+from restore.runtime.device import select_device
 
 PHOTOS = tuple(sorted((Path(__file__).resolve().parent.parent / "data").glob("?.jpg")))[:4]
 ENGINES = ("default", "channels_last", "inductor")

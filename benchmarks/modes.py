@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from benchmarks.rows import machine, record
 from restore import Restorer
-from restore.compilation import ENVIRONMENT
 from restore.errors import Code, RestoreError
+from restore.imaging.photo import Photo, open_photo
+from restore.optimize.compiler import ENVIRONMENT
 from restore.options import COMPILE_BACKENDS
-from restore.photo import Photo, open_photo
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 PORTRAITS = ("1.jpg", "3.jpg", "8.jpg")

@@ -39,8 +39,8 @@ from benchmarks.floors import (
 from benchmarks.networks import MissingError, Network, Ready, networks, ready
 from benchmarks.rows import machine, record
 from restore.errors import RestoreError
-from restore.heap import HEAP
-from restore.runtime import select_device
+from restore.runtime.allocator import HEAP
+from restore.runtime.device import select_device
 
 Row = dict[str, object]
 

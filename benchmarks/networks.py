@@ -20,14 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from restore.architectures import BUILDERS, FINISHERS
-from restore.catalog import Catalog, Checkpoint
 from restore.errors import Code, RestoreError
-from restore.faces.networks import raw_output
-from restore.models import load_net
+from restore.faces.network_calls import raw_output
+from restore.models.architectures import BUILDERS, FINISHERS
+from restore.models.catalog import Catalog, Checkpoint
+from restore.models.loader import load_net
+from restore.models.store import State, WeightStore
 from restore.nets.local_pooling import use_local_pooling
-from restore.nets.old_photo_vae import FEATURE_STRIDE
-from restore.weights import State, WeightStore
+from restore.nets.old_photo.vae import FEATURE_STRIDE
 
 SEED = 0
 POWER_ITERATIONS = 15

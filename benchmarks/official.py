@@ -20,10 +20,10 @@ from restore.faces.align import similarity
 from restore.faces.colour import is_grey
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.detect import Detector
-from restore.faces.networks import raw_output
-from restore.models import Model
-from restore.runtime import Runtime
-from restore.tiling import run_official_tiles
+from restore.faces.network_calls import raw_output
+from restore.models.loader import Model
+from restore.runtime.device import Runtime
+from restore.runtime.tiling import run_official_tiles
 
 Array = np.ndarray
 

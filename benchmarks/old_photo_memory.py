@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.rows import machine, record, resident_peak_mb
-from restore.architectures import BUILDERS
-from restore.catalog import Catalog
-from restore.models import load_net
-from restore.nets.old_photo_vae import OldPhotoVae
+from restore.models.architectures import BUILDERS
+from restore.models.catalog import Catalog
+from restore.models.loader import load_net
+from restore.nets.old_photo.vae import OldPhotoVae
 
 TASK = "old_photo_restore"
 

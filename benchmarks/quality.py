@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.compat import import_basicsr
+from training.basicsr_import import import_basicsr
 
 Rgb = NDArray[np.uint8]
 """HxWx3 uint8."""

@@ -43,9 +43,9 @@ from benchmarks.client import (
 )
 from benchmarks.rows import machine, record
 from restore.errors import Code, RestoreError
+from restore.imaging.outputs import require_writable
+from restore.imaging.photo import open_photo, write_atomically
 from restore.options import COMPILE_BACKENDS, DEFAULT_TASK, MAX_PHOTOS, TASKS, RuntimeProfile
-from restore.outputs import require_writable
-from restore.photo import open_photo, write_atomically
 
 PROFILES = get_args(RuntimeProfile)
 TIMES = ("round_totals", "per_request", "per_image")

@@ -31,9 +31,9 @@ from tqdm import tqdm
 from benchmarks.client import READY_TIMEOUT_S, Answer, Client, Json, Prediction
 from benchmarks.rows import machine, record
 from restore.errors import RestoreError
-from restore.outputs import require_writable
-from restore.photo import Photo, encode, open_photo
-from restore.server import PREDICTOR, start, stop, wait_until_ready
+from restore.imaging.outputs import require_writable
+from restore.imaging.photo import Photo, encode, open_photo
+from restore.serving.launcher import PREDICTOR, start, stop, wait_until_ready
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 LEAKING = "benchmarks/leaking.py:Predictor"

@@ -26,8 +26,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from restore.compat import import_basicsr
 from restore.errors import Code, RestoreError
+from training.basicsr_import import import_basicsr
 
 Pixels = NDArray[np.float32]
 """A photo being degraded: HxWx3, RGB, 0 to 1."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from restore.errors import Code, RestoreError
 
 if TYPE_CHECKING:
-    from restore.photo import Photo, open_photo
+    from restore.imaging.photo import Photo, open_photo
     from restore.report import Report
     from restore.restorer import Restorer, Results
 
@@ -23,8 +23,8 @@ __all__ = ["Restorer", "Results", "Photo", "open_photo", "Report", "RestoreError
 _HOMES = {
     "Restorer": "restore.restorer",
     "Results": "restore.restorer",
-    "Photo": "restore.photo",
-    "open_photo": "restore.photo",
+    "Photo": "restore.imaging.photo",
+    "open_photo": "restore.imaging.photo",
     "Report": "restore.report",
 }
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from restore.cli import main
+from restore.cli.main import main
 
 sys.exit(main())

@@ -10,12 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from restore.catalog import LITE, Catalog
-from restore.compilation import NONE, Compiler
 from restore.errors import Code, RestoreError
-from restore.heap import HEAP
-from restore.masks import masks_of
-from restore.models import Model
+from restore.imaging.masks import masks_of
+from restore.imaging.outputs import save_all
+from restore.imaging.photo import Photo, open_photo
+from restore.models.cache import DLIB, Shelf
+from restore.models.catalog import LITE, Catalog
+from restore.models.loader import Model
+from restore.models.store import Policy, WeightStore
+from restore.optimize.compiler import NONE, Compiler
 from restore.options import (
     CATALOG_TASKS,
     CHAIN,
@@ -31,16 +34,13 @@ from restore.options import (
     Step,
     TaskOptions,
 )
-from restore.outputs import save_all
-from restore.photo import Photo, open_photo
 from restore.pipelines import PIPELINES, Pipeline
-from restore.pipelines.chain import PROPOSED_WITH, proposed_steps
 from restore.pipelines.job import Job
+from restore.pipelines.propose import PROPOSED_WITH, proposed_steps
 from restore.report import Report
-from restore.runtime import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
-from restore.shelf import DLIB, Shelf
-from restore.uploads import NamedFile
-from restore.weights import Policy, WeightStore
+from restore.runtime.allocator import HEAP
+from restore.runtime.device import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
+from restore.serving.uploads import NamedFile
 
 Source = str | os.PathLike[str] | NamedFile | Photo
 

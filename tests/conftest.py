@@ -16,7 +16,7 @@ from torch import nn
 from weightrows import store_in
 
 from restore import Restorer
-from restore.models import Model
+from restore.models.loader import Model
 
 # A busy machine is no failure, and the same commit is to give the same verdict.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)

@@ -5,17 +5,17 @@ import numpy as np
 import torch
 from skimage import data
 
-from restore.catalog import Catalog
 from restore.faces.align import TEMPLATE
 from restore.faces.face import Face
-from restore.models import Model
+from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model
+from restore.models.partial_download import UnusableSourceError
 from restore.options import FaceRestoreOptions
-from restore.partial import UnusableSourceError
-from restore.photo import Photo
 from restore.pipelines.face_restore import face_restore
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 ASTRONAUT = data.astronaut()[:256, 96:352]
 CPU = torch.device("cpu")

@@ -5,17 +5,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.catalog import Catalog
 from restore.faces.face import Face
-from restore.models import Model
-from restore.nets import old_photo_scratches, old_photo_vae
+from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model
+from restore.nets.old_photo import scratches as old_photo_scratches
+from restore.nets.old_photo import vae as old_photo_vae
 from restore.options import OldPhotoOptions
-from restore.photo import Photo
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
-from restore.pipelines.old_photo_faces import ENLARGEMENT, STANDARD
+from restore.pipelines.old_photo_face_stage import ENLARGEMENT, STANDARD
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 MODES = {"quality": {}, "scratch": {"with_scratch": True}, "scratch_hr": {"with_scratch": True, "old_photo_hr": True}}
 ROLES = ("vae_a", "vae_b", "scratch_detector", "face_generator")

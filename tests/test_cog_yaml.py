@@ -7,11 +7,11 @@ import pytest
 import yaml
 from conftest import PROJECT
 
-from restore.catalog import Catalog
-from restore.heap import SERVER_ENVIRONMENT
+from restore.models.catalog import Catalog
+from restore.models.store import bake_commands
 from restore.options import CATALOG_TASKS
-from restore.server import PREDICTOR
-from restore.weights import bake_commands
+from restore.runtime.allocator import SERVER_ENVIRONMENT
+from restore.serving.launcher import PREDICTOR
 
 COG = yaml.safe_load((PROJECT / "cog.yaml").read_text())
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()

@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.floors import full_precision, tensors_in
 from benchmarks.networks import networks, ready
-from restore.catalog import Catalog
-from restore.nets.lite_upscale import noise_of
+from restore.models.catalog import Catalog
+from restore.nets.lite.upscale import noise_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 MOST_APART = 1e-4  # of the largest value: the sums are taken in another order

@@ -9,8 +9,8 @@ import cog
 import pytest
 
 import predict
-from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
+from restore.models.catalog import Catalog
 from restore.options import (
     DEFAULT_TASK,
     GROUPS,

@@ -7,19 +7,20 @@ from facejobs import ASTRONAUT
 from PIL import Image
 from safetensors.torch import load_file
 
-from restore import RestoreError, Restorer, open_photo, tiling
-from restore import shelf as module
-from restore.catalog import Catalog
+from restore import RestoreError, Restorer, open_photo
 from restore.errors import Code
-from restore.models import load_model
+from restore.imaging.photo import Photo
+from restore.models import cache as module
+from restore.models.catalog import Catalog
+from restore.models.loader import load_model
+from restore.models.store import Resolved, VerifiedFile
 from restore.options import UpscaleOptions
-from restore.photo import Photo
 from restore.pipelines.job import Job
 from restore.pipelines.upscale import check_between, resized, suited, upscale, usual_tile_px
 from restore.report import Report
-from restore.runtime import runtime_for
-from restore.weights import Resolved, VerifiedFile
-from weights.lite.shake import shake_kernel, shaken
+from restore.runtime import tiling
+from restore.runtime.device import runtime_for
+from training.deblur_data import shake_kernel, shaken
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

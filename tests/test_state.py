@@ -16,15 +16,15 @@ from conftest import PROJECT
 from facejobs import ASTRONAUT
 
 from restore import RestoreError, Restorer
-from restore.catalog import LITE, MANIFEST, Catalog
-from restore.compilation import Compiler
 from restore.errors import Code
+from restore.imaging.photo import Photo
+from restore.models.cache import Shelf
+from restore.models.catalog import LITE, MANIFEST, Catalog
+from restore.models.store import Policy, WeightStore
+from restore.optimize.compiler import Compiler
 from restore.options import TASKS
-from restore.photo import Photo
 from restore.restorer import Results
-from restore.runtime import silent
-from restore.shelf import Shelf
-from restore.weights import Policy, WeightStore
+from restore.runtime.device import silent
 
 FACE, SMALL = Photo("face.png", ASTRONAUT), Photo("small.png", ASTRONAUT[80:132, 84:148])
 HOLE = "[[20, 20], [40, 20], [40, 40]]"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fileserver import sha
 
-from restore.catalog import Catalog, Checkpoint
-from restore.download import Downloader
-from restore.weights import WeightStore
+from restore.models.catalog import Catalog, Checkpoint
+from restore.models.download import Downloader
+from restore.models.store import WeightStore
 
 BODY = random.Random(7).randbytes(20_000)
 OTHER = random.Random(8).randbytes(20_000)

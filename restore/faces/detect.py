@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from restore.answers import sound
 from restore.errors import Code, RestoreError
 from restore.faces.face import Array, Face
-from restore.models import Model
+from restore.models.loader import Model
+from restore.runtime.output_checks import sound
 
 MAX_DETECT_PIXELS = 8_000_000
 """RetinaFace sees a larger photo reduced to this, where ResNet-50 takes 1.8 GB and 32 s of one core; both grow with the pixels."""

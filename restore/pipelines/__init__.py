@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from restore.models import Model
+from restore.imaging.photo import Photo
+from restore.models.loader import Model
 from restore.options import BACKGROUND, DDCOLOR, FACE, LAMA, NAFNET, OLD_PHOTO, UPSCALER, Choice, EnhanceOptions, Step
-from restore.photo import Photo
 from restore.pipelines import colorize, face_restore, inpaint, old_photo, old_photo_lite, restore, upscale
 from restore.pipelines.enhance import enhance, upscale_or_enhance
 from restore.pipelines.job import Job, photo_by_photo

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.answers import sound
 from restore.faces.colour import tone
-from restore.models import Model
-from restore.nets.lite_colorize import AB_SCALE
+from restore.imaging.photo import Photo, check_output
+from restore.models.loader import Model
+from restore.nets.lite.colorize import AB_SCALE
 from restore.options import ColorizeOptions
-from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, in_colour
 from restore.pipelines.upscale import mixed
+from restore.runtime.output_checks import sound
 
 USUAL_FACTOR = 35  # the network's own size
 SIDE_MULTIPLE_PX = 32

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from restore.imaging.photo import Photo
 from restore.options import EnhanceOptions, UpscaleOptions
-from restore.photo import Photo
-from restore.pipelines.faces import with_faces_restored
+from restore.pipelines.face_stage import with_faces_restored
 from restore.pipelines.job import Job, photo_by_photo
 from restore.pipelines.upscale import enlarged, upscale
 

@@ -10,9 +10,9 @@ import numpy as np
 from restore.faces.align import CROP_PX
 from restore.faces.colour import Tone, tone
 from restore.faces.face import Face
+from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions
-from restore.photo import Photo
-from restore.pipelines.faces import described, restored_crops, too_fine_for, with_faces_restored
+from restore.pipelines.face_stage import described, restored_crops, too_fine_for, with_faces_restored
 from restore.pipelines.job import Job, in_colour
 from restore.pipelines.upscale import check_between, check_result, enlarged, mixed, output_size, suited
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.answers import sound
-from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
-from restore.models import Model
+from restore.imaging.photo import Photo, check_output
+from restore.models.catalog import Checkpoint
+from restore.models.loader import Model
 from restore.options import InpaintOptions
-from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, in_colour
-from restore.runtime import affordable_tile, free_memory_bytes
+from restore.runtime.device import affordable_tile, free_memory_bytes
+from restore.runtime.output_checks import sound
 
 WHOLE_FRAME_PX = 1280  # of the longer side: up to it a photo is seen whole, as officially
 MIN_CROP_PX = 512

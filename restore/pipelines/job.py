@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.catalog import Checkpoint
 from restore.errors import RestoreError
 from restore.faces.detect import Detector
-from restore.models import Model
-from restore.photo import Photo
+from restore.imaging.photo import Photo
+from restore.models.catalog import Checkpoint
+from restore.models.loader import Model
 from restore.report import Report
-from restore.runtime import Progress, Runtime, affordable_tile, coded_memory_errors, free_memory_bytes, silent, with_smaller_tiles
-from restore.tiling import FEATHER_PX, Net, plan_axis, run_tiled
+from restore.runtime.device import Progress, Runtime, affordable_tile, coded_memory_errors, free_memory_bytes, silent, with_smaller_tiles
+from restore.runtime.tiling import FEATHER_PX, Net, plan_axis, run_tiled
 
 TaskOption = TypeVar("TaskOption")
 

@@ -16,17 +16,17 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.answers import sound
-from restore.catalog import LITE
 from restore.errors import Code, RestoreError
-from restore.models import Model
-from restore.nets.old_photo_vae import OldPhotoVae
+from restore.imaging.photo import Photo, check_output
+from restore.models.catalog import LITE
+from restore.models.loader import Model
+from restore.nets.old_photo.vae import OldPhotoVae
 from restore.options import OldPhotoOptions
-from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, eight_bits, in_colour
-from restore.pipelines.old_photo_faces import as_pixels, as_tensor, device_of, with_old_faces
+from restore.pipelines.old_photo_face_stage import as_pixels, as_tensor, device_of, with_old_faces
 from restore.pipelines.old_photo_lite import NOTHING_LEFT, NOTHING_LEFT_REMEDY, with_lite_networks
 from restore.pipelines.upscale import mixed
+from restore.runtime.output_checks import sound
 
 LONGEST_PX = {False: 3072, True: 2048}
 """Long side that the networks work at, without and with scratches: there every feature is compared with every other."""

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from restore.answers import sound
 from restore.errors import Code, RestoreError
+from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions, RestoreOptions
-from restore.photo import Photo
-from restore.pipelines.faces import with_faces_restored
+from restore.pipelines.face_stage import with_faces_restored
 from restore.pipelines.inpaint import inpaint
 from restore.pipelines.job import Job, eight_bits, in_colour
-from restore.pipelines.old_photo_faces import device_of
+from restore.pipelines.old_photo_face_stage import device_of
 from restore.pipelines.restore import restore
+from restore.runtime.output_checks import sound
 
 COMPANIONS = ("inpaint", "restore", "face_restore")
 """The catalog tasks whose lite networks the job has beside its own."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from restore.imaging.photo import Photo, check_output
 from restore.options import RestoreOptions
-from restore.photo import Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
 
 

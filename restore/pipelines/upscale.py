@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.catalog import Checkpoint
 from restore.errors import Code, RestoreError
-from restore.models import Model, interpolated
-from restore.nets.lite_upscale import LiteUpscale
+from restore.imaging.photo import LIMITS, Photo, check_output
+from restore.models.catalog import Checkpoint
+from restore.models.loader import Model, interpolated
+from restore.nets.lite.upscale import LiteUpscale
 from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
-from restore.photo import LIMITS, Photo, check_output
 from restore.pipelines.job import Job, blended, module_net, tiled
-from restore.tiling import Net
+from restore.runtime.tiling import Net
 
 MAX_PIXELS_BETWEEN = 4 * LIMITS.max_pixels_out
 """The net's own result may be larger than what is asked for (x4, then down to x2), but not without end."""

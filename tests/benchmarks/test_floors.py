@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks import floors
 from benchmarks.floors import Peaks, Work, count, count_network, fatal_arithmetic, floor_of, main, measure_peaks
 from benchmarks.networks import Network, networks
-from restore.catalog import Catalog
+from restore.models.catalog import Catalog
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ from facejobs import ASTRONAUT
 
 from benchmarks import modes
 from benchmarks.modes import mixed, psnr_db, quality, resized
-from restore.photo import Photo
+from restore.imaging.photo import Photo
 
 PHOTO = Photo("a", ASTRONAUT)
 

@@ -15,9 +15,9 @@ from benchmarks.engines import ENGINES, SkippedError
 from benchmarks.floors import Peaks
 from benchmarks.nets import main, measured, relative_error
 from benchmarks.networks import ALIKE, LIBRARY, SIDES_PX, UNBUILT, Network, blank, by_recipe, inputs_of, networks, ready
-from restore.architectures import BUILDERS
-from restore.catalog import Catalog
 from restore.errors import RestoreError
+from restore.models.architectures import BUILDERS
+from restore.models.catalog import Catalog
 
 CPU = torch.device("cpu")
 PEAKS = {"float32": Peaks(100.0, 50.0, 10.0)}

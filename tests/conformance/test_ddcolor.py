@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, rebuild
 
-from restore.catalog import Catalog
-from restore.models import Model, load_net
+from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
 from restore.options import ColorizeOptions
-from restore.photo import Photo
 from restore.pipelines.colorize import as_tensor, colorize, luminance_of, network_side_px, predicted_ab, reduced
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 # Of the largest value. Threads and instruction sets sum in other orders.
 TOLERANCE = 2e-5

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, rebuild
 
-from restore.catalog import Catalog
-from restore.compilation import Compiler
-from restore.faces.networks import raw_output
-from restore.models import Model, load_net
-from restore.nets.winograd import WinogradConv2d
+from restore.faces.network_calls import raw_output
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
+from restore.optimize.compiler import Compiler
+from restore.optimize.winograd import WinogradConv2d
 
 VARIANTS = {"CodeFormer": "codeformer", "GFPGAN": "gfpgan_v1.4", "RestoreFormer": "restoreformer"}
 # Of the largest value. Threads and instruction sets sum in other orders: 9e-6 was seen at most.

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from restore.catalog import Catalog
 from restore.faces.align import crop, similarity
 from restore.faces.colour import is_grey, match_grey
 from restore.faces.convention import CONVENTIONS, Convention, enlarged
 from restore.faces.face import Face
 from restore.faces.masks import parse_mask
 from restore.faces.paste import Frame, background, placement
-from restore.models import Model
+from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
-from restore.photo import Photo
 from restore.pipelines.face_restore import face_restore
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 GOLDENS = Path(__file__).parent / "goldens"
 FACTS = {name: json.loads((GOLDENS / f"pipe_face_{name}" / "cases.json").read_text()) for name in CONVENTIONS}
@@ -156,7 +156,7 @@ def test_the_task_face_restore_gives_what_the_helpers_give(name, case, monkeypat
         crop_rgb = faces[0].permute(1, 2, 0).mul(255).round().numpy().astype(np.uint8)
         return torch.from_numpy(restored(crop_rgb)).permute(2, 0, 1)[None] / 255
 
-    monkeypatch.setattr("restore.pipelines.faces.restored", formula)
+    monkeypatch.setattr("restore.pipelines.face_stage.restored", formula)
     row = Catalog.load().find("face_restore", {"codeformer": "codeformer", "facexlib": "gfpgan_v1.4"}[name])
     model = Model(row, row.variant, torch.nn.Identity(), {"parser": Parser()})
     runtime = runtime_for("baseline", torch.device("cpu"))

@@ -6,16 +6,16 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, write_lama_program
 
-from restore.catalog import Catalog
-from restore.compilation import Compiler
-from restore.models import Model, load_net
-from restore.nets.winograd import WinogradConv2d
+from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
+from restore.optimize.compiler import Compiler
+from restore.optimize.winograd import WinogradConv2d
 from restore.options import InpaintOptions
-from restore.photo import Photo
 from restore.pipelines.inpaint import inpaint, padded, predicted
 from restore.pipelines.job import Job
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 # Of the largest value. Threads and instruction sets sum in other orders.
 TOLERANCE = 2e-5

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, rebuild
 
-from restore.catalog import Catalog, Checkpoint
-from restore.models import load_net
+from restore.models.catalog import Catalog, Checkpoint
+from restore.models.loader import load_net
 
 NAMES = [
     "realesr_general_x4v3",

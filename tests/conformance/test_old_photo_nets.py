@@ -14,8 +14,8 @@ from PIL import Image
 from recipe import GOLDENS, rebuild
 from torch import Tensor
 
-from restore.catalog import Catalog
-from restore.models import load_net
+from restore.models.catalog import Catalog
+from restore.models.loader import load_net
 
 ROWS = {
     "detection": ("scratch", "scratch_detector"),

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from recipe import rebuild
 
-from restore.catalog import Catalog
-from restore.models import Model, load_net
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
 from restore.options import OldPhotoOptions
 from restore.pipelines.job import Job
 from restore.pipelines.old_photo import as_pixels, at_working_size, scratch_probability, scratches
-from restore.pipelines.old_photo_faces import aligned_face, blend, histogram_matched, to_photo
+from restore.pipelines.old_photo_face_stage import aligned_face, blend, histogram_matched, to_photo
 from restore.report import Report
-from restore.runtime import runtime_for
+from restore.runtime.device import runtime_for
 
 GOLDENS = Path(__file__).parent / "goldens" / "pipe_oldphoto"
 CASES = json.loads((GOLDENS / "cases.json").read_text())

@@ -9,16 +9,16 @@ import pytest
 import torch
 from recipe import rebuild
 
-from restore.catalog import Catalog
 from restore.errors import RestoreError
-from restore.models import Model, load_net
+from restore.imaging.photo import open_photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_net
 from restore.options import UpscaleOptions
-from restore.photo import open_photo
 from restore.pipelines.job import Job
 from restore.pipelines.upscale import resized, upscale
 from restore.report import Report
-from restore.runtime import Runtime
-from restore.tiling import run_official_tiles
+from restore.runtime.device import Runtime
+from restore.runtime.tiling import run_official_tiles
 
 GOLDENS = Path(__file__).parent / "goldens" / "pipe_RealESRGANer"
 CASES = json.loads((GOLDENS / "cases.json").read_text())

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from predict import Predictor as RealPredictor
-from restore import tiling
-from restore.pipelines import faces
+from restore.pipelines import face_stage as faces
 from restore.report import Report
 from restore.restorer import Restorer
+from restore.runtime import tiling
 
 FAULT = Path(os.environ["RESTORE_TEST_FAULT"])
 

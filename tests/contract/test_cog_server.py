@@ -20,7 +20,7 @@ from skimage import data
 
 from benchmarks.client import Client, Prediction
 from restore.errors import RestoreError
-from restore.server import running, start, stop, wait_until_ready
+from restore.serving.launcher import running, start, stop, wait_until_ready
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -20,8 +20,8 @@ from facejobs import ASTRONAUT
 from fileserver import FileServer
 from PIL import ExifTags, Image
 
-from restore.photo import Photo, encode
-from restore.server import running, start, stop, wait_until_ready
+from restore.imaging.photo import Photo, encode
+from restore.serving.launcher import running, start, stop, wait_until_ready
 
 pytestmark = pytest.mark.timeout(300)
 

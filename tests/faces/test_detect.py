@@ -14,14 +14,14 @@ from conftest import PROJECT, SHARED
 from PIL import Image
 from skimage import data
 
-from restore.catalog import Catalog
 from restore.errors import Code, RestoreError
 from restore.faces import detect
 from restore.faces.convention import CODEFORMER, FACEXLIB
 from restore.faces.detect import MAX_DETECT_PIXELS, DlibDetector, RetinaFaceDetector, five_of
 from restore.faces.face import Face
-from restore.models import Model, load_model
-from restore.weights import Policy, WeightStore
+from restore.models.catalog import Catalog
+from restore.models.loader import Model, load_model
+from restore.models.store import Policy, WeightStore
 
 HISTORIC = "photos/test/historic"
 

@@ -13,7 +13,7 @@ from photofiles import adobe_profile, chunk, cmyk_profile, exif_block, grey_prof
 from photofiles import file_of as written
 from PIL import Image
 
-from restore.photo import Photo, encode
+from restore.imaging.photo import Photo, encode
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "data"
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHLHH", 274, 3, 1, 6, 0) + struct.pack("<HHLL", 34853, 4, 1, 38) + bytes(20)

@@ -16,7 +16,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests", sys.argv[1] + "/tests/hosti
 from originals import VALID
 from trials import Bounds, Trials, reencoded
 from restore.errors import Code, RestoreError
-from restore.photo import Photo, decode
+from restore.imaging.photo import Photo, decode
 
 def leaves(name):
     def control(source, folder):

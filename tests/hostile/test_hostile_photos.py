@@ -16,7 +16,7 @@ from photofiles import chunk, file_of
 from PIL import Image
 
 from restore.errors import Code, RestoreError
-from restore.photo import Limits, Photo, decode, encode
+from restore.imaging.photo import Limits, Photo, decode, encode
 
 SMALL = Limits(max_pixels_in=250_000)  # so that a mutated header cannot make a test slow
 
@@ -75,7 +75,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests", sys.argv[1] + "/tests/hosti
 from bombs import BOMBS, noise
 from photofiles import file_of
 from restore.errors import RestoreError
-from restore.photo import decode
+from restore.imaging.photo import decode
 decode(file_of(noise(), "PNG"), "warm")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 slowest = 0.0

@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from restore.errors import RestoreError
-from restore.photo import Photo, decode, encode, open_photo, write_atomically
+from restore.imaging.photo import Photo, decode, encode, open_photo, write_atomically
 
 
 @dataclass(frozen=True)
