@@ -38,14 +38,25 @@ class Predictor(BasePredictor):
         self,
         task: str = Input(
             description="What to do with the photos.",
-            choices=["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint", "pipeline"],
+            choices=[
+                "face_restore",
+                "enhance",
+                "upscale",
+                "restore",
+                "colorize",
+                "old_photo_restore",
+                "inpaint",
+                "pipeline",
+            ],
             default="face_restore",
         ),
         image: Optional[Path] = Input(
-            description="One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.", default=None
+            description="One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
+            default=None,
         ),
         images: Optional[list[Path]] = Input(
-            description="One to four photos; image and images together may hold at most four.", default=None
+            description="One to four photos; image and images together may hold at most four.",
+            default=None,
         ),
         face_model: str = Input(
             description="Faces: which network; auto is MODEL_FACE from the environment, else codeformer; lite needs no download.",
@@ -53,33 +64,72 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         codeformer_fidelity: float = Input(
-            description="Faces with codeformer: 0 for the most quality, 1 for the most likeness to the photo.", ge=0, le=1, default=0.5
+            description="Faces with codeformer: 0 for the most quality, 1 for the most likeness to the photo.",
+            ge=0,
+            le=1,
+            default=0.5,
         ),
-        face_upscale: float = Input(description="face_restore: the result is exactly this many times larger.", ge=1, le=4, default=1),
+        face_upscale: float = Input(
+            description="face_restore: the result is exactly this many times larger.",
+            ge=1,
+            le=4,
+            default=1,
+        ),
         face_detector: str = Input(
             description="Faces: what finds them; auto is retinaface_resnet50, or dlib (no download) beside lite weights.",
             choices=["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"],
             default="auto",
         ),
-        only_center_face: bool = Input(description="Faces: restore only the face nearest to the centre.", default=False),
-        min_face_px: int = Input(description="Faces: leave those alone whose box has a shorter side than this.", ge=0, default=0),
+        only_center_face: bool = Input(
+            description="Faces: restore only the face nearest to the centre.", default=False
+        ),
+        min_face_px: int = Input(
+            description="Faces: leave those alone whose box has a shorter side than this.",
+            ge=0,
+            default=0,
+        ),
         keep_color: Optional[bool] = Input(
             description="Faces: keep the photo's own colours and restore the luminance alone; unset does so for grey and one-tone photos.",
             default=None,
         ),
         has_aligned: bool = Input(
-            description="face_restore: the photo is one face, aligned as in FFHQ; nothing is searched.", default=False
+            description="face_restore: the photo is one face, aligned as in FFHQ; nothing is searched.",
+            default=False,
         ),
-        background_enhance: bool = Input(description="face_restore: enhance what is behind the faces with Real-ESRGAN.", default=False),
-        face_enhance: bool = Input(description="upscale: restore faces too, as the task enhance does.", default=False),
+        background_enhance: bool = Input(
+            description="face_restore: enhance what is behind the faces with Real-ESRGAN.",
+            default=False,
+        ),
+        face_enhance: bool = Input(
+            description="upscale: restore faces too, as the task enhance does.", default=False
+        ),
         upscale_variant: str = Input(
             description="Which Real-ESRGAN network; auto is MODEL_UPSCALE from the environment, else x4plus (behind faces x2plus); lite and, for clean photos, lite_fidelity need no download.",
-            choices=["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"],
+            choices=[
+                "auto",
+                "x4plus",
+                "x4anime",
+                "x2plus",
+                "general_x4v3",
+                "animevideov3",
+                "lite",
+                "lite_fidelity",
+            ],
             default="auto",
         ),
-        scale: float = Input(description="upscale, enhance: the result is exactly this many times larger.", ge=1, le=8, default=4),
-        denoise_strength: float = Input(description="general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5),
-        grain: bool = Input(description="lite upscaler: draw fine grain where a worn photo has lost its texture.", default=True),
+        scale: float = Input(
+            description="upscale, enhance: the result is exactly this many times larger.",
+            ge=1,
+            le=8,
+            default=4,
+        ),
+        denoise_strength: float = Input(
+            description="general_x4v3: 0 keeps grain, 1 removes noise.", ge=0, le=1, default=0.5
+        ),
+        grain: bool = Input(
+            description="lite upscaler: draw fine grain where a worn photo has lost its texture.",
+            default=True,
+        ),
         restore_variant: str = Input(
             description="restore: which NAFNet network; auto is MODEL_RESTORE from the environment, else denoise; lite denoises and lite_deblur undoes camera shake without a download.",
             choices=["auto", "denoise", "deblur", "lite", "lite_deblur"],
@@ -101,13 +151,24 @@ class Predictor(BasePredictor):
             choices=["auto", "v1", "lite"],
             default="auto",
         ),
-        with_scratch: bool = Input(description="old_photo_restore: find scratches and fill them.", default=False),
-        with_face: bool = Input(description="old_photo_restore: restore faces too.", default=True),
-        scratch_threshold: float = Input(description="old_photo_restore: how sure a scratch must be, 0 to 1.", ge=0, le=1, default=0.4),
-        old_photo_hr: bool = Input(
-            description="old_photo_restore: fill scratches patch by patch, for large photos; faces of 512 pixels.", default=False
+        with_scratch: bool = Input(
+            description="old_photo_restore: find scratches and fill them.", default=False
         ),
-        return_mask: bool = Input(description="old_photo_restore: the scratches that were found, as further results.", default=False),
+        with_face: bool = Input(description="old_photo_restore: restore faces too.", default=True),
+        scratch_threshold: float = Input(
+            description="old_photo_restore: how sure a scratch must be, 0 to 1.",
+            ge=0,
+            le=1,
+            default=0.4,
+        ),
+        old_photo_hr: bool = Input(
+            description="old_photo_restore: fill scratches patch by patch, for large photos; faces of 512 pixels.",
+            default=False,
+        ),
+        return_mask: bool = Input(
+            description="old_photo_restore: the scratches that were found, as further results.",
+            default=False,
+        ),
         inpaint_variant: str = Input(
             description="inpaint: which network; auto is MODEL_INPAINT from the environment, else big (LaMa); lite needs no download.",
             choices=["auto", "big", "lite"],
@@ -117,8 +178,14 @@ class Predictor(BasePredictor):
             description="inpaint: what to fill, as JSON: a polygon [[x, y], ...] in pixels of the upright photo, or a list of polygons.",
             default=None,
         ),
-        mask: Optional[Path] = Input(description="inpaint: a picture of the photo's size, white where it is to be filled.", default=None),
-        masks: Optional[list[Path]] = Input(description="inpaint: one mask for all photos, or one for each, in their order.", default=None),
+        mask: Optional[Path] = Input(
+            description="inpaint: a picture of the photo's size, white where it is to be filled.",
+            default=None,
+        ),
+        masks: Optional[list[Path]] = Input(
+            description="inpaint: one mask for all photos, or one for each, in their order.",
+            default=None,
+        ),
         steps: str = Input(
             description="pipeline: tasks separated by commas, such as colorize,face_restore,upscale; auto proposes them for each photo.",
             default="auto",
@@ -128,7 +195,12 @@ class Predictor(BasePredictor):
             ge=0,
             default=None,
         ),
-        strength: float = Input(description="Share of the result in a blend with the original at the same size.", ge=0, le=1, default=1),
+        strength: float = Input(
+            description="Share of the result in a blend with the original at the same size.",
+            ge=0,
+            le=1,
+            default=1,
+        ),
         runtime_profile: str = Input(
             description="baseline computes as the official implementations do; fast restores up to eight faces at once; max_speed also parses none.",
             choices=["baseline", "fast", "max_speed"],
@@ -149,8 +221,13 @@ class Predictor(BasePredictor):
             choices=["jpg", "png", "webp"],
             default="jpg",
         ),
-        output_quality: int = Input(description="Quality of jpg and webp.", ge=1, le=100, default=95),
-        keep_gps: bool = Input(description="Keep the place where the photo was taken in the result's EXIF.", default=False),
+        output_quality: int = Input(
+            description="Quality of jpg and webp.", ge=1, le=100, default=95
+        ),
+        keep_gps: bool = Input(
+            description="Keep the place where the photo was taken in the result's EXIF.",
+            default=False,
+        ),
     ) -> list[Path]:
         """Restores the photos and returns one file each, in order."""
         try:

@@ -34,7 +34,13 @@ from restore.imaging.photo import Photo, open_photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.optimize.compiler import Compiler
-from restore.options import ColorizeOptions, FaceRestoreOptions, InpaintOptions, RestoreOptions, UpscaleOptions
+from restore.options import (
+    ColorizeOptions,
+    FaceRestoreOptions,
+    InpaintOptions,
+    RestoreOptions,
+    UpscaleOptions,
+)
 from restore.pipelines import PIPELINES
 from restore.pipelines.job import Job
 from restore.pipelines.upscale import prepared_net
@@ -71,7 +77,14 @@ CASES = (
     Case("codeformer", "face_restore", "codeformer", ("CodeFormer",), 1.0, 2.0),
     Case("gfpgan", "face_restore", "gfpgan_v1.4", ("GFPGAN",), 1.0, 1.6),
     Case("restoreformer", "face_restore", "restoreformer", ("RestoreFormer",), 1.0, 1.6),
-    Case("general_x4v3", "upscale", "general_x4v3", ("realesr_general_x4v3", "realesr_general_x4v3"), 0.5, 1.4),
+    Case(
+        "general_x4v3",
+        "upscale",
+        "general_x4v3",
+        ("realesr_general_x4v3", "realesr_general_x4v3"),
+        0.5,
+        1.4,
+    ),
     Case("ddcolor", "colorize", "modelscope", ("DDColor_large",), 1.0, 1.25),
     Case("lama", "inpaint", "big", ("LaMa",), 0.5, 1.25),
     Case("nafnet", "restore", "denoise", ("NAFNet_SIDD",), 0.5, 1.25),
@@ -116,7 +129,9 @@ def model_of(case: Case, folder: Path) -> Model:
         nets.append(load_net(path, row))
     partners = {row.role: net for row, net in zip(rows[1:], nets[1:], strict=False)}
     if case.task == "face_restore":
-        partners["parser"] = networks.by_recipe(Catalog.load().find("face_restore", case.variant, role="parser"))
+        partners["parser"] = networks.by_recipe(
+            Catalog.load().find("face_restore", case.variant, role="parser")
+        )
     return Model(rows[0], case.variant, nets[0], partners)
 
 
@@ -130,9 +145,16 @@ def ways_of(case: Case, model: Model) -> Mapping[str, Callable[[], Array]]:
         row = Catalog.load().find("face_detect", "retinaface_resnet50")
         looking = Model(row, row.variant, networks.by_recipe(row))
         [face, *_] = DlibDetector().find(photo, short_side_px=None, threshold=0.0)
-        detectors = [Given(RetinaFaceDetector(seen), face) for seen in (looking, compiler.optimized(looking)[0])]
+        detectors = [
+            Given(RetinaFaceDetector(seen), face)
+            for seen in (looking, compiler.optimized(looking)[0])
+        ]
     mask = np.zeros(photo.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [(np.array([(0.3, 0.2), (0.6, 0.25), (0.5, 0.6)]) * photo.shape[1::-1]).astype(np.int32)], 1)
+    cv2.fillPoly(
+        mask,
+        [(np.array([(0.3, 0.2), (0.6, 0.25), (0.5, 0.6)]) * photo.shape[1::-1]).astype(np.int32)],
+        1,
+    )
     hole = mask > 0
 
     def theirs() -> Array:
@@ -141,7 +163,12 @@ def ways_of(case: Case, model: Model) -> Mapping[str, Callable[[], Array]]:
                 assert detectors[0] is not None, "faces are looked for"
                 return official.faces(photo, model, detectors[0])
             case "upscale":
-                return official.upscaled(photo, prepared_net(UpscaleOptions(), model), model, runtime_for("baseline", CPU))
+                return official.upscaled(
+                    photo,
+                    prepared_net(UpscaleOptions(), model),
+                    model,
+                    runtime_for("baseline", CPU),
+                )
             case "colorize":
                 return official.coloured(photo, model)
             case "inpaint":
@@ -178,7 +205,9 @@ def answer(case: Case, way: str, threads: int, requests: Connection) -> None:
         while requests.recv():
             started_s = time.perf_counter()
             result = ways[way]()
-            requests.send((time.perf_counter() - started_s, getattr(ways["ours"], "stages_ms"), result))  # noqa: B009
+            requests.send(
+                (time.perf_counter() - started_s, ways["ours"].stages_ms, result)
+            )
 
 
 @contextmanager
@@ -235,7 +264,15 @@ def plot(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
     names = [f"{row['request']}  ({row['official_s']} s -> {row['ours_s']} s)" for row in rows]
     axes.barh(names, [row["times_faster"] for row in rows], color="#3b7dd8", label="measured")
-    axes.scatter([row["wanted"] for row in rows], names, marker="|", s=300, color="black", zorder=3, label="wanted")
+    axes.scatter(
+        [row["wanted"] for row in rows],
+        names,
+        marker="|",
+        s=300,
+        color="black",
+        zorder=3,
+        label="wanted",
+    )
     axes.axvline(1.0, color="grey", linewidth=1)
     axes.invert_yaxis()
     axes.set_xlabel("times faster than the official order of work, same weights, same result")
@@ -246,15 +283,25 @@ def plot(rows: Sequence[Mapping[str, object]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--requests", default=",".join(case.name for case in CASES), help="names separated by commas")
-    parser.add_argument("--repeats", type=int, default=3, help="after one warm-up; 0 times the first call alone")
+    parser.add_argument(
+        "--requests",
+        default=",".join(case.name for case in CASES),
+        help="names separated by commas",
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="after one warm-up; 0 times the first call alone"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--record", action="store_true", help="add the rows to results/against_official.jsonl")
+    parser.add_argument(
+        "--record", action="store_true", help="add the rows to results/against_official.jsonl"
+    )
     parser.add_argument("--plot", type=Path, help="draw the rows into this PNG")
     args = parser.parse_args()
     names = args.requests.split(",")
     if unknown := set(names) - {case.name for case in CASES}:
-        parser.error(f"no such request: {', '.join(sorted(unknown))}; there are {', '.join(case.name for case in CASES)}")
+        parser.error(
+            f"no such request: {', '.join(sorted(unknown))}; there are {', '.join(case.name for case in CASES)}"
+        )
     rows = []
     where = {"threads": args.threads, **machine()}
     for case in tqdm([case for case in CASES if case.name in names], unit="request"):

@@ -25,8 +25,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.client import STABILITY_MODES, Client, Json, Setting, prediction, read_inputs, require_known, served
-from benchmarks.run_bench import add_server_options, count_from, machine_for, measured, names_of, profile_row
+from benchmarks.client import (
+    STABILITY_MODES,
+    Client,
+    Json,
+    Setting,
+    prediction,
+    read_inputs,
+    require_known,
+    served,
+)
+from benchmarks.run_bench import (
+    add_server_options,
+    count_from,
+    machine_for,
+    measured,
+    names_of,
+    profile_row,
+)
 from restore.errors import Code, RestoreError
 from restore.imaging.outputs import require_writable
 from restore.imaging.photo import open_photo, write_atomically
@@ -45,13 +61,23 @@ def combinations(
         replace(base, profile=profile, stability_mode=mode, compile_backend=backend)
         for profile, mode, backend in itertools.product(profiles, modes, backends)
     ]
-    possible = [one for one in every if one.stability_mode != "safe" or one.compile_backend == "none"]
+    possible = [
+        one for one in every if one.stability_mode != "safe" or one.compile_backend == "none"
+    ]
     return possible, [one for one in every if one not in possible]
 
 
-def measure(setting: Setting, photo: Path, arguments: argparse.Namespace, on_answer: Callable[[object], object]) -> Json:
+def measure(
+    setting: Setting,
+    photo: Path,
+    arguments: argparse.Namespace,
+    on_answer: Callable[[object], object],
+) -> Json:
     """One combination, on a server of its own: `status` is measured, refused or failed."""
-    row: Json = {name: getattr(setting, name) for name in NAMES} | {"status": "measured", "error": ""}
+    row: Json = {name: getattr(setting, name) for name in NAMES} | {
+        "status": "measured",
+        "error": "",
+    }
     ready_s = None
     try:
         require_known(setting.inputs())
@@ -62,18 +88,35 @@ def measure(setting: Setting, photo: Path, arguments: argparse.Namespace, on_ans
             cold = measured(client, asked, 1, on_answer)
             first = cold[0].answers[0]
             if first.status != "succeeded":
-                return row | {"status": "refused" if CODED.search(first.error) else "failed", "error": first.error, "ready_s": ready_s}
+                return row | {
+                    "status": "refused" if CODED.search(first.error) else "failed",
+                    "error": first.error,
+                    "ready_s": ready_s,
+                }
             warmup = measured(client, asked, arguments.warmup, on_answer)
             rounds = measured(client, asked, arguments.repeats, on_answer)
     except RestoreError as error:
         # What a server's setup says has the code of its own error inside.
         refused = error.code != Code.SERVER or CODED.search(error.reason)
-        return row | {"status": "refused" if refused else "failed", "error": str(error), "ready_s": ready_s}
+        return row | {
+            "status": "refused" if refused else "failed",
+            "error": str(error),
+            "ready_s": ready_s,
+        }
     facts = profile_row(setting.profile, cold + warmup, rounds)
     if facts["failures"]:
         row |= {"status": "failed", "error": facts["failures"][0]["error"]}
     row |= {"ready_s": ready_s, "cold_s": round(first.wall_s, 5), "warm": facts["per_request"]}
-    kept = ("device", "precision", "weights", "stages_ms", "recompiles", "retries_409", "warnings", "failures")
+    kept = (
+        "device",
+        "precision",
+        "weights",
+        "stages_ms",
+        "recompiles",
+        "retries_409",
+        "warnings",
+        "failures",
+    )
     return row | {name: facts[name] for name in kept}
 
 
@@ -89,7 +132,11 @@ def bench(arguments: argparse.Namespace) -> Json:
     base = Setting(arguments.task, weights=arguments.weights, extra=read_inputs(arguments.set))
     settings, skipped = combinations(base, arguments.profiles, arguments.modes, arguments.backends)
     rows = []
-    with tqdm(total=len(settings) * (1 + arguments.warmup + arguments.repeats), unit="request", file=sys.stderr) as bar:
+    with tqdm(
+        total=len(settings) * (1 + arguments.warmup + arguments.repeats),
+        unit="request",
+        file=sys.stderr,
+    ) as bar:
         for number, setting in enumerate(settings, start=1):
             bar.set_description(_label(setting))
             rows.append(measure(setting, arguments.image, arguments, lambda _: bar.update()))
@@ -117,7 +164,11 @@ def _best(rows: Sequence[Json], seconds: Callable[[Json], float]) -> Json | None
 def _require_free(port: int) -> None:
     """A port that is taken would otherwise be every combination's failure."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
-        raise RestoreError(Code.SERVER, f"something listens on port {port} already", "End it, or name another with --port.")
+        raise RestoreError(
+            Code.SERVER,
+            f"something listens on port {port} already",
+            "End it, or name another with --port.",
+        )
 
 
 def _label(setting: Setting) -> str:
@@ -126,19 +177,39 @@ def _label(setting: Setting) -> str:
 
 def table(results: Json) -> str:
     """The rows as text: times in seconds, warm ones by their median and 95th percentile."""
-    lines = [f"{'profile':12}{'mode':11}{'backend':12}{'ready':>9}{'cold':>9}{'p50':>9}{'p95':>9}  seconds"]
+    lines = [
+        f"{'profile':12}{'mode':11}{'backend':12}{'ready':>9}{'cold':>9}{'p50':>9}{'p95':>9}  seconds"
+    ]
     for row in results["rows"]:
-        figures = [row["ready_s"], row["cold_s"], row["warm"]["p50"], row["warm"]["p95"]] if "warm" in row else [row["ready_s"]]
-        texts = "".join(f"{'-' if figure is None else format(figure, '.3f'):>9}" for figure in figures)
+        figures = (
+            [row["ready_s"], row["cold_s"], row["warm"]["p50"], row["warm"]["p95"]]
+            if "warm" in row
+            else [row["ready_s"]]
+        )
+        texts = "".join(
+            f"{'-' if figure is None else format(figure, '.3f'):>9}" for figure in figures
+        )
         said = f"  {row['status']}: {row['error']}" if row["error"] else ""
-        lines.append("".join(f"{row[name]:{width}}" for name, width in zip(NAMES, (12, 11, 12), strict=True)) + texts + said)
+        lines.append(
+            "".join(f"{row[name]:{width}}" for name, width in zip(NAMES, (12, 11, 12), strict=True))
+            + texts
+            + said
+        )
         lines += [f"  warning: {text}" for text in row.get("warnings", ())]
     for name in ("best_cold", "best_warm"):
         best = results[name]
         lines.append(
-            f"{name}: " + (f"{', '.join(best[one] for one in NAMES)}: {best['seconds']:.3f} s" if best else "nothing was measured")
+            f"{name}: "
+            + (
+                f"{', '.join(best[one] for one in NAMES)}: {best['seconds']:.3f} s"
+                if best
+                else "nothing was measured"
+            )
         )
-    lines += [f"left out: {', '.join(one.values())} (the mode safe compiles nothing)" for one in results["skipped"]]
+    lines += [
+        f"left out: {', '.join(one.values())} (the mode safe compiles nothing)"
+        for one in results["skipped"]
+    ]
     return "\n".join(lines)
 
 
@@ -152,20 +223,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RestoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.image.name}, {options.task}, {options.weights} weights; {options.repeats} warm requests after {options.warmup}")
+    print(
+        f"{options.image.name}, {options.task}, {options.weights} weights; {options.repeats} warm requests after {options.warmup}"
+    )
     print(table(results))
     print(f"written to {RESULT}")
-    return 1 if not results["best_cold"] or any(row["status"] == "failed" for row in results["rows"]) else 0
+    return (
+        1
+        if not results["best_cold"] or any(row["status"] == "failed" for row in results["rows"])
+        else 0
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_server_options(parser)
     parser.add_argument("--image", type=Path, default=Path("data/1.jpg"), metavar="PHOTO")
-    parser.add_argument("--repeats", type=count_from(1), default=5, metavar="N", help="measured warm requests (default: 5)")
+    parser.add_argument(
+        "--repeats",
+        type=count_from(1),
+        default=5,
+        metavar="N",
+        help="measured warm requests (default: 5)",
+    )
     modes, backends = ["safe", "optimized"], ["none", "inductor"]
-    parser.add_argument("--modes", type=names_of(STABILITY_MODES), default=modes, help="default: safe,optimized")
-    parser.add_argument("--backends", type=names_of(COMPILE_BACKENDS), default=backends, help="default: none,inductor")
+    parser.add_argument(
+        "--modes", type=names_of(STABILITY_MODES), default=modes, help="default: safe,optimized"
+    )
+    parser.add_argument(
+        "--backends",
+        type=names_of(COMPILE_BACKENDS),
+        default=backends,
+        help="default: none,inductor",
+    )
     return parser
 
 

@@ -36,7 +36,9 @@ WEIGHTS = ("lite", "auto", "official")
 OWN_OPTIONS = ("task", "image", "images", "runtime_profile", "stability_mode", "compile_backend")
 """Inputs that a benchmark's own options set."""
 
-READY_TIMEOUT_S = 1800.0  # official weights may be downloaded, and compiled, before a server is ready
+READY_TIMEOUT_S = (
+    1800.0  # official weights may be downloaded, and compiled, before a server is ready
+)
 ANSWER_TIMEOUT_S = 600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
 HEALTH_EVERY_S = 1.0
@@ -74,7 +76,9 @@ class Setting:
             "RESTORE_WEIGHTS": self.weights,
             "RESTORE_PRELOAD": os.environ.get("RESTORE_PRELOAD", "").strip() or preload,
             # Empty for `none`: our own environment may name another.
-            "RESTORE_COMPILE_BACKEND": "" if self.compile_backend == "none" else self.compile_backend,
+            "RESTORE_COMPILE_BACKEND": ""
+            if self.compile_backend == "none"
+            else self.compile_backend,
         }
 
 
@@ -87,7 +91,9 @@ def require_known(inputs: Mapping[str, object]) -> None:
     known = _known_inputs()
     for name in inputs:
         if name not in known:
-            raise RestoreError(Code.OPTION_UNKNOWN, f"predict.py has no input '{name}'", _nearest(name, known))
+            raise RestoreError(
+                Code.OPTION_UNKNOWN, f"predict.py has no input '{name}'", _nearest(name, known)
+            )
 
 
 def read_inputs(pairs: Sequence[str]) -> Json:
@@ -101,7 +107,11 @@ def read_inputs(pairs: Sequence[str]) -> Json:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or name in OWN_OPTIONS:
-            reason = f"--set {pair} is no name=value pair" if not equals else f"--set names '{name}', which has an option of its own"
+            reason = (
+                f"--set {pair} is no name=value pair"
+                if not equals
+                else f"--set names '{name}', which has an option of its own"
+            )
             raise RestoreError(Code.OPTION_INVALID, reason, "Write for example --set scale=2.")
         require_known({name: text})
         inputs[name] = _typed(name, text, known[name])
@@ -130,7 +140,11 @@ def _typed(name: str, text: str, schema: Json) -> object:
     except ValueError:
         value = None
     if type(value) not in types:
-        raise RestoreError(Code.OPTION_INVALID, f"{name} is '{text}'", f"Write a value of type {kind}, such as --set scale=2.")
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"{name} is '{text}'",
+            f"Write a value of type {kind}, such as --set scale=2.",
+        )
     return value
 
 
@@ -142,7 +156,10 @@ def served(port: int, environment: Mapping[str, str]) -> Iterator[str]:
         RestoreError: SERVER when the port is taken or setup fails; the end of the server's log is on stderr then.
     """
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda received, frame: sys.exit(128 + received)) for number in numbers]
+    before = [
+        signal.signal(number, lambda received, frame: sys.exit(128 + received))
+        for number in numbers
+    ]
     with tempfile.TemporaryFile() as log:
         try:
             with running(port, environment, READY_TIMEOUT_S, log) as url:
@@ -185,7 +202,10 @@ def data_uri(photo: Path) -> str:
         return f"data:{kind};base64,{base64.b64encode(photo.read_bytes()).decode()}"
     except OSError as error:
         raise RestoreError(
-            Code.PHOTO_MISSING, f"'{photo}' cannot be read ({error.strerror})", "Check the path.", photo=photo.name
+            Code.PHOTO_MISSING,
+            f"'{photo}' cannot be read ({error.strerror})",
+            "Check the path.",
+            photo=photo.name,
         ) from error
 
 
@@ -218,7 +238,12 @@ class Client:
     """Posts predictions over connections that are kept, up to `concurrency` at once. Safe to use from several threads."""
 
     def __init__(
-        self, url: str, *, concurrency: int = 1, timeout_s: float = ANSWER_TIMEOUT_S, health_every_s: float = HEALTH_EVERY_S
+        self,
+        url: str,
+        *,
+        concurrency: int = 1,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        health_every_s: float = HEALTH_EVERY_S,
     ) -> None:
         self.url = url
         self.timeout_s = timeout_s
@@ -228,7 +253,9 @@ class Client:
         self._sessions: queue.SimpleQueue[requests.Session] = queue.SimpleQueue()
         for _ in range(concurrency):
             session = requests.Session()
-            session.trust_env = False  # a proxy of the environment has no business between us and loopback
+            session.trust_env = (
+                False  # a proxy of the environment has no business between us and loopback
+            )
             self._sessions.put(session)
 
     def __enter__(self) -> Self:
@@ -238,7 +265,11 @@ class Client:
         for _ in range(self.concurrency):
             self._sessions.get().close()
 
-    def predict_all(self, asked: Sequence[Prediction], on_answer: Callable[[Answer], object] = lambda answer: None) -> list[Answer]:
+    def predict_all(
+        self,
+        asked: Sequence[Prediction],
+        on_answer: Callable[[Answer], object] = lambda answer: None,
+    ) -> list[Answer]:
         """Answers in the order of the requests; `on_answer` sees each as it comes."""
         threads = ThreadPoolExecutor(self.concurrency)
         try:
@@ -247,7 +278,9 @@ class Client:
                 on_answer(future.result())
             return [future.result() for future in futures]
         finally:
-            threads.shutdown(cancel_futures=True)  # an interrupt does not wait for what was never sent
+            threads.shutdown(
+                cancel_futures=True
+            )  # an interrupt does not wait for what was never sent
 
     def predict(self, asked: Prediction) -> Answer:
         """Posts one request until the server takes it; whatever comes of it is an answer."""
@@ -264,13 +297,27 @@ class Client:
             sent_s = time.perf_counter()
             try:
                 headers = {"Content-Type": "application/json"}
-                response = session.post(f"{self.url}/predictions", data=asked.body, headers=headers, timeout=self.timeout_s)
+                response = session.post(
+                    f"{self.url}/predictions",
+                    data=asked.body,
+                    headers=headers,
+                    timeout=self.timeout_s,
+                )
             except requests.RequestException as error:
                 text = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
-                return Answer(asked.names, "lost", time.perf_counter() - started_s, text, sent_s - started_s, retries)
+                return Answer(
+                    asked.names,
+                    "lost",
+                    time.perf_counter() - started_s,
+                    text,
+                    sent_s - started_s,
+                    retries,
+                )
             ended_s = time.perf_counter()
             if response.status_code != 409:
-                return _read(response, asked.names, ended_s - started_s, sent_s - started_s, retries)
+                return _read(
+                    response, asked.names, ended_s - started_s, sent_s - started_s, retries
+                )
             retries += 1
             if ended_s - looked_s > self.health_every_s:
                 looked_s = ended_s
@@ -278,17 +325,30 @@ class Client:
                 health = self._health(session)
                 if health not in {"READY", "BUSY"} or ended_s - started_s > self.timeout_s:
                     text = f"not taken within {ended_s - started_s:.0f} s; the server says {health}"
-                    return Answer(asked.names, "lost", ended_s - started_s, text, ended_s - started_s, retries)
-            time.sleep(min(FIRST_PAUSE_S * 2 ** min(retries - 1, 10), LONGEST_PAUSE_S) * random.uniform(0.5, 1.5))
+                    return Answer(
+                        asked.names, "lost", ended_s - started_s, text, ended_s - started_s, retries
+                    )
+            time.sleep(
+                min(FIRST_PAUSE_S * 2 ** min(retries - 1, 10), LONGEST_PAUSE_S)
+                * random.uniform(0.5, 1.5)
+            )
 
     def _health(self, session: requests.Session) -> str:
         try:
-            return str(session.get(f"{self.url}/health-check", timeout=self.timeout_s).json()["status"])
+            return str(
+                session.get(f"{self.url}/health-check", timeout=self.timeout_s).json()["status"]
+            )
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             return f"nothing of its health ({type(error).__name__})"
 
 
-def _read(response: requests.Response, names: tuple[str, ...], wall_s: float, waited_s: float, retries: int) -> Answer:
+def _read(
+    response: requests.Response,
+    names: tuple[str, ...],
+    wall_s: float,
+    waited_s: float,
+    retries: int,
+) -> Answer:
     try:
         body = response.json()
     except ValueError:
@@ -322,5 +382,7 @@ def _reason(body: object, text: str) -> str:
         return text
     details = body.get("detail")
     if isinstance(details, list):
-        return "; ".join(str(one.get("msg") if isinstance(one, dict) else one)[-120:] for one in details)
+        return "; ".join(
+            str(one.get("msg") if isinstance(one, dict) else one)[-120:] for one in details
+        )
     return str(body.get("error") or details or text)

@@ -42,7 +42,9 @@ def eager(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
 def channels_last(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     """The same with the channels of a pixel side by side in memory, which most convolutions work in anyway."""
     module = copy.deepcopy(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs want a dtype too
-    return eager(module, [tensor.contiguous(memory_format=torch.channels_last) for tensor in inputs])
+    return eager(
+        module, [tensor.contiguous(memory_format=torch.channels_last) for tensor in inputs]
+    )
 
 
 def optimized(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
@@ -73,7 +75,10 @@ def openvino(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     _needs_float32_cpu(inputs)
     config = importlib.import_module("torch._dynamo.config")
     # Importing the backend turns this option off for the whole process, where the other engines want it as it was.
-    with config.patch(inline_inbuilt_nn_modules=False), _reported("openvino.frontend.pytorch.torchdynamo") as reports:
+    with (
+        config.patch(inline_inbuilt_nn_modules=False),
+        _reported("openvino.frontend.pytorch.torchdynamo") as reports,
+    ):
         _imported("openvino.torch", "openvino")
         # Without aot_autograd its tracing does not know torch 2.11, and fails.
         options: Any = {"device": "CPU", "aot_autograd": True, "config": _openvino_config()}
@@ -90,7 +95,9 @@ def openvino_converted(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     _needs_float32_cpu(inputs)
     library = _imported("openvino", "openvino")
     with _quiet_tracing():
-        converted = library.convert_model(module, example_input=tuple(inputs), input=[list(tensor.shape) for tensor in inputs])
+        converted = library.convert_model(
+            module, example_input=tuple(inputs), input=[list(tensor.shape) for tensor in inputs]
+        )
     compiled = library.compile_model(converted, "CPU", _openvino_config())
     arrays = [tensor.numpy() for tensor in inputs]
     return _warm(lambda: [torch.from_numpy(answer) for answer in compiled(arrays).values()])
@@ -105,7 +112,9 @@ def ncnn(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     _needs_float32_cpu(inputs)
     library, converter = _imported("ncnn", "ncnn"), _imported("pnnx", "pnnx")
     net = library.Net()
-    net.opt.use_vulkan_compute = net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_vulkan_compute = net.opt.use_fp16_packed = net.opt.use_fp16_storage = (
+        net.opt.use_fp16_arithmetic
+    ) = False
     net.opt.num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "net.pt"
@@ -113,10 +122,17 @@ def ncnn(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
             torch.jit.trace(module, tuple(inputs), check_trace=False).save(program)  # type: ignore[no-untyped-call]
         shapes = ",".join(f"{list(tensor.shape)}f32".replace(" ", "") for tensor in inputs)
         # The program itself, as the package's function also imports Python that it wrote, which is not always Python.
-        done = subprocess.run([converter.EXEC_PATH, program, f"inputshape={shapes}", "fp16=0"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [converter.EXEC_PATH, program, f"inputshape={shapes}", "fp16=0"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         files = [program.with_name(f"net.ncnn.{kind}") for kind in ("param", "bin")]
         if done.returncode or not all(file.is_file() for file in files):
-            raise RuntimeError(f"pnnx could not convert it: {done.stderr.strip().rpartition(chr(10))[2]}")
+            raise RuntimeError(
+                f"pnnx could not convert it: {done.stderr.strip().rpartition(chr(10))[2]}"
+            )
         if net.load_param(str(files[0])) or net.load_model(str(files[1])):
             raise RuntimeError("ncnn does not know a layer of this network")
     # ncnn knows no batches: one picture, without its first dimension.
@@ -169,7 +185,10 @@ def _needs_float32_cpu(inputs: Sequence[Tensor]) -> None:
 def _openvino_config() -> dict[str, str]:
     # Left to itself OpenVINO computes in bfloat16 wherever the CPU names AMX: far from float32, and the end of the process
     # (illegal instruction) where the system does not let programs use what the CPU names.
-    return {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(torch.get_num_threads())}
+    return {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
+    }
 
 
 def _imported(module: str, package: str) -> Any:  # noqa: ANN401 - libraries without types, which may not be there
@@ -188,7 +207,9 @@ def _reported(logger_name: str) -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             reports.append(record.getMessage())
 
-    loggers = [logging.getLogger(f"{logger_name}.{part}") for part in ("backend", "execute", "compile")]
+    loggers = [
+        logging.getLogger(f"{logger_name}.{part}") for part in ("backend", "execute", "compile")
+    ]
     handler, levels = Keep(), [logger.level for logger in loggers]
     # The modules set their own levels when they are imported, so that has to be done first.
     _imported("openvino.torch", "openvino")

@@ -24,7 +24,11 @@ from restore.faces.masks import parse_mask
 from restore.faces.paste import Frame, placement
 
 PHOTO_PX = 2048
-FACE_SIDES_PX = (160, 320, 640)  # of the square that a crop covers in the photo; the face itself is about half of it
+FACE_SIDES_PX = (
+    160,
+    320,
+    640,
+)  # of the square that a crop covers in the photo; the face itself is about half of it
 REPEATS = 11
 
 Array = np.ndarray
@@ -48,17 +52,24 @@ def matrix_for(side_px: int) -> Array:
     factor = side_px / 512
     turned = factor * np.array([[np.cos(0.17), -np.sin(0.17)], [np.sin(0.17), np.cos(0.17)]])
     middle = np.array([0.37, 0.43]) * PHOTO_PX
-    matrix: Array = cv2.invertAffineTransform(np.column_stack([turned, middle - turned @ (255.5, 255.5)]))
+    matrix: Array = cv2.invertAffineTransform(
+        np.column_stack([turned, middle - turned @ (255.5, 255.5)])
+    )
     return matrix
 
 
-def official_steps(canvas: Array, face: Array, matrix: Array, mask: Array, convention: Convention) -> Array:
+def official_steps(
+    canvas: Array, face: Array, matrix: Array, mask: Array, convention: Convention
+) -> Array:
     """The helpers' order of operations at scale 1, each over the whole frame."""
     size, inverse = (canvas.shape[1], canvas.shape[0]), placement(matrix, 1)
     layer = cv2.warpAffine(face, inverse, size)
     weight = cv2.warpAffine(mask, inverse, size)
     if convention.square_mask:
-        eroded = cv2.erode(cv2.warpAffine(np.ones((512, 512), np.float32), inverse, size), np.ones((2, 2), np.uint8))
+        eroded = cv2.erode(
+            cv2.warpAffine(np.ones((512, 512), np.float32), inverse, size),
+            np.ones((2, 2), np.uint8),
+        )
         layer = eroded[..., None] * layer
         edge_px = int(float(np.sum(eroded)) ** 0.5) // 20 * 2
         core = cv2.erode(eroded, np.ones((edge_px, edge_px), np.uint8))
@@ -69,11 +80,18 @@ def official_steps(canvas: Array, face: Array, matrix: Array, mask: Array, conve
 
 def measured(side_px: int, convention: Convention) -> dict[str, object]:
     """Times the three ways in turn and compares their results."""
-    photo, face, mask, matrix = smooth_noise(PHOTO_PX, 1), smooth_noise(512, 2), face_mask(), matrix_for(side_px)
+    photo, face, mask, matrix = (
+        smooth_noise(PHOTO_PX, 1),
+        smooth_noise(512, 2),
+        face_mask(),
+        matrix_for(side_px),
+    )
 
     def pasted(canvas: Array, *, whole_frame: bool) -> Array:
         frame = Frame(canvas, quirks=True)
-        frame.paste(face, matrix, 1, mask=mask, square=convention.square_mask, whole_frame=whole_frame)
+        frame.paste(
+            face, matrix, 1, mask=mask, square=convention.square_mask, whole_frame=whole_frame
+        )
         frame.settle()
         return canvas
 
@@ -94,7 +112,9 @@ def measured(side_px: int, convention: Convention) -> dict[str, object]:
     unequal = int((results["region"] != results["whole_frame"]).sum())
     difference = np.abs(results["region"].astype(int) - results["official_steps"])
     if unequal or (difference > 1).mean() > 1e-3:
-        raise SystemExit(f"{convention.name}, {side_px} px: the ways disagree ({unequal} samples, at most {difference.max()} levels)")
+        raise SystemExit(
+            f"{convention.name}, {side_px} px: the ways disagree ({unequal} samples, at most {difference.max()} levels)"
+        )
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
         "convention": convention.name,
@@ -110,11 +130,15 @@ def measured(side_px: int, convention: Convention) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--record", action="store_true", help="add the rows to results/face_paste.jsonl")
+    parser.add_argument(
+        "--record", action="store_true", help="add the rows to results/face_paste.jsonl"
+    )
     args = parser.parse_args()
     cv2.setNumThreads(1)
     where = {"repeats": REPEATS, "opencv_threads": 1, "opencv": cv2.__version__, **machine()}
-    print(f"{'convention':12}{'face px':>8}{'region ms':>11}{'whole ms':>10}{'official ms':>13}{'faster':>8}{'than official':>15}")
+    print(
+        f"{'convention':12}{'face px':>8}{'region ms':>11}{'whole ms':>10}{'official ms':>13}{'faster':>8}{'than official':>15}"
+    )
     for convention in CONVENTIONS.values():
         for side_px in FACE_SIDES_PX:
             row = measured(side_px, convention)

@@ -76,7 +76,10 @@ class Floor:
 
 def floor_of(work: Work, peaks: Peaks, element_bytes: int) -> Floor:
     """The floor of a forward whose features take `element_bytes` each."""
-    return Floor(2 * work.macs / (peaks.gflops * 1e9), 2 * work.outputs * element_bytes / (peaks.gb_per_s * 1e9))
+    return Floor(
+        2 * work.macs / (peaks.gflops * 1e9),
+        2 * work.outputs * element_bytes / (peaks.gb_per_s * 1e9),
+    )
 
 
 def count(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
@@ -87,16 +90,28 @@ def count(module: nn.Module, inputs: Sequence[Tensor]) -> Work:
         nonlocal outputs
         outputs += sum(tensor.numel() for tensor in tensors_in(answer))
 
-    leaves = [leaf for leaf in module.modules() if not any(leaf.children()) and not isinstance(leaf, _NO_TRAFFIC)]
+    leaves = [
+        leaf
+        for leaf in module.modules()
+        if not any(leaf.children()) and not isinstance(leaf, _NO_TRAFFIC)
+    ]
     # A TorchScript program takes no hooks, so that its floor is by arithmetic alone.
-    hooks = [leaf.register_forward_hook(add) for leaf in leaves if not isinstance(leaf, torch.jit.ScriptModule)]
+    hooks = [
+        leaf.register_forward_hook(add)
+        for leaf in leaves
+        if not isinstance(leaf, torch.jit.ScriptModule)
+    ]
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             module(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return Work(counter.get_total_flops() // 2, outputs, sum(parameter.numel() for parameter in module.parameters()))
+    return Work(
+        counter.get_total_flops() // 2,
+        outputs,
+        sum(parameter.numel() for parameter in module.parameters()),
+    )
 
 
 def count_network(network: Network) -> Work:
@@ -132,8 +147,12 @@ def measure_peaks(device: torch.device, dtype: torch.dtype, seconds: float = 0.5
     full_precision()
     cuda = device.type == "cuda"
     with torch.inference_mode():
-        products = _best_rate(_products((4096, 8192) if cuda else (1024, 2048), device, dtype), device, seconds)
-        convolutions = _best_rate(_convolutions((1, 16) if cuda else (1, 4), device, dtype), device, seconds)
+        products = _best_rate(
+            _products((4096, 8192) if cuda else (1024, 2048), device, dtype), device, seconds
+        )
+        convolutions = _best_rate(
+            _convolutions((1, 16) if cuda else (1, 4), device, dtype), device, seconds
+        )
         if not products and not convolutions:
             raise RuntimeError(f"{dtype} has no arithmetic on {device}")
         source = torch.ones(COPIED_BYTES, dtype=torch.uint8, device=device)
@@ -151,7 +170,9 @@ def fatal_arithmetic(device: torch.device, dtype: torch.dtype) -> str | None:
         return None
     name = str(dtype)
     program = f"import torch; a = torch.ones(512, 512, dtype={name}); a @ a; torch.conv2d(a[None, None], a[None, None, :3, :3])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     if done.returncode < 0:
         ended = signal.Signals(-done.returncode).name
         return f"{name} arithmetic ends the process here ({ended}); with ONEDNN_MAX_CPU_ISA=AVX512_CORE_FP16 it may not"
@@ -175,23 +196,32 @@ def timed(run: Run, device: torch.device) -> float:
     return time.perf_counter() - started_s
 
 
-def _products(sides: Sequence[int], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[float, Run]]:
+def _products(
+    sides: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[float, Run]]:
     for side in sides:
         first, second = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
         yield 2.0 * side**3, partial(torch.matmul, first, second)
 
 
-def _convolutions(batches: Sequence[int], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[float, Run]]:
+def _convolutions(
+    batches: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[float, Run]]:
     """3x3, 64 channels to 64, 256 px: what most of these networks spend their time in."""
     for batch in batches:
         for layout in (torch.contiguous_format, torch.channels_last):
             x, weight = (
-                torch.randn(shape, device=device).to(dtype, memory_format=layout) for shape in ((batch, 64, 256, 256), (64, 64, 3, 3))
+                torch.randn(shape, device=device).to(dtype, memory_format=layout)
+                for shape in ((batch, 64, 256, 256), (64, 64, 3, 3))
             )
             yield 2.0 * batch * 64 * 64 * 9 * 256**2, partial(F.conv2d, x, weight, padding=1)
 
 
-def _best_rate(ways: Iterator[tuple[float, Run]] | Sequence[tuple[float, Run]], device: torch.device, seconds: float) -> float:
+def _best_rate(
+    ways: Iterator[tuple[float, Run]] | Sequence[tuple[float, Run]],
+    device: torch.device,
+    seconds: float,
+) -> float:
     """The most work a second over all ways; what else runs on a machine can only make a call slower. 0 where none works."""
     best = 0.0
     for work, run in ways:
@@ -208,7 +238,12 @@ def _best_rate(ways: Iterator[tuple[float, Run]] | Sequence[tuple[float, Run]], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--nets", default="", metavar="A,B", help="row ids of weights/manifest.toml, or id@side; all unless named")
+    parser.add_argument(
+        "--nets",
+        default="",
+        metavar="A,B",
+        help="row ids of weights/manifest.toml, or id@side; all unless named",
+    )
     parser.add_argument("--dtype", choices=DTYPES, default="float32")
     parser.add_argument("--device", default=None, help="cpu, cuda, ...; CUDA where there is one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -219,7 +254,10 @@ def main() -> None:
     if reason := fatal_arithmetic(device, dtype):
         parser.error(reason)
     peaks = measure_peaks(device, dtype)
-    print(f"{device}, {args.dtype}, {args.threads} threads: matrix product {peaks.matmul_gflops:.0f} GFLOP/s, ", end="")
+    print(
+        f"{device}, {args.dtype}, {args.threads} threads: matrix product {peaks.matmul_gflops:.0f} GFLOP/s, ",
+        end="",
+    )
     print(f"3x3 convolution {peaks.conv_gflops:.0f} GFLOP/s, copy {peaks.gb_per_s:.1f} GB/s")
     print(f"{'network':36}{'GMACs':>9}{'Mparams':>9}{'Moutputs':>10}{'floor ms':>11}  bound by")
     for network in chosen:
@@ -230,7 +268,9 @@ def main() -> None:
             continue
         floor = floor_of(work, peaks, dtype.itemsize)
         counts = f"{work.macs / 1e9:>9.1f}{work.parameters / 1e6:>9.1f}{work.outputs / 1e6:>10.1f}"
-        print(f"{network.name:36}{counts}{1000 * floor.seconds:>11.2f}  {floor.bound_by}", flush=True)
+        print(
+            f"{network.name:36}{counts}{1000 * floor.seconds:>11.2f}  {floor.bound_by}", flush=True
+        )
 
 
 if __name__ == "__main__":

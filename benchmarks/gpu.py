@@ -50,22 +50,38 @@ WANTED = (
     Wanted("ddcolor-modelscope@512", 4.0),
     Wanted("realesrgan-x4plus@512", 34.0),
     Wanted("lama-big@512", 5.0),
-    Wanted("nafnet-sidd-width64@1024", 19.0),  # 10 ms were asked of width 32, which no official file has; this is four times the work
+    Wanted(
+        "nafnet-sidd-width64@1024", 19.0
+    ),  # 10 ms were asked of width 32, which no official file has; this is four times the work
 )
 
 
-def of_networks(device: torch.device, repeats: int, seconds_left: Callable[[], float], wanted: Sequence[Wanted] = WANTED) -> list[str]:
+def of_networks(
+    device: torch.device,
+    repeats: int,
+    seconds_left: Callable[[], float],
+    wanted: Sequence[Wanted] = WANTED,
+) -> list[str]:
     """Lines of the table for the networks; their rows are recorded."""
     dtypes = {name: fatal_arithmetic(device, dtype) for name, dtype in DTYPES.items()}
-    peaks = {name: measure_peaks(device, DTYPES[name]) for name, reason in dtypes.items() if not reason}
+    peaks = {
+        name: measure_peaks(device, DTYPES[name]) for name, reason in dtypes.items() if not reason
+    }
     fatal = {name: reason for name, reason in dtypes.items() if reason}
-    where = {"device": device_name(device), "repeats": repeats, "threads": torch.get_num_threads(), **machine()}
+    where = {
+        "device": device_name(device),
+        "repeats": repeats,
+        "threads": torch.get_num_threads(),
+        **machine(),
+    }
     lines = []
     for one in wanted:
         if seconds_left() < 60:
             lines.append(f"{one.network:36} left out: no time")
             continue
-        rows = nets.measured(networks([one.network])[0], ENGINES, tuple(DTYPES), device, repeats, peaks, fatal)
+        rows = nets.measured(
+            networks([one.network])[0], ENGINES, tuple(DTYPES), device, repeats, peaks, fatal
+        )
         for row in rows:
             record("nets", row | where)
         lines.append(best_line(one, rows))
@@ -75,9 +91,14 @@ def of_networks(device: torch.device, repeats: int, seconds_left: Callable[[], f
 
 def best_line(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> str:
     """The quickest sound row of a network beside what is wanted of it."""
-    sound = [row for row in rows if "ms" in row and row["largest_error"] <= MOST_ERROR[row["dtype"]]]
+    sound = [
+        row for row in rows if "ms" in row and row["largest_error"] <= MOST_ERROR[row["dtype"]]
+    ]
     if not sound:
-        reasons = {str(row.get("skipped") or row.get("error") or "answers too far from float32's") for row in rows}
+        reasons = {
+            str(row.get("skipped") or row.get("error") or "answers too far from float32's")
+            for row in rows
+        }
         return f"{wanted.network:36} not measured: {'; '.join(sorted(reasons))}"
     best = min(sound, key=lambda row: float(row["ms"]))
     spent = best["ms"] / wanted.batch
@@ -94,9 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, 1 when a benchmark of requests failed, 2 without the device."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--minutes", type=float, default=10.0, help="what has not begun by then is left out")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="what has not begun by then is left out"
+    )
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--weights", default="lite", choices=["lite", "auto", "official"], help="of the requests")
+    parser.add_argument(
+        "--weights", default="lite", choices=["lite", "auto", "official"], help="of the requests"
+    )
     parser.add_argument("--port", type=int, default=5000)
     options = parser.parse_args(arguments)
     try:
@@ -105,12 +130,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     ends_s = time.monotonic() + 60 * options.minutes
-    shared = ["--task", "face_restore", "--profiles", "max_speed", "--weights", options.weights, "--port", str(options.port)]
+    shared = [
+        "--task",
+        "face_restore",
+        "--profiles",
+        "max_speed",
+        "--weights",
+        options.weights,
+        "--port",
+        str(options.port),
+    ]
     repeats = ["--repeats", str(options.repeats)]
-    print(f"{device_name(device)}: one photo with one face (wanted: p50 20 ms; ready in 10 s with all networks loaded)")
+    print(
+        f"{device_name(device)}: one photo with one face (wanted: p50 20 ms; ready in 10 s with all networks loaded)"
+    )
     failed = bench_single_image.main([*shared, *repeats, "--warmup", "3"])
     print("four photos a request (wanted: 80 photos a second)")
-    batch = ["--images", *map(str, PHOTOS), "--batch-size", "4", "--stability-mode", "optimized", "--record"]
+    batch = [
+        "--images",
+        *map(str, PHOTOS),
+        "--batch-size",
+        "4",
+        "--stability-mode",
+        "optimized",
+        "--record",
+    ]
     failed = max(failed, run_bench.main([*shared, *repeats, *batch]))
     full_precision()
     lines = of_networks(device, options.repeats, lambda: ends_s - time.monotonic())

@@ -20,7 +20,9 @@ class Predictor(RealPredictor):
         run, leaked_bytes = Restorer.run, int(float(os.environ["LEAKED_MB"]) * 1e6)
 
         def leaking(*given: Any, **named: Any) -> Results:  # noqa: ANN401 - handed on
-            KEPT.append(bytearray(b"\1" * leaked_bytes))  # written, as untouched pages take no memory
+            KEPT.append(
+                bytearray(b"\1" * leaked_bytes)
+            )  # written, as untouched pages take no memory
             return run(*given, **named)
 
         Restorer.run = leaking  # type: ignore[method-assign]

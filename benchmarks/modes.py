@@ -59,24 +59,43 @@ def quality(restorer: Restorer, photos: Sequence[Photo]) -> list[dict[str, objec
             inputs: dict[str, Any] = {**options, "runtime_profile": profile, "stability_mode": mode}
             restorer.run(task, photos[:1], **inputs)  # warm
             started_s = time.perf_counter()
-            results[profile, mode] = restorer.run(task, photos, **inputs), time.perf_counter() - started_s
+            results[profile, mode] = (
+                restorer.run(task, photos, **inputs),
+                time.perf_counter() - started_s,
+            )
         (reference, reference_s), *_ = results.values()
         for (profile, mode), (result, spent_s) in results.items():
-            worst = min(psnr_db(a.pixels, b.pixels) for a, b in zip(result.photos, reference.photos, strict=True))
+            worst = min(
+                psnr_db(a.pixels, b.pixels)
+                for a, b in zip(result.photos, reference.photos, strict=True)
+            )
             row = {"task": task, "profile": profile, "mode": mode, "seconds": round(spent_s, 2)}
-            row |= {"times_faster": round(reference_s / spent_s, 2), "worst_psnr_db": round(worst, 1) if worst < math.inf else "equal"}
-            rows.append(row | {"met": worst >= WANTED_DB[profile], "variant": result.reports[0].variant})
+            row |= {
+                "times_faster": round(reference_s / spent_s, 2),
+                "worst_psnr_db": round(worst, 1) if worst < math.inf else "equal",
+            }
+            rows.append(
+                row | {"met": worst >= WANTED_DB[profile], "variant": result.reports[0].variant}
+            )
     return rows
 
 
 def mixed(restorer: Restorer, photos: Sequence[Photo], count: int, seed: int) -> dict[str, object]:
     """What torch compiled during `count` requests of all tasks, sizes (48 to 960 px), batches and profiles, half of them optimized."""
     rng = np.random.default_rng(seed)
-    tasks, coded, started_s, recompiles = list(TASKS), 0, time.perf_counter(), restorer.compiler.recompiles
+    tasks, coded, started_s, recompiles = (
+        list(TASKS),
+        0,
+        time.perf_counter(),
+        restorer.compiler.recompiles,
+    )
     before = restorer.compiler.compiled
     for _ in tqdm(range(count), unit="request"):
         task = str(rng.choice(tasks))
-        batch = [resized(photos[int(i)], round(48 * 20 ** rng.random())) for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))]
+        batch = [
+            resized(photos[int(i)], round(48 * 20 ** rng.random()))
+            for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))
+        ]
         inputs = {**TASKS[task], "runtime_profile": str(rng.choice(list(WANTED_DB)))}
         if rng.random() < 0.5:
             inputs["stability_mode"] = "optimized"
@@ -108,14 +127,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--weights", default="lite", choices=["lite", "auto", "official"])
     parser.add_argument("--compile-backend", default="none", choices=COMPILE_BACKENDS)
-    parser.add_argument("--requests", type=int, default=200, help="mixed requests after the table; 0 for none")
+    parser.add_argument(
+        "--requests", type=int, default=200, help="mixed requests after the table; 0 for none"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", action="store_true", help="add the rows to results/modes.jsonl")
     args = parser.parse_args()
     os.environ[ENVIRONMENT] = args.compile_backend
     started_s = time.perf_counter()
     restorer = Restorer(weights=args.weights, preload="all")
-    where = {"weights": args.weights, "compile_backend": args.compile_backend, "device": str(restorer.device), **machine()}
+    where = {
+        "weights": args.weights,
+        "compile_backend": args.compile_backend,
+        "device": str(restorer.device),
+        **machine(),
+    }
     where["setup_s"] = round(time.perf_counter() - started_s, 1)
     photos = [open_photo(DATA / name) for name in PORTRAITS]
     rows: list[dict[str, object]] = quality(restorer, photos)
@@ -130,8 +156,12 @@ def main() -> None:
     if args.record:
         for row in rows:
             record("modes", row | where)
-    if not all(row.get("met", True) for row in rows) or any(row.get("recompiles") or row.get("compiled_since") for row in rows):
-        raise SystemExit("a profile is below its quality, or something was compiled while a photo waited")
+    if not all(row.get("met", True) for row in rows) or any(
+        row.get("recompiles") or row.get("compiled_since") for row in rows
+    ):
+        raise SystemExit(
+            "a profile is below its quality, or something was compiled while a photo waited"
+        )
 
 
 if __name__ == "__main__":

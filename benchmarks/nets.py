@@ -80,17 +80,25 @@ def measured(
         return [facts | {"skipped": str(error)}]
     work = count_network(network)
     with torch.inference_mode():
-        it = Ready(it.module.to(device), tuple(tensor.to(device) for tensor in it.inputs), it.weights)
+        it = Ready(
+            it.module.to(device), tuple(tensor.to(device) for tensor in it.inputs), it.weights
+        )
         expected = list(tensors_in(it.module(*it.inputs)))
     runners = [
-        Runner(engine, dtype, failure={"skipped": fatal[dtype]}) if dtype in fatal else prepared(it, engine, dtype, expected)
+        Runner(engine, dtype, failure={"skipped": fatal[dtype]})
+        if dtype in fatal
+        else prepared(it, engine, dtype, expected)
         for dtype in dtypes
         for engine in engines
     ]
     for _ in range(repeats):
         for runner in runners:
             _timed_once(runner, device)
-    facts |= {"weights": it.weights, "gmacs": round(work.macs / 1e9, 2), "mparams": round(work.parameters / 1e6, 2)}
+    facts |= {
+        "weights": it.weights,
+        "gmacs": round(work.macs / 1e9, 2),
+        "mparams": round(work.parameters / 1e6, 2),
+    }
     torch.compiler.reset()  # programs of this network are of no use to the next
     return [facts | _row(runner, work, peaks.get(runner.dtype)) for runner in runners]
 
@@ -121,12 +129,16 @@ def relative_error(answer: Sequence[Tensor], expected: Sequence[Tensor]) -> floa
         ValueError: other shapes than expected, or NaN or infinity among the values.
     """
     if [tensor.shape for tensor in answer] != [tensor.shape for tensor in expected]:
-        raise ValueError(f"answers with {[tuple(t.shape) for t in answer]}, not {[tuple(t.shape) for t in expected]}")
+        raise ValueError(
+            f"answers with {[tuple(t.shape) for t in answer]}, not {[tuple(t.shape) for t in expected]}"
+        )
     worst = 0.0
     for tensor, reference in zip(answer, expected, strict=True):
         if not bool(torch.isfinite(tensor).all()):
             raise ValueError("answers with NaN or infinity")
-        difference = float((tensor.to(reference.device, torch.float32) - reference.float()).abs().max())
+        difference = float(
+            (tensor.to(reference.device, torch.float32) - reference.float()).abs().max()
+        )
         worst = max(worst, difference / max(float(reference.abs().max()), 1e-12))
     return worst
 
@@ -185,8 +197,16 @@ def main() -> None:
         metavar="A,B",
         help="row ids of weights/manifest.toml, id@side or id@sidexbatch; all unless named",
     )
-    parser.add_argument("--engines", type=_names, default=("default", "channels_last"), metavar="A,B", help=f"of {', '.join(ENGINES)}")
-    parser.add_argument("--dtypes", type=_names, default=("float32",), metavar="A,B", help=f"of {', '.join(DTYPES)}")
+    parser.add_argument(
+        "--engines",
+        type=_names,
+        default=("default", "channels_last"),
+        metavar="A,B",
+        help=f"of {', '.join(ENGINES)}",
+    )
+    parser.add_argument(
+        "--dtypes", type=_names, default=("float32",), metavar="A,B", help=f"of {', '.join(DTYPES)}"
+    )
     parser.add_argument("--device", default=None, help="cpu, cuda, ...; CUDA where there is one")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -206,11 +226,21 @@ def main() -> None:
     device = select_device(args.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     where: Row = {"device": name, "threads": args.threads, "repeats": args.repeats, **machine()}
-    fatal = {dtype: reason for dtype in args.dtypes if (reason := fatal_arithmetic(device, DTYPES[dtype]))}
-    peaks = {dtype: measure_peaks(device, DTYPES[dtype]) for dtype in args.dtypes if dtype not in fatal}
+    fatal = {
+        dtype: reason
+        for dtype in args.dtypes
+        if (reason := fatal_arithmetic(device, DTYPES[dtype]))
+    }
+    peaks = {
+        dtype: measure_peaks(device, DTYPES[dtype]) for dtype in args.dtypes if dtype not in fatal
+    }
     for dtype, peak in peaks.items():
-        print(f"{name}, {dtype}, {args.threads} threads: {peak.gflops:.0f} GFLOP/s, {peak.gb_per_s:.1f} GB/s")
-    print(f"{'network':36}{'dtype':10}{'engine':20}{'ms':>10}{'% floor':>9}{'error':>10}{'first s':>9}  weights")
+        print(
+            f"{name}, {dtype}, {args.threads} threads: {peak.gflops:.0f} GFLOP/s, {peak.gb_per_s:.1f} GB/s"
+        )
+    print(
+        f"{'network':36}{'dtype':10}{'engine':20}{'ms':>10}{'% floor':>9}{'error':>10}{'first s':>9}  weights"
+    )
     for network in chosen:
         load = round(os.getloadavg()[0], 1)  # times beside other work say little
         with HEAP.kept():  # as a request has it

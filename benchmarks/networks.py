@@ -65,29 +65,53 @@ UNBUILT: Mapping[str, str] = MappingProxyType(
 """Rows whose network is had from its file only, and why it is not there."""
 
 # The constructor sends a picture of input_size through the encoder to learn its widths, and uses the size for nothing else.
-_DDCOLOR = {"input_size": (64, 64), "num_output_channels": 2, "last_norm": "Spectral", "num_queries": 100}
+_DDCOLOR = {
+    "input_size": (64, 64),
+    "num_output_channels": 2,
+    "last_norm": "Spectral",
+    "num_queries": 100,
+}
 _FACES = ("CodeFormer", "GFPGAN", "RestoreFormer")
 
 LIBRARY: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "realesrgan-x4plus": ("spandrel.architectures.ESRGAN", {"num_blocks": 23, "scale": 4}),
         "realesrgan-x4anime": ("spandrel.architectures.ESRGAN", {"num_blocks": 6, "scale": 4}),
-        "realesrgan-x2plus": ("spandrel.architectures.ESRGAN", {"in_nc": 12, "num_blocks": 23, "scale": 4, "shuffle_factor": 2}),
+        "realesrgan-x2plus": (
+            "spandrel.architectures.ESRGAN",
+            {"in_nc": 12, "num_blocks": 23, "scale": 4, "shuffle_factor": 2},
+        ),
         "realesr-general-x4v3": ("spandrel.architectures.Compact", {"num_conv": 32}),
         "realesr-animevideov3": ("spandrel.architectures.Compact", {"num_conv": 16}),
         "nafnet-sidd-width64": (
             "spandrel.architectures.NAFNet",
-            {"width": 64, "middle_blk_num": 12, "enc_blk_nums": [2, 2, 4, 8], "dec_blk_nums": [2, 2, 2, 2]},
+            {
+                "width": 64,
+                "middle_blk_num": 12,
+                "enc_blk_nums": [2, 2, 4, 8],
+                "dec_blk_nums": [2, 2, 2, 2],
+            },
         ),
         "nafnet-gopro-width64": (
             "spandrel.architectures.NAFNet",
-            {"width": 64, "middle_blk_num": 1, "enc_blk_nums": [1, 1, 1, 28], "dec_blk_nums": [1, 1, 1, 1]},
+            {
+                "width": 64,
+                "middle_blk_num": 1,
+                "enc_blk_nums": [1, 1, 1, 28],
+                "dec_blk_nums": [1, 1, 1, 1],
+            },
         ),
         "codeformer": ("spandrel_extra_arches.architectures.CodeFormer", {}),
         "gfpgan-1.4": ("spandrel.architectures.GFPGAN", {}),
         "restoreformer": ("spandrel.architectures.RestoreFormer", {}),
-        "ddcolor-modelscope": ("spandrel_extra_arches.architectures.DDColor", {"encoder_name": "convnext-l", **_DDCOLOR}),
-        "ddcolor-paper-tiny": ("spandrel_extra_arches.architectures.DDColor", {"encoder_name": "convnext-t", **_DDCOLOR}),
+        "ddcolor-modelscope": (
+            "spandrel_extra_arches.architectures.DDColor",
+            {"encoder_name": "convnext-l", **_DDCOLOR},
+        ),
+        "ddcolor-paper-tiny": (
+            "spandrel_extra_arches.architectures.DDColor",
+            {"encoder_name": "convnext-t", **_DDCOLOR},
+        ),
     }
 )
 """A row's module of spandrel, whose class has the module's own name, and what the official file's network differs in from its defaults."""
@@ -144,14 +168,24 @@ def networks(names: Sequence[str] = (), catalog: Catalog | None = None) -> list[
         RestoreError: OPTION_INVALID for a name that is none of them.
     """
     rows = (catalog or Catalog.load()).rows
-    every = [Network(row, side_px) for row in rows if row.id not in ALIKE for side_px in _sides_px(row)]
+    every = [
+        Network(row, side_px) for row in rows if row.id not in ALIKE for side_px in _sides_px(row)
+    ]
     known = {network.row.id: network.row for network in every}
     named = []
     for name in names:
         match = re.fullmatch(r"(.+?)(?:@([1-9]\d{0,3})(?:x([1-9]\d?))?)?", name)
         row = known.get(match[1]) if match else None
-        if match is None or row is None or (row.input_px and match[2] and int(match[2]) != row.input_px):
-            same = f"It is the network of {ALIKE[name]}." if name in ALIKE else f"Choose from {', '.join(sorted(known))}."
+        if (
+            match is None
+            or row is None
+            or (row.input_px and match[2] and int(match[2]) != row.input_px)
+        ):
+            same = (
+                f"It is the network of {ALIKE[name]}."
+                if name in ALIKE
+                else f"Choose from {', '.join(sorted(known))}."
+            )
             raise RestoreError(Code.OPTION_INVALID, f"'{name}' is not measured", same)
         sides_px = (int(match[2]),) if match[2] else _sides_px(row)
         named += [Network(row, side_px, int(match[3] or 1)) for side_px in sides_px]
@@ -226,7 +260,10 @@ def inputs_of(network: Network) -> tuple[Tensor, ...]:
     low, high = row.input_range or (-1.0, 1.0)
 
     def noise(channels: int, side: int) -> Tensor:
-        return torch.rand(network.batch, channels, side, side, generator=generator) * (high - low) + low
+        return (
+            torch.rand(network.batch, channels, side, side, generator=generator) * (high - low)
+            + low
+        )
 
     hole = torch.zeros(network.batch, 1, side_px, side_px)
     hole[..., side_px // 8 :: side_px // 4] = 1.0  # four upright lines
@@ -252,7 +289,9 @@ def _constructor(row: Checkpoint) -> Callable[[], nn.Module]:
         module, arguments = LIBRARY[row.id]
         # spandrel_extra_arches scripts one function when it is imported, which torch 2.11 advises against.
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+            warnings.filterwarnings(
+                "ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning
+            )
             network = getattr(importlib.import_module(module), module.rpartition(".")[2])
         return functools.partial(network, **arguments)
     raise MissingError(UNBUILT.get(row.id, f"'{row.architecture}' has no builder"))

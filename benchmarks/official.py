@@ -41,11 +41,17 @@ def faces(photo: Array, model: Model, detector: Detector, fidelity: float = 0.5)
     if convention.matches_grey:
         is_grey(photo)
     result = np.asarray(photo)
-    for face in detector.find(photo, short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold):
+    for face in detector.find(
+        photo, short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold
+    ):
         matrix = similarity(face.landmarks)
         assert matrix is not None, "the benchmark's face has landmarks"
-        crop = cv2.warpAffine(photo, matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER)
-        restored = levels(raw_output(model.net, model.row.architecture, signed(crop), fidelity), -1.0, 1.0)
+        crop = cv2.warpAffine(
+            photo, matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER
+        )
+        restored = levels(
+            raw_output(model.net, model.row.architecture, signed(crop), fidelity), -1.0, 1.0
+        )
         result = np.asarray(pasted(result, restored, matrix, model, convention))
     return result
 
@@ -64,7 +70,9 @@ def pasted(photo: Array, face: Array, matrix: Array, model: Model, convention: C
 
 def upscaled(photo: Array, net: Any, model: Model, runtime: Runtime) -> Array:  # noqa: ANN401 - a network, or two mixed
     """RealESRGANer.enhance, untiled, as its command line has it by default."""
-    return run_official_tiles(photo, net, scale=model.row.scale, multiple=model.row.size_multiple, runtime=runtime)
+    return run_official_tiles(
+        photo, net, scale=model.row.scale, multiple=model.row.size_multiple, runtime=runtime
+    )
 
 
 def coloured(photo: Array, model: Model) -> Array:
@@ -72,21 +80,29 @@ def coloured(photo: Array, model: Model) -> Array:
     image = (photo / 255.0).astype(np.float32)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)[..., :1]
     seen = cv2.cvtColor(cv2.resize(image, (DDCOLOR_PX, DDCOLOR_PX)), cv2.COLOR_RGB2Lab)[..., :1]
-    grey = cv2.cvtColor(np.concatenate([seen, np.zeros_like(seen), np.zeros_like(seen)], axis=-1), cv2.COLOR_LAB2RGB)
+    grey = cv2.cvtColor(
+        np.concatenate([seen, np.zeros_like(seen), np.zeros_like(seen)], axis=-1), cv2.COLOR_LAB2RGB
+    )
     colours = model.net(torch.from_numpy(grey.transpose(2, 0, 1)).float()[None])
     ab = F.interpolate(colours, size=photo.shape[:2])[0].float().numpy().transpose(1, 2, 0)
     result = np.asarray(cv2.cvtColor(np.concatenate([luminance, ab], axis=-1), cv2.COLOR_LAB2RGB))
-    return (np.clip(result, 0.0, 1.0) * 255.0).round().astype(np.uint8)  # theirs wraps around where ours is clipped
+    return (
+        (np.clip(result, 0.0, 1.0) * 255.0).round().astype(np.uint8)
+    )  # theirs wraps around where ours is clipped
 
 
 def filled(photo: Array, mask: Array, model: Model) -> Array:
     """LaMa's predict.py: the whole photo, padded by its mirror image to a multiple of eight; the fraction is cut off."""
     height, width = mask.shape
     edges = ((0, -height % 8), (0, -width % 8))
-    image = np.pad(photo.astype(np.float32) / 255.0, (*edges, (0, 0)), mode="symmetric").transpose(2, 0, 1)
+    image = np.pad(photo.astype(np.float32) / 255.0, (*edges, (0, 0)), mode="symmetric").transpose(
+        2, 0, 1
+    )
     hole = np.pad(mask.astype(np.float32), edges, mode="symmetric")[None]
     with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # once warm, which takes six seconds otherwise
-        answer = model.net(torch.from_numpy(np.ascontiguousarray(image))[None], torch.from_numpy(hole)[None])
+        answer = model.net(
+            torch.from_numpy(np.ascontiguousarray(image))[None], torch.from_numpy(hole)[None]
+        )
     result = np.asarray(answer[0].permute(1, 2, 0).numpy()[:height, :width])
     return np.clip(result * 255.0, 0, 255).astype(np.uint8)
 

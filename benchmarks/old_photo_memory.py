@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="of the photo, in pixels")
     parser.add_argument("--variant", choices=("scratch", "scratch_hr"), default="scratch")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--record", action="store_true", help="add the row to results/old_photo_memory.jsonl")
+    parser.add_argument(
+        "--record", action="store_true", help="add the row to results/old_photo_memory.jsonl"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     encoder, decoder = (loaded(args.variant, role) for role in ("vae_a", "vae_b"))
@@ -77,7 +79,10 @@ def main() -> None:
             times_s.append(time.perf_counter())
             decoder.decode(features)
             times_s.append(time.perf_counter())
-        return {stage: round(float(s), 1) for stage, s in zip(("encode", "map", "decode"), np.diff(times_s), strict=True)}
+        return {
+            stage: round(float(s), 1)
+            for stage, s in zip(("encode", "map", "decode"), np.diff(times_s), strict=True)
+        }
 
     # A small photo first: the weights are read from their files, and what the libraries allocate once is not the photo's.
     restored(*scratched(128))

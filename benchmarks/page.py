@@ -39,7 +39,13 @@ class Entry:
     rows: Mapping[str, Sequence[str]]
 
 
-def page(title: str, notes: Sequence[str], columns: Sequence[str], summary: Mapping[str, Sequence[str]], entries: Sequence[Entry]) -> str:
+def page(
+    title: str,
+    notes: Sequence[str],
+    columns: Sequence[str],
+    summary: Mapping[str, Sequence[str]],
+    entries: Sequence[Entry],
+) -> str:
     """The whole file as text; every word of the caller's is escaped."""
     parts = [
         "<!DOCTYPE html>",
@@ -64,7 +70,10 @@ def data_uri(picture: NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
     """A picture as WebP inside its own address, no wider than PICTURE_PX; and its width and height there."""
     image = Image.fromarray(picture)
     if image.width > PICTURE_PX:
-        image = image.resize((PICTURE_PX, max(1, round(image.height * PICTURE_PX / image.width))), Image.Resampling.LANCZOS)
+        image = image.resize(
+            (PICTURE_PX, max(1, round(image.height * PICTURE_PX / image.width))),
+            Image.Resampling.LANCZOS,
+        )
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_WEBP_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", image.size
@@ -79,5 +88,8 @@ def _figure(name: str, caption: str, picture: NDArray[np.uint8]) -> str:
 
 def _table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in ("", *columns))
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (what, *cells))}</tr>" for what, cells in rows.items())
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (what, *cells))}</tr>"
+        for what, cells in rows.items()
+    )
     return f"<table><tr>{head}</tr>{body}</table>"

@@ -24,14 +24,18 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--variant", default="lite")
     parser.add_argument("--tile-size", type=int, default=512)
-    parser.add_argument("--record", action="store_true", help="add the row to results/peak_memory.jsonl")
+    parser.add_argument(
+        "--record", action="store_true", help="add the row to results/peak_memory.jsonl"
+    )
     args = parser.parse_args()
     restorer = Restorer(device="cpu", weights="lite" if args.variant == "lite" else None)
     options = {"upscale_variant": args.variant, "tile_size": args.tile_size}
     # One tile first: what the model and the libraries allocate once is not the photo's.
     restorer.run("upscale", [Photo("warm-up", np.zeros((64, 64, 3), np.uint8))], **options)
     height = int((args.megapixels * 1e6 / 1.5) ** 0.5)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, round(height * 1.5), 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (height, round(height * 1.5), 3), dtype=np.uint8
+    )
     before_mb = resident_peak_mb()
     started_s = time.perf_counter()
     results = restorer.run("upscale", [Photo("large", pixels)], scale=args.scale, **options)

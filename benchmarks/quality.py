@@ -29,7 +29,13 @@ LINEAR = "alex.pth"  # the lpips package's name, version 0.1
 NIQE_BLOCK_PX = 96
 LPIPS_SMALLEST_PX = 64  # below, AlexNet's poolings have nothing left
 
-_CONVOLUTIONS = (0, 3, 6, 8, 10)  # of AlexNet: LPIPS compares what comes out of the ReLU behind each
+_CONVOLUTIONS = (
+    0,
+    3,
+    6,
+    8,
+    10,
+)  # of AlexNet: LPIPS compares what comes out of the ReLU behind each
 
 
 class NotMeasuredError(Exception):
@@ -64,14 +70,21 @@ def figures_of(original: Rgb, photo: Rgb, lpips: Lpips | None = None) -> Figures
         psnr_y_db=float(metrics.calculate_psnr(*bgr, crop_border=0, test_y_channel=True)),
         ssim=float(metrics.calculate_ssim(*bgr, crop_border=0)),
         niqe=niqe_of(photo),
-        lpips=lpips(original, photo) if lpips and min(photo.shape[:2]) >= LPIPS_SMALLEST_PX else None,
+        lpips=lpips(original, photo)
+        if lpips and min(photo.shape[:2]) >= LPIPS_SMALLEST_PX
+        else None,
     )
 
 
 def mean_of(rows: Sequence[Figures]) -> Figures:
     """The mean of each figure over the photos that have it."""
-    values = {field.name: [value for row in rows if (value := getattr(row, field.name)) is not None] for field in fields(Figures)}
-    return Figures(**{name: float(np.mean(some)) if some else None for name, some in values.items()})  # type: ignore[arg-type]
+    values = {
+        field.name: [value for row in rows if (value := getattr(row, field.name)) is not None]
+        for field in fields(Figures)
+    }
+    return Figures(
+        **{name: float(np.mean(some)) if some else None for name, some in values.items()}
+    )  # type: ignore[arg-type]
 
 
 def niqe_of(photo: Rgb) -> float | None:
@@ -83,7 +96,9 @@ def niqe_of(photo: Rgb) -> float | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            value = float(import_basicsr("metrics.niqe").calculate_niqe(photo[..., ::-1], crop_border=0))
+            value = float(
+                import_basicsr("metrics.niqe").calculate_niqe(photo[..., ::-1], crop_border=0)
+            )
         except np.linalg.LinAlgError:
             return None
     return value if np.isfinite(value) else None
@@ -95,7 +110,12 @@ def resized(photo: Rgb, like: Rgb) -> Rgb:
     if before == (height, width):
         return photo
     shrinks = before[0] * before[1] > height * width
-    return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(
+        cv2.resize(
+            photo, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        ),
+        np.uint8,
+    )
 
 
 def lpips_measure(folder: Path | None = None) -> Lpips:
@@ -109,10 +129,14 @@ def lpips_measure(folder: Path | None = None) -> Lpips:
     """
     trunk, linear = (_weights(name, folder) for name in (ALEXNET, LINEAR))
     try:
-        layers = [(trunk[f"features.{n}.weight"], trunk[f"features.{n}.bias"]) for n in _CONVOLUTIONS]
+        layers = [
+            (trunk[f"features.{n}.weight"], trunk[f"features.{n}.bias"]) for n in _CONVOLUTIONS
+        ]
         shares = [linear[f"lin{n}.model.1.weight"] for n in range(len(_CONVOLUTIONS))]
     except KeyError as error:
-        raise NotMeasuredError(f"{ALEXNET} or {LINEAR} holds other weights: {error} is missing") from error
+        raise NotMeasuredError(
+            f"{ALEXNET} or {LINEAR} holds other weights: {error} is missing"
+        ) from error
 
     def measure(first: Rgb, second: Rgb) -> float:
         with torch.inference_mode():
@@ -124,23 +148,32 @@ def lpips_measure(folder: Path | None = None) -> Lpips:
 
 def _features(photo: Rgb, layers: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
     """AlexNet's features after each ReLU, of unit length at each position."""
-    shift, scale = (torch.tensor(values)[:, None, None] for values in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]))
+    shift, scale = (
+        torch.tensor(values)[:, None, None]
+        for values in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450])
+    )
     x = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     x = (x - shift) / scale
     found = []
     for index, (weight, bias) in enumerate(layers):
         if index in {1, 2}:
             x = F.max_pool2d(x, 3, 2)
-        x = F.relu(F.conv2d(x, weight, bias, stride=4 if index == 0 else 1, padding=2 if index < 2 else 1))
+        x = F.relu(
+            F.conv2d(x, weight, bias, stride=4 if index == 0 else 1, padding=2 if index < 2 else 1)
+        )
         found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
     return found
 
 
 def _weights(name: str, folder: Path | None) -> dict[str, Tensor]:
-    folders = [folder] if folder else [Path(torch.hub.get_dir()) / "checkpoints", *_package_folders()]
+    folders = (
+        [folder] if folder else [Path(torch.hub.get_dir()) / "checkpoints", *_package_folders()]
+    )
     for place in folders:
         if (place / name).is_file():
-            weights: dict[str, Tensor] = torch.load(place / name, map_location="cpu", weights_only=True)
+            weights: dict[str, Tensor] = torch.load(
+                place / name, map_location="cpu", weights_only=True
+            )
             return weights
     raise NotMeasuredError(f"{name} is not in {' or '.join(str(place) for place in folders)}")
 
@@ -148,4 +181,8 @@ def _weights(name: str, folder: Path | None) -> dict[str, Tensor]:
 def _package_folders() -> list[Path]:
     """Where the lpips package keeps its linear weights, if it is installed; it is found, not imported."""
     package = importlib.util.find_spec("lpips")
-    return [Path(place) / "weights" / "v0.1" for place in (package.submodule_search_locations or ())] if package else []
+    return (
+        [Path(place) / "weights" / "v0.1" for place in (package.submodule_search_locations or ())]
+        if package
+        else []
+    )

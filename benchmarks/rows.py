@@ -21,7 +21,13 @@ def resident_peak_mb() -> float:
 
 def machine() -> dict[str, object]:
     """Commit, torch and CPU: part of every row."""
-    named = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    named = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=RESULTS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return {
         "commit": named.stdout.strip() or "unknown",
         "torch": torch.__version__,

@@ -70,7 +70,9 @@ def photos_in(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("*") if path.suffix.lower() == ".jpg"]
     if not found:
         reason = f"'{folder}' has no *.jpg" if folder.is_dir() else f"'{folder}' is no folder"
-        raise RestoreError(Code.PHOTO_MISSING, reason, "Name a folder with photos, or photos with --images.")
+        raise RestoreError(
+            Code.PHOTO_MISSING, reason, "Name a folder with photos, or photos with --images."
+        )
     return sorted(found, key=lambda path: natural(path.stem))
 
 
@@ -85,11 +87,17 @@ def summary(values: Iterable[float]) -> dict[str, float | None]:
     if not array.size:
         return dict.fromkeys(SHOWN[:-1], None) | {"count": 0}
     figures = (array.mean(), *np.percentile(array, (50, 95, 99)), array.min(), array.max())
-    return {**{name: round(float(figure), 5) for name, figure in zip(SHOWN, figures, strict=False)}, "count": array.size}
+    return {
+        **{name: round(float(figure), 5) for name, figure in zip(SHOWN, figures, strict=False)},
+        "count": array.size,
+    }
 
 
 def measured(
-    client: Client, asked: Sequence[Prediction], rounds: int, on_answer: Callable[[Answer], object] = lambda answer: None
+    client: Client,
+    asked: Sequence[Prediction],
+    rounds: int,
+    on_answer: Callable[[Answer], object] = lambda answer: None,
 ) -> list[Round]:
     """Rounds over all requests, one round after the other."""
     done = []
@@ -105,7 +113,11 @@ def profile_row(profile: str, warmup: Sequence[Round], rounds: Sequence[Round]) 
     answers = [answer for one in rounds for answer in one.answers]
     good = [answer for answer in answers if answer.status == "succeeded"]
     everything = [answer for one in warmup for answer in one.answers] + answers
-    failures = [{"photos": list(a.names), "status": a.status, "error": a.error} for a in everything if a.status != "succeeded"]
+    failures = [
+        {"photos": list(a.names), "status": a.status, "error": a.error}
+        for a in everything
+        if a.status != "succeeded"
+    ]
     photos = sum(len(answer.names) for answer in good)
     total_s = sum(one.total_s for one in rounds)
     reports = [report for answer in good for report in answer.reports]
@@ -118,10 +130,18 @@ def profile_row(profile: str, warmup: Sequence[Round], rounds: Sequence[Round]) 
         "recompiles": max((report.get("recompiles", 0) for report in reports), default=0),
         "weights": sorted({str(row["file"]) for report in reports for row in report["weights"]}),
         # A round with a hole in it took less time than one has to.
-        "round_totals": summary(one.total_s for one in rounds if all(answer.status == "succeeded" for answer in one.answers)),
+        "round_totals": summary(
+            one.total_s
+            for one in rounds
+            if all(answer.status == "succeeded" for answer in one.answers)
+        ),
         "per_request": summary(answer.wall_s for answer in good),
-        "per_image": summary(answer.wall_s / len(answer.names) for answer in good for _ in answer.names),
-        "predict_time": summary(answer.predict_time_s for answer in good if answer.predict_time_s is not None),
+        "per_image": summary(
+            answer.wall_s / len(answer.names) for answer in good for _ in answer.names
+        ),
+        "predict_time": summary(
+            answer.predict_time_s for answer in good if answer.predict_time_s is not None
+        ),
         "photos_per_second": round(photos / total_s, 4) if photos else None,
         "pictures": sum(answer.outputs for answer in good),
         "stages_ms": mean_stages_ms(good),
@@ -140,9 +160,15 @@ def mean_stages_ms(answers: Sequence[Answer]) -> dict[str, float]:
     """
     totals: defaultdict[str, float] = defaultdict(float)
     for answer in answers:
-        staged = [(stage, ms) for report in answer.reports for stage, ms in report["stages_ms"].items()]
+        staged = [
+            (stage, ms) for report in answer.reports for stage, ms in report["stages_ms"].items()
+        ]
         steps = [step for report in answer.reports for step in report["steps"]]
-        staged += [(f"{step['task']}: {stage}", ms) for step in steps for stage, ms in step["stages_ms"].items()]
+        staged += [
+            (f"{step['task']}: {stage}", ms)
+            for step in steps
+            for stage, ms in step["stages_ms"].items()
+        ]
         for stage, ms in staged:
             totals[stage] += ms
         server_ms = 1000 * (answer.predict_time_s or 0.0)
@@ -160,7 +186,11 @@ def _named(values: Iterable[object]) -> str:
 def machine_for(device: str) -> dict[str, object]:
     """Facts of the machine, with the name that its maker gave to the device that computed."""
     gpu = device.startswith("cuda") and torch.cuda.is_available()
-    return {**machine(), "device_name": torch.cuda.get_device_name(device) if gpu else device, "cpu_cores": os.cpu_count()}
+    return {
+        **machine(),
+        "device_name": torch.cuda.get_device_name(device) if gpu else device,
+        "cpu_cores": os.cpu_count(),
+    }
 
 
 def table(rows: Sequence[Json]) -> str:
@@ -170,13 +200,26 @@ def table(rows: Sequence[Json]) -> str:
         for index, name in enumerate(TIMES):
             figures = [row[name][key] for key in SHOWN[:-1]]
             texts = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
-            lines.append(f"{'' if index else row['profile']:12}{name:14}" + "".join(f"{t:>9}" for t in [*texts, str(row[name]["count"])]))
+            lines.append(
+                f"{'' if index else row['profile']:12}{name:14}"
+                + "".join(f"{t:>9}" for t in [*texts, str(row[name]["count"])])
+            )
         stages = ", ".join(f"{name} {ms:.1f}" for name, ms in row["stages_ms"].items())
-        lines.append(f"{'':12}{row['photos_per_second'] or 0:.2f} photos a second on {row['device'] or 'no device'} {row['precision']}")
+        lines.append(
+            f"{'':12}{row['photos_per_second'] or 0:.2f} photos a second on {row['device'] or 'no device'} {row['precision']}"
+        )
         lines.append(f"{'':12}milliseconds a photo: {stages or 'none measured'}")
-        lines.append(f"{'':12}asked again after 409: {row['retries_409']}; requests: {row['requests']}; failed: {len(row['failures'])}")
-        lines += [f"{'':12}warning, {count} times: {text}" for text, count in Counter[str](row["warnings"]).most_common(SHOWN_WARNINGS)]
-        lines += [f"{'':12}{failure['status']}: {', '.join(failure['photos'])}: {failure['error']}" for failure in row["failures"][:5]]
+        lines.append(
+            f"{'':12}asked again after 409: {row['retries_409']}; requests: {row['requests']}; failed: {len(row['failures'])}"
+        )
+        lines += [
+            f"{'':12}warning, {count} times: {text}"
+            for text, count in Counter[str](row["warnings"]).most_common(SHOWN_WARNINGS)
+        ]
+        lines += [
+            f"{'':12}{failure['status']}: {', '.join(failure['photos'])}: {failure['error']}"
+            for failure in row["failures"][:5]
+        ]
     return "\n".join(lines)
 
 
@@ -200,10 +243,17 @@ def plot(rows: Sequence[Json], title: str, path: Path) -> None:
         widths = np.array([row["stages_ms"].get(name, 0.0) for row in rows])
         stages.barh(places, widths, 0.6, begins, label=name)
         begins += widths
-    stages.set(title="Where a photo's time goes", xlabel="milliseconds, mean", yticks=places, yticklabels=names)
+    stages.set(
+        title="Where a photo's time goes",
+        xlabel="milliseconds, mean",
+        yticks=places,
+        yticklabels=names,
+    )
     stages.invert_yaxis()
     for axes in (latency, stages):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False, fontsize=8)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False, fontsize=8
+        )
     figure.savefig(path, dpi=120, format="png")
 
 
@@ -230,7 +280,10 @@ def bench(arguments: argparse.Namespace) -> Json:
         extra=read_inputs(arguments.set),
     )
     require_known(setting.inputs())
-    batches = [photos[first : first + arguments.batch_size] for first in range(0, len(photos), arguments.batch_size)]
+    batches = [
+        photos[first : first + arguments.batch_size]
+        for first in range(0, len(photos), arguments.batch_size)
+    ]
     rows = []
     total = len(arguments.profiles) * (arguments.warmup + arguments.repeats) * len(batches)
     with (
@@ -240,11 +293,17 @@ def bench(arguments: argparse.Namespace) -> Json:
     ):
         for profile in arguments.profiles:
             bar.set_description(profile)
-            asked = [prediction(batch, replace(setting, profile=profile).inputs()) for batch in batches]
+            asked = [
+                prediction(batch, replace(setting, profile=profile).inputs()) for batch in batches
+            ]
             warmup = measured(client, asked, arguments.warmup, lambda _: bar.update())
             rounds = measured(client, asked, arguments.repeats, lambda _: bar.update())
             rows.append(profile_row(profile, warmup, rounds))
-    options = {name: value for name, value in vars(arguments).items() if name not in {"output", "plot", "record", "images", "image_dir"}}
+    options = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in {"output", "plot", "record", "images", "image_dir"}
+    }
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine_for(next((row["device"] for row in rows if row["device"]), "")),
@@ -266,7 +325,16 @@ def write_results(results: Json, arguments: argparse.Namespace) -> None:
     if arguments.plot:
         plot(rows, title, arguments.plot)
     for row in rows if arguments.record else ():
-        record("run_bench", {**row, "photos": len(results["photos"]), **options, "date": results["date"], **results["machine"]})
+        record(
+            "run_bench",
+            {
+                **row,
+                "photos": len(results["photos"]),
+                **options,
+                "date": results["date"],
+                **results["machine"],
+            },
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -308,27 +376,72 @@ def count_from(least: int) -> Callable[[str], int]:
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """The options of every benchmark that drives a server."""
     parser.add_argument("--task", choices=TASKS, default=DEFAULT_TASK)
-    parser.add_argument("--profiles", type=names_of(PROFILES), default=["baseline", "fast"], help="default: baseline,fast")
-    parser.add_argument("--weights", choices=WEIGHTS, default="lite", help="the server's RESTORE_WEIGHTS (default: lite, no download)")
-    parser.add_argument("--warmup", type=count_from(0), default=1, metavar="N", help="rounds that are not measured (default: 1)")
+    parser.add_argument(
+        "--profiles",
+        type=names_of(PROFILES),
+        default=["baseline", "fast"],
+        help="default: baseline,fast",
+    )
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="lite",
+        help="the server's RESTORE_WEIGHTS (default: lite, no download)",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=count_from(0),
+        default=1,
+        metavar="N",
+        help="rounds that are not measured (default: 1)",
+    )
     parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a further input; repeat for more")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a further input; repeat for more",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_server_options(parser)
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--image-dir", type=Path, default=Path("data"), help="folder whose *.jpg are sent (default: data)")
+    given.add_argument(
+        "--image-dir",
+        type=Path,
+        default=Path("data"),
+        help="folder whose *.jpg are sent (default: data)",
+    )
     given.add_argument("--images", type=Path, nargs="+", metavar="PHOTO")
-    parser.add_argument("--batch-size", type=int, choices=range(1, MAX_PHOTOS + 1), default=1, help="photos a request (default: 1)")
-    parser.add_argument("--concurrency", type=count_from(1), default=1, metavar="N", help="requests at once (default: 1)")
-    parser.add_argument("--repeats", type=count_from(1), default=3, metavar="N", help="measured rounds (default: 3)")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        choices=range(1, MAX_PHOTOS + 1),
+        default=1,
+        help="photos a request (default: 1)",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=count_from(1),
+        default=1,
+        metavar="N",
+        help="requests at once (default: 1)",
+    )
+    parser.add_argument(
+        "--repeats", type=count_from(1), default=3, metavar="N", help="measured rounds (default: 3)"
+    )
     parser.add_argument("--stability-mode", choices=STABILITY_MODES, default="safe")
     parser.add_argument("--compile-backend", choices=COMPILE_BACKENDS, default="none")
     parser.add_argument("--output", type=Path, metavar="FILE.json")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
-    parser.add_argument("--record", action="store_true", help="add a row for each profile to results/run_bench.jsonl")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="add a row for each profile to results/run_bench.jsonl",
+    )
     return parser
 
 

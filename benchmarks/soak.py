@@ -91,9 +91,14 @@ def requests_for(count: int, seed: int) -> Iterator[Asked]:
         # In turn first, so that a short run meets every task too.
         task = list(TASKS)[index] if index < len(TASKS) else str(rng.choice(list(TASKS)))
         batch = [
-            uri_of(sized(photos[int(i)], int(rng.integers(48, MOST_PX)))) for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))
+            uri_of(sized(photos[int(i)], int(rng.integers(48, MOST_PX))))
+            for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))
         ]
-        inputs = {**TASKS[task], "task": task, "runtime_profile": str(rng.choice(["baseline", "fast", "max_speed"]))}
+        inputs = {
+            **TASKS[task],
+            "task": task,
+            "runtime_profile": str(rng.choice(["baseline", "fast", "max_speed"])),
+        }
         inputs["stability_mode"] = str(rng.choice(["safe", "optimized"]))
         inputs["output_format"] = str(rng.choice(["jpg", "png", "webp"]))
         yield asked(task, {**inputs, "images": batch}, photos=len(batch))
@@ -105,7 +110,13 @@ def warm_up() -> Iterator[Asked]:
     for mode in ("safe", "optimized"):
         for profile in ("baseline", "fast"):
             for task, options in TASKS.items():
-                inputs = {**options, "task": task, "runtime_profile": profile, "stability_mode": mode, "images": photos}
+                inputs = {
+                    **options,
+                    "task": task,
+                    "runtime_profile": profile,
+                    "stability_mode": mode,
+                    "images": photos,
+                }
                 yield asked(task, inputs, photos=len(photos))
 
 
@@ -121,7 +132,9 @@ def noise(rng: np.random.Generator, side_px: int = 64) -> bytes:
 
 def cut_off(rng: np.random.Generator) -> Asked:
     data = noise(rng)
-    return asked("damaged photo", {"task": "upscale", "image": uri(data[: len(data) // 2])}, "[E206]")
+    return asked(
+        "damaged photo", {"task": "upscale", "image": uri(data[: len(data) // 2])}, "[E206]"
+    )
 
 
 def no_photo(rng: np.random.Generator) -> Asked:
@@ -162,7 +175,14 @@ def uri(data: bytes) -> str:
 def medians_mb(samples: Sequence[float]) -> list[float]:
     """The median of each of WINDOWS parts of the run; none of too few samples."""
     length = len(samples) // WINDOWS
-    return [statistics.median(samples[length * index : length * (index + 1)]) for index in range(WINDOWS)] if length else []
+    return (
+        [
+            statistics.median(samples[length * index : length * (index + 1)])
+            for index in range(WINDOWS)
+        ]
+        if length
+        else []
+    )
 
 
 def growth_mb(samples: Sequence[float]) -> float:
@@ -219,7 +239,9 @@ class Watch:
                 return
 
 
-def soaked(url: str, wanted: Iterator[Asked], minutes: float | None) -> tuple[Counter[str], list[str]]:
+def soaked(
+    url: str, wanted: Iterator[Asked], minutes: float | None
+) -> tuple[Counter[str], list[str]]:
     """Sends requests until there are no more, or time is up: how many of each kind, and what went otherwise than it must."""
     kinds, wrong = Counter[str](), list[str]()
     ends_s = time.perf_counter() + 60 * minutes if minutes else float("inf")
@@ -228,7 +250,9 @@ def soaked(url: str, wanted: Iterator[Asked], minutes: float | None) -> tuple[Co
             answer = client.predict(one.prediction)
             kinds[one.kind] += 1
             if not one.met_by(answer):
-                wrong.append(f"{one.kind}: {answer.status}, {one.expected} expected: {answer.error}")
+                wrong.append(
+                    f"{one.kind}: {answer.status}, {one.expected} expected: {answer.error}"
+                )
             bar.update()
             if time.perf_counter() > ends_s or answer.status == "lost":
                 break
@@ -243,9 +267,15 @@ def soak(arguments: argparse.Namespace) -> Json:
     """
     if arguments.plot:
         require_writable(arguments.plot.parent)
-    environment = {"RESTORE_WEIGHTS": arguments.weights, "RESTORE_PRELOAD": "all", "LEAKED_MB": str(arguments.leaked_mb)}
+    environment = {
+        "RESTORE_WEIGHTS": arguments.weights,
+        "RESTORE_PRELOAD": "all",
+        "LEAKED_MB": str(arguments.leaked_mb),
+    }
     with tempfile.TemporaryFile() as log:
-        process = start("127.0.0.1", arguments.port, environment, log, LEAKING if arguments.leak else PREDICTOR)
+        process = start(
+            "127.0.0.1", arguments.port, environment, log, LEAKING if arguments.leak else PREDICTOR
+        )
         try:
             url = f"http://127.0.0.1:{arguments.port}"
             wait_until_ready(url, process, READY_TIMEOUT_S)
@@ -281,7 +311,10 @@ def result_of(kinds: Counter[str], wrong: Sequence[str], memory: Memory) -> Json
         "resident_medians_mb": [round(median) for median in medians_mb(memory.resident_mb)],
         "resident_growth_mb": round(resident, 1),
         "device_growth_mb": round(device, 1),
-        "met": not wrong and resident < MOST_GROWTH_MB and device < MOST_GROWTH_MB and requests >= FEWEST_REQUESTS,
+        "met": not wrong
+        and resident < MOST_GROWTH_MB
+        and device < MOST_GROWTH_MB
+        and requests >= FEWEST_REQUESTS,
     }
 
 
@@ -291,9 +324,17 @@ def plot(memory: Memory, path: Path) -> None:
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(memory.at_s, memory.resident_mb, label=f"server's processes: growth {growth_mb(memory.resident_mb):.0f} MB")
+    axes.plot(
+        memory.at_s,
+        memory.resident_mb,
+        label=f"server's processes: growth {growth_mb(memory.resident_mb):.0f} MB",
+    )
     if any(memory.device_mb):
-        axes.plot(memory.at_s, memory.device_mb, label=f"device: growth {growth_mb(memory.device_mb):.0f} MB")
+        axes.plot(
+            memory.at_s,
+            memory.device_mb,
+            label=f"device: growth {growth_mb(memory.device_mb):.0f} MB",
+        )
     axes.set(title="Memory while mixed requests run", xlabel="seconds", ylabel="MB", ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=120, format="png")
@@ -320,8 +361,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", default="lite", choices=["lite", "auto", "official"])
     parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--leak", action="store_true", help="serve a predictor that leaks, which must fail the run")
-    parser.add_argument("--leaked-mb", type=float, default=8.0, help="what it keeps of each request (default: 8)")
+    parser.add_argument(
+        "--leak", action="store_true", help="serve a predictor that leaks, which must fail the run"
+    )
+    parser.add_argument(
+        "--leaked-mb", type=float, default=8.0, help="what it keeps of each request (default: 8)"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--record", action="store_true", help="add a row to results/soak.jsonl")
     return parser  # type: ignore[no-any-return]

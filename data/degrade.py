@@ -81,9 +81,17 @@ class Degradation:
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise RestoreError(Code.OPTION_INVALID, f"{name} is {value}", f"Choose {name} from {low} to {high}.")
+                raise RestoreError(
+                    Code.OPTION_INVALID,
+                    f"{name} is {value}",
+                    f"Choose {name} from {low} to {high}.",
+                )
         if self.resampling not in _RESAMPLING:
-            raise RestoreError(Code.OPTION_INVALID, f"resampling is '{self.resampling}'", f"Choose one of {', '.join(_RESAMPLING)}.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"resampling is '{self.resampling}'",
+                f"Choose one of {', '.join(_RESAMPLING)}.",
+            )
 
     def __str__(self) -> str:
         changed = (f for f in fields(self) if getattr(self, f.name) != f.default)
@@ -116,7 +124,11 @@ def degrade(photo: NDArray[np.uint8], recipe: Degradation, seed: int) -> NDArray
         RestoreError: PHOTO_FORMAT for another shape or type, PHOTO_TOO_SMALL when downscaling leaves no pixel.
     """
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-        raise RestoreError(Code.PHOTO_FORMAT, f"{photo.dtype} of shape {photo.shape} is no 8-bit RGB", "Convert it to HxWx3 uint8.")
+        raise RestoreError(
+            Code.PHOTO_FORMAT,
+            f"{photo.dtype} of shape {photo.shape} is no 8-bit RGB",
+            "Convert it to HxWx3 uint8.",
+        )
     pixels: Pixels = np.divide(photo, 255.0, dtype=np.float32)
     grey = bool((photo == photo[..., :1]).all())
     if recipe.blur:
@@ -149,14 +161,18 @@ def _downscaled(pixels: Pixels, factor: float, resampling: Resampling) -> Pixels
     height, width = (round(side / factor) for side in pixels.shape[:2])
     if not height or not width:
         size = f"{pixels.shape[1]}x{pixels.shape[0]} pixels divided by {factor} leave none"
-        raise RestoreError(Code.PHOTO_TOO_SMALL, size, "Downscale by less or start from a larger photo.")
+        raise RestoreError(
+            Code.PHOTO_TOO_SMALL, size, "Downscale by less or start from a larger photo."
+        )
     return _as_pixels(cv2.resize(pixels, (width, height), interpolation=_RESAMPLING[resampling]))
 
 
 def _faded(pixels: Pixels, strength: float, generator: np.random.Generator) -> Pixels:
     """Less contrast and colour and more of the paper, everywhere but most at the edges and in a few large patches."""
     height, width = pixels.shape[:2]
-    patches = cv2.resize(generator.random((4, 4), np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    patches = cv2.resize(
+        generator.random((4, 4), np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+    )
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     edges = np.minimum((x**2 + y**2) / 1.5, 1.0)
     share = (strength * (0.5 + 0.3 * edges + 0.2 * patches)).astype(np.float32)[..., None]
@@ -171,11 +187,21 @@ def _scratched(pixels: Pixels, count: int, generator: np.random.Generator) -> Pi
     thickness = max(1, round(min(height, width) / 400))
     for _ in range(count):
         opacity = np.zeros((height, width), np.uint8)
-        level = generator.uniform(0.8, 1.0) if generator.random() < 0.75 else generator.uniform(0.0, 0.2)
-        cv2.polylines(opacity, [_scratch(height, width, generator)], False, 255, thickness, cv2.LINE_AA)
+        level = (
+            generator.uniform(0.8, 1.0)
+            if generator.random() < 0.75
+            else generator.uniform(0.0, 0.2)
+        )
+        cv2.polylines(
+            opacity, [_scratch(height, width, generator)], False, 255, thickness, cv2.LINE_AA
+        )
         for _ in range(4):
-            x, y, radius = generator.uniform((0, 0, 0.5), (width, height, 1.5 * thickness)) * 16  # in sixteenths, by shift
-            cv2.circle(opacity, (round(x), round(y)), round(radius), 255, cv2.FILLED, cv2.LINE_AA, shift=4)
+            x, y, radius = (
+                generator.uniform((0, 0, 0.5), (width, height, 1.5 * thickness)) * 16
+            )  # in sixteenths, by shift
+            cv2.circle(
+                opacity, (round(x), round(y)), round(radius), 255, cv2.FILLED, cv2.LINE_AA, shift=4
+            )
         soft = cv2.GaussianBlur(opacity, (3, 3), 0.6)
         share = (soft * (generator.uniform(0.6, 1.0) / 255)).astype(np.float32)[..., None]
         pixels = pixels + share * (np.float32(level) - pixels)
@@ -247,14 +273,28 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             if image.mode in {"I", "F"} or image.mode.startswith("I;"):
-                raise RestoreError(Code.PHOTO_FORMAT, f"has pixels of type {image.mode}", "Use a photo of 8 bits.", photo=path.name)
+                raise RestoreError(
+                    Code.PHOTO_FORMAT,
+                    f"has pixels of type {image.mode}",
+                    "Use a photo of 8 bits.",
+                    photo=path.name,
+                )
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError as error:
-        raise RestoreError(Code.PHOTO_MISSING, f"there is no {path}", "Check the path.", photo=path.name) from error
+        raise RestoreError(
+            Code.PHOTO_MISSING, f"there is no {path}", "Check the path.", photo=path.name
+        ) from error
     except UnidentifiedImageError as error:
-        raise RestoreError(Code.PHOTO_FORMAT, "is no picture that can be read", "Use a JPEG or PNG.", photo=path.name) from error
+        raise RestoreError(
+            Code.PHOTO_FORMAT,
+            "is no picture that can be read",
+            "Use a JPEG or PNG.",
+            photo=path.name,
+        ) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RestoreError(Code.PHOTO_DAMAGED, f"cannot be read ({error})", "Use another copy.", photo=path.name) from error
+        raise RestoreError(
+            Code.PHOTO_DAMAGED, f"cannot be read ({error})", "Use another copy.", photo=path.name
+        ) from error
 
 
 def write_photo(photo: NDArray[np.uint8], path: Path) -> None:
@@ -272,7 +312,9 @@ def write_photo(photo: NDArray[np.uint8], path: Path) -> None:
         else:
             image.save(path, optimize=True)
     except OSError as error:
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, f"{path} cannot be written ({error})", "Choose another --out.") from error
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE, f"{path} cannot be written ({error})", "Choose another --out."
+        ) from error
 
 
 def reduced(photo: NDArray[np.uint8], long_side_px: int) -> NDArray[np.uint8]:
@@ -284,7 +326,11 @@ def reduced(photo: NDArray[np.uint8], long_side_px: int) -> NDArray[np.uint8]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status: 0, or 2 after a RestoreError, which it prints."""
     options = _parser().parse_args(arguments)
-    given = {f.name: getattr(options, f.name) for f in fields(Degradation) if getattr(options, f.name) is not None}
+    given = {
+        f.name: getattr(options, f.name)
+        for f in fields(Degradation)
+        if getattr(options, f.name) is not None
+    }
     try:
         recipe = replace(PRESETS[options.preset] if options.preset else Degradation(), **given)
         targets = _targets(options.photos, options.out, options.format)
@@ -295,7 +341,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 photo = reduced(photo, options.long_side)
             degraded = degrade(photo, recipe, seed)
             write_photo(degraded, target)
-            print(f"{source} -> {target}: {degraded.shape[1]}x{degraded.shape[0]}, {recipe}, seed {seed}")
+            print(
+                f"{source} -> {target}: {degraded.shape[1]}x{degraded.shape[0]}, {recipe}, seed {seed}"
+            )
     except RestoreError as error:
         print(error, file=sys.stderr)
         return 2
@@ -310,25 +358,54 @@ def _targets(photos: Sequence[Path], out: Path, ending: str) -> dict[Path, Path]
     for source, target in targets.items():
         if target.resolve() in sources or written.count(target.resolve()) > 1:
             raise RestoreError(
-                Code.OUTPUT_UNWRITABLE, f"{target} would overwrite another photo", "Choose another --out.", photo=source.name
+                Code.OUTPUT_UNWRITABLE,
+                f"{target} would overwrite another photo",
+                "Choose another --out.",
+                photo=source.name,
             )
     return targets
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Makes degraded copies of clean photos; every amount overrides the preset's.")
+    parser = argparse.ArgumentParser(
+        description="Makes degraded copies of clean photos; every amount overrides the preset's."
+    )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
     parser.add_argument("--out", type=Path, required=True, help="folder for the copies")
-    parser.add_argument("--seed", type=int, default=1, help="of the first photo, one more for each further one (default 1)")
-    parser.add_argument("--format", choices=("png", "jpg"), default="png", help="png keeps exactly what was made (default)")
-    parser.add_argument("--long-side", type=_pixels, metavar="PX", help="reduce the clean photo to this first")
-    parser.add_argument("--preset", choices=PRESETS, help="; ".join(f"{name}: {recipe}" for name, recipe in PRESETS.items()))
-    parser.add_argument("--blur", type=float, metavar="PX", help="Gaussian blur's standard deviation")
-    parser.add_argument("--blur-ratio", type=float, metavar="R", help="below 1: a blur narrower in one direction")
-    parser.add_argument("--downscale", type=float, metavar="N", help="make each side N times smaller")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="of the first photo, one more for each further one (default 1)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("png", "jpg"),
+        default="png",
+        help="png keeps exactly what was made (default)",
+    )
+    parser.add_argument(
+        "--long-side", type=_pixels, metavar="PX", help="reduce the clean photo to this first"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="; ".join(f"{name}: {recipe}" for name, recipe in PRESETS.items()),
+    )
+    parser.add_argument(
+        "--blur", type=float, metavar="PX", help="Gaussian blur's standard deviation"
+    )
+    parser.add_argument(
+        "--blur-ratio", type=float, metavar="R", help="below 1: a blur narrower in one direction"
+    )
+    parser.add_argument(
+        "--downscale", type=float, metavar="N", help="make each side N times smaller"
+    )
     parser.add_argument("--resampling", choices=_RESAMPLING, help="how to downscale")
     parser.add_argument("--poisson", type=float, metavar="X", help="shot noise")
-    parser.add_argument("--noise", type=float, metavar="LEVELS", help="Gaussian noise's standard deviation, of 255")
+    parser.add_argument(
+        "--noise", type=float, metavar="LEVELS", help="Gaussian noise's standard deviation, of 255"
+    )
     parser.add_argument("--fade", type=float, metavar="F", help="0 to 1")
     parser.add_argument("--scratches", type=int, metavar="N")
     parser.add_argument("--jpeg", type=int, metavar="QUALITY")

@@ -65,9 +65,13 @@ def plan(number: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> Plan:
     """Draws photo `number` (from 0) of a dataset; `sizes` are the samples' names, widths and heights."""
     generator = np.random.default_rng([seed, number])
     source, width, height = sizes[number % len(sizes)]  # each sample as often as the others
-    crop_width, crop_height = (round(side * generator.uniform(*CROP_SHARES)) for side in (width, height))
+    crop_width, crop_height = (
+        round(side * generator.uniform(*CROP_SHARES)) for side in (width, height)
+    )
     low_px, high_px = LONG_SIDES_PX
-    long_side_px = low_px * (high_px / low_px) ** generator.random()  # as many small photos as large ones, by factor
+    long_side_px = (
+        low_px * (high_px / low_px) ** generator.random()
+    )  # as many small photos as large ones, by factor
     factor = long_side_px / max(crop_width, crop_height)
     kind = str(generator.choice([CLEAN, *PRESETS]))
     return Plan(
@@ -81,19 +85,25 @@ def plan(number: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> Plan:
         width=round(crop_width * factor),
         height=round(crop_height * factor),
         kind=kind,
-        recipe=varied(PRESETS[kind], generator, high_px / long_side_px) if kind != CLEAN else Degradation(),
+        recipe=varied(PRESETS[kind], generator, high_px / long_side_px)
+        if kind != CLEAN
+        else Degradation(),
         seed=int(generator.integers(2**31)),
         jpeg_quality=int(generator.integers(*JPEG_QUALITIES)),
     )
 
 
-def varied(recipe: Degradation, generator: np.random.Generator, most_downscale: float) -> Degradation:
+def varied(
+    recipe: Degradation, generator: np.random.Generator, most_downscale: float
+) -> Degradation:
     """The same kind of damage, each amount between half and one and a half times as strong."""
     blur, poisson, noise, fade, scratches, jpeg, downscale = generator.uniform(0.5, 1.5, 7)
     return replace(
         recipe,
         blur=round(recipe.blur * blur, 2),
-        downscale=round(max(1.0, min(recipe.downscale * downscale, most_downscale)), 2) if recipe.downscale > 1 else 1.0,
+        downscale=round(max(1.0, min(recipe.downscale * downscale, most_downscale)), 2)
+        if recipe.downscale > 1
+        else 1.0,
         poisson=round(recipe.poisson * poisson, 2),
         noise=round(recipe.noise * noise, 2),
         fade=round(min(recipe.fade * fade, 1.0), 2),
@@ -104,17 +114,24 @@ def varied(recipe: Degradation, generator: np.random.Generator, most_downscale: 
 
 def made(sample: Picture, planned: Plan) -> Picture:
     """The photo of a plan."""
-    crop = sample[planned.top : planned.top + planned.crop_height, planned.left : planned.left + planned.crop_width]
+    crop = sample[
+        planned.top : planned.top + planned.crop_height,
+        planned.left : planned.left + planned.crop_width,
+    ]
     if planned.mirrored:
         crop = crop[:, ::-1]
     # A recipe that reduces is given as much more.
-    width, height = (round(side * planned.recipe.downscale) for side in (planned.width, planned.height))
+    width, height = (
+        round(side * planned.recipe.downscale) for side in (planned.width, planned.height)
+    )
     interpolation = cv2.INTER_AREA if width < planned.crop_width else cv2.INTER_CUBIC
     resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=interpolation)
     return degrade(resized.astype(np.uint8), planned.recipe, planned.seed)
 
 
-def make_dataset(out: Path, count: int, seed: int, samples: Sequence[Path], *, overwrite: bool = False) -> list[Plan]:
+def make_dataset(
+    out: Path, count: int, seed: int, samples: Sequence[Path], *, overwrite: bool = False
+) -> list[Plan]:
     """Writes `count` photos and their manifest into a folder.
 
     Raises:
@@ -122,7 +139,11 @@ def make_dataset(out: Path, count: int, seed: int, samples: Sequence[Path], *, o
             PHOTO_MISSING without samples, PHOTO_FORMAT or PHOTO_DAMAGED for one that cannot be read.
     """
     if not samples:
-        raise RestoreError(Code.PHOTO_MISSING, "there are no samples to make photos from", "Run this from a complete checkout.")
+        raise RestoreError(
+            Code.PHOTO_MISSING,
+            "there are no samples to make photos from",
+            "Run this from a complete checkout.",
+        )
     pictures = {sample.name: read_photo(sample) for sample in samples}
     sizes = [(name, picture.shape[1], picture.shape[0]) for name, picture in pictures.items()]
     plans = [plan(number, seed, sizes) for number in range(count)]
@@ -133,9 +154,15 @@ def make_dataset(out: Path, count: int, seed: int, samples: Sequence[Path], *, o
         with (out / MANIFEST).open("w", newline="") as file:
             rows = csv.DictWriter(file, [f.name for f in fields(Plan)], lineterminator="\n")
             rows.writeheader()
-            rows.writerows({f.name: getattr(planned, f.name) for f in fields(Plan)} for planned in plans)
+            rows.writerows(
+                {f.name: getattr(planned, f.name) for f in fields(Plan)} for planned in plans
+            )
     except OSError as error:
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, f"'{out}' cannot be written to ({error})", "Choose another --out.") from error
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"'{out}' cannot be written to ({error})",
+            "Choose another --out.",
+        ) from error
     return plans
 
 
@@ -143,7 +170,11 @@ def _clear(out: Path, *, overwrite: bool) -> None:
     """An empty folder; of one that is to be overwritten, the photos that its manifest names go, and nothing else."""
     out.mkdir(parents=True, exist_ok=True)
     if not overwrite and any(out.iterdir()):
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, f"the folder '{out}' is not empty", "Choose another --out, or add --overwrite.")
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"the folder '{out}' is not empty",
+            "Choose another --out, or add --overwrite.",
+        )
     if not (out / MANIFEST).exists():
         return
     with (out / MANIFEST).open(newline="") as file:
@@ -156,22 +187,39 @@ def _clear(out: Path, *, overwrite: bool) -> None:
 
 def _write(picture: Picture, planned: Plan, out: Path) -> None:
     grey = bool((picture == picture[..., :1]).all())
-    Image.fromarray(picture[..., 0] if grey else picture).save(out / planned.file, "JPEG", quality=planned.jpeg_quality)
+    Image.fromarray(picture[..., 0] if grey else picture).save(
+        out / planned.file, "JPEG", quality=planned.jpeg_quality
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, or 2 after a refusal, which it prints."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=HERE / "dataset", help="folder for the photos (default: data/dataset)")
-    parser.add_argument("--count", type=int, default=100, metavar="N", help="how many (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: 1)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the dataset that is in the folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=HERE / "dataset",
+        help="folder for the photos (default: data/dataset)",
+    )
+    parser.add_argument(
+        "--count", type=int, default=100, metavar="N", help="how many (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of everything random (default: 1)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the dataset that is in the folder"
+    )
     options = parser.parse_args(arguments)
     if options.count < 1 or options.seed < 0:
         parser.error("--count must be at least 1, --seed at least 0")
-    samples = sorted(HERE.glob("*.jpg"), key=lambda path: (len(path.stem), path.stem))  # 2.jpg before 10.jpg
+    samples = sorted(
+        HERE.glob("*.jpg"), key=lambda path: (len(path.stem), path.stem)
+    )  # 2.jpg before 10.jpg
     try:
-        plans = make_dataset(options.out, options.count, options.seed, samples, overwrite=options.overwrite)
+        plans = make_dataset(
+            options.out, options.count, options.seed, samples, overwrite=options.overwrite
+        )
     except RestoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -61,7 +61,9 @@ class RestoreError(Exception):
 
     def about(self, photo: str) -> RestoreError:
         """The same error, about a photo where it was about none."""
-        return self if self.photo else RestoreError(self.code, self.reason, self.remedy, photo=photo)
+        return (
+            self if self.photo else RestoreError(self.code, self.reason, self.remedy, photo=photo)
+        )
 
     def __str__(self) -> str:
         subject = f"photo '{self.photo}': " if self.photo else ""
@@ -71,4 +73,6 @@ class RestoreError(Exception):
 def unexpected(error: Exception) -> RestoreError:
     """A fault of this project as an error with a code: its kind alone, as its text may hold anything."""
     reason = f"this request met a fault of the program ({type(error).__name__})"
-    return RestoreError(Code.UNEXPECTED, reason, "The server's log has the details; please report it with them.")
+    return RestoreError(
+        Code.UNEXPECTED, reason, "The server's log has the details; please report it with them."
+    )

@@ -18,9 +18,22 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from restore.errors import Code, RestoreError
 
-Step = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"]
-Task = Literal["face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint", "pipeline"]
-UpscaleVariant = Literal["auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"]
+Step = Literal[
+    "face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"
+]
+Task = Literal[
+    "face_restore",
+    "enhance",
+    "upscale",
+    "restore",
+    "colorize",
+    "old_photo_restore",
+    "inpaint",
+    "pipeline",
+]
+UpscaleVariant = Literal[
+    "auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"
+]
 RestoreVariant = Literal["auto", "denoise", "deblur", "lite", "lite_deblur"]
 FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
 FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
@@ -82,7 +95,11 @@ class Options(BaseModel):
         Raises:
             RestoreError: OPTION_INVALID, naming the input, its value and what is allowed.
         """
-        given = {name: value for name, value in inputs.items() if name in cls.model_fields and value is not None}
+        given = {
+            name: value
+            for name, value in inputs.items()
+            if name in cls.model_fields and value is not None
+        }
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -107,7 +124,9 @@ class Choice:
 
 
 UPSCALER = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x4plus")
-BACKGROUND = Choice("upscale_variant", "upscale", "MODEL_UPSCALE", "x2plus")  # as CodeFormer and GFPGAN do behind faces
+BACKGROUND = Choice(
+    "upscale_variant", "upscale", "MODEL_UPSCALE", "x2plus"
+)  # as CodeFormer and GFPGAN do behind faces
 NAFNET = Choice("restore_variant", "restore", "MODEL_RESTORE", "denoise")
 FACE = Choice("face_model", "face_restore", "MODEL_FACE", "codeformer")
 DDCOLOR = Choice("colorize_variant", "colorize", "MODEL_COLORIZE", "modelscope")
@@ -135,7 +154,9 @@ class TaskOptions(Options):
         """Side of a tile in input pixels; 0 means the whole photo."""
         return self.default_tile_px if self.tile_size is None else self.tile_size
 
-    def variant(self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ) -> str:
+    def variant(
+        self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ
+    ) -> str:
         """The variant asked for (of the task's own network unless `choice` is another), `auto` resolved through the environment.
 
         Raises:
@@ -150,7 +171,9 @@ class TaskOptions(Options):
         if named == "auto" or named not in allowed:
             known = ", ".join(choice for choice in allowed if choice != "auto")
             reason = f"the environment's {choice.environment} is '{named}', which is no variant of {choice.field}"
-            raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {known}, or unset it.")
+            raise RestoreError(
+                Code.OPTION_INVALID, reason, f"Set it to one of {known}, or unset it."
+            )
         return named
 
 
@@ -172,7 +195,9 @@ class FaceOptions(TaskOptions):
     face_detector: FaceDetector = "auto"
     only_center_face: bool = False
     min_face_px: WholeNumber = Field(default=0, ge=0)
-    keep_color: bool | None = Field(default=None, description="true, false, or nothing (true for grey and one-tone photos)")
+    keep_color: bool | None = Field(
+        default=None, description="true, false, or nothing (true for grey and one-tone photos)"
+    )
 
 
 class FaceRestoreOptions(FaceOptions, UpscalerOptions):
@@ -231,12 +256,16 @@ class OldPhotoOptions(TaskOptions):
     old_photo_hr: bool = False
     return_mask: bool = False
 
-    def variant(self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ) -> str:
+    def variant(
+        self, choice: Choice | None = None, environment: Mapping[str, str] = os.environ
+    ) -> str:
         """As in `TaskOptions`; of `v1` it is the catalog's variant for what is to be done."""
         named = super().variant(choice, environment)
         if named != "v1":
             return named
-        return ("scratch_hr" if self.old_photo_hr else "scratch") if self.with_scratch else "quality"
+        return (
+            ("scratch_hr" if self.old_photo_hr else "scratch") if self.with_scratch else "quality"
+        )
 
 
 class InpaintOptions(TaskOptions):
@@ -247,7 +276,8 @@ class InpaintOptions(TaskOptions):
 
     inpaint_variant: InpaintVariant = "auto"
     points: Annotated[str, BeforeValidator(_as_json)] | None = Field(
-        default=None, description="JSON: a polygon [[x, y], [x, y], [x, y], ...] in pixels, or a list of such polygons"
+        default=None,
+        description="JSON: a polygon [[x, y], [x, y], [x, y], ...] in pixels, or a list of such polygons",
     )
 
 
@@ -261,7 +291,9 @@ class OutputOptions(Options):
 
 def _known_steps(steps: str) -> str:
     names = steps_in(steps)
-    if names != ("auto",) and (not names or len(names) > MAX_STEPS or any(name not in STEPS for name in names)):
+    if names != ("auto",) and (
+        not names or len(names) > MAX_STEPS or any(name not in STEPS for name in names)
+    ):
         raise ValueError("not a sequence of steps")
     return steps
 
@@ -270,7 +302,8 @@ class ChainOptions(Options):
     """Which tasks a request of the task `pipeline` runs, one after the other."""
 
     steps: Annotated[str, AfterValidator(_known_steps)] = Field(
-        default="auto", description=f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas"
+        default="auto",
+        description=f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas",
     )
 
 
@@ -307,7 +340,12 @@ CATALOG_TASKS: Mapping[Step, tuple[str, ...]] = {
 }
 """The catalog's tasks whose checkpoints a task needs, its optional inputs aside: what is loaded before it is asked for."""
 
-GROUPS: tuple[type[Options], ...] = (*TASK_OPTIONS.values(), ChainOptions, OutputOptions, RunOptions)
+GROUPS: tuple[type[Options], ...] = (
+    *TASK_OPTIONS.values(),
+    ChainOptions,
+    OutputOptions,
+    RunOptions,
+)
 
 
 class Request(BaseModel):
@@ -334,12 +372,20 @@ class Request(BaseModel):
             RestoreError: OPTION_INVALID (task or value), OPTION_UNKNOWN (a name that no task knows).
         """
         if task not in TASKS:
-            raise RestoreError(Code.OPTION_INVALID, f"task is '{task}', which does not exist", f"Use one of {', '.join(TASKS)}.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"task is '{task}', which does not exist",
+                f"Use one of {', '.join(TASKS)}.",
+            )
         known = frozenset[str]().union(*(group.names() for group in GROUPS))
         for name in inputs:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
-                remedy = f"Did you mean {close[0]}?" if close else f"The inputs are {', '.join(sorted(known))}."
+                remedy = (
+                    f"Did you mean {close[0]}?"
+                    if close
+                    else f"The inputs are {', '.join(sorted(known))}."
+                )
                 raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name}'", remedy)
         # Every group is validated, the other tasks' too: a value that is never right is not passed over for being unused.
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
@@ -392,7 +438,13 @@ def _allowed(group: type[Options], name: str) -> str:
         return f"one of {', '.join(choices)}"
     low, high = bounds_of(group, name)
     annotation = str(group.model_fields[name].annotation)
-    kind = "a whole number" if "int" in annotation else "true or false" if "bool" in annotation else "a finite number"
+    kind = (
+        "a whole number"
+        if "int" in annotation
+        else "true or false"
+        if "bool" in annotation
+        else "a finite number"
+    )
     if low is not None and high is not None:
         return f"{kind} from {low:g} to {high:g}"
     return kind if low is None else f"{kind} of at least {low:g}"

@@ -58,7 +58,11 @@ class Report:
     def sum_up(self) -> None:
         """Takes over from the steps of a pipeline what is true of the whole; each warning says whose it is."""
         for step in self.steps:
-            self.device, self.precision, self.runtime_profile = step.device, step.precision, step.runtime_profile
+            self.device, self.precision, self.runtime_profile = (
+                step.device,
+                step.precision,
+                step.runtime_profile,
+            )
             self.stability_mode, self.compile_backend = step.stability_mode, step.compile_backend
             self.weights += [facts for facts in step.weights if facts not in self.weights]
             self.face_restoration_applied |= step.face_restoration_applied

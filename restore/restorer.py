@@ -39,7 +39,14 @@ from restore.pipelines.job import Job
 from restore.pipelines.propose import PROPOSED_WITH, proposed_steps
 from restore.report import Report
 from restore.runtime.allocator import HEAP
-from restore.runtime.device import Progress, Runtime, coded_memory_errors, runtime_for, select_device, silent
+from restore.runtime.device import (
+    Progress,
+    Runtime,
+    coded_memory_errors,
+    runtime_for,
+    select_device,
+    silent,
+)
 from restore.serving.uploads import NamedFile
 
 Source = str | os.PathLike[str] | NamedFile | Photo
@@ -58,7 +65,9 @@ class Results:
     request: Request
     masks: Mapping[int, Photo] = field(default_factory=dict)
 
-    def save(self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False) -> list[Path]:
+    def save(
+        self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False
+    ) -> list[Path]:
         """Writes all photos into `folder`, or none: unique names in order, encoding times and warnings into the reports.
 
         Masks follow the photos, as `<prefix><n>-<name>-mask.png`. With `with_reports` each photo's report lies beside it as JSON.
@@ -67,7 +76,15 @@ class Results:
             RestoreError: OUTPUT_UNWRITABLE.
         """
         with coded_memory_errors(", ".join(photo.name for photo in self.photos), "encoding"):
-            return save_all(self.photos, self.reports, self.request.output, Path(folder), prefix, self.masks, with_reports=with_reports)
+            return save_all(
+                self.photos,
+                self.reports,
+                self.request.output,
+                Path(folder),
+                prefix,
+                self.masks,
+                with_reports=with_reports,
+            )
 
 
 class Restorer:
@@ -97,7 +114,9 @@ class Restorer:
         self.device = select_device(device)
         self.catalog = Catalog.load()
         self.progress = progress
-        self.store = WeightStore(self.catalog, Path(weights_dir) if weights_dir else None, progress=progress)
+        self.store = WeightStore(
+            self.catalog, Path(weights_dir) if weights_dir else None, progress=progress
+        )
         self.compiler = Compiler(self.device)
         self.shelf = Shelf(self.store, self.policy, self.compiler, progress)
         for task in _tasks_of(preload):
@@ -117,7 +136,15 @@ class Restorer:
                 if self.compiler.compiles:
                     self.shelf.optimized(model)
 
-    def run(self, task: str, photos: Source | Sequence[Source], /, *, masks: Source | Sequence[Source] = (), **inputs: object) -> Results:
+    def run(
+        self,
+        task: str,
+        photos: Source | Sequence[Source],
+        /,
+        *,
+        masks: Source | Sequence[Source] = (),
+        **inputs: object,
+    ) -> Results:
         """Restores one to four photos.
 
         Args:
@@ -141,31 +168,60 @@ class Restorer:
                     raise
                 failure = error.reason
             # Outside of the handler, whose traceback would keep the memory of what failed.
-            results = self._restored(request, sources, _listed(masks), runtime_for(runtime.profile, self.device))
+            results = self._restored(
+                request, sources, _listed(masks), runtime_for(runtime.profile, self.device)
+            )
         for report in results.reports:
-            report.warn(f"faster copies of the networks failed ({failure}): this request ran without them")
+            report.warn(
+                f"faster copies of the networks failed ({failure}): this request ran without them"
+            )
         return results
 
-    def _restored(self, request: Request, sources: Sequence[Source], masks: Sequence[Source], runtime: Runtime) -> Results:
+    def _restored(
+        self, request: Request, sources: Sequence[Source], masks: Sequence[Source], runtime: Runtime
+    ) -> Results:
         """What becomes of a request's photos in one way of computing."""
         reports = [Report(photo=_name_of(source), task=request.task) for source in sources]
-        decoded = [self._opened(source, report) for source, report in zip(sources, reports, strict=True)]
+        decoded = [
+            self._opened(source, report) for source, report in zip(sources, reports, strict=True)
+        ]
         points = request.options["inpaint"].points
         holes: Sequence[np.ndarray | None] = [None] * len(decoded)
         if "inpaint" in request.steps or not request.steps:
             holes = masks_of(decoded, [_read_mask(mask) for mask in masks], points, reports)
         elif masks or points is not None:
             for report in reports:
-                report.warn("mask, masks and points have a meaning for inpaint alone: they were not looked at")
+                report.warn(
+                    "mask, masks and points have a meaning for inpaint alone: they were not looked at"
+                )
         if request.steps:
-            plan = self._optimized(self._planned(request, request.steps, decoded, reports, holes, runtime), runtime)
+            plan = self._optimized(
+                self._planned(request, request.steps, decoded, reports, holes, runtime), runtime
+            )
             restored = _run(plan, decoded)
-            found = {index: job.masks_found[-1] for step in plan for index, job in enumerate(step.jobs) if job.masks_found}
+            found = {
+                index: job.masks_found[-1]
+                for step in plan
+                for index, job in enumerate(step.jobs)
+                if job.masks_found
+            }
         else:
-            plans = [self._proposed(request, *one, runtime) for one in zip(decoded, reports, holes, strict=True)]
+            plans = [
+                self._proposed(request, *one, runtime)
+                for one in zip(decoded, reports, holes, strict=True)
+            ]
             plans = [self._optimized(plan, runtime) for plan in plans]
-            restored = [photo for plan, before in zip(plans, decoded, strict=True) for photo in _run(plan, [before])]
-            last = ((index, job.masks_found) for index, plan in enumerate(plans) for step in plan for job in step.jobs)
+            restored = [
+                photo
+                for plan, before in zip(plans, decoded, strict=True)
+                for photo in _run(plan, [before])
+            ]
+            last = (
+                (index, job.masks_found)
+                for index, plan in enumerate(plans)
+                for step in plan
+                for job in step.jobs
+            )
             found = {index: scratched[-1] for index, scratched in last if scratched}
         for report in reports:
             if report.steps:
@@ -181,10 +237,16 @@ class Restorer:
             RestoreError: OPTION_INVALID for a compile backend that the stability mode, the process or the device does not have.
         """
         if run.stability_mode == "optimized":
-            return runtime_for(run.runtime_profile, self.device, self.compiler.backend_for(run.compile_backend))
+            return runtime_for(
+                run.runtime_profile, self.device, self.compiler.backend_for(run.compile_backend)
+            )
         if run.compile_backend not in {"auto", NONE}:
             reason = f"compile_backend is {run.compile_backend}, and stability_mode safe compiles nothing"
-            raise RestoreError(Code.OPTION_INVALID, reason, "Set stability_mode to optimized, or leave compile_backend out.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                reason,
+                "Set stability_mode to optimized, or leave compile_backend out.",
+            )
         return runtime_for(run.runtime_profile, self.device)
 
     def _planned(
@@ -201,8 +263,18 @@ class Restorer:
         expected = list(photos)
         for step in steps:
             options, pipeline = request.options[step], PIPELINES[step]
-            own = [Report(photo=report.photo, task=step) for report in reports] if request.task == CHAIN else reports
-            jobs = self._jobs(step, options, own, [_fitted(hole, photo) for hole, photo in zip(holes, expected, strict=True)], runtime)
+            own = (
+                [Report(photo=report.photo, task=step) for report in reports]
+                if request.task == CHAIN
+                else reports
+            )
+            jobs = self._jobs(
+                step,
+                options,
+                own,
+                [_fitted(hole, photo) for hole, photo in zip(holes, expected, strict=True)],
+                runtime,
+            )
             for index, (photo, job) in enumerate(zip(expected, jobs, strict=True)):
                 try:
                     pipeline.check(photo, options, request.output.output_format, job)
@@ -210,7 +282,9 @@ class Restorer:
                     if len(steps) == 1 or error.code is not Code.OUTPUT_TOO_LARGE:
                         raise
                     reason = f"in step {len(plan) + 1} ({step}), {error.reason}"
-                    raise RestoreError(error.code, reason, "Enlarge less, or in fewer steps.", photo=error.photo) from error
+                    raise RestoreError(
+                        error.code, reason, "Enlarge less, or in fewer steps.", photo=error.photo
+                    ) from error
                 width, height = pipeline.size(photo, options)
                 # A photo of the size to come, in no memory: its pixels are all the same one.
                 expected[index] = photo.with_pixels(np.broadcast_to(np.uint8(0), (height, width)))
@@ -220,7 +294,14 @@ class Restorer:
             plan.append(Planned(pipeline, options, jobs))
         return plan
 
-    def _proposed(self, request: Request, photo: Photo, report: Report, hole: np.ndarray | None, runtime: Runtime) -> list[Planned]:
+    def _proposed(
+        self,
+        request: Request,
+        photo: Photo,
+        report: Report,
+        hole: np.ndarray | None,
+        runtime: Runtime,
+    ) -> list[Planned]:
         """The plan of the steps that a photo seems to need; each says in its report why."""
         options = request.options["face_restore"]
         model, _ = self.shelf.model(FACE.task, options.variant(FACE))
@@ -228,16 +309,25 @@ class Restorer:
         scratch_net, _ = self.shelf.model(OLD_PHOTO.task, LITE)
         try:
             with report.stage("propose"), coded_memory_errors(photo.name, "looking at"):
-                proposed = proposed_steps(photo, detector, scratch_net.net, has_hole=hole is not None)
+                proposed = proposed_steps(
+                    photo, detector, scratch_net.net, has_hole=hole is not None
+                )
         except RestoreError as error:
             raise error.about(photo.name) from error
-        suited = {step: request.options[step].model_copy(update=changes) for step, changes in PROPOSED_WITH.items()}
+        suited = {
+            step: request.options[step].model_copy(update=changes)
+            for step, changes in PROPOSED_WITH.items()
+        }
         request = request.model_copy(update={"options": request.options | suited})
-        plan = self._planned(request, [step for step, _ in proposed], [photo], [report], [hole], runtime)
+        plan = self._planned(
+            request, [step for step, _ in proposed], [photo], [report], [hole], runtime
+        )
         for of_step, (_, why) in zip(report.steps, proposed, strict=True):
             of_step.why = why
         if not proposed:
-            report.warn("steps is auto, and this photo seems to need none of them: it comes back as it was")
+            report.warn(
+                "steps is auto, and this photo seems to need none of them: it comes back as it was"
+            )
         return plan
 
     def _optimized(self, plan: Sequence[Planned], runtime: Runtime) -> list[Planned]:
@@ -268,7 +358,12 @@ class Restorer:
         return photo
 
     def _jobs(
-        self, step: Step, options: TaskOptions, reports: Sequence[Report], holes: Sequence[np.ndarray | None], runtime: Runtime
+        self,
+        step: Step,
+        options: TaskOptions,
+        reports: Sequence[Report],
+        holes: Sequence[np.ndarray | None],
+        runtime: Runtime,
     ) -> list[Job]:
         """One job a photo, with the networks that the step needs; what their choice degraded goes to every report."""
         models, warnings = dict[str, Model](), list[str]()
@@ -279,12 +374,20 @@ class Restorer:
             warnings += degraded
             asked = getattr(options, choice.field)
             if asked != "auto" and options.variant(choice) != model.variant and not degraded:
-                warnings.append(f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}")
+                warnings.append(
+                    f"{asked} was asked for; the weights policy '{self.policy}' answers with {model.variant}"
+                )
         if models[needed[0].task].variant == LITE:
             models |= {task: self.shelf.model(task, LITE)[0] for task in PIPELINES[step].with_lite}
         detector = None
-        if FACE in needed and isinstance(options, FaceOptions) and not getattr(options, "has_aligned", False):
-            detector, degraded = self.shelf.detector(options.face_detector, with_lite=models[FACE.task].variant == LITE)
+        if (
+            FACE in needed
+            and isinstance(options, FaceOptions)
+            and not getattr(options, "has_aligned", False)
+        ):
+            detector, degraded = self.shelf.detector(
+                options.face_detector, with_lite=models[FACE.task].variant == LITE
+            )
             warnings += degraded
         elif isinstance(options, OldPhotoOptions) and options.with_face:
             detector, _ = self.shelf.detector(DLIB, with_lite=False)
@@ -293,11 +396,21 @@ class Restorer:
             running = (PIPELINES[step].runs(model, options) for model in models.values())
             report.weights = [dict(facts) for model in running for facts in model.weights]
             report.weights += [dict(facts) for facts in (detector.weights if detector else ())]
-            report.device, report.precision, report.runtime_profile = str(runtime.device), runtime.precision, runtime.profile
-            report.stability_mode, report.compile_backend = "optimized" if runtime.optimized else "safe", runtime.compile_backend
+            report.device, report.precision, report.runtime_profile = (
+                str(runtime.device),
+                runtime.precision,
+                runtime.profile,
+            )
+            report.stability_mode, report.compile_backend = (
+                "optimized" if runtime.optimized else "safe",
+                runtime.compile_backend,
+            )
             for warning in warnings:
                 report.warn(warning)
-        return [Job(models, runtime, report, self.progress, detector, hole) for report, hole in zip(reports, holes, strict=True)]
+        return [
+            Job(models, runtime, report, self.progress, detector, hole)
+            for report, hole in zip(reports, holes, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -313,7 +426,14 @@ def _fitted(hole: np.ndarray | None, photo: Photo) -> np.ndarray | None:
     """A mask at the size that its photo has by then."""
     if hole is None or hole.shape == (photo.height, photo.width):
         return hole
-    return cv2.resize(hole.astype(np.uint8), (photo.width, photo.height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return (
+        cv2.resize(
+            hole.astype(np.uint8),
+            (photo.width, photo.height),
+            interpolation=cv2.INTER_NEAREST_EXACT,
+        )
+        > 0
+    )
 
 
 def _run(plan: Sequence[Planned], photos: Sequence[Photo]) -> list[Photo]:
@@ -340,7 +460,9 @@ def _policy(name: str) -> Policy:
         return Policy(name)
     except ValueError:
         remedy = f"Set RESTORE_WEIGHTS to one of {', '.join(Policy)}."
-        raise RestoreError(Code.OPTION_INVALID, f"the weights policy is '{name}', which does not exist", remedy) from None
+        raise RestoreError(
+            Code.OPTION_INVALID, f"the weights policy is '{name}', which does not exist", remedy
+        ) from None
 
 
 def _tasks_of(preload: str) -> tuple[Step, ...]:
@@ -352,12 +474,18 @@ def _tasks_of(preload: str) -> tuple[Step, ...]:
     for name in names:
         if name not in STEPS:
             reason = f"preload names '{name}', which is no task"
-            raise RestoreError(Code.OPTION_INVALID, reason, f"Set RESTORE_PRELOAD to all, none or some of {', '.join(STEPS)}.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                reason,
+                f"Set RESTORE_PRELOAD to all, none or some of {', '.join(STEPS)}.",
+            )
     return tuple(task for task in STEPS if task in names)
 
 
 def _listed(sources: Source | Sequence[Source]) -> list[Source]:
-    return [sources] if isinstance(sources, str | os.PathLike | NamedFile | Photo) else list(sources)
+    return (
+        [sources] if isinstance(sources, str | os.PathLike | NamedFile | Photo) else list(sources)
+    )
 
 
 def _name_of(source: Source) -> str:
@@ -368,7 +496,12 @@ def _read_mask(source: Source) -> Photo:
     try:
         return _read(source)
     except RestoreError as error:
-        raise RestoreError(error.code, error.reason, error.remedy, photo=f"{error.photo or _name_of(source)} (a mask)") from error
+        raise RestoreError(
+            error.code,
+            error.reason,
+            error.remedy,
+            photo=f"{error.photo or _name_of(source)} (a mask)",
+        ) from error
 
 
 def _read(source: Source) -> Photo:

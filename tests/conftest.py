@@ -36,7 +36,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if "slow" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason="slow: --slow runs it"))
     if not SHARED.is_dir():
-        absent = pytest.mark.skip(reason="the folder of shared photos and weights is not here (RESTORE_SHARED)")
+        absent = pytest.mark.skip(
+            reason="the folder of shared photos and weights is not here (RESTORE_SHARED)"
+        )
         for item in items:
             if "shared" in item.keywords:
                 item.add_marker(absent)
@@ -91,7 +93,9 @@ def face_net(lite: Restorer) -> Model:
 
 
 @contextmanager
-def lite_with(restorer: Restorer, task: str, change: Callable[[nn.Module], nn.Module]) -> Iterator[None]:
+def lite_with(
+    restorer: Restorer, task: str, change: Callable[[nn.Module], nn.Module]
+) -> Iterator[None]:
     """For the length of a block, a catalog task's embedded networks are what `change` makes of them, their faster copies too."""
     shelf, key = restorer.shelf, (task, "lite")
     before, _ = shelf.model(*key)

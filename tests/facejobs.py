@@ -31,7 +31,9 @@ class FixedDetector:
         self.faces = list(faces)
         self.asked: list[tuple[int | None, float]] = []
 
-    def find(self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float) -> list[Face]:
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
         self.asked.append((short_side_px, threshold))
@@ -79,17 +81,29 @@ def face_at(x: float, y: float, size: float, tilt_deg: float = 0.0) -> Face:
 
 def official(variant: str, parser: torch.nn.Module | None = None) -> Model:
     """An official network's facts around no network: tests stand in for `restored`."""
-    return Model(Catalog.load().find("face_restore", variant), variant, torch.nn.Identity(), {"parser": parser or Parser()})
+    return Model(
+        Catalog.load().find("face_restore", variant),
+        variant,
+        torch.nn.Identity(),
+        {"parser": parser or Parser()},
+    )
 
 
 def jobs_of(model: Model, *detectors: FixedDetector, profile: str = "baseline") -> list[Job]:
     return [
-        Job({"face_restore": model}, runtime_for(profile, CPU), Report(f"{i}.png", "face_restore"), detector=detector)
+        Job(
+            {"face_restore": model},
+            runtime_for(profile, CPU),
+            Report(f"{i}.png", "face_restore"),
+            detector=detector,
+        )
         for i, detector in enumerate(detectors)
     ]
 
 
-def one(model: Model, pixels: np.ndarray, *faces: Face, alpha: np.ndarray | None = None, **options) -> tuple[Photo, Report]:
+def one(
+    model: Model, pixels: np.ndarray, *faces: Face, alpha: np.ndarray | None = None, **options
+) -> tuple[Photo, Report]:
     [job] = jobs_of(model, FixedDetector(*faces))
     [photo] = face_restore([Photo("0.png", pixels, alpha)], FaceRestoreOptions(**options), [job])
     return photo, job.report
@@ -101,7 +115,9 @@ def refusing(self, wanted, url):
 
 def degraded(pixels: np.ndarray, seed: int = 0) -> np.ndarray:
     soft = cv2.GaussianBlur(pixels, (0, 0), 1.2)
-    return np.clip(soft + np.random.default_rng(seed).normal(0, 8, soft.shape), 0, 255).astype(np.uint8)
+    return np.clip(soft + np.random.default_rng(seed).normal(0, 8, soft.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 def mse(a: np.ndarray, b: np.ndarray) -> float:

@@ -90,7 +90,9 @@ def _handler(server: FileServer) -> type[QuietHandler]:
             if reply.length:
                 headers["Content-Length"] = str(len(body))
             if reply.cuts or not reply.length:
-                headers["Connection"] = "close"  # said aloud, lest the client send its next request into a dying connection
+                headers["Connection"] = (
+                    "close"  # said aloud, lest the client send its next request into a dying connection
+                )
             self._head(status, headers)
             self._send(body[: reply.cuts.pop(0)] if reply.cuts else body)
 
@@ -118,4 +120,8 @@ def _selected(reply: Reply, asked: object) -> tuple[bytes, int, dict[str, str]]:
     last = min(int(found[2] or len(reply.body)), len(reply.body) - 1, first + reply.at_most - 1)
     if first >= len(reply.body):
         return b"", 416, {"Content-Range": f"bytes */{len(reply.body)}"}
-    return reply.body[first : last + 1], 206, {"Content-Range": f"bytes {first + reply.off_by}-{last}/{len(reply.body)}"}
+    return (
+        reply.body[first : last + 1],
+        206,
+        {"Content-Range": f"bytes {first + reply.off_by}-{last}/{len(reply.body)}"},
+    )

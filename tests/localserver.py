@@ -27,7 +27,9 @@ class LocalServer:
     def __init__(self, handler: type[QuietHandler]) -> None:
         self._server = _Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -18,7 +18,11 @@ from restore.pipelines.old_photo_face_stage import ENLARGEMENT, STANDARD
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
-MODES = {"quality": {}, "scratch": {"with_scratch": True}, "scratch_hr": {"with_scratch": True, "old_photo_hr": True}}
+MODES = {
+    "quality": {},
+    "scratch": {"with_scratch": True},
+    "scratch_hr": {"with_scratch": True, "old_photo_hr": True},
+}
 ROLES = ("vae_a", "vae_b", "scratch_detector", "face_generator")
 
 
@@ -57,7 +61,9 @@ class Mapping(StandIn):
         self.holes: list[Tensor] = []
 
     def forward(self, features: Tensor, holes: Tensor) -> Tensor:
-        assert holes.shape[-2:] == tuple(old_photo_vae.FEATURE_STRIDE * side for side in features.shape[-2:])
+        assert holes.shape[-2:] == tuple(
+            old_photo_vae.FEATURE_STRIDE * side for side in features.shape[-2:]
+        )
         self.holes.append(holes.clone())
         return self.answer(features, features + 2.0 * self.change)
 
@@ -88,26 +94,50 @@ class FixedDetector:
         self.faces = list(faces)
         self.asked: list[tuple[int, ...]] = []
 
-    def find(self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float) -> list[Face]:
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
         assert pixels.dtype == np.uint8
         self.asked.append(pixels.shape)
         return self.faces
 
 
 def model_of(variant: str = "quality", net: nn.Module | None = None) -> Model:
-    partners = {"vae_a": Autoencoder(), "vae_b": Autoencoder(), "scratch_detector": ScratchDetector(), "face_generator": FaceGenerator()}
-    return Model(Catalog.load().find("old_photo_restore", variant), variant, net or Mapping(), partners)
+    partners = {
+        "vae_a": Autoencoder(),
+        "vae_b": Autoencoder(),
+        "scratch_detector": ScratchDetector(),
+        "face_generator": FaceGenerator(),
+    }
+    return Model(
+        Catalog.load().find("old_photo_restore", variant), variant, net or Mapping(), partners
+    )
 
 
 def job_of(model: Model, *faces: Face, quirks: bool = False) -> Job:
     runtime = runtime_for("baseline", torch.device("cpu"))
     report = Report("grandma.png", "old_photo_restore")
-    return Job({"old_photo_restore": model}, runtime, report, detector=FixedDetector(*faces), official_quirks=quirks)
+    return Job(
+        {"old_photo_restore": model},
+        runtime,
+        report,
+        detector=FixedDetector(*faces),
+        official_quirks=quirks,
+    )
 
 
-def restored(pixels: np.ndarray, job: Job, *, alpha: np.ndarray | None = None, with_face: bool = False, **options) -> Photo:
+def restored(
+    pixels: np.ndarray,
+    job: Job,
+    *,
+    alpha: np.ndarray | None = None,
+    with_face: bool = False,
+    **options,
+) -> Photo:
     [result] = PIPELINES["old_photo_restore"].run(
-        [Photo("grandma.png", pixels, alpha)], OldPhotoOptions(with_face=with_face, **options), [job]
+        [Photo("grandma.png", pixels, alpha)],
+        OldPhotoOptions(with_face=with_face, **options),
+        [job],
     )
     return result
 
@@ -129,7 +159,9 @@ def scratched(width: int, height: int) -> np.ndarray:
 def face_at(x: float, y: float, side_px: float) -> Face:
     """A face whose aligned square has this side and this middle."""
     half = side_px / 2
-    return Face((x - half, y - half, x + half, y + half), 0.9, STANDARD * ENLARGEMENT * half + (x, y))
+    return Face(
+        (x - half, y - half, x + half, y + half), 0.9, STANDARD * ENLARGEMENT * half + (x, y)
+    )
 
 
 class WhiteIsScratched(nn.Module):

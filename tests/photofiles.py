@@ -8,7 +8,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 FORMATS = ("jpg", "png", "webp")
-ADOBE_TO_XYZ = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
+ADOBE_TO_XYZ = np.array(
+    [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]
+)
 ADOBE_GAMMA = 563 / 256
 
 
@@ -16,7 +18,9 @@ def picture(height=48, width=64):
     """Smooth, and unlike itself under every mirroring and turn."""
     y, x = np.mgrid[0:height, 0:width]
     red, green = 70 + 110 * x / width, 60 + 120 * y / height
-    return np.stack([red, green, 90 + 60 * np.sin(x / 9 + y / 23)], axis=-1).round().astype(np.uint8)
+    return (
+        np.stack([red, green, 90 + 60 * np.sin(x / 9 + y / 23)], axis=-1).round().astype(np.uint8)
+    )
 
 
 def deep_picture(channels, height=20, width=30):
@@ -42,8 +46,12 @@ def png_file(samples, *chunks, bits=None):
     width = row.shape[1] // channels if bits is None else row.shape[1] * 8 // bits
     depth = bits or samples.dtype.itemsize * 8
     raw = b"".join(b"\0" + line.astype(line.dtype.newbyteorder(">")).tobytes() for line in row)
-    header = struct.pack(">IIBBBBB", width, height, depth, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    body = b"".join([chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b"")])
+    header = struct.pack(
+        ">IIBBBBB", width, height, depth, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0
+    )
+    body = b"".join(
+        [chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b"")]
+    )
     return b"\x89PNG\r\n\x1a\n" + body
 
 
@@ -52,7 +60,13 @@ def tiff_file(samples, tags=None, *, order="<"):
     height, width = samples.shape[:2]
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     strip = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
-    entries = {256: [width], 257: [height], 258: [samples.dtype.itemsize * 8] * channels, 259: [1], 262: [2 if channels > 2 else 1]}
+    entries = {
+        256: [width],
+        257: [height],
+        258: [samples.dtype.itemsize * 8] * channels,
+        259: [1],
+        262: [2 if channels > 2 else 1],
+    }
     entries |= {277: [channels], 278: [height], 284: [1]} | (tags or {})
     start = 8 + 2 + 12 * (len(entries) + 2) + 4
     extra, rows = b"", []
@@ -61,24 +75,47 @@ def tiff_file(samples, tags=None, *, order="<"):
             rows.append(struct.pack(order + "HHLL", tag, 4, 1, 4096 if tag == 273 else len(strip)))
             continue
         values = struct.pack(f"{order}{len(entries[tag])}H", *entries[tag])
-        field = values.ljust(4, b"\0") if len(values) <= 4 else struct.pack(order + "L", start + len(extra))
+        field = (
+            values.ljust(4, b"\0")
+            if len(values) <= 4
+            else struct.pack(order + "L", start + len(extra))
+        )
         extra += values if len(values) > 4 else b""
         rows.append(struct.pack(order + "HHL", tag, 3, len(entries[tag])) + field)
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "LH", 8, len(rows)) + b"".join(rows) + bytes(4) + extra
+    head = (
+        (b"II*\0" if order == "<" else b"MM\0*")
+        + struct.pack(order + "LH", 8, len(rows))
+        + b"".join(rows)
+        + bytes(4)
+        + extra
+    )
     return head.ljust(4096, b"\0") + strip
 
 
 def profile(space, tags, device_class=b"mntr", pcs=b"XYZ "):
     """An ICC profile of version 2 from its tags' data."""
-    tags = {b"desc": b"desc\0\0\0\0\0\0\0\x05Test\0" + bytes(78), b"wtpt": xyz(0.9642, 1.0, 0.8249)} | tags
+    tags = {
+        b"desc": b"desc\0\0\0\0\0\0\0\x05Test\0" + bytes(78),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+    } | tags
     table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
         padded = data + bytes(-len(data) % 4)
         table += name + struct.pack(">II", at + len(body), len(data))
         body += padded
     size = at + len(body)
-    head = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02400000, device_class, space, pcs) + bytes(12) + b"acsp" + bytes(28)
-    return (head + struct.pack(">3i", 63190, 65536, 54061)).ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+    head = (
+        struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02400000, device_class, space, pcs)
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+    )
+    return (
+        (head + struct.pack(">3i", 63190, 65536, 54061)).ljust(128, b"\0")
+        + struct.pack(">I", len(tags))
+        + table
+        + body
+    )
 
 
 def xyz(*values):
@@ -90,9 +127,13 @@ def curve(gamma):
 
 
 def adobe_profile(**options):
-    columns = {name: xyz(*ADOBE_TO_XYZ[:, index]) for index, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
+    columns = {
+        name: xyz(*ADOBE_TO_XYZ[:, index]) for index, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))
+    }
     columns[b"wtpt"] = xyz(0.9505, 1.0, 1.0891)  # as Adobe's own profile has it
-    return profile(b"RGB ", columns | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(ADOBE_GAMMA)), **options)
+    return profile(
+        b"RGB ", columns | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(ADOBE_GAMMA)), **options
+    )
 
 
 def grey_profile():

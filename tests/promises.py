@@ -55,7 +55,8 @@ PROMISES: Mapping[int, Promise] = {
         ),
     ),
     4: Promise(
-        "Formats are known by their content; what is not taken is refused by name", ("test_photo.py", "hostile/test_hostile_photos.py")
+        "Formats are known by their content; what is not taken is refused by name",
+        ("test_photo.py", "hostile/test_hostile_photos.py"),
     ),
     5: Promise(
         "Orientation is applied once: all eight tags give the identical upright picture",
@@ -94,7 +95,10 @@ PROMISES: Mapping[int, Promise] = {
             "test_outputs.py::test_a_clock_that_is_set_clears_nothing_that_may_be_read",
         ),
     ),
-    10: Promise("Memory is flat: less than 100 MB of growth after warm-up (`python -m benchmarks.soak`)", ("benchmarks/test_soak.py",)),
+    10: Promise(
+        "Memory is flat: less than 100 MB of growth after warm-up (`python -m benchmarks.soak`)",
+        ("benchmarks/test_soak.py",),
+    ),
     11: Promise(
         "Memory that runs out means smaller tiles, then a coded error, never a dead worker",
         (
@@ -106,7 +110,10 @@ PROMISES: Mapping[int, Promise] = {
     ),
     12: Promise(
         "A network that fails is an error or a warning, never a photo",
-        ("test_answers.py", "test_face_jobs.py::test_a_network_that_fails_fails_the_request_and_names_the_photo"),
+        (
+            "test_answers.py",
+            "test_face_jobs.py::test_a_network_that_fails_fails_the_request_and_names_the_photo",
+        ),
     ),
     13: Promise(
         "Weights are verified by SHA-256; a damaged file fails setup, or the request that needs it, with a code",
@@ -138,7 +145,13 @@ class Outcome:
 
     def __str__(self) -> str:
         counts = [
-            f"{count} {name}" for name, count in (("passed", self.passed), ("FAILED", self.failed), ("skipped", self.skipped)) if count
+            f"{count} {name}"
+            for name, count in (
+                ("passed", self.passed),
+                ("FAILED", self.failed),
+                ("skipped", self.skipped),
+            )
+            if count
         ]
         return "; ".join((", ".join(counts) or "NOT RUN", *self.figures))
 
@@ -158,7 +171,11 @@ def outcomes(report: ET.Element) -> dict[int, Outcome]:
                 outcome.skipped += 1
             else:
                 outcome.passed += 1
-                outcome.figures += tuple(each.get("value", "") for each in case.iter("property") if each.get("name") == "figure")
+                outcome.figures += tuple(
+                    each.get("value", "")
+                    for each in case.iter("property")
+                    if each.get("name") == "figure"
+                )
     return found
 
 
@@ -207,7 +224,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     ids = sorted({f"tests/{test}" for promise in PROMISES.values() for test in promise.tests})
     # A test named by its file and by itself would run, and count, twice.
-    ids = [one for one in ids if not any(one != other and one.startswith((f"{other}::", f"{other}/")) for other in ids)]
+    ids = [
+        one
+        for one in ids
+        if not any(one != other and one.startswith((f"{other}::", f"{other}/")) for other in ids)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [

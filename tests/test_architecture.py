@@ -56,7 +56,11 @@ def imported(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            names |= {node.module} if node.module != "restore" else {f"restore.{alias.name}" for alias in node.names}
+            names |= (
+                {node.module}
+                if node.module != "restore"
+                else {f"restore.{alias.name}" for alias in node.names}
+            )
     return {name.split(".")[1] for name in names if name.startswith("restore.")}
 
 
@@ -73,7 +77,10 @@ def test_dependencies_point_one_way(path):
         assert LEVEL[other] >= LEVEL[name], f"{name} may not import {other}"
 
 
-@pytest.mark.parametrize("module", ["restore", "predict", "restore.cli.main", "restore.serving.launcher", "restore.models.store"])
+@pytest.mark.parametrize(
+    "module",
+    ["restore", "predict", "restore.cli.main", "restore.serving.launcher", "restore.models.store"],
+)
 def test_torch_is_not_imported_before_it_is_needed(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

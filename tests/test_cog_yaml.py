@@ -25,7 +25,12 @@ def pinned(package: str) -> str:
 def test_the_weights_of_every_task_that_works_are_baked_as_the_manifest_has_them():
     tasks = {needed for several in CATALOG_TASKS.values() for needed in several}
     assert COG["build"]["run"] == bake_commands(Catalog.load(), tasks, BAKED["RESTORE_WEIGHTS_DIR"])
-    baked = [row for task in tasks for row in Catalog.load().for_task(task) if row.urls and row.archive is None]
+    baked = [
+        row
+        for task in tasks
+        for row in Catalog.load().for_task(task)
+        if row.urls and row.archive is None
+    ]
     assert len(baked) == len(COG["build"]["run"])
     for row in baked:
         check = row.sha256 or f"= {row.bytes}"
@@ -47,7 +52,11 @@ def test_versions_and_entry_point_agree():
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
 def test_every_requirement_is_one_exact_version_without_an_address(file):
-    lines = [line for line in (PROJECT / file).read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (PROJECT / file).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     assert lines
     for line in lines:
         assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+-]+", line), line

@@ -20,9 +20,13 @@ def test_an_embedded_network_answers_the_same(name):
     it = ready(networks([name])[0])
     with torch.inference_mode():
         here = list(tensors_in(it.module(*it.inputs)))
-        there = list(tensors_in(copy.deepcopy(it.module).cuda()(*(tensor.cuda() for tensor in it.inputs))))
+        there = list(
+            tensors_in(copy.deepcopy(it.module).cuda()(*(tensor.cuda() for tensor in it.inputs)))
+        )
     for one, other in zip(here, there, strict=True):
-        torch.testing.assert_close(other.cpu(), one, rtol=0.0, atol=MOST_APART * float(one.abs().max()))
+        torch.testing.assert_close(
+            other.cpu(), one, rtol=0.0, atol=MOST_APART * float(one.abs().max())
+        )
 
 
 def test_grain_is_drawn_from_the_very_same_noise():

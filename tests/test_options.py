@@ -35,13 +35,18 @@ FIELDS = {name: group for group in GROUPS for name in group.model_fields}
 def test_defaults_make_a_valid_request_for_every_task():
     for task in TASKS:
         request = Request.from_inputs(task, {})
-        assert {step: type(options) for step, options in request.options.items()} == dict(TASK_OPTIONS)
+        assert {step: type(options) for step, options in request.options.items()} == dict(
+            TASK_OPTIONS
+        )
         assert request.steps == (() if task == "pipeline" else (task,))
         assert request.output == OutputOptions()
 
 
 def test_a_task_takes_its_own_inputs_and_leaves_the_others():
-    request = Request.from_inputs("restore", {"scale": 2, "restore_variant": "deblur", "output_format": "png", "strength": 0.25})
+    request = Request.from_inputs(
+        "restore",
+        {"scale": 2, "restore_variant": "deblur", "output_format": "png", "strength": 0.25},
+    )
     assert request.options["restore"] == RestoreOptions(restore_variant="deblur", strength=0.25)
     assert request.output.output_format == "png"
 
@@ -52,14 +57,19 @@ def test_a_wrong_value_of_another_task_is_refused_all_the_same():
 
 
 def test_steps_are_taken_in_their_order_and_as_often_as_they_are_named():
-    request = Request.from_inputs("pipeline", {"steps": " colorize, face_restore ,upscale,colorize", "scale": 2})
+    request = Request.from_inputs(
+        "pipeline", {"steps": " colorize, face_restore ,upscale,colorize", "scale": 2}
+    )
     assert request.steps == ("colorize", "face_restore", "upscale", "colorize")
     assert request.options["upscale"].scale == 2
     assert Request.from_inputs("restore", {"steps": "upscale"}).steps == ("restore",)
 
 
 def test_none_means_not_given():
-    assert Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options["upscale"] == UpscaleOptions()
+    assert (
+        Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options["upscale"]
+        == UpscaleOptions()
+    )
 
 
 def test_tile_defaults_differ_by_task():
@@ -98,7 +108,10 @@ def test_tile_defaults_differ_by_task():
         ({"min_face_px": -1}, ["min_face_px is -1", "whole number of at least 0"]),
         ({"keep_color": "perhaps"}, ["keep_color is 'perhaps'", "true, false"]),
         ({"render_factor": 0}, ["render_factor is 0", "whole number from 1 to 100"]),
-        ({"steps": "upscale,sharpen"}, ["steps is 'upscale,sharpen'", "face_restore", "separated by commas"]),
+        (
+            {"steps": "upscale,sharpen"},
+            ["steps is 'upscale,sharpen'", "face_restore", "separated by commas"],
+        ),
         ({"steps": "upscale,pipeline"}, ["steps is"]),
         ({"steps": "auto,upscale"}, ["steps is"]),
         ({"steps": " , "}, ["steps is"]),
@@ -127,11 +140,17 @@ def test_an_unknown_name_is_refused_with_the_nearest_known_one():
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(RestoreError, match="face_restore, enhance, upscale, restore, colorize, old_photo_restore, inpaint, pipeline"):
+    with pytest.raises(
+        RestoreError,
+        match="face_restore, enhance, upscale, restore, colorize, old_photo_restore, inpaint, pipeline",
+    ):
         Request.from_inputs("sharpen", {})
 
 
-@pytest.mark.parametrize(("group", "choice"), [(group, choice) for group in TASK_OPTIONS.values() for choice in group.choices])
+@pytest.mark.parametrize(
+    ("group", "choice"),
+    [(group, choice) for group in TASK_OPTIONS.values() for choice in group.choices],
+)
 def test_auto_is_the_environments_variant_else_the_default(group, choice):
     if group is OldPhotoOptions:
         assert group().variant(choice, {}) == "quality"
@@ -161,7 +180,9 @@ def test_every_choice_offers_what_the_manifest_has():
             if group is OldPhotoOptions:  # v1 is one of three by what is asked of it
                 offered = offered - {"v1"} | {"quality", "scratch", "scratch_hr"}
             assert offered == set(catalog.variants(choice.task))
-    assert set(choices_of(FaceRestoreOptions, "face_detector")) - {"auto", "dlib"} == set(catalog.variants("face_detect"))
+    assert set(choices_of(FaceRestoreOptions, "face_detector")) - {"auto", "dlib"} == set(
+        catalog.variants("face_detect")
+    )
 
 
 def test_the_schema_offers_exactly_the_options():
@@ -182,7 +203,11 @@ def test_an_input_has_the_choices_bounds_and_default_of_its_option(name):
 def test_every_input_is_written_so_that_cogs_static_analyser_reads_it():
     """The traps of facts about Cog 0.23: what is no literal is dropped or makes an input required, silently."""
     tree = ast.parse(Path(predict.__file__).read_text())
-    method = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "predict")
+    method = next(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "predict"
+    )
     assert len(method.args.defaults) == len(method.args.args) - 1
     for argument, default in zip(method.args.args[1:], method.args.defaults, strict=True):
         assert isinstance(default, ast.Call), argument.arg

@@ -11,15 +11,25 @@ from promises import BEGIN, END, PAGE, PROMISES, Outcome, belongs, outcomes, tab
 def names_in(path) -> set[str]:
     tree = ast.parse(path.read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    inner = {f"{one.name}::{node.name}" for one in classes for node in one.body if isinstance(node, ast.FunctionDef)}
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)} | inner
+    inner = {
+        f"{one.name}::{node.name}"
+        for one in classes
+        for node in one.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    return {
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    } | inner
 
 
 def test_there_are_fourteen():
     assert list(PROMISES) == list(range(1, 15))
 
 
-@pytest.mark.parametrize(("number", "test"), [(number, test) for number, promise in PROMISES.items() for test in promise.tests])
+@pytest.mark.parametrize(
+    ("number", "test"),
+    [(number, test) for number, promise in PROMISES.items() for test in promise.tests],
+)
 def test_every_test_that_is_named_exists(number, test):
     path, _, inner = test.partition("::")
     assert (PROJECT / "tests" / path).exists()
@@ -32,7 +42,9 @@ def test_the_page_has_every_promise_and_its_tests():
     content = page.partition(BEGIN)[2].partition(END)[0]
     rows = [line for line in content.splitlines() if line.startswith("| ") and line[2].isdigit()]
     expected = table({number: Outcome() for number in PROMISES}).splitlines()[2:]
-    assert [row.rpartition(" | ")[0] for row in rows] == [row.rpartition(" | ")[0] for row in expected]
+    assert [row.rpartition(" | ")[0] for row in rows] == [
+        row.rpartition(" | ")[0] for row in expected
+    ]
     assert "FAILED" not in content
     assert "NOT RUN" not in content
 

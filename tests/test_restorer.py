@@ -28,7 +28,15 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("scale", "size"), [(1, (60, 48)), (1.37, (82, 65)), (2, (120, 96)), (2.3, (138, 110)), (4, (240, 192)), (8, (480, 384))]
+    ("scale", "size"),
+    [
+        (1, (60, 48)),
+        (1.37, (82, 65)),
+        (2, (120, 96)),
+        (2.3, (138, 110)),
+        (4, (240, 192)),
+        (8, (480, 384)),
+    ],
 )
 def test_the_result_is_exactly_the_factor(lite, photo_file, scale, size):
     results = lite.run("upscale", [photo_file()], scale=scale)
@@ -49,7 +57,9 @@ def test_upscaling_shows_the_same_picture(lite, photo_file):
 
 def test_denoising_brings_a_noisy_photo_nearer_to_the_clean_one(lite, photo_file):
     clean = open_photo(photo_file(height=96, width=96)).pixels
-    noisy = np.clip(clean + np.random.default_rng(1).normal(0, 25, clean.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(clean + np.random.default_rng(1).normal(0, 25, clean.shape), 0, 255).astype(
+        np.uint8
+    )
     result = lite.run("restore", [Photo("noisy", noisy)]).photos[0].pixels
     assert result.shape == clean.shape
     assert psnr(result, clean) > psnr(noisy, clean) + 4
@@ -62,18 +72,26 @@ def test_deblurring_with_lite_weights_undoes_a_shake(lite):
     assert results.reports[0].variant == "lite_deblur"
     assert any("deblur was asked for" in warning for warning in results.reports[0].warnings)
     inner = (slice(12, -12),) * 2
-    assert psnr(results.photos[0].pixels[inner], ASTRONAUT[inner]) > psnr(blurred.pixels[inner], ASTRONAUT[inner]) + 2.5
+    assert (
+        psnr(results.photos[0].pixels[inner], ASTRONAUT[inner])
+        > psnr(blurred.pixels[inner], ASTRONAUT[inner]) + 2.5
+    )
     assert lite.run("restore", [blurred], restore_variant="lite_deblur").reports[0].warnings == []
 
 
 def test_a_photo_without_a_shake_comes_back_as_it_is_and_the_report_says_so(lite):
     results = lite.run("restore", [Photo("sharp", ASTRONAUT)], restore_variant="lite_deblur")
     np.testing.assert_array_equal(results.photos[0].pixels, ASTRONAUT)
-    assert results.reports[0].warnings == ["no shake was found that explains this photo: it comes back as it is"]
+    assert results.reports[0].warnings == [
+        "no shake was found that explains this photo: it comes back as it is"
+    ]
 
 
 def test_photos_come_back_in_order_under_their_names(lite, photo_file):
-    paths = [photo_file(name, height=40 + 8 * n, width=40) for n, name in enumerate(["b.png", "a.png", "c.png"])]
+    paths = [
+        photo_file(name, height=40 + 8 * n, width=40)
+        for n, name in enumerate(["b.png", "a.png", "c.png"])
+    ]
     results = lite.run("upscale", paths, scale=1)
     photos, reports = results.photos, results.reports
     assert [photo.name for photo in photos] == ["b.png", "a.png", "c.png"]
@@ -134,7 +152,10 @@ def test_sixteen_bits_stay_sixteen_bits(lite, task):
 
 def test_strength_blends_with_the_resized_original(lite, photo_file):
     path = photo_file()
-    full, none, half = (lite.run("upscale", [path], scale=2, strength=s).photos[0].pixels.astype(float) for s in (1, 0, 0.5))
+    full, none, half = (
+        lite.run("upscale", [path], scale=2, strength=s).photos[0].pixels.astype(float)
+        for s in (1, 0, 0.5)
+    )
     lanczos = resized(open_photo(path).pixels, (120, 96))
     np.testing.assert_array_equal(none, lanczos)
     assert np.abs(half - (full + none) / 2).max() <= 1
@@ -147,13 +168,17 @@ def test_strength_blends_with_the_resized_original(lite, photo_file):
 def test_tiles_of_256_equal_the_whole_photo_within_one_grey_level(lite, task):
     rng = np.random.default_rng(2)
     coarse = rng.integers(0, 256, (40, 48, 3)).astype(np.uint8)
-    pixels = np.asarray(Image.fromarray(coarse).resize((384, 320), Image.Resampling.BICUBIC)).astype(float)
+    pixels = np.asarray(
+        Image.fromarray(coarse).resize((384, 320), Image.Resampling.BICUBIC)
+    ).astype(float)
     photo = Photo("p", np.clip(pixels + rng.normal(0, 12, pixels.shape), 0, 255).astype(np.uint8))
     whole = lite.run(task, [photo], tile_size=0)
     tiled = lite.run(task, [photo], tile_size=256)
     assert whole.reports[0].tiles[0]["count"] == 1
     assert tiled.reports[0].tiles[0]["count"] == 4
-    assert np.abs(tiled.photos[0].pixels.astype(int) - whole.photos[0].pixels.astype(int)).max() <= 1
+    assert (
+        np.abs(tiled.photos[0].pixels.astype(int) - whole.photos[0].pixels.astype(int)).max() <= 1
+    )
 
 
 def test_equal_requests_give_equal_pixels_and_leave_no_state(lite, photo_file):
@@ -200,7 +225,9 @@ def test_one_bad_photo_fails_all_and_is_named(lite, photo_file, tmp_path):
 
 def test_a_result_that_would_be_too_large_is_refused_before_any_work(lite, monkeypatch):
     monkeypatch.setattr(module, "load_model", None)
-    with pytest.raises(RestoreError, match=r"8 times 5000x4000 is 40000x32000.*at most 2\.23") as caught:
+    with pytest.raises(
+        RestoreError, match=r"8 times 5000x4000 is 40000x32000.*at most 2\.23"
+    ) as caught:
         lite.run("upscale", [Photo("big.png", np.zeros((4000, 5000), np.uint8))], scale=8)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
     assert caught.value.photo == "big.png"
@@ -215,7 +242,10 @@ def test_a_result_that_the_format_cannot_hold_is_refused_before_any_work(lite, m
 
 
 def test_a_net_that_works_far_above_the_asked_scale_is_bounded_too(lite):
-    model, photo = lite.shelf.model("upscale", "lite")[0], Photo("big.png", np.zeros((6000, 8000), np.uint8))
+    model, photo = (
+        lite.shelf.model("upscale", "lite")[0],
+        Photo("big.png", np.zeros((6000, 8000), np.uint8)),
+    )
     with pytest.raises(RestoreError, match="works at 4 times") as caught:
         check_between(photo, model)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
@@ -228,31 +258,43 @@ def test_the_network_that_enlarges_twice_serves_what_needs_no_more(lite, scale, 
     assert suited(model, scale).row.scale == factor
     photo = Photo("a", np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8))
     with torch.inference_mode():
-        direct = suited(model, scale).net(torch.from_numpy(photo.pixels).permute(2, 0, 1)[None] / 255.0)
+        direct = suited(model, scale).net(
+            torch.from_numpy(photo.pixels).permute(2, 0, 1)[None] / 255.0
+        )
     assert direct.shape == (1, 3, 24 * factor, 20 * factor)
     if scale == factor:
         expected = np.rint(direct[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255.0)
-        assert np.abs(lite.run("upscale", [photo], scale=scale).photos[0].pixels - expected).max() <= 1
+        assert (
+            np.abs(lite.run("upscale", [photo], scale=scale).photos[0].pixels - expected).max() <= 1
+        )
 
 
 def test_a_variant_that_lite_stands_in_for_is_a_warning(lite, photo_file):
     asked = lite.run("upscale", [photo_file()], scale=1, upscale_variant="x2plus").reports[0]
     assert any("x2plus was asked for" in warning for warning in asked.warnings)
     assert lite.run("upscale", [photo_file()], scale=1).reports[0].warnings == []
-    assert lite.run("upscale", [photo_file()], scale=1, upscale_variant="lite").reports[0].warnings == []
+    assert (
+        lite.run("upscale", [photo_file()], scale=1, upscale_variant="lite").reports[0].warnings
+        == []
+    )
 
 
 def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     loads = []
     real = module.load_model
-    monkeypatch.setattr(module, "load_model", lambda *arguments: loads.append(1) or real(*arguments))
+    monkeypatch.setattr(
+        module, "load_model", lambda *arguments: loads.append(1) or real(*arguments)
+    )
     restorer = Restorer(weights="lite", device="cpu", preload="all")
     assert len(loads) == 8
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
     assert len(loads) == 8
-    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {("restore", "lite"), ("restore", "lite_deblur")}
+    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {
+        ("restore", "lite"),
+        ("restore", "lite_deblur"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -284,9 +326,14 @@ def test_the_real_animevideov3_is_verified_used_and_sharpens(shared, tmp_path, m
     sharp = open_photo(shared / "photos" / "test" / "kodak" / "19.png").pixels[100:292, 100:292]
     small = np.asarray(Image.fromarray(sharp).resize((48, 48), Image.Resampling.BICUBIC))
     restorer = Restorer(weights="official", weights_dir=tmp_path, device="cpu")
-    results = restorer.run("upscale", [Photo("small", small)], upscale_variant="animevideov3", scale=4)
+    results = restorer.run(
+        "upscale", [Photo("small", small)], upscale_variant="animevideov3", scale=4
+    )
     photos, reports = results.photos, results.reports
-    assert reports[0].weights[0]["sha256"] == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
+    assert (
+        reports[0].weights[0]["sha256"]
+        == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
+    )
 
     def edges(pixels: np.ndarray) -> float:
         return float(np.abs(np.diff(pixels.astype(float), axis=1)).mean())
@@ -298,24 +345,40 @@ def test_the_real_animevideov3_is_verified_used_and_sharpens(shared, tmp_path, m
     (folder / "realesr-animevideov3.pth").write_bytes(flipped)
     for policy in ("official", "auto"):
         with pytest.raises(RestoreError, match=r"realesr-animevideov3\.pth") as caught:
-            Restorer(weights=policy, weights_dir=tmp_path).run("upscale", [Photo("s", small)], upscale_variant="animevideov3")
+            Restorer(weights=policy, weights_dir=tmp_path).run(
+                "upscale", [Photo("s", small)], upscale_variant="animevideov3"
+            )
         assert caught.value.code is Code.WEIGHTS_CORRUPT
 
 
 @pytest.mark.shared
 def test_denoise_strength_moves_between_the_two_real_networks(shared, tmp_path):
     """general_x4v3 and its weak-denoise partner, from their float16 copies: 0 keeps the partner's grain, 1 is the main net."""
-    rows = {row.role: row for row in Catalog.load().for_task("upscale") if "general_x4v3" in row.variants}
+    rows = {
+        row.role: row
+        for row in Catalog.load().for_task("upscale")
+        if "general_x4v3" in row.variants
+    }
     files = {}
-    for role, name in (("net", "realesr-general-x4v3"), ("denoise_partner", "realesr-general-wdn-x4v3")):
+    for role, name in (
+        ("net", "realesr-general-x4v3"),
+        ("denoise_partner", "realesr-general-wdn-x4v3"),
+    ):
         path = tmp_path / f"{name}.pth"
         torch.save({"params": load_file(shared / "weights" / f"{name}.fp16.safetensors")}, path)
         files[role] = VerifiedFile(rows[role], path, "0" * 64, path.stat().st_size)
-    model = load_model(Resolved(files["net"], {"denoise_partner": files["denoise_partner"]}, "general_x4v3"), torch.device("cpu"))
+    model = load_model(
+        Resolved(files["net"], {"denoise_partner": files["denoise_partner"]}, "general_x4v3"),
+        torch.device("cpu"),
+    )
     noise = np.clip(np.random.default_rng(4).normal(128, 20, (48, 48, 3)), 0, 255).astype(np.uint8)
     grain = {}
     for strength in (0.0, 0.5, 1.0):
-        job = Job({"upscale": model}, runtime_for("baseline", torch.device("cpu")), Report("noise", "upscale"))
+        job = Job(
+            {"upscale": model},
+            runtime_for("baseline", torch.device("cpu")),
+            Report("noise", "upscale"),
+        )
         photo = upscale(Photo("noise", noise), UpscaleOptions(denoise_strength=strength), job)
         grain[strength] = float(photo.pixels.std())
     assert grain[0.0] > grain[0.5] > grain[1.0]
@@ -324,7 +387,9 @@ def test_denoise_strength_moves_between_the_two_real_networks(shared, tmp_path):
 def test_without_a_tile_size_a_small_network_takes_larger_tiles_but_a_compiled_one_its_own(lite):
     model = lite.shelf.model("upscale", "lite")[0]
     report = Report("a", "upscale")
-    safe, compiled = (runtime_for("baseline", torch.device("cpu"), backend) for backend in (None, "eager"))
+    safe, compiled = (
+        runtime_for("baseline", torch.device("cpu"), backend) for backend in (None, "eager")
+    )
     assert usual_tile_px(model.row, Job({}, safe, report)) == 825
     assert usual_tile_px(model.row, Job({}, compiled, report)) == 512
     x4plus = lite.catalog.find("upscale", "x4plus")

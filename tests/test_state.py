@@ -56,7 +56,9 @@ def sum_of(results: Results) -> str:
     return digest.hexdigest()
 
 
-def spoil(restorer: Restorer, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Code]:
+def spoil(
+    restorer: Restorer, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Code]:
     """Requests of a task that fail early, in the middle, and late; the codes they fail with."""
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
@@ -71,7 +73,10 @@ def spoil(restorer: Restorer, task: str, tmp_path: Path, monkeypatch: pytest.Mon
             restorer.run(task, photos, **{**options, **more})
         codes.append(caught.value.code)
     with monkeypatch.context() as patched:
-        for model in (*restorer.shelf._models.values(), *(faster for faster, _ in restorer.shelf._optimized.values())):
+        for model in (
+            *restorer.shelf._models.values(),
+            *(faster for faster, _ in restorer.shelf._optimized.values()),
+        ):
             for net in (model.net, *model.partners.values()):
                 patched.setattr(net, "forward", breaks)
         with pytest.raises(RestoreError) as caught:
@@ -79,14 +84,28 @@ def spoil(restorer: Restorer, task: str, tmp_path: Path, monkeypatch: pytest.Mon
     return [*codes, caught.value.code]
 
 
-@pytest.mark.parametrize("ways", [pytest.param(TWO_WAYS, id="two ways"), pytest.param(WAYS, id="all ways", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param(TWO_WAYS, id="two ways"),
+        pytest.param(WAYS, id="all ways", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("task", TASKS)
-def test_a_request_that_fails_leaves_the_next_bit_for_bit_as_before(lite, task, ways, tmp_path, monkeypatch):
+def test_a_request_that_fails_leaves_the_next_bit_for_bit_as_before(
+    lite, task, ways, tmp_path, monkeypatch
+):
     """Promise 9: A, then requests that fail, then A again."""
-    before = [sum_of(asked(lite, task, runtime_profile=profile, stability_mode=mode)) for profile, mode in ways]
+    before = [
+        sum_of(asked(lite, task, runtime_profile=profile, stability_mode=mode))
+        for profile, mode in ways
+    ]
     codes = spoil(lite, task, tmp_path, monkeypatch)
     assert codes == [Code.PHOTO_DAMAGED, Code.OPTION_INVALID, Code.OUT_OF_MEMORY]
-    after = [sum_of(asked(lite, task, runtime_profile=profile, stability_mode=mode)) for profile, mode in reversed(ways)]
+    after = [
+        sum_of(asked(lite, task, runtime_profile=profile, stability_mode=mode))
+        for profile, mode in reversed(ways)
+    ]
     assert after == before[::-1]
 
 
@@ -107,20 +126,36 @@ SOME = ["colorize", "upscale", "inpaint"]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("tasks", [pytest.param(SOME, id="some tasks"), pytest.param(list(TASKS), id="all tasks", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        pytest.param(SOME, id="some tasks"),
+        pytest.param(list(TASKS), id="all tasks", marks=pytest.mark.slow),
+    ],
+)
 def test_two_fresh_processes_give_the_same_bits_whatever_they_did_before(tasks):
     """Promise 8. In each the tasks come in another order."""
     sums = []
     for order in (tasks, tasks[::-1]):
-        done = subprocess.run([sys.executable, "-c", FRESH, *order], cwd=PROJECT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", FRESH, *order],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         sums.append(json.loads(done.stdout))
     assert sums[0] == sums[1]
-    assert len({safe for safe, _ in sums[0].values()}) == len(tasks), "other tasks give other pictures"
+    assert len({safe for safe, _ in sums[0].values()}) == len(tasks), (
+        "other tasks give other pictures"
+    )
 
 
 @pytest.mark.parametrize("jump_s", [-1e6, 1e6])
-def test_a_clock_that_is_set_while_a_request_runs_changes_neither_times_nor_result(lite, monkeypatch, jump_s):
+def test_a_clock_that_is_set_while_a_request_runs_changes_neither_times_nor_result(
+    lite, monkeypatch, jump_s
+):
     before = asked(lite, "upscale")
     now_s = [1.8e9]
 
@@ -143,7 +178,11 @@ class TestWeightsBelowARunningProcess:
 
     @pytest.fixture
     def restorer(self, tmp_path) -> Restorer:
-        shutil.copytree(MANIFEST.parent / LITE, tmp_path / LITE, ignore=shutil.ignore_patterns("*.py", "*.json*", "__pycache__"))
+        shutil.copytree(
+            MANIFEST.parent / LITE,
+            tmp_path / LITE,
+            ignore=shutil.ignore_patterns("*.py", "*.json*", "__pycache__"),
+        )
         shutil.copy(MANIFEST, tmp_path)
         restorer = Restorer(weights=LITE, device="cpu")
         restorer.catalog = Catalog.load(tmp_path / MANIFEST.name)
@@ -157,13 +196,17 @@ class TestWeightsBelowARunningProcess:
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("how", ["cut", "a byte flipped", "zeros"])
-    def test_what_is_written_into_is_found_out_and_right_again_once_it_is_whole(self, restorer, how, mode):
+    def test_what_is_written_into_is_found_out_and_right_again_once_it_is_whole(
+        self, restorer, how, mode
+    ):
         ask = functools.partial(asked, restorer, "upscale", stability_mode=mode)
         before, path = sum_of(ask()), self.file_of(restorer)
         whole = path.read_bytes()
         flipped = bytearray(whole)
         flipped[len(whole) // 2] ^= 1
-        with path.open("r+b") as file:  # in place: another file of the name would leave the mapped one alone
+        with path.open(
+            "r+b"
+        ) as file:  # in place: another file of the name would leave the mapped one alone
             file.write({"cut": b"", "a byte flipped": flipped, "zeros": bytes(len(whole))}[how])
             file.truncate()
         for _ in range(2):
@@ -199,5 +242,7 @@ class TestWeightsBelowARunningProcess:
 
 
 def test_the_sum_tells_pictures_apart():
-    results = [Results((Photo("a", np.full((8, 8), level, np.uint8)),), (), None) for level in (1, 2)]
+    results = [
+        Results((Photo("a", np.full((8, 8), level, np.uint8)),), (), None) for level in (1, 2)
+    ]
     assert sum_of(results[0]) != sum_of(results[1])

@@ -17,7 +17,13 @@ LITE_BODY = b"lite weights"
 def row(row_id: str, *urls: str, body: bytes = BODY, **facts: object) -> Checkpoint:
     """A row for `body`, under task upscale and a variant of the row's own name."""
     known = {"bytes": len(body), "sha256": sha(body)}
-    base = {"id": row_id, "task": "upscale", "variant": row_id, "file": f"{row_id}.pth", "urls": urls}
+    base = {
+        "id": row_id,
+        "task": "upscale",
+        "variant": row_id,
+        "file": f"{row_id}.pth",
+        "urls": urls,
+    }
     base |= {"licence": "MIT", "commercial_use": True, "architecture": "ESRGAN"}
     given = base | known | facts
     return Checkpoint(**{name: value for name, value in given.items() if value is not None})
@@ -33,7 +39,12 @@ def store_in(folder: Path, *rows: Checkpoint, **how: object) -> WeightStore:
     lite.mkdir(parents=True, exist_ok=True)
     for embedded in (row for row in rows if row.embedded):
         (lite / embedded.file).write_bytes(LITE_BODY)
-    return WeightStore(Catalog(rows, lite.parent), folder / "root", downloader=Downloader(pause=lambda _: None), **how)
+    return WeightStore(
+        Catalog(rows, lite.parent),
+        folder / "root",
+        downloader=Downloader(pause=lambda _: None),
+        **how,
+    )
 
 
 def put(store: WeightStore, checkpoint: Checkpoint, body: bytes = BODY) -> Path:

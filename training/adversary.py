@@ -56,7 +56,9 @@ def _twice(x: Tensor) -> Tensor:
 def smoothed(gradient: Tensor) -> Tensor:
     """Means of windows around each pixel, taken twice: without cells, whose borders would show in what is learnt."""
     for _ in range(2):
-        gradient = F.avg_pool2d(gradient, WINDOW_PX, stride=1, padding=WINDOW_PX // 2, count_include_pad=False)
+        gradient = F.avg_pool2d(
+            gradient, WINDOW_PX, stride=1, padding=WINDOW_PX // 2, count_include_pad=False
+        )
     return gradient
 
 
@@ -75,7 +77,11 @@ class Adversary:
         self.optimiser = torch.optim.Adam(self.critic.parameters(), lr=LEARNING_RATE, betas=BETAS)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"critic": self.critic.state_dict(), "optimiser": self.optimiser.state_dict(), "steps": self.steps}
+        return {
+            "critic": self.critic.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.critic.load_state_dict(state["critic"])
@@ -106,7 +112,10 @@ class Adversary:
 
     def learn(self, output: Tensor, photos: Tensor) -> Tensor:
         """One step of the critic; returns the loss before it, on the device: 1.39 where it cannot tell the two, 0 where it always can."""
-        loss = F.softplus(-self.judged(photos)).mean() + F.softplus(self.judged(output[:, :CHANNELS].detach())).mean()
+        loss = (
+            F.softplus(-self.judged(photos)).mean()
+            + F.softplus(self.judged(output[:, :CHANNELS].detach())).mean()
+        )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()

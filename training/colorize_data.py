@@ -15,7 +15,11 @@ from training.wear import quantised
 
 SMALL_ERROR = 0.05  # of 110 Lab units: below it errors count by their square
 CHROMA_WEIGHT = 2.0  # how much more a pixel of chroma 110 counts than a grey one
-EVERYDAY_GAINS = (1.051, 0.995, 0.895)  # bring the mean colour of train/natural, a = 0.5 and b = 2.3, to that of ImageNet: 0.5 and 8.2
+EVERYDAY_GAINS = (
+    1.051,
+    0.995,
+    0.895,
+)  # bring the mean colour of train/natural, a = 0.5 and b = 2.3, to that of ImageNet: 0.5 and 8.2
 LEARNT_AS_SEEN = 0.4  # of the schedule, from which on the loss is the difference that eyes see
 
 
@@ -74,9 +78,13 @@ def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float)
 
 def perceived_difference(first: Tensor, second: Tensor) -> Tensor:
     """Nx2xHxW colours -> NxHxW: CIEDE2000 without its hue terms, at equal lightness: saturated colours differ less than they measure."""
-    chromas = [(colours * AB_SCALE).square().sum(dim=1).add(1e-4).sqrt() for colours in (first, second)]
+    chromas = [
+        (colours * AB_SCALE).square().sum(dim=1).add(1e-4).sqrt() for colours in (first, second)
+    ]
     of_chroma = chromas[0] - chromas[1]
-    of_hue = (((first - second) * AB_SCALE).square().sum(dim=1) - of_chroma.square()).clamp_min(0.0)  # squared
+    of_hue = (((first - second) * AB_SCALE).square().sum(dim=1) - of_chroma.square()).clamp_min(
+        0.0
+    )  # squared
     mean = 0.5 * (chromas[0] + chromas[1])
     squared = (of_chroma / (1.0 + 0.045 * mean)).square() + of_hue / (1.0 + 0.015 * mean).square()
     return squared.add(1e-2).sqrt()
@@ -84,7 +92,10 @@ def perceived_difference(first: Tensor, second: Tensor) -> Tensor:
 
 def colour_error(output: Tensor, target: Tensor, source: Tensor) -> float:
     """Mean perceived difference over that of grey, of one photo: below 1 is better than no colour."""
-    differences = [perceived_difference(colours, target).mean() for colours in (output, torch.zeros_like(target))]
+    differences = [
+        perceived_difference(colours, target).mean()
+        for colours in (output, torch.zeros_like(target))
+    ]
     return float(differences[0] / differences[1].clamp_min(0.1))
 
 
@@ -99,7 +110,10 @@ COLOUR_RECIPE = Recipe(
     peak_lr=3e-4,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
     data=f"{NATURAL}; {FACES}",
-    folders=(Folder("natural", 0.75, retouched=as_everyday), Folder("faces", 0.25, is_of_a_held_back_person)),
+    folders=(
+        Folder("natural", 0.75, retouched=as_everyday),
+        Folder("faces", 0.25, is_of_a_held_back_person),
+    ),
     symmetries=(0, 4),
     loss=colour_loss,
     score=colour_error,

@@ -22,7 +22,9 @@ LEAST_PX = 3
 POINTS = 96  # of a path, spread over a kernel
 SHARP = 0.1  # of the photos are not blurred: one with nothing wrong must come out as it went in
 SHAKES = 3  # of each photo, whose kernels are looked for
-AROUND_PX = 12  # of a patch, that is deblurred with it: what is near the border of a photo comes out worse
+AROUND_PX = (
+    12  # of a patch, that is deblurred with it: what is near the border of a photo comes out worse
+)
 
 
 STILL = np.pad(np.ones((1, 1), np.float32), KERNEL_PX // 2)
@@ -48,7 +50,10 @@ def shake_kernel(rng: np.random.Generator, side_px: int | None = None) -> np.nda
     points = points - points.min(axis=0)
     wanted = side_px or int(rng.integers(LEAST_PX, KERNEL_PX + 1))
     points = points * ((wanted - 2) / max(float(points.max()), 1e-6))
-    points = np.clip(points - points.mean(axis=0), -(KERNEL_PX - 2) / 2, (KERNEL_PX - 2) / 2) + KERNEL_PX // 2
+    points = (
+        np.clip(points - points.mean(axis=0), -(KERNEL_PX - 2) / 2, (KERNEL_PX - 2) / 2)
+        + KERNEL_PX // 2
+    )
     kernel = np.zeros((KERNEL_PX, KERNEL_PX))
     corner = np.floor(points).astype(int)
     share = points - corner
@@ -89,7 +94,10 @@ def shake_for(photo: Photo, number: int) -> Shake:
     key = (zlib.crc32(photo.tobytes()), number)
     if key not in _shakes:
         rng = np.random.default_rng(key)
-        kernel, gamma = STILL if rng.random() < SHARP else shake_kernel(rng), float(rng.choice(GAMMAS))
+        kernel, gamma = (
+            STILL if rng.random() < SHARP else shake_kernel(rng),
+            float(rng.choice(GAMMAS)),
+        )
         blurred = exposed(shaken(photo, kernel, gamma), rng)
         with torch.inference_mode():
             _shakes[key] = Shake(kernel, gamma, shakes_of(as_tensor(blurred)))
@@ -117,7 +125,9 @@ def draw_shaken(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
     top, left = (int(rng.integers(0, side - wide + 1)) for side in photo.shape[:2])
     # What lies beyond is blurred into it, as in a photo.
     rows, columns = (slice(max(start - reach, 0), start + wide + reach) for start in (top, left))
-    seen = shaken(photo[rows, columns], shake.kernel, shake.gamma)[top - rows.start :, left - columns.start :][:wide, :wide]
+    seen = shaken(photo[rows, columns], shake.kernel, shake.gamma)[
+        top - rows.start :, left - columns.start :
+    ][:wide, :wide]
     with torch.inference_mode():
         guesses = candidates(as_tensor(exposed(seen, rng)), shake.found).permute(1, 2, 0).numpy()
     start = (wide - patch_px) // 2

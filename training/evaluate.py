@@ -55,10 +55,20 @@ def with_tables(text: str, folder: Path) -> str:
     """The README with both of its tables, which stand between comments, as the figures in provenance.json have them."""
     there = [name for name in MEASURES if (folder / RECIPES[name].file).is_file()]
     measured = {name: figures for name in there if "cost" in (figures := figures_of(name, folder))}
-    for mark, table in (("targets", targets_table(measured, folder)), ("figures", figures_tables(measured))):
-        text, count = re.subn(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
+    for mark, table in (
+        ("targets", targets_table(measured, folder)),
+        ("figures", figures_tables(measured)),
+    ):
+        text, count = re.subn(
+            rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
+            rf"\g<1>{table}\g<2>",
+            text,
+            flags=re.DOTALL,
+        )
         if count != 1:
-            raise SystemExit(f"{README} has no place for the table '{mark}' between <!-- {mark} --> and <!-- /{mark} -->")
+            raise SystemExit(
+                f"{README} has no place for the table '{mark}' between <!-- {mark} --> and <!-- /{mark} -->"
+            )
     return text
 
 
@@ -71,12 +81,24 @@ def figures_of(name: str, folder: Path) -> Figures:
 
 def targets_table(measured: Mapping[str, Figures], folder: Path) -> str:
     """A line a file: what it reaches, what it should, and what it costs."""
-    lines = ["| weights | size | reached | target | met | mean colour moves | s a megapixel |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| weights | size | reached | target | met | mean colour moves | s a megapixel |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, figures in measured.items():
         reached, met = MEASURES[name].verdict(figures)
         cost, bytes_ = figures["cost"], (folder / RECIPES[name].file).stat().st_size
-        shift = f"{cost['colour_shift_levels']:.2f} levels" if "colour_shift_levels" in cost else "none"
-        cells = [name, f"{bytes_ / 1e6:.1f} MB", reached, MEASURES[name].target, "yes" if met else "**no**", shift]
+        shift = (
+            f"{cost['colour_shift_levels']:.2f} levels" if "colour_shift_levels" in cost else "none"
+        )
+        cells = [
+            name,
+            f"{bytes_ / 1e6:.1f} MB",
+            reached,
+            MEASURES[name].target,
+            "yes" if met else "**no**",
+            shift,
+        ]
         lines.append(f"| {' | '.join(cells)} | {cost['cpu_s_per_megapixel']:.1f} |")
     return "\n".join(lines) + "\n"
 
@@ -87,7 +109,10 @@ def figures_tables(measured: Mapping[str, Figures]) -> str:
     for name, figures in measured.items():
         rows = {on: found for on, found in figures.items() if on != "cost"}
         columns = sorted({column for found in rows.values() for column in found})
-        lines = [f"| {name} | {' | '.join(column.replace('_', ' ') for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
+        lines = [
+            f"| {name} | {' | '.join(column.replace('_', ' ') for column in columns)} |",
+            "|---" * (len(columns) + 1) + "|",
+        ]
         for on, found in rows.items():
             cells = (f"{found[column]:.4g}" if column in found else "" for column in columns)
             lines.append(f"| {on.replace('_', ' ')} | {' | '.join(cells)} |")

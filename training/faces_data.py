@@ -45,10 +45,14 @@ def draw_face(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
     turn_deg, zoom = rng.normal(0.0, 2.0), float(np.exp(rng.normal(0.0, 0.04)))
     matrix = cv2.getRotationMatrix2D((side / 2, side / 2), turn_deg, zoom)
     matrix = matrix + np.array([[0.0, 0.0, shift] for shift in rng.normal(0.0, 3.0, 2)])
-    face = cv2.warpAffine(pair[1], matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    face = cv2.warpAffine(
+        pair[1], matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     if rng.random() < 0.35:
         grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-        tint = np.array([1.0, 0.93, 0.80], np.float32) ** rng.uniform(0.0, 1.2)  # from grey to sepia
+        tint = np.array([1.0, 0.93, 0.80], np.float32) ** rng.uniform(
+            0.0, 1.2
+        )  # from grey to sepia
         face = np.clip(np.rint(grey * tint), 0, 255).astype(np.uint8)
     # A face with little wrong must come out as it went in, its wrinkles too.
     return (barely_degraded_face if rng.random() < 0.4 else degraded_face)(face, rng), face
@@ -59,7 +63,9 @@ def barely_degraded_face(face: Photo, rng: np.random.Generator) -> Photo:
     side = face.shape[0]
     small = int(side / rng.uniform(1.0, 3.0))
     image = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA).astype(np.float32)
-    image = image + rng.uniform(0.0, 4.0) * rng.standard_normal((small, small, 1)).astype(np.float32)
+    image = image + rng.uniform(0.0, 4.0) * rng.standard_normal((small, small, 1)).astype(
+        np.float32
+    )
     quantised = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return cv2.resize(quantised, (side, side), interpolation=cv2.INTER_LINEAR)
 
@@ -79,11 +85,15 @@ def degraded_face(face: Photo, rng: np.random.Generator) -> Photo:
     how = [cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC][int(rng.integers(0, 3))]
     image = cv2.resize(image, (small, small), interpolation=how)
     channels = 1 if rng.random() < 0.5 else 3  # grain is often the same in every channel
-    image = image + rng.uniform(0.0, 20.0) * rng.standard_normal((small, small, channels)).astype(np.float32)
+    image = image + rng.uniform(0.0, 20.0) * rng.standard_normal((small, small, channels)).astype(
+        np.float32
+    )
     quantised = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = int(rng.integers(40, 96))
-        _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(quantised[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        _, encoded = cv2.imencode(
+            ".jpg", np.ascontiguousarray(quantised[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )
         quantised = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return cv2.resize(np.ascontiguousarray(quantised), (side, side), interpolation=cv2.INTER_LINEAR)
 

@@ -16,7 +16,17 @@ from torch import nn
 
 from restore.nets.lite.colorize import AB_SCALE, SIDE_PX
 from training.colorize_data import COLOUR_RECIPE, resized
-from training.metrics import Figures, Findings, Measure, Places, cost_of, held_back, rounded, square, trained
+from training.metrics import (
+    Figures,
+    Findings,
+    Measure,
+    Places,
+    cost_of,
+    held_back,
+    rounded,
+    square,
+    trained,
+)
 from training.recipe import Photo
 
 SHOWN_PX = 256
@@ -44,7 +54,10 @@ def from_lab(lab: np.ndarray) -> Photo:
 
 def difference(first: Photo, second: Photo) -> float:
     """Mean CIEDE2000."""
-    labs = [cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab) for photo in (first, second)]
+    labs = [
+        cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+        for photo in (first, second)
+    ]
     return float(deltaE_ciede2000(*labs).mean())  # type: ignore[no-untyped-call]
 
 
@@ -52,18 +65,36 @@ def colourfulness(photo: Photo) -> float:
     """Hasler and Suesstrunk's measure: 0 is grey, 15 slightly, 45 quite, 80 highly colourful."""
     red, green, blue = photo.reshape(-1, 3).astype(np.float64).T
     opponents = np.stack([red - green, 0.5 * (red + green) - blue])
-    return float(np.linalg.norm(opponents.std(axis=1)) + 0.3 * np.linalg.norm(opponents.mean(axis=1)))
+    return float(
+        np.linalg.norm(opponents.std(axis=1)) + 0.3 * np.linalg.norm(opponents.mean(axis=1))
+    )
 
 
 def figures_of(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
     """Means over the photos."""
     rows = []
     for photo in photos:
-        result, grey = coloured(net, photo), from_lab(np.dstack([lightness_of(photo), np.zeros((*photo.shape[:2], 2), np.float32)]))
-        rows.append([difference(result, photo), difference(grey, photo), colourfulness(result), colourfulness(photo)])
+        result, grey = (
+            coloured(net, photo),
+            from_lab(np.dstack([lightness_of(photo), np.zeros((*photo.shape[:2], 2), np.float32)])),
+        )
+        rows.append(
+            [
+                difference(result, photo),
+                difference(grey, photo),
+                colourfulness(result),
+                colourfulness(photo),
+            ]
+        )
     lite, grey_difference, colours, original = np.mean(rows, axis=0)
-    means = {"ciede2000": lite, "grey_ciede2000": grey_difference, "gain_percent": 100.0 * (1.0 - lite / grey_difference)}
-    return rounded({**means, "colourfulness": colours, "colourfulness_over_original": colours / original}) | {"photos": len(rows)}
+    means = {
+        "ciede2000": lite,
+        "grey_ciede2000": grey_difference,
+        "gain_percent": 100.0 * (1.0 - lite / grey_difference),
+    }
+    return rounded(
+        {**means, "colourfulness": colours, "colourfulness_over_original": colours / original}
+    ) | {"photos": len(rows)}
 
 
 def sheet_of(net: nn.Module, historic: list[Photo], known: list[Photo]) -> Image.Image:
@@ -72,7 +103,10 @@ def sheet_of(net: nn.Module, historic: list[Photo], known: list[Photo]) -> Image
     rows = []
     for photos in (historic[:columns], known[:columns]):
         squares = [square(photo, SHOWN_PX) for photo in photos]
-        rows += [np.hstack(squares), np.hstack([square(coloured(net, photo), SHOWN_PX) for photo in photos])]
+        rows += [
+            np.hstack(squares),
+            np.hstack([square(coloured(net, photo), SHOWN_PX) for photo in photos]),
+        ]
     return Image.fromarray(np.vstack(rows))
 
 
@@ -89,10 +123,16 @@ def find(places: Places) -> Findings:
 
 def verdict(figures: Figures) -> tuple[str, bool]:
     """How far under grey on each set, and the most colourful of them beside its original."""
-    gains = {name: figures[name]["gain_percent"] for name in ("kodak", "held_back_people", "held_back")}
+    gains = {
+        name: figures[name]["gain_percent"] for name in ("kodak", "held_back_people", "held_back")
+    }
     most = max(figures[name]["colourfulness_over_original"] for name in gains)
-    words = "Kodak {kodak:.1f} %, people {held_back_people:.0f} %, held-back nature {held_back:.0f} %".format(**gains)
-    return f"{words} under grey; colourfulness at most {most:.2f} of the originals'", min(gains.values()) >= 15.0 and most <= 1.0
+    words = "Kodak {kodak:.1f} %, people {held_back_people:.0f} %, held-back nature {held_back:.0f} %".format(
+        **gains
+    )
+    return f"{words} under grey; colourfulness at most {most:.2f} of the originals'", min(
+        gains.values()
+    ) >= 15.0 and most <= 1.0
 
 
 MEASURE = Measure(find, "CIEDE2000 15 % under grey, no more colourful than the originals", verdict)

@@ -42,7 +42,9 @@ SHOWN_PX = 256
 
 def blurred(photo: Photo, kernel: np.ndarray, seed: tuple[int, ...], gamma: float = 1.0) -> Photo:
     """The photo under the kernel, with noise, at 8 bits; light adds up as the samples to the power of `gamma` do."""
-    noisy = shaken(photo, kernel, gamma) + NOISE_LEVELS * np.random.default_rng(seed).standard_normal(photo.shape)
+    noisy = shaken(photo, kernel, gamma) + NOISE_LEVELS * np.random.default_rng(
+        seed
+    ).standard_normal(photo.shape)
     return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
@@ -56,14 +58,19 @@ def deblurred(net: LiteDeblur, photo: Photo, gamma: float = 1.0) -> tuple[Photo,
     seen = as_tensor(photo)[0]
     with torch.inference_mode():
         kernels = shakes_of(seen)
-        smoother = candidates(seen, kernels)[3:].view(len(GAMMAS), len(NOISES), *seen.shape)[GAMMAS.index(gamma), -1]
+        smoother = candidates(seen, kernels)[3:].view(len(GAMMAS), len(NOISES), *seen.shape)[
+            GAMMAS.index(gamma), -1
+        ]
         return pixels_of(net.without(kernels, seen)), pixels_of(smoother)
 
 
 def undone(photo: Photo, kernel: np.ndarray, gamma: float) -> list[Photo]:
     """By Wiener's filter with the true kernel, for each of WIENER_NOISES."""
     convolved = torch.from_numpy(kernel[::-1, ::-1].copy())
-    return [pixels_of(light.clamp_min(0.0) ** (1.0 / gamma)) for light in unshaken(as_tensor(photo)[0] ** gamma, convolved, WIENER_NOISES)]
+    return [
+        pixels_of(light.clamp_min(0.0) ** (1.0 / gamma))
+        for light in unshaken(as_tensor(photo)[0] ** gamma, convolved, WIENER_NOISES)
+    ]
 
 
 def inner_psnr(image: Photo, clean: Photo) -> float:
@@ -72,7 +79,9 @@ def inner_psnr(image: Photo, clean: Photo) -> float:
     return psnr(image[part], clean[part])
 
 
-def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray], gamma: float = 1.0) -> tuple[dict[str, float], list[float]]:
+def figures_of(
+    net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray], gamma: float = 1.0
+) -> tuple[dict[str, float], list[float]]:
     """(means over photos, each under its kernel; each photo's shift of colour)."""
     rows, shifts = [], []
     for index, (clean, kernel) in enumerate(zip(photos, kernels, strict=True)):
@@ -90,7 +99,9 @@ def figures_of(net: LiteDeblur, photos: list[Photo], kernels: list[np.ndarray], 
         "least_gain_db": gains.min(),
         "worse_share": (gains < 0).mean(),
     }
-    return rounded({**means, "wiener_found_kernel_db": found_db, "wiener_true_kernel_db": known_db}) | {"photos": len(rows)}, shifts
+    return rounded(
+        {**means, "wiener_found_kernel_db": found_db, "wiener_true_kernel_db": known_db}
+    ) | {"photos": len(rows)}, shifts
 
 
 def shakes(number: int, least_px: int, most_px: int) -> list[np.ndarray]:
@@ -103,17 +114,27 @@ def find(places: Places) -> Findings:
     """The figures on both sets, shaken and sharp, and some photos before and after."""
     net, figures, all_shifts = LiteDeblur().eval(), Figures(), list[float]()
     net.load_state_dict(trained(DEBLUR_RECIPE, places.weights).state_dict())
-    sets = {"kodak": list(places.test("kodak").values()), "held_back": list(held_back(DEBLUR_RECIPE.folders[0], places.train).values())}
+    sets = {
+        "kodak": list(places.test("kodak").values()),
+        "held_back": list(held_back(DEBLUR_RECIPE.folders[0], places.train).values()),
+    }
     for name, photos in sets.items():
-        kernels, slight = (shakes(TIMES * len(photos), *sides) for sides in ((LEAST_PX, KERNEL_PX), SLIGHT_PX))
+        kernels, slight = (
+            shakes(TIMES * len(photos), *sides) for sides in ((LEAST_PX, KERNEL_PX), SLIGHT_PX)
+        )
         figures[name], shifts = figures_of(net, TIMES * photos, kernels)
         figures[f"{name}_sharp"], _ = figures_of(net, photos, [STILL] * len(photos))
         figures[f"{name}_slight"], _ = figures_of(net, TIMES * photos, slight)
         figures[f"{name}_in_linear_light"], _ = figures_of(net, TIMES * photos, kernels, GAMMAS[1])
         all_shifts += shifts
         if name == "kodak":
-            shown = [(clean, blurred(clean, kernels[i], (2026, i))) for i, clean in enumerate(photos[:SHOWN])]
-    figures["cost"] = cost_of(net, as_tensor(square(blurred(sets["kodak"][0], kernels[0], (2026, 0)), 512)), all_shifts)
+            shown = [
+                (clean, blurred(clean, kernels[i], (2026, i)))
+                for i, clean in enumerate(photos[:SHOWN])
+            ]
+    figures["cost"] = cost_of(
+        net, as_tensor(square(blurred(sets["kodak"][0], kernels[0], (2026, 0)), 512)), all_shifts
+    )
     return Findings(figures, sheet_of(net, shown))
 
 
@@ -123,7 +144,9 @@ def sheet_of(net: LiteDeblur, pairs: list[tuple[Photo, Photo]]) -> Image.Image:
     for clean, photo in pairs:
         top, left = ((length - SHOWN_PX) // 2 for length in clean.shape[:2])
         part = (slice(top, top + SHOWN_PX), slice(left, left + SHOWN_PX))
-        columns.append(np.vstack([image[part] for image in (photo, deblurred(net, photo)[0], clean)]))
+        columns.append(
+            np.vstack([image[part] for image in (photo, deblurred(net, photo)[0], clean)])
+        )
     return Image.fromarray(np.hstack(columns))
 
 
@@ -131,7 +154,9 @@ def verdict(figures: Figures) -> tuple[str, bool]:
     """The gain on Kodak and on held-back photos."""
     kodak, others = figures["kodak"], figures["held_back"]
     words = f"Kodak + {kodak['gain_db']:.2f} dB, held-back photos + {others['gain_db']:.2f} dB; true kernel, Wiener: + "
-    return f"{words}{kodak['wiener_true_kernel_db'] - kodak['input_db']:.2f} dB on Kodak", kodak["gain_db"] >= 2.5
+    return f"{words}{kodak['wiener_true_kernel_db'] - kodak['input_db']:.2f} dB on Kodak", kodak[
+        "gain_db"
+    ] >= 2.5
 
 
 MEASURE = Measure(find, "+ 2.5 dB over the input, kernels up to 21 px", verdict)

@@ -47,15 +47,35 @@ def find(places: Places) -> Findings:
             result = through(net, noisy)
             shifts.append(colour_shift(noisy, result))
             off_clean.append(colour_shift(clean, result))
-            means = [cv2.fastNlMeansDenoisingColored(noisy, None, share * sigma, share * sigma, 5, 15) for share in STRENGTHS]
+            means = [
+                cv2.fastNlMeansDenoisingColored(noisy, None, share * sigma, share * sigma, 5, 15)
+                for share in STRENGTHS
+            ]
             rows.append([psnr(image, clean) for image in (result, noisy, *means)])
         lite, noisy_db, *non_local = np.mean(rows, axis=0)
-        moved = {"off_noisy_levels": float(np.mean(shifts[-len(photos) :])), "off_clean_levels": float(np.mean(off_clean[-len(photos) :]))}
-        figures[f"kodak_sigma{sigma}"] = rounded({"psnr_rgb_db": lite, "noisy_db": noisy_db, "non_local_means_db": max(non_local), **moved})
+        moved = {
+            "off_noisy_levels": float(np.mean(shifts[-len(photos) :])),
+            "off_clean_levels": float(np.mean(off_clean[-len(photos) :])),
+        }
+        figures[f"kodak_sigma{sigma}"] = rounded(
+            {
+                "psnr_rgb_db": lite,
+                "noisy_db": noisy_db,
+                "non_local_means_db": max(non_local),
+                **moved,
+            }
+        )
     figures["cost"] = cost_of(net, as_tensor(square(photos[0], 512)), shifts)
     figures["cost"] |= rounded({"colour_off_clean_levels": float(np.mean(off_clean))})
-    old = [middle(photo) for photo in list(places.test("degraded").values())[:3] + list(places.test("historic").values())[:3]]
-    return Findings(figures, Image.fromarray(np.hstack([np.vstack([photo, through(net, photo)]) for photo in old])))
+    old = [
+        middle(photo)
+        for photo in list(places.test("degraded").values())[:3]
+        + list(places.test("historic").values())[:3]
+    ]
+    return Findings(
+        figures,
+        Image.fromarray(np.hstack([np.vstack([photo, through(net, photo)]) for photo in old])),
+    )
 
 
 def middle(photo: Photo) -> Photo:
@@ -68,7 +88,9 @@ def verdict(figures: Figures) -> tuple[str, bool]:
     """All three, and whether each suffices."""
     reached = {sigma: figures[f"kodak_sigma{sigma}"]["psnr_rgb_db"] for sigma in TARGETS_DB}
     words = " / ".join(f"{value:.2f}" for value in reached.values())
-    return f"Kodak {words} dB at sigma 15 / 25 / 50", all(reached[sigma] >= target for sigma, target in TARGETS_DB.items())
+    return f"Kodak {words} dB at sigma 15 / 25 / 50", all(
+        reached[sigma] >= target for sigma, target in TARGETS_DB.items()
+    )
 
 
 MEASURE = Measure(find, "33.8 / 31.4 / 28.2 dB", verdict)

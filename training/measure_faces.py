@@ -20,8 +20,26 @@ import numpy as np
 from PIL import Image
 
 from training.basicsr_import import import_basicsr
-from training.faces_data import FACE_RECIPE, HELD_BACK_PEOPLE, aligned_face, degraded_face, person_of
-from training.metrics import Figures, Findings, Measure, Places, as_tensor, colour_shift, cost_of, held_back, psnr, through, trained
+from training.faces_data import (
+    FACE_RECIPE,
+    HELD_BACK_PEOPLE,
+    aligned_face,
+    degraded_face,
+    person_of,
+)
+from training.metrics import (
+    Figures,
+    Findings,
+    Measure,
+    Places,
+    as_tensor,
+    colour_shift,
+    cost_of,
+    held_back,
+    psnr,
+    through,
+    trained,
+)
 
 FACE_BOX = (56, 72, 200, 216)  # where an aligned face of 256 px lies
 SHOWN = 8
@@ -41,12 +59,19 @@ class Recogniser:
         assert spec.submodule_search_locations is not None
         folder = Path(spec.submodule_search_locations[0]) / "models"
         predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-        return cls(predictor, dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")))
+        return cls(
+            predictor,
+            dlib.face_recognition_model_v1(
+                str(folder / "dlib_face_recognition_resnet_model_v1.dat")
+            ),
+        )
 
     def seen(self, face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(68x2 landmarks, 128 numbers of the descriptor) of an aligned face of 256 px."""
         shape = self.predictor(face, dlib.rectangle(*FACE_BOX))
-        return np.array([(p.x, p.y) for p in shape.parts()], float), np.array(self.encoder.compute_face_descriptor(face, shape))
+        return np.array([(p.x, p.y) for p in shape.parts()], float), np.array(
+            self.encoder.compute_face_descriptor(face, shape)
+        )
 
 
 def gmsd(first: np.ndarray, second: np.ndarray) -> float:
@@ -56,7 +81,9 @@ def gmsd(first: np.ndarray, second: np.ndarray) -> float:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
         halved = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         prewitt = np.array([[1, 0, -1]] * 3, np.float64) / 3.0
-        maps.append(np.hypot(cv2.filter2D(halved, -1, prewitt), cv2.filter2D(halved, -1, prewitt.T)))
+        maps.append(
+            np.hypot(cv2.filter2D(halved, -1, prewitt), cv2.filter2D(halved, -1, prewitt.T))
+        )
     similarity = (2 * maps[0] * maps[1] + 170.0) / (maps[0] ** 2 + maps[1] ** 2 + 170.0)
     return float(similarity.std())
 
@@ -67,7 +94,9 @@ def figures_of(triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict
     recogniser, rows = Recogniser.load(), []
     for degraded, restored, clean in triples:
         landmarks, descriptor = recogniser.seen(clean)
-        eyes_px = float(np.linalg.norm(landmarks[36:42].mean(axis=0) - landmarks[42:48].mean(axis=0)))
+        eyes_px = float(
+            np.linalg.norm(landmarks[36:42].mean(axis=0) - landmarks[42:48].mean(axis=0))
+        )
         row = []
         for image in (degraded, restored):
             moved, described = recogniser.seen(image)
@@ -82,14 +111,22 @@ def figures_of(triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict
     names = ("psnr_rgb_db", "ssim", "gmsd", "descriptor_distance", "landmark_shift_percent")
     keys = [f"degraded_{name}" for name in names] + list(names)
     means = dict(zip(keys, np.mean(rows, axis=0), strict=True))
-    means |= {"gain_db": means["psnr_rgb_db"] - means["degraded_psnr_rgb_db"], "ssim_gain": means["ssim"] - means["degraded_ssim"]}
-    return {key: round(float(value), 4) for key, value in sorted(means.items())} | {"photos": len(rows), "people": len(HELD_BACK_PEOPLE)}
+    means |= {
+        "gain_db": means["psnr_rgb_db"] - means["degraded_psnr_rgb_db"],
+        "ssim_gain": means["ssim"] - means["degraded_ssim"],
+    }
+    return {key: round(float(value), 4) for key, value in sorted(means.items())} | {
+        "photos": len(rows),
+        "people": len(HELD_BACK_PEOPLE),
+    }
 
 
 def sheet_of(triples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Image.Image:
     """Degraded, restored and clean in three rows, some people side by side."""
     shown = triples[:: max(1, len(triples) // SHOWN)][:SHOWN]
-    return Image.fromarray(np.vstack([np.hstack([triple[row] for triple in shown]) for row in range(3)]))
+    return Image.fromarray(
+        np.vstack([np.hstack([triple[row] for triple in shown]) for row in range(3)])
+    )
 
 
 def find(places: Places) -> Findings:
@@ -100,7 +137,9 @@ def find(places: Places) -> Findings:
     """
     faces = held_back(FACE_RECIPE.folders[0], places.train)
     if len({person_of(name) for name in faces}) != len(HELD_BACK_PEOPLE):
-        raise SystemExit(f"{places.train} does not hold all {len(HELD_BACK_PEOPLE)} held-back people: these are other faces")
+        raise SystemExit(
+            f"{places.train} does not hold all {len(HELD_BACK_PEOPLE)} held-back people: these are other faces"
+        )
     net, triples, untouched = trained(FACE_RECIPE, places.weights), [], []
     for index, photo in enumerate(faces.values()):
         _, clean = aligned_face(photo)
@@ -109,7 +148,8 @@ def find(places: Places) -> Findings:
         untouched.append(psnr(through(net, clean), clean))
     shifts = [colour_shift(degraded, result) for degraded, result, _ in triples]
     figures = {
-        "held_back_people": figures_of(triples) | {"clean_in_psnr_rgb_db": round(float(np.mean(untouched)), 4)},
+        "held_back_people": figures_of(triples)
+        | {"clean_in_psnr_rgb_db": round(float(np.mean(untouched)), 4)},
         "cost": cost_of(net, as_tensor(triples[0][0]), shifts),
     }
     return Findings(figures, sheet_of(triples))
@@ -119,7 +159,11 @@ def verdict(figures: Figures) -> tuple[str, bool]:
     """The gains, and how far landmarks move."""
     found = figures["held_back_people"]
     words = f"PSNR + {found['gain_db']:.2f} dB, SSIM + {found['ssim_gain']:.3f}, landmarks {found['landmark_shift_percent']:.2f} %"
-    return words, found["gain_db"] >= 2.5 and found["ssim_gain"] >= 0.08 and found["landmark_shift_percent"] < 2.0
+    return words, found["gain_db"] >= 2.5 and found["ssim_gain"] >= 0.08 and found[
+        "landmark_shift_percent"
+    ] < 2.0
 
 
-MEASURE = Measure(find, "+ 2.5 dB, SSIM + 0.08, landmarks within 2 % of the eyes' distance", verdict)
+MEASURE = Measure(
+    find, "+ 2.5 dB, SSIM + 0.08, landmarks within 2 % of the eyes' distance", verdict
+)

@@ -58,11 +58,15 @@ def yardsticks(places: Places) -> dict[str, nn.Module]:
 def means_of(enlarge: Enlarge, pairs: list[tuple[Photo, Photo]]) -> dict[str, float]:
     """Means over (worn, clean) photos."""
     results = [enlarge(low) for low, _ in pairs]
-    means = mean_of([figures_of(clean, result) for result, (_, clean) in zip(results, pairs, strict=True)])
+    means = mean_of(
+        [figures_of(clean, result) for result, (_, clean) in zip(results, pairs, strict=True)]
+    )
     distances = [gmsd(result, clean) for result, (_, clean) in zip(results, pairs, strict=True)]
     shifts = [colour_shift(low, result) for result, (low, _) in zip(results, pairs, strict=True)]
     named = {"niqe": means.niqe or 0.0, "psnr_y_db": means.psnr_y_db, "ssim": means.ssim}
-    return rounded({**named, "gmsd": float(np.mean(distances)), "colour_shift_levels": float(np.mean(shifts))})
+    return rounded(
+        {**named, "gmsd": float(np.mean(distances)), "colour_shift_levels": float(np.mean(shifts))}
+    )
 
 
 def way_of(net: nn.Module) -> Enlarge:
@@ -75,14 +79,23 @@ def find(places: Places) -> Findings:
     net, others = trained(UPSCALE_REAL_RECIPE, places.weights), yardsticks(places)
     photos = [cropped(photo, SCALE) for photo in places.test("kodak").values()]
     without_grain = way_of(net.get_submodule("picture"))
-    ways: dict[str, Enlarge] = {"lite": way_of(net), "lite_without_grain": without_grain, "bicubic": lambda low: bicubic(low, SCALE)}
+    ways: dict[str, Enlarge] = {
+        "lite": way_of(net),
+        "lite_without_grain": without_grain,
+        "bicubic": lambda low: bicubic(low, SCALE),
+    }
     ways |= {name: way_of(other) for name, other in others.items()}
     figures, pairs = Figures(), dict[str, list[tuple[Photo, Photo]]]()
     for name, wear in WEARS.items():
         sizes = [(photo.shape[1] // SCALE, photo.shape[0] // SCALE) for photo in photos]
-        lows = [wear(photo, size, np.random.default_rng((2026, i))) for i, (photo, size) in enumerate(zip(photos, sizes, strict=True))]
+        lows = [
+            wear(photo, size, np.random.default_rng((2026, i)))
+            for i, (photo, size) in enumerate(zip(photos, sizes, strict=True))
+        ]
         pairs[name] = list(zip(lows, photos, strict=True))
-        figures |= {f"{name}_{way}": means_of(enlarge, pairs[name]) for way, enlarge in ways.items()}
+        figures |= {
+            f"{name}_{way}": means_of(enlarge, pairs[name]) for way, enlarge in ways.items()
+        }
     example = as_tensor(square(photos[0], EXAMPLE_PX))
     shifts = [figures[f"{name}_lite"]["colour_shift_levels"] for name in WEARS]
     figures["cost"] = cost_of(net, example, shifts, beside=others)
@@ -94,8 +107,16 @@ def sheet_of(ways: dict[str, Enlarge], pairs: list[tuple[Photo, Photo]]) -> Imag
     columns = []
     for low, clean in pairs:
         height, width = clean.shape[:2]
-        part = (slice((height - SHOWN_PX) // 2, (height + SHOWN_PX) // 2), slice((width - SHOWN_PX) // 2, (width + SHOWN_PX) // 2))
-        shown = [ways["bicubic"](low), ways["lite"](low), *([ways[YARDSTICK](low)] if YARDSTICK in ways else []), clean]
+        part = (
+            slice((height - SHOWN_PX) // 2, (height + SHOWN_PX) // 2),
+            slice((width - SHOWN_PX) // 2, (width + SHOWN_PX) // 2),
+        )
+        shown = [
+            ways["bicubic"](low),
+            ways["lite"](low),
+            *([ways[YARDSTICK](low)] if YARDSTICK in ways else []),
+            clean,
+        ]
         columns.append(np.vstack([image[part] for image in shown]))
     return Image.fromarray(np.hstack(columns))
 
@@ -108,7 +129,9 @@ def verdict(figures: Figures) -> tuple[str, bool]:
         return words, False
     share = cost["cpu_s_per_megapixel"] / cost[f"{YARDSTICK}_cpu_s_per_megapixel"]
     beside = f"{other['niqe']:.2f}, {other['psnr_y_db']:.2f} dB, {other['ssim']:.3f}"
-    return f"{words}; {YARDSTICK} {beside}; {share:.2f} of its time", lite["niqe"] <= other["niqe"] and share <= 0.5
+    return f"{words}; {YARDSTICK} {beside}; {share:.2f} of its time", lite["niqe"] <= other[
+        "niqe"
+    ] and share <= 0.5
 
 
 MEASURE = Measure(find, f"NIQE no worse than {YARDSTICK}'s, at most half its time", verdict)

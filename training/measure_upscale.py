@@ -10,7 +10,19 @@ from PIL import Image
 from torch import nn
 
 from training.basicsr_import import import_basicsr
-from training.metrics import Figures, Findings, Measure, Places, as_tensor, colour_shift, cost_of, rounded, square, through, trained
+from training.metrics import (
+    Figures,
+    Findings,
+    Measure,
+    Places,
+    as_tensor,
+    colour_shift,
+    cost_of,
+    rounded,
+    square,
+    through,
+    trained,
+)
 from training.recipe import Photo, Recipe
 from training.upscale_data import UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE, reduced
 
@@ -20,16 +32,22 @@ EXAMPLE_PX = 256
 def luma_psnr(first: Photo, second: Photo, border_px: int) -> float:
     """basicsr's PSNR on Y; it takes BGR."""
     measure = import_basicsr("metrics.psnr_ssim").calculate_psnr
-    return float(measure(first[..., ::-1], second[..., ::-1], crop_border=border_px, test_y_channel=True))
+    return float(
+        measure(first[..., ::-1], second[..., ::-1], crop_border=border_px, test_y_channel=True)
+    )
 
 
 def bicubic(photo: Photo, scale: int) -> Photo:
     """`photo` enlarged by Pillow's bicubic filter."""
     height, width = photo.shape[:2]
-    return np.asarray(Image.fromarray(photo).resize((scale * width, scale * height), Image.Resampling.BICUBIC))
+    return np.asarray(
+        Image.fromarray(photo).resize((scale * width, scale * height), Image.Resampling.BICUBIC)
+    )
 
 
-def figures_of(net: nn.Module, photos: list[Photo], scale: int) -> tuple[dict[str, float], list[float]]:
+def figures_of(
+    net: nn.Module, photos: list[Photo], scale: int
+) -> tuple[dict[str, float], list[float]]:
     """(means over photos, each photo's shift of colour)."""
     rows, shifts = [], []
     for photo in photos:
@@ -38,7 +56,9 @@ def figures_of(net: nn.Module, photos: list[Photo], scale: int) -> tuple[dict[st
         rows.append([luma_psnr(image, clean, scale) for image in (result, bicubic(low, scale))])
         shifts.append(colour_shift(low, result))
     lite, simple = np.mean(rows, axis=0)
-    return rounded({"psnr_y_db": lite, "bicubic_db": simple, "gain_db": lite - simple}) | {"photos": len(rows)}, shifts
+    return rounded({"psnr_y_db": lite, "bicubic_db": simple, "gain_db": lite - simple}) | {
+        "photos": len(rows)
+    }, shifts
 
 
 def find_with(recipe: Recipe, scale: int, places: Places) -> Findings:
@@ -54,7 +74,10 @@ def find_with(recipe: Recipe, scale: int, places: Places) -> Findings:
 def verdict_with(least_kodak_db: float, least_set5_db: float, figures: Figures) -> tuple[str, bool]:
     """Both gains, and whether they suffice."""
     kodak, set5 = (figures[name]["gain_db"] for name in ("kodak", "set5"))
-    return f"Kodak + {kodak:.2f} dB, Set5 + {set5:.2f} dB", kodak >= least_kodak_db and set5 >= least_set5_db
+    return (
+        f"Kodak + {kodak:.2f} dB, Set5 + {set5:.2f} dB",
+        kodak >= least_kodak_db and set5 >= least_set5_db,
+    )
 
 
 X4 = Measure(
@@ -63,5 +86,7 @@ X4 = Measure(
     lambda figures: verdict_with(1.5, 2.9, figures),
 )
 X2 = Measure(
-    lambda places: find_with(UPSCALE_X2_RECIPE, 2, places), "Kodak + 1.8 dB over bicubic", lambda figures: verdict_with(1.8, 0.0, figures)
+    lambda places: find_with(UPSCALE_X2_RECIPE, 2, places),
+    "Kodak + 1.8 dB over bicubic",
+    lambda figures: verdict_with(1.8, 0.0, figures),
 )

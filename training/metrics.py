@@ -45,7 +45,13 @@ class Places:
 
     def test(self, name: str) -> dict[str, Photo]:
         """The photos of a folder of test/ by file name."""
-        return photos_of(sorted(path for path in (self.photos / "test" / name).iterdir() if path.suffix.lower() in {".jpg", ".png"}))
+        return photos_of(
+            sorted(
+                path
+                for path in (self.photos / "test" / name).iterdir()
+                if path.suffix.lower() in {".jpg", ".png"}
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,16 @@ def photos_of(files: list[Path]) -> dict[str, Photo]:
 
 def held_back(folder: Folder, photos: Path) -> dict[str, Photo]:
     """The photos of a training folder (below `photos`) that its rule keeps from training."""
-    files = sorted(path for path in (photos / folder.name).iterdir() if path.suffix.lower() in {".jpg", ".png"})
-    return photos_of([file for index, file in enumerate(files) if folder.holds_back(file.name, len(files) - 1 - index)])
+    files = sorted(
+        path for path in (photos / folder.name).iterdir() if path.suffix.lower() in {".jpg", ".png"}
+    )
+    return photos_of(
+        [
+            file
+            for index, file in enumerate(files)
+            if folder.holds_back(file.name, len(files) - 1 - index)
+        ]
+    )
 
 
 def square(photo: Photo, side_px: int) -> Photo:
@@ -117,7 +131,9 @@ def through(net: nn.Module, photo: Photo) -> Photo:
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
     """PSNR in dB over all samples of 8 bits."""
-    return float(10.0 * np.log10(255.0**2 / max(((first.astype(np.float64) - second) ** 2).mean(), 1e-6)))
+    return float(
+        10.0 * np.log10(255.0**2 / max(((first.astype(np.float64) - second) ** 2).mean(), 1e-6))
+    )
 
 
 def colour_shift(before: Photo, after: Photo) -> float:
@@ -126,7 +142,12 @@ def colour_shift(before: Photo, after: Photo) -> float:
 
 
 def cost_of(
-    net: nn.Module, example: Tensor, shifts: list[float] | None = None, *, beside: Mapping[str, nn.Module] | None = None, times: int = 5
+    net: nn.Module,
+    example: Tensor,
+    shifts: list[float] | None = None,
+    *,
+    beside: Mapping[str, nn.Module] | None = None,
+    times: int = 5,
 ) -> dict[str, float]:
     """Seconds of one processor core for a megapixel of input, the least of several runs, and the mean shift of colour if there is one.
 
@@ -156,7 +177,9 @@ def rounded(figures: dict[str, float]) -> dict[str, float]:
 
 def provenance(folder: Path) -> dict[str, dict[str, object]]:
     """The lines of all files, by file name."""
-    rows: dict[str, dict[str, object]] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    rows: dict[str, dict[str, object]] = json.loads(
+        (folder / PROVENANCE).read_text(encoding="utf-8")
+    )
     return rows
 
 
@@ -164,4 +187,6 @@ def write_figures(recipe: Recipe, folder: Path, figures: Figures) -> None:
     """Puts the figures into the file's line in provenance.json."""
     rows = provenance(folder)
     rows[recipe.file]["figures"] = figures
-    (folder / PROVENANCE).write_text(json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / PROVENANCE).write_text(
+        json.dumps(rows, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )

@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import Tensor, nn
 
-VALIDATION_PHOTOS = 8  # of a folder without a rule of its own, the last in name order are never trained on
+VALIDATION_PHOTOS = (
+    8  # of a folder without a rule of its own, the last in name order are never trained on
+)
 VALIDATION_MAPS = 8  # of the damage maps, every eighth is never trained on
 
 Photo = np.ndarray  # HxWx3 uint8 RGB
-Pair = tuple[np.ndarray, np.ndarray]  # network input, target: HxWxC, uint8 (read as [0, 1]) or float32 (read as it is)
+Pair = tuple[
+    np.ndarray, np.ndarray
+]  # network input, target: HxWxC, uint8 (read as [0, 1]) or float32 (read as it is)
 Maps = list[np.ndarray]  # opacity of damage, HxW uint8, 255 = opaque
 
 NATURAL = "photos of train/natural: CC0, public domain, Unsplash, Pexels and Pixabay licences"
@@ -26,7 +30,11 @@ DAMAGE = "damage maps of train/damage: FilmDamageSimulator (Daniela Ivanova, 202
 
 def psnr_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
     """L1 finds the edges first; the last third minimises what PSNR measures."""
-    return (output - target).abs().mean() if progress < 0.67 else squared_loss(output, target, source, progress)
+    return (
+        (output - target).abs().mean()
+        if progress < 0.67
+        else squared_loss(output, target, source, progress)
+    )
 
 
 def squared_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
@@ -57,11 +65,18 @@ def widened(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 
     (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016.)
     """
-    transposed = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.ConvTranspose2d)}
+    transposed = {
+        f"{name}.weight"
+        for name, module in net.named_modules()
+        if isinstance(module, nn.ConvTranspose2d)
+    }
     own = net.state_dict()
     for key, value in own.items():
         # A view with what is made first, then what that is made of; a bias is only made.
-        made, narrow = (weights.transpose(0, 1) if key in transposed else weights for weights in (value, state[key]))
+        made, narrow = (
+            weights.transpose(0, 1) if key in transposed else weights
+            for weights in (value, state[key])
+        )
         part = tuple(slice(length) for length in narrow.shape)
         if narrow.dim() > 1:
             made[part[0], narrow.shape[1] :] = 0.0
@@ -137,7 +152,9 @@ def as_it_is(photo: Photo) -> Pair:
     return photo, photo
 
 
-def drawn_window(photo: Photo, side_px: int, most: float, rng: np.random.Generator) -> tuple[slice, slice]:
+def drawn_window(
+    photo: Photo, side_px: int, most: float, rng: np.random.Generator
+) -> tuple[slice, slice]:
     """A random square window of 1 to `most` times `side_px`, as far as the photo is that large."""
     longest = min(*photo.shape[:2], int(side_px * most))
     side = int(rng.integers(min(side_px, longest), longest + 1))

@@ -24,7 +24,9 @@ def draw_denoise(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
     target = np.ascontiguousarray(clean[top : top + patch_px, left : left + patch_px])
     noisy = target.astype(np.float32)
     if rng.random() < 0.25:
-        photons = float(np.exp(rng.uniform(np.log(30.0), np.log(1000.0))))  # photons of a white pixel
+        photons = float(
+            np.exp(rng.uniform(np.log(30.0), np.log(1000.0)))
+        )  # photons of a white pixel
         noisy = rng.poisson(noisy / 255.0 * photons).astype(np.float32) / photons * 255.0
     sigma = STRONGEST * rng.random() ** 0.75
     channels = 1 if rng.random() < 0.1 else 3  # film grain is often the same in every channel

@@ -138,7 +138,9 @@ class Course:
     optimiser: torch.optim.Optimizer
     adversary: Adversary | None = None
     mixed: bool = False
-    earlier: list[Facts] = dataclasses.field(default_factory=list)  # courses that this one goes on from
+    earlier: list[Facts] = dataclasses.field(
+        default_factory=list
+    )  # courses that this one goes on from
     step: int = 0
     spent_s: float = 0.0
 
@@ -152,18 +154,30 @@ class Course:
             parameter.requires_grad = name.startswith(terms.only or "")
         learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
         if not learning:
-            raise SystemExit(f"{recipe.file} has no parameters whose names begin with '{terms.only}'")
-        adversary = Adversary(recipe.adversarial, device, mixed=terms.bfloat16) if recipe.adversarial and not terms.only else None
+            raise SystemExit(
+                f"{recipe.file} has no parameters whose names begin with '{terms.only}'"
+            )
+        adversary = (
+            Adversary(recipe.adversarial, device, mixed=terms.bfloat16)
+            if recipe.adversarial and not terms.only
+            else None
+        )
         earlier = earlier_courses(recipe, terms) if terms.go_on else []
         optimiser = torch.optim.Adam(learning, recipe.peak_lr, fused=device.type == "cuda")
         course = cls(net, averaged, optimiser, adversary, terms.bfloat16, earlier)
         if checkpoint.exists():
             saved = torch.load(checkpoint, map_location=device, weights_only=True)
             if saved["seed"] != seed:
-                raise SystemExit(f"{checkpoint} is a course of seed {saved['seed']}: name another --work, or that seed")
+                raise SystemExit(
+                    f"{checkpoint} is a course of seed {saved['seed']}: name another --work, or that seed"
+                )
             net.load_state_dict(saved["net"])
             course.optimiser.load_state_dict(saved["optimiser"])
-            course.averaged, course.step, course.spent_s = saved["averaged"], saved["step"], saved["spent_s"]
+            course.averaged, course.step, course.spent_s = (
+                saved["averaged"],
+                saved["step"],
+                saved["spent_s"],
+            )
             course.earlier = saved["earlier"]
             if adversary:
                 adversary.load_state_dict(saved["adversary"])
@@ -171,7 +185,11 @@ class Course:
         return course
 
     def save(self, checkpoint: Path, seed: int) -> None:
-        state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "averaged": self.averaged}
+        state = {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "averaged": self.averaged,
+        }
         if self.adversary:
             state["adversary"] = self.adversary.state_dict()
         told = {"step": self.step, "spent_s": self.spent_s, "seed": seed, "earlier": self.earlier}
@@ -190,7 +208,9 @@ class Course:
         self.optimiser.zero_grad(set_to_none=True)
         if self.adversary:
             # A critic that goes on learning while the network hardly does would draw a hatch into its answers.
-            torch.autograd.backward(output, self.adversary.steered(output, loss, rate / recipe.peak_lr))
+            torch.autograd.backward(
+                output, self.adversary.steered(output, loss, rate / recipe.peak_lr)
+            )
             self.adversary.learn(output, target)
         else:
             torch.autograd.backward(loss)
@@ -200,7 +220,9 @@ class Course:
         decay = min(EMA_DECAY, self.step / (self.step + 10.0))
         with torch.no_grad():
             now = self.net.state_dict()
-            torch._foreach_lerp_([self.averaged[key] for key in now], list(now.values()), 1.0 - decay)
+            torch._foreach_lerp_(
+                [self.averaged[key] for key in now], list(now.values()), 1.0 - decay
+            )
         return loss.detach()
 
 
@@ -222,7 +244,11 @@ class Clock:
     @classmethod
     def of(cls, device: torch.device, threads: int) -> Clock:
         """Processor time on a CPU; elsewhere time, a minute of it at most, as a step takes much less."""
-        now, share, longest_s = (time.process_time, 1.0 / threads, math.inf) if device.type == "cpu" else (time.perf_counter, 1.0, 60.0)
+        now, share, longest_s = (
+            (time.process_time, 1.0 / threads, math.inf)
+            if device.type == "cpu"
+            else (time.perf_counter, 1.0, 60.0)
+        )
         return cls(now, share, longest_s, now())
 
     def lap_s(self) -> float:
@@ -235,9 +261,21 @@ def begun(recipe: Recipe, terms: Terms) -> nn.Module:
     """The recipe's network before the first step of this course."""
     net = recipe.build()
     if terms.go_on and not (terms.out / recipe.file).is_file():
-        raise SystemExit(f"{terms.out} holds no {recipe.file} to go on from: train without --go-on first")
-    first = terms.out / recipe.file if terms.go_on else HERE / recipe.begins_with if recipe.begins_with else None
-    return recipe.begin(net, {key: value.float() for key, value in load_file(first).items()}) if first else net
+        raise SystemExit(
+            f"{terms.out} holds no {recipe.file} to go on from: train without --go-on first"
+        )
+    first = (
+        terms.out / recipe.file
+        if terms.go_on
+        else HERE / recipe.begins_with
+        if recipe.begins_with
+        else None
+    )
+    return (
+        recipe.begin(net, {key: value.float() for key, value in load_file(first).items()})
+        if first
+        else net
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,7 +290,9 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         return batch_of(self.recipe, self.material, np.random.default_rng((self.seed, step)))
 
 
-def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Iterable[tuple[Tensor, Tensor]]:
+def drawn(
+    recipe: Recipe, material: Material, terms: Terms, first: int
+) -> Iterable[tuple[Tensor, Tensor]]:
     """The batches from the step `first` on, without end."""
     return DataLoader(
         Batches(recipe, material, terms.seed),
@@ -267,7 +307,11 @@ def drawn(recipe: Recipe, material: Material, terms: Terms, first: int) -> Itera
 
 def on_terms(recipe: Recipe, terms: Terms) -> Recipe:
     """The recipe with what the terms say otherwise."""
-    said = {name: value for name in ("steps", "batch", "peak_lr") if (value := getattr(terms, name)) is not None}
+    said = {
+        name: value
+        for name in ("steps", "batch", "peak_lr")
+        if (value := getattr(terms, name)) is not None
+    }
     return dataclasses.replace(recipe, **said)
 
 
@@ -283,11 +327,24 @@ def train(name: str, terms: Terms) -> None:
     checkpoint = terms.work / f"{name}.pt"
     course = Course.begun_or_resumed(recipe, checkpoint, terms)
     parameters = sum(p.numel() for p in course.net.parameters())
-    log.info("%s: %d photos, %d held back, %d parameters", name, len(training.pairs), len(held_back.pairs), parameters)
+    log.info(
+        "%s: %d photos, %d held back, %d parameters",
+        name,
+        len(training.pairs),
+        len(held_back.pairs),
+        parameters,
+    )
     steps, limit_s, clock = recipe.steps, 60.0 * terms.minutes, Clock.of(device, terms.threads)
-    saved_at, losses, batches = time.monotonic(), list[Tensor](), iter(drawn(recipe, training, terms, course.step))
+    saved_at, losses, batches = (
+        time.monotonic(),
+        list[Tensor](),
+        iter(drawn(recipe, training, terms, course.step)),
+    )
     while (progress := max(course.step / steps, course.spent_s / limit_s)) < 1.0:
-        source, target = (patches.to(device, non_blocking=True, memory_format=torch.channels_last) for patches in next(batches))
+        source, target = (
+            patches.to(device, non_blocking=True, memory_format=torch.channels_last)
+            for patches in next(batches)
+        )
         losses.append(course.learn(recipe, source, target, progress))
         course.spent_s += clock.lap_s()
         if time.monotonic() - saved_at > terms.checkpoint_every:
@@ -295,7 +352,14 @@ def train(name: str, terms: Terms) -> None:
             course.save(checkpoint, terms.seed)
         if course.step % 200 == 0:
             loss = float(torch.stack(losses).mean())
-            log.info("%s: step %d, %.0f s, %.0f%%, training loss %.5f", name, course.step, course.spent_s, 100 * progress, loss)
+            log.info(
+                "%s: step %d, %.0f s, %.0f%%, training loss %.5f",
+                name,
+                course.step,
+                course.spent_s,
+                100 * progress,
+                loss,
+            )
             losses.clear()
         if course.step % 2000 == 0:
             report_validation(recipe, name, course, held_back, terms.seed)
@@ -307,14 +371,21 @@ def train(name: str, terms: Terms) -> None:
     save_file(state, terms.out / recipe.file, {"format": "pt", "recipe": name})
     # A file of the owner alone could not be read where the project is installed for others.
     (terms.out / recipe.file).chmod(0o644)
-    facts: Facts = {"recipe": name, "photos": len(training.pairs), "steps": course.step, "seconds": round(course.spent_s)}
+    facts: Facts = {
+        "recipe": name,
+        "photos": len(training.pairs),
+        "steps": course.step,
+        "seconds": round(course.spent_s),
+    }
     facts |= {"batch": recipe.batch, "peak_lr": recipe.peak_lr}
     facts |= {"only": terms.only} if terms.only else {}
     facts |= {"earlier": course.earlier} if course.earlier else {}
     write_provenance(terms, recipe, {**facts, f"held_back_{recipe.score_name}": round(score, 3)})
 
 
-def report_validation(recipe: Recipe, name: str, course: Course, held_back: Material, seed: int) -> float:
+def report_validation(
+    recipe: Recipe, name: str, course: Course, held_back: Material, seed: int
+) -> float:
     """Logs and returns the held-back score of the averaged weights."""
     net = copy.deepcopy(course.net).eval()
     net.load_state_dict(course.averaged)
@@ -336,7 +407,11 @@ def write_provenance(terms: Terms, recipe: Recipe, facts: Facts) -> None:
     """Adds or replaces the file's line in provenance.json."""
     path = terms.out / PROVENANCE
     rows = provenance(terms.out) if path.exists() else {}
-    device = f"CPU, {terms.threads} thread(s)" if terms.device == "cpu" else torch.cuda.get_device_name(terms.device)
+    device = (
+        f"CPU, {terms.threads} thread(s)"
+        if terms.device == "cpu"
+        else torch.cuda.get_device_name(terms.device)
+    )
     device += ", bfloat16" if terms.bfloat16 else ""
     rows[recipe.file] = {
         "purpose": recipe.purpose,

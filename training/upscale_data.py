@@ -18,10 +18,15 @@ from restore.nets.lite.upscale import LiteUpscale, bands
 from training.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
 from training.wear import lightly_worn, quantised, worn
 
-MARGIN_PX = 4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
+MARGIN_PX = (
+    4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
+)
 RESIZED = (0.6, 1.6)  # to 1 over this, of patches that are resized
 LIGHTLY = 0.3  # of the patches are worn lightly
-SHARPENED = {"worn": 1.4, "lightly": 0.3}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
+SHARPENED = {
+    "worn": 1.4,
+    "lightly": 0.3,
+}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
 SHARPENED_SIGMA_PX = 2.0
 TEXTURE_WINDOW_PX, TEXTURE_STRIDE_PX = 20, 8  # of the enlarged photo, in which texture is measured
 OF_DEVIATION = 0.6745  # the median of the absolute values of a normal distribution
@@ -33,7 +38,9 @@ def reduced(photo: Photo, scale: int) -> Pair:
     """(low, high): `high` cropped to a multiple of `scale`, `low` reduced so often by antialiased bicubic, rounded to 8 bits."""
     height, width = (side - side % scale for side in photo.shape[:2])
     high = np.ascontiguousarray(photo[:height, :width])
-    low = np.asarray(Image.fromarray(high).resize((width // scale, height // scale), Image.Resampling.BICUBIC))
+    low = np.asarray(
+        Image.fromarray(high).resize((width // scale, height // scale), Image.Resampling.BICUBIC)
+    )
     return low, high
 
 
@@ -48,7 +55,9 @@ def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator, scale: int
     window = min(round(scale * side * factor), *photo.shape[:2])
     top, left = (int(rng.integers(0, length - window + 1)) for length in photo.shape[:2])
     around = Image.fromarray(photo[top : top + window, left : left + window])
-    low, high = reduced(np.asarray(around.resize((scale * side, scale * side), Image.Resampling.BICUBIC)), scale)
+    low, high = reduced(
+        np.asarray(around.resize((scale * side, scale * side), Image.Resampling.BICUBIC)), scale
+    )
     return inside(low, high, patch_px)
 
 
@@ -105,7 +114,14 @@ def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 def with_grain_to_learn(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A LiteUpscale whose picture begins as a Compact's, or all of it as an earlier one of its own."""
     assert isinstance(net, LiteUpscale)
-    parts = {name: {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")} for name in PARTS}
+    parts = {
+        name: {
+            key.removeprefix(f"{name}."): value
+            for key, value in state.items()
+            if key.startswith(f"{name}.")
+        }
+        for name in PARTS
+    }
     grown(net.picture, parts["picture"] or state)
     if parts["grain"]:
         net.grain.load_state_dict(parts["grain"])
@@ -118,13 +134,20 @@ def deviations(picture: Tensor) -> Tensor:
     The median of absolute values stands for the standard deviation (Donoho, 1995): no edge counts that fills less than half a window.
     """
     border = (TEXTURE_WINDOW_PX - TEXTURE_STRIDE_PX) // 2
-    absolute = F.pad(bands(rgb_to_grayscale(picture)).abs(), (border,) * 4, mode="reflect").flatten(0, 1)[:, None]
-    medians = F.unfold(absolute, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX).median(dim=1).values / OF_DEVIATION
+    absolute = F.pad(bands(rgb_to_grayscale(picture)).abs(), (border,) * 4, mode="reflect").flatten(
+        0, 1
+    )[:, None]
+    medians = (
+        F.unfold(absolute, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX).median(dim=1).values
+        / OF_DEVIATION
+    )
     down, across = (side // TEXTURE_STRIDE_PX for side in picture.shape[-2:])
     return medians.view(len(picture), -1, down, across)
 
 
-def picture_and_grain_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
+def picture_and_grain_loss(
+    output: Tensor, target: Tensor, source: Tensor, progress: float
+) -> Tensor:
     """Of the picture its edges; of the grain how far it is from the texture that the photo has beyond the picture, squared."""
     picture, strengths = output[:, :3], output[:, 3:]
     with torch.no_grad():

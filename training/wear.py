@@ -71,7 +71,9 @@ def lightly_worn(photo: Photo, size: tuple[int, int], rng: np.random.Generator) 
     if rng.random() < 0.5:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5))
     image = cv2.resize(image, size, interpolation=_resizing(rng))
-    image = image + rng.uniform(0.0, 8.0) * rng.standard_normal(image.shape, np.float32) * (rng.random() < 0.6)
+    image = image + rng.uniform(0.0, 8.0) * rng.standard_normal(image.shape, np.float32) * (
+        rng.random() < 0.6
+    )
     return compressed(image, rng, (60, 96)) if rng.random() < 0.7 else quantised(image)
 
 
@@ -80,11 +82,15 @@ def quantised(image: np.ndarray) -> Photo:
     return np.asarray(np.clip(np.rint(image), 0, 255), np.uint8)
 
 
-def compressed(image: np.ndarray, rng: np.random.Generator, qualities: tuple[int, int] = QUALITIES) -> Photo:
+def compressed(
+    image: np.ndarray, rng: np.random.Generator, qualities: tuple[int, int] = QUALITIES
+) -> Photo:
     """Through JPEG of a random quality."""
     options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(qualities[0], qualities[1] + 1))]
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(quantised(image)[..., ::-1]), options)
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+    return np.ascontiguousarray(
+        np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    )
 
 
 def blur_kernel(sigma: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
@@ -101,7 +107,9 @@ def blur_kernel(sigma: tuple[float, float], rng: np.random.Generator) -> np.ndar
     if shape == "plateau":
         kernel = 1.0 / (1.0 + squared ** rng.uniform(1.0, 2.0))
     else:
-        kernel = np.exp(-0.5 * squared ** (rng.uniform(0.5, 4.0) if shape == "generalised" else 1.0))
+        kernel = np.exp(
+            -0.5 * squared ** (rng.uniform(0.5, 4.0) if shape == "generalised" else 1.0)
+        )
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
@@ -117,23 +125,31 @@ def sinc_kernel(cutoff: float, side_px: int) -> np.ndarray:
     radius = np.hypot(x, y)
     centre = radius == 0
     far = np.where(centre, 1.0, radius)
-    kernel = np.where(centre, cutoff**2 / (4 * np.pi), cutoff * j1(cutoff * far) / (2 * np.pi * far))
+    kernel = np.where(
+        centre, cutoff**2 / (4 * np.pi), cutoff * j1(cutoff * far) / (2 * np.pi * far)
+    )
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _filtered(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    return np.asarray(
+        cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32
+    )
 
 
 def _blurred(image: np.ndarray, order: Order, rng: np.random.Generator) -> np.ndarray:
-    return _filtered(image, blur_kernel(order.sigma, rng)) if rng.random() < order.blurred else image
+    return (
+        _filtered(image, blur_kernel(order.sigma, rng)) if rng.random() < order.blurred else image
+    )
 
 
 def _resizing(rng: np.random.Generator) -> int:
     return int(RESIZINGS[int(rng.integers(0, len(RESIZINGS)))])
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], order: Order, rng: np.random.Generator) -> np.ndarray:
+def _resized(
+    image: np.ndarray, size: tuple[int, int], order: Order, rng: np.random.Generator
+) -> np.ndarray:
     """At a random factor of (width, height) = `size`."""
     how, (least, greatest) = rng.choice(3, p=order.resized), order.factors
     factor = (rng.uniform(1.0, greatest), rng.uniform(least, 1.0), 1.0)[how]
@@ -156,4 +172,6 @@ def _at_last(image: np.ndarray, size: tuple[int, int], rng: np.random.Generator)
     image = np.asarray(cv2.resize(image, size, interpolation=_resizing(rng)), np.float32)
     if rng.random() >= SINC_AT_LAST:
         return image
-    return _filtered(image, sinc_kernel(rng.uniform(np.pi / 3, np.pi), int(rng.choice(KERNEL_SIDES_PX))))
+    return _filtered(
+        image, sinc_kernel(rng.uniform(np.pi / 3, np.pi), int(rng.choice(KERNEL_SIDES_PX)))
+    )

@@ -35,7 +35,11 @@ def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
     """
     samples = sorted(SAMPLES.glob("[0-9]*.jpg"), key=lambda path: int(path.stem))
     if not samples:
-        raise RestoreError(Code.PHOTO_MISSING, f"there are no sample photos in '{SAMPLES}'", "Run the demo from a complete checkout.")
+        raise RestoreError(
+            Code.PHOTO_MISSING,
+            f"there are no sample photos in '{SAMPLES}'",
+            "Run the demo from a complete checkout.",
+        )
     make_folder(folder)
     started_s = time.perf_counter()
     restorer = Restorer(weights="lite", preload="all")
@@ -49,7 +53,9 @@ def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
         text = json.dumps([report.to_dict() for report in reports], indent=2) + "\n"
         write_atomically(text.encode(), written.with_suffix(".json"))
         after = results.photos[0]
-        done = ", then ".join(f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports)
+        done = ", then ".join(
+            f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports
+        )
         yield f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}"
         label = f"{path.name}: {', '.join(report.task for report in reports)}"
         rows.append(Pair(label, before.pixels, after.pixels, _face_of(before, reports)))

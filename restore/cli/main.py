@@ -28,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit code: 0 done, 2 refused (with a coded message on stderr)."""
     arguments = _parser().parse_args(argv)
     # Warnings about photos stand in their reports, which are printed: the log would only say them twice.
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="%(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if arguments.verbose else logging.ERROR,
+        format="%(levelname)s %(message)s",
+    )
     try:
         code: int = arguments.command(arguments)
     except RestoreError as error:
@@ -45,12 +48,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    predict = commands.add_parser("predict", help="restore photos", description="Restores one to four photos.")
+    predict = commands.add_parser(
+        "predict", help="restore photos", description="Restores one to four photos."
+    )
     given = predict.add_mutually_exclusive_group(required=True)
     pair = "an input; @FILE, a URL or a data URI for photos; repeat for lists"
     given.add_argument("-i", "--input", action="append", metavar="NAME=VALUE", help=pair)
-    given.add_argument("--json", metavar="JSON", help="all inputs as JSON, @FILE or @- for standard input; the answer is JSON too")
-    predict.add_argument("-o", "--output", type=Path, default=Path("output"), help="folder of the results (default: output)")
+    given.add_argument(
+        "--json",
+        metavar="JSON",
+        help="all inputs as JSON, @FILE or @- for standard input; the answer is JSON too",
+    )
+    predict.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("output"),
+        help="folder of the results (default: output)",
+    )
     predict.set_defaults(command=_predict)
 
     serve = commands.add_parser("serve", help="run the Cog HTTP server")
@@ -60,12 +75,18 @@ def _parser() -> argparse.ArgumentParser:
 
     weights = commands.add_parser("weights", help="list, fetch and verify weights")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
-    for action, text in (("list", "what there is, with licences"), ("fetch", "download"), ("verify", "hash what is present again")):
+    for action, text in (
+        ("list", "what there is, with licences"),
+        ("fetch", "download"),
+        ("verify", "hash what is present again"),
+    ):
         command = actions.add_parser(action, help=text)
         command.add_argument("tasks", nargs="*", metavar="TASK", help="all tasks unless named")
         command.set_defaults(command=_weights, action=action)
 
-    schema = commands.add_parser("schema", help="write the OpenAPI schema that the Cog server reads")
+    schema = commands.add_parser(
+        "schema", help="write the OpenAPI schema that the Cog server reads"
+    )
     schema.set_defaults(command=_schema)
 
     demo = commands.add_parser("demo", help="restore the sample photos with the embedded weights")
@@ -87,11 +108,22 @@ def _predict(arguments: argparse.Namespace) -> int:
         paths = results.save(arguments.output, with_reports=True)
     reports = [report.to_dict() for report in results.reports]
     if arguments.json is not None:
-        print(json.dumps({"status": "succeeded", "output": [str(path) for path in paths], "metrics": {"photos": reports}}, indent=2))
+        print(
+            json.dumps(
+                {
+                    "status": "succeeded",
+                    "output": [str(path) for path in paths],
+                    "metrics": {"photos": reports},
+                },
+                indent=2,
+            )
+        )
         return 0
     for path, photo, result in zip(paths, results.photos, results.reports, strict=False):
         seconds = sum(sum(report.stages_ms.values()) for report in (result, *result.steps)) / 1000.0
-        print(f"{path}  {photo.width}x{photo.height}  {task} {result.variant} on {result.device}, {seconds:.1f} s")
+        print(
+            f"{path}  {photo.width}x{photo.height}  {task} {result.variant} on {result.device}, {seconds:.1f} s"
+        )
         for step in result.steps:
             print(f"  {step.task} {step.variant}{f': {step.why}' if step.why else ''}")
         for warning in result.warnings:
@@ -104,7 +136,10 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from restore.serving.launcher import serve  # noqa: PLC0415 - imports cog
 
-    print(f"Cog server on http://{arguments.host}:{arguments.port} (POST /predictions, GET /health-check); Ctrl-C ends it", flush=True)
+    print(
+        f"Cog server on http://{arguments.host}:{arguments.port} (POST /predictions, GET /health-check); Ctrl-C ends it",
+        flush=True,
+    )
     return serve(arguments.host, arguments.port)
 
 
@@ -154,7 +189,11 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise RestoreError(Code.OPTION_INVALID, f"-i {pair} is no NAME=VALUE pair", "Write for example -i scale=2.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"-i {pair} is no NAME=VALUE pair",
+                "Write for example -i scale=2.",
+            )
         values = _array(text) if name in PHOTOS and text.startswith("[") else [text]
         if name in {"images", "masks"} or name in inputs:
             before = inputs.get(name, [])
@@ -176,7 +215,9 @@ def read_json(text: str) -> dict[str, object]:
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
         inputs = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise RestoreError(Code.OPTION_INVALID, f"--json cannot be read ({error})", remedy) from error
+        raise RestoreError(
+            Code.OPTION_INVALID, f"--json cannot be read ({error})", remedy
+        ) from error
     if not isinstance(inputs, dict):
         raise RestoreError(Code.OPTION_INVALID, "--json is no JSON object", remedy)
     return inputs
@@ -184,8 +225,14 @@ def read_json(text: str) -> dict[str, object]:
 
 def photos_of(inputs: dict[str, object], names: Sequence[str], scratch: Path) -> list[NamedFile]:
     """Takes the inputs of these names out of the others: files, URLs and data URIs as named files, downloads in `scratch`."""
-    given = [(name, value if isinstance(value, list) else [value]) for name in names if (value := inputs.pop(name, None)) is not None]
-    sources = [(f"{name}-{index}", source) for name, values in given for index, source in enumerate(values)]
+    given = [
+        (name, value if isinstance(value, list) else [value])
+        for name in names
+        if (value := inputs.pop(name, None)) is not None
+    ]
+    sources = [
+        (f"{name}-{index}", source) for name, values in given for index, source in enumerate(values)
+    ]
     return [fetched(str(source), scratch / target) for target, source in sources]
 
 
@@ -194,7 +241,9 @@ def _array(text: str) -> list[object]:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
         remedy = """Write for example '["a.jpg", "b.jpg"]'."""
-        raise RestoreError(Code.OPTION_INVALID, f"{text[:60]} is no JSON array ({error})", remedy) from error
+        raise RestoreError(
+            Code.OPTION_INVALID, f"{text[:60]} is no JSON array ({error})", remedy
+        ) from error
     return list(values)
 
 
@@ -213,7 +262,9 @@ class Bars:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if what not in self._bars:
-            self._bars[what] = tqdm(desc=what, total=total, disable=None, leave=False, position=len(self._bars))
+            self._bars[what] = tqdm(
+                desc=what, total=total, disable=None, leave=False, position=len(self._bars)
+            )
         bar = self._bars[what]
         bar.total = total
         bar.n = done
@@ -226,9 +277,16 @@ def known_tasks(names: Sequence[str], catalog: Catalog) -> tuple[str, ...]:
     Raises:
         RestoreError: OPTION_INVALID for a task that neither requests nor the manifest know.
     """
-    pairs: list[tuple[str, tuple[str, ...]]] = [*((row.task, (row.task,)) for row in catalog.rows), *CATALOG_TASKS.items()]
+    pairs: list[tuple[str, tuple[str, ...]]] = [
+        *((row.task, (row.task,)) for row in catalog.rows),
+        *CATALOG_TASKS.items(),
+    ]
     behind = dict(pairs)
     for name in names:
         if name not in behind:
-            raise RestoreError(Code.OPTION_INVALID, f"task is '{name}', which does not exist", f"Use some of {', '.join(behind)}.")
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"task is '{name}', which does not exist",
+                f"Use some of {', '.join(behind)}.",
+            )
     return tuple(dict.fromkeys(task for name in names or behind for task in behind[name]))

@@ -13,7 +13,13 @@ from restore.faces.face import Array, Face
 CROP_PX = 512
 
 TEMPLATE: Array = np.array(
-    [(192.98138, 239.94708), (318.90277, 240.1936), (256.63416, 314.01935), (201.26117, 371.41043), (313.08905, 371.15118)]
+    [
+        (192.98138, 239.94708),
+        (318.90277, 240.1936),
+        (256.63416, 314.01935),
+        (201.26117, 371.41043),
+        (313.08905, 371.15118),
+    ]
 )
 """Where the five landmarks lie in a crop, in the order of `Face.landmarks`: the mean face of FFHQ (facexlib, 512 px)."""
 TEMPLATE.flags.writeable = False
@@ -83,7 +89,11 @@ def smooth_crop(pixels: Array, matrix: Array) -> Array:
     if x1 - x0 < factor or y1 - y0 < factor:
         return crop(pixels, matrix)
     columns, rows = (x1 - x0) // factor, (y1 - y0) // factor
-    part = cv2.resize(pixels[y0 : y0 + rows * factor, x0 : x0 + columns * factor], (columns, rows), interpolation=cv2.INTER_AREA)
+    part = cv2.resize(
+        pixels[y0 : y0 + rows * factor, x0 : x0 + columns * factor],
+        (columns, rows),
+        interpolation=cv2.INTER_AREA,
+    )
     # Pixel x of the part is the mean of pixels x0 + factor * x to x0 + factor * x + factor - 1 of the photo.
     reduced = np.array(matrix, np.float64)
     reduced[:, 2] += reduced[:, :2] @ (x0 + (factor - 1) / 2, y0 + (factor - 1) / 2)
@@ -110,7 +120,14 @@ def eye_distance_px(face: Face, *, quirks: bool) -> float:
 
 def _warped(pixels: Array, matrix: Array) -> Array:
     size = (CROP_PX, CROP_PX)
-    return cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=BORDER_RGB)
+    return cv2.warpAffine(
+        pixels,
+        matrix,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=BORDER_RGB,
+    )
 
 
 def _seen(matrix: Array, width: int, height: int) -> tuple[int, int, int, int]:
@@ -118,5 +135,7 @@ def _seen(matrix: Array, width: int, height: int) -> tuple[int, int, int, int]:
     inverse = cv2.invertAffineTransform(np.asarray(matrix, np.float64))
     corners = np.array([(x, y, 1) for x in (0, CROP_PX) for y in (0, CROP_PX)]) @ inverse.T
     low, high = np.floor(corners.min(axis=0)) - 2, np.ceil(corners.max(axis=0)) + 3
-    (x0, x1), (y0, y1) = ((np.clip((low[i], high[i]), 0, side)).astype(int) for i, side in enumerate((width, height)))
+    (x0, x1), (y0, y1) = (
+        (np.clip((low[i], high[i]), 0, side)).astype(int) for i, side in enumerate((width, height))
+    )
     return int(x0), int(y0), int(x1), int(y1)

@@ -28,7 +28,9 @@ _SEEN_PX = 128  # of the longer side: noise and JPEG's chroma blocks average out
 _VARIANCE_FLOOR = 1e-5  # CodeFormer's, so that a flat face divides by no zero
 _BAND_ROWS = 256  # so that a large photo is never copied as a whole
 _OFFICIAL_LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # CodeFormer's `bgr2gray`
-_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])  # BT.601, full range
+_YCBCR = np.array(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)  # BT.601, full range
 _RGB = np.linalg.inv(_YCBCR)
 
 
@@ -107,5 +109,7 @@ def _moments(image: Array) -> tuple[Array, Array]:
 
 def _levels(pixels: Array) -> Array:
     """Return float64 levels 0 to 255, those of 16 bits rounded to whole ones."""
-    levels: Array = np.rint(pixels / 257.0) if pixels.dtype == np.uint16 else pixels.astype(np.float64)
+    levels: Array = (
+        np.rint(pixels / 257.0) if pixels.dtype == np.uint16 else pixels.astype(np.float64)
+    )
     return levels

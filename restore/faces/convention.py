@@ -68,7 +68,9 @@ FACEXLIB = Convention(
     eye_distance_bug=False,
 )
 
-CONVENTIONS: Mapping[str, Convention] = MappingProxyType({row.name: row for row in (CODEFORMER, FACEXLIB)})
+CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
+    {row.name: row for row in (CODEFORMER, FACEXLIB)}
+)
 
 
 def enlarged(pixels: Array, convention: Convention) -> Array:

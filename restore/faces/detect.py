@@ -76,11 +76,16 @@ class RetinaFaceDetector:
         scale = min(scale, math.sqrt(MAX_DETECT_PIXELS / (height * width)))
         seen = _resized(pixels, scale)
         with torch.inference_mode():
-            rows = self._net.detect_faces(np.ascontiguousarray(seen[..., ::-1]), threshold, _NMS_THRESHOLD)
+            rows = self._net.detect_faces(
+                np.ascontiguousarray(seen[..., ::-1]), threshold, _NMS_THRESHOLD
+            )
         rows = np.asarray(rows, np.float64)
         scores = rows[:, 4]
         places = np.delete(rows, 4, axis=1) / scale
-        faces = [_face(place[:4], float(score), place[4:].reshape(5, 2)) for place, score in zip(places, scores, strict=True)]
+        faces = [
+            _face(place[:4], float(score), place[4:].reshape(5, 2))
+            for place, score in zip(places, scores, strict=True)
+        ]
         return _best_first(faces)
 
 
@@ -121,15 +126,26 @@ class DlibDetector:
         for box, margin in zip(boxes, margins, strict=True):
             parts = self._predictor(seen, box).parts()
             points = np.array([(part.x, part.y) for part in parts], np.float64)
-            edges = np.array([(box.left(), box.top()), (box.right() + 1, box.bottom() + 1)], np.float64)
+            edges = np.array(
+                [(box.left(), box.top()), (box.right() + 1, box.bottom() + 1)], np.float64
+            )
             outline = (points + 0.5) / per_pixel - 0.5  # pixels are counted by their centres
-            faces.append(_face((edges / per_pixel).ravel(), 1.0 / (1.0 + math.exp(-margin)), five_of(outline), outline))
+            faces.append(
+                _face(
+                    (edges / per_pixel).ravel(),
+                    1.0 / (1.0 + math.exp(-margin)),
+                    five_of(outline),
+                    outline,
+                )
+            )
         return _best_first(faces)
 
 
 def five_of(points: Array) -> Array:
     """Five landmarks of 68 (iBUG 300-W): the eyes' centres, the nose's tip, the mouth's corners, in the order of `Face`."""
-    return np.stack([points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]])
+    return np.stack(
+        [points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]]
+    )
 
 
 def _require_sound(net: nn.Module, inputs: tuple[Tensor, ...], answers: tuple[Tensor, ...]) -> None:

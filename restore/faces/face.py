@@ -9,7 +9,9 @@ import numpy as np
 Array = np.ndarray  # H x W x C pixels, or K x 2 points
 
 
-@dataclass(frozen=True, eq=False)  # an array has no single truth value, so a generated comparison could not work
+@dataclass(
+    frozen=True, eq=False
+)  # an array has no single truth value, so a generated comparison could not work
 class Face:
     """One face, in pixels of the upright photo; x to the right, y down. The box may reach outside the photo.
 
@@ -28,7 +30,9 @@ class Face:
             given = getattr(self, name)
             if given is None:
                 continue
-            points = np.array(given, np.float64)  # a copy: who made the face may go on with its own array
+            points = np.array(
+                given, np.float64
+            )  # a copy: who made the face may go on with its own array
             if points.shape != (count, 2):
                 raise ValueError(f"{name} of shape {points.shape}, a face has {count}x2")
             points.flags.writeable = False

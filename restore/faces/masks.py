@@ -14,7 +14,13 @@ from restore.faces.face import Array
 PARTS = 19
 """Classes of the parser (CelebAMask-HQ)."""
 
-_OUTSIDE = (0, 14, 16, 17, 18)  # background, earring, neck, cloth, hat: what a face network was not made for
+_OUTSIDE = (
+    0,
+    14,
+    16,
+    17,
+    18,
+)  # background, earring, neck, cloth, hat: what a face network was not made for
 _BLUR_PX, _SIGMA_PX = 101, 11.0
 _RIM_PX = 10  # always 0, so that no crop's edge shows
 
@@ -48,7 +54,10 @@ def parse_mask(labels: Array) -> Array:
 def geometric_mask() -> Array:
     """Return a soft mask of where the template has its face: 512x512 float32, 0 to 1, 0 within ten pixels of the edge; read-only."""
     at = np.arange(CROP_PX, dtype=np.float64)
-    across, down = (np.abs((at - centre) / radius) ** _EXPONENT for centre, radius in zip(_CENTRE_XY, _RADII_XY, strict=True))
+    across, down = (
+        np.abs((at - centre) / radius) ** _EXPONENT
+        for centre, radius in zip(_CENTRE_XY, _RADII_XY, strict=True)
+    )
     distance = (across[None, :] + down[:, None]) ** (1 / _EXPONENT)
     fall = np.clip((_GONE_AT - distance) / (_GONE_AT - _FULL_UNTIL), 0.0, 1.0)
     mask = _without_rim((fall * fall * (3.0 - 2.0 * fall)).astype(np.float32))

@@ -32,12 +32,18 @@ def restored(faces: Tensor, model: Model, fidelity: float) -> Tensor:
     side_px, own_px = faces.shape[-1], row.input_px or faces.shape[-1]
     seen = faces if own_px == side_px else F.interpolate(faces, size=(own_px, own_px), mode="area")
     low, high = row.input_range
-    output = sound(raw_output(model.net, row.architecture, seen * (high - low) + low, fidelity).float(), seen, row.file)
+    output = sound(
+        raw_output(model.net, row.architecture, seen * (high - low) + low, fidelity).float(),
+        seen,
+        row.file,
+    )
     low, high = row.output_range
     result = (output.clamp(low, high) - low) / (high - low)
     if own_px == side_px:
         return result
-    change = F.interpolate(result - seen, size=(side_px, side_px), mode="bicubic", align_corners=False)
+    change = F.interpolate(
+        result - seen, size=(side_px, side_px), mode="bicubic", align_corners=False
+    )
     return (faces + change).clamp(0.0, 1.0)
 
 

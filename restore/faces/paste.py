@@ -110,9 +110,13 @@ class Frame:
             if limit is not None:
                 here = np.s_[y0 - region[1] : y1 - region[1], x0 - region[0] : x1 - region[0]]
                 layer *= limit.eroded[here][..., None]
-                weight = limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
+                weight = (
+                    limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
+                )
             assert weight is not None  # for the type checker; refused above
-            self._compose(block, layer, weight[..., None], added=crop is not None, sparing=not whole_frame)
+            self._compose(
+                block, layer, weight[..., None], added=crop is not None, sparing=not whole_frame
+            )
         return region
 
     def settle(self) -> None:
@@ -120,13 +124,17 @@ class Frame:
         full = np.iinfo(self.pixels.dtype).max
         for (y0, x0), values in self._blocks.items():
             place = self.pixels[y0 : y0 + BLOCK_PX, x0 : x0 + BLOCK_PX]
-            if self._quirks:  # by way of integers, as a cast out of range is not the same on every machine
+            if (
+                self._quirks
+            ):  # by way of integers, as a cast out of range is not the same on every machine
                 place[...] = (values.astype(np.int64) & full).astype(place.dtype)
             else:
                 place[...] = np.clip(np.rint(values), 0, full).astype(place.dtype)
         self._blocks.clear()
 
-    def _compose(self, block: Region, layer: Array, weight: Array, *, added: bool, sparing: bool) -> None:
+    def _compose(
+        self, block: Region, layer: Array, weight: Array, *, added: bool, sparing: bool
+    ) -> None:
         """Blend levels into a block. Where the weight is 0 the result is what was there, exactly; `sparing` leaves it alone then."""
         x0, y0, x1, y1 = block
         below = self._blocks.get((y0, x0))
@@ -145,7 +153,9 @@ def _region(to_frame: Array, width: int, height: int) -> Region:
     # One pixel of the crop around it takes part in the interpolation.
     reach = _REACH_PX + float(np.abs(to_frame[:, :2]).sum(axis=1).max())
     bounds = []
-    for low, high, side in zip(corners.min(axis=0) - reach, corners.max(axis=0) + reach, (width, height), strict=True):
+    for low, high, side in zip(
+        corners.min(axis=0) - reach, corners.max(axis=0) + reach, (width, height), strict=True
+    ):
         if high < 0 or low >= side:
             return (0, 0, 0, 0)
         first = int(max(low, 0.0)) // BLOCK_PX * BLOCK_PX
@@ -167,7 +177,14 @@ def _warped(image: Array, from_frame: Array, block: Region) -> Array:
     shifted = from_frame.copy()
     shifted[:, 2] += from_frame[:, :2] @ (x0, y0)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped: Array = cv2.warpAffine(image, shifted, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(0,) * 4)
+    warped: Array = cv2.warpAffine(
+        image,
+        shifted,
+        (x1 - x0, y1 - y0),
+        flags=flags,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0,) * 4,
+    )
     return warped
 
 

@@ -28,7 +28,17 @@ Array = NDArray[Any]
 
 # What Pillow, OpenCV and zlib raise on hostile files; everything else is a bug of ours and must be seen as one.
 DECODER_ERRORS = (
-    *(OSError, EOFError, ValueError, TypeError, SyntaxError, LookupError, ArithmeticError, AttributeError, AssertionError),
+    *(
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        SyntaxError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        AssertionError,
+    ),
     *(RuntimeError, MemoryError, struct.error, zlib.error, cv2.error, Image.DecompressionBombError),
 )
 TAKEN = "Send JPEG, PNG, WebP, TIFF, BMP or GIF"
@@ -39,8 +49,14 @@ _MAGIC = (
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
     ("GIF", re.compile(rb"GIF8[79]a")),
     ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    ("TIFF", re.compile(rb"(II[*+]\x00|MM\x00[*+])....(?!CR)", re.DOTALL)),  # 'CR' makes it a Canon raw
-    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),  # the sizes of the header's versions
+    (
+        "TIFF",
+        re.compile(rb"(II[*+]\x00|MM\x00[*+])....(?!CR)", re.DOTALL),
+    ),  # 'CR' makes it a Canon raw
+    (
+        "BMP",
+        re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL),
+    ),  # the sizes of the header's versions
 )
 _OTHER_MAGIC = (
     ("HEIC", re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL)),
@@ -109,14 +125,23 @@ def read_raster(data: bytes, name: str, limits: Limits) -> Raster:
     Raises RestoreError with PHOTO_DAMAGED, PHOTO_TOO_LARGE, PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS, PHOTO_TOO_SMALL, OUT_OF_MEMORY.
     """
     if not data:
-        raise RestoreError(Code.PHOTO_DAMAGED, "the file is empty (0 bytes)", "Send the file again.", photo=name)
+        raise RestoreError(
+            Code.PHOTO_DAMAGED, "the file is empty (0 bytes)", "Send the file again.", photo=name
+        )
     if len(data) > limits.max_bytes:
         raise too_large(len(data), name, limits)
     kind = sniff(data)
     if kind is None:
-        raise RestoreError(Code.PHOTO_FORMAT, f"its content looks like {looks_like(data)}, which is not taken", TAKEN + ".", photo=name)
+        raise RestoreError(
+            Code.PHOTO_FORMAT,
+            f"its content looks like {looks_like(data)}, which is not taken",
+            TAKEN + ".",
+            photo=name,
+        )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of malformed metadata; what is lost of it is found out in restore.photo
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of malformed metadata; what is lost of it is found out in restore.photo
         try:
             return _read(data, kind, name, limits)
         except DECODER_ERRORS as error:
@@ -128,25 +153,44 @@ def read_raster(data: bytes, name: str, limits: Limits) -> Raster:
 def too_large(size_bytes: int, name: str, limits: Limits) -> RestoreError:
     """Say that a file is over the limit of bytes."""
     reason = f"{size_bytes / 2**20:.1f} MiB, the limit is {limits.max_bytes / 2**20:g}"
-    return RestoreError(Code.PHOTO_TOO_LARGE, reason, "Save the photo at a lower quality or make it smaller.", photo=name)
+    return RestoreError(
+        Code.PHOTO_TOO_LARGE,
+        reason,
+        "Save the photo at a lower quality or make it smaller.",
+        photo=name,
+    )
 
 
 def out_of_memory(size_bytes: int, name: str) -> RestoreError:
     """Say that a file could not be decoded for want of memory."""
     remedy = "Make the photo smaller or give the machine more memory."
-    return RestoreError(Code.OUT_OF_MEMORY, f"decoding its {size_bytes} bytes ran out of memory", remedy, photo=name)
+    return RestoreError(
+        Code.OUT_OF_MEMORY, f"decoding its {size_bytes} bytes ran out of memory", remedy, photo=name
+    )
 
 
 def _refusal(data: bytes, kind: str, name: str, error: BaseException) -> RestoreError:
     """Turn what a decoder raised into what the caller can do about it."""
-    if isinstance(error, MemoryError) or (isinstance(error, cv2.error) and error.code == cv2.Error.STS_NO_MEM):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, cv2.error) and error.code == cv2.Error.STS_NO_MEM
+    ):
         return out_of_memory(len(data), name)
     if kind == "JPEG" and (bits := jpeg_bits(data)) != 8:
-        return RestoreError(Code.PHOTO_FORMAT, f"it is a {bits}-bit JPEG, only 8 bits are taken", "Save it as 16-bit PNG.", photo=name)
+        return RestoreError(
+            Code.PHOTO_FORMAT,
+            f"it is a {bits}-bit JPEG, only 8 bits are taken",
+            "Save it as 16-bit PNG.",
+            photo=name,
+        )
     if kind == "TIFF" and isinstance(error, UnidentifiedImageError) and read_directory(data).intact:
         return layout_refusal("it is a TIFF of a layout that cannot be read", name)
     reason = f"its {kind} data is damaged or cut short ({str(error) or type(error).__name__})"
-    return RestoreError(Code.PHOTO_DAMAGED, reason, "Send the whole file again, or save it anew with an image editor.", photo=name)
+    return RestoreError(
+        Code.PHOTO_DAMAGED,
+        reason,
+        "Send the whole file again, or save it anew with an image editor.",
+        photo=name,
+    )
 
 
 def _read(data: bytes, kind: str, name: str, limits: Limits) -> Raster:
@@ -159,7 +203,9 @@ def _read(data: bytes, kind: str, name: str, limits: Limits) -> Raster:
     is_deep = data[24] == 16 if kind == "PNG" else max(tags.get(258, (8,))) == 16
     mode, pixels, alpha = _samples(image, data, tags, name, is_deep=is_deep)
     notes = ["its 16 bits could only be read as 8"] if is_deep and pixels.dtype == np.uint8 else []
-    if image.format != "MPO" and _has_more_frames(image):  # an MPO's further frames are previews and gain maps of the same picture
+    if image.format != "MPO" and _has_more_frames(
+        image
+    ):  # an MPO's further frames are previews and gain maps of the same picture
         notes.append("only its first frame is used")
     return Raster(
         mode=mode,
@@ -178,7 +224,9 @@ def _open_within_limits(data: bytes, kind: str, name: str, limits: Limits) -> Im
     try:
         # With one format allowed, no other plugin of Pillow sees the bytes. MPO must not be listed: it comes with JPEG.
         image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours, is told in pixels
+    except (
+        Image.DecompressionBombError
+    ) as error:  # Pillow's own limit, far above ours, is told in pixels
         found = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_many_pixels(int(found[1]) if found else 0, name, limits) from error
     width, height = image.size
@@ -191,7 +239,9 @@ def _open_within_limits(data: bytes, kind: str, name: str, limits: Limits) -> Im
 
 
 def _too_many_pixels(pixels: int, name: str, limits: Limits) -> RestoreError:
-    reason = f"{math.ceil(pixels / 1e5) / 10} megapixels, the limit is {limits.max_pixels_in / 1e6:g}"
+    reason = (
+        f"{math.ceil(pixels / 1e5) / 10} megapixels, the limit is {limits.max_pixels_in / 1e6:g}"
+    )
     return RestoreError(Code.PHOTO_TOO_MANY_PIXELS, reason, "Make the photo smaller.", photo=name)
 
 
@@ -205,12 +255,21 @@ def _has_more_frames(image: Image.Image) -> bool:
 def _read_bare_png(data: bytes, name: str, limits: Limits) -> Raster | None:
     """Read a PNG without its profile and texts: a broken or oversized one makes Pillow give up the whole picture."""
     needed = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf")
-    kept = [data[:8], *(data[start:end] for chunk, start, end in png_chunks(data) if chunk in needed)]
+    kept = [
+        data[:8],
+        *(data[start:end] for chunk, start, end in png_chunks(data) if chunk in needed),
+    ]
     try:
         raster = _read(b"".join(kept), "PNG", name, limits)
     except DECODER_ERRORS:
         return None
-    return replace(raster, warnings=(*raster.warnings, "its colour profile and texts could not be read and were dropped"))
+    return replace(
+        raster,
+        warnings=(
+            *raster.warnings,
+            "its colour profile and texts could not be read and were dropped",
+        ),
+    )
 
 
 def _tiff_exif(image: Image.Image) -> bytes | None:
@@ -234,8 +293,12 @@ def _samples(
 ) -> tuple[str, Array, Array | None]:
     """Return mode, pixels and alpha of a loaded image at the depth of its file."""
     is_png, mode = image.format == "PNG", image.mode
-    if is_deep and mode in ("RGB", "RGBA") and tags.get(338, (2,))[0] != 1:  # 1: premultiplied, which only Pillow undoes
-        return _deep_samples(data, image.size, grey=is_png and data[25] == 4, opaque=tags.get(338) == (0,))
+    if (
+        is_deep and mode in ("RGB", "RGBA") and tags.get(338, (2,))[0] != 1
+    ):  # 1: premultiplied, which only Pillow undoes
+        return _deep_samples(
+            data, image.size, grey=is_png and data[25] == 4, opaque=tags.get(338) == (0,)
+        )
     if mode.startswith("I"):
         return _deep_grey_samples(image, tags, name)
     if mode in ("1", "L"):
@@ -245,7 +308,11 @@ def _samples(
 
 def _colour_samples(image: Image.Image) -> tuple[str, Array, Array | None]:
     """Return the 8-bit samples of every mode with more than one channel, or with a palette."""
-    if image.mode == "P" and (palette := image.getpalette()) and palette[::3] == palette[1::3] == palette[2::3]:
+    if (
+        image.mode == "P"
+        and (palette := image.getpalette())
+        and palette[::3] == palette[1::3] == palette[2::3]
+    ):
         image = image.convert("LA")  # a palette of greys is how GIF stores a grey photo
         if image.getextrema()[1] == (255, 255):
             return "L", np.array(image.getchannel("L")), None
@@ -269,22 +336,38 @@ def _grey_samples(image: Image.Image, png_bits: int) -> tuple[str, Array, Array 
     return "L", pixels, np.where(pixels == key, 0, 255).astype(np.uint8)
 
 
-def _deep_samples(data: bytes, size_px: tuple[int, int], *, grey: bool, opaque: bool) -> tuple[str, Array, Array | None]:
+def _deep_samples(
+    data: bytes, size_px: tuple[int, int], *, grey: bool, opaque: bool
+) -> tuple[str, Array, Array | None]:
     """Read 16-bit colour, or grey with alpha, with OpenCV: Pillow cuts these to 8 bits."""
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None or array.dtype != np.uint16 or array.ndim != 3 or array.shape[1::-1] != size_px:
+    if (
+        array is None
+        or array.dtype != np.uint16
+        or array.ndim != 3
+        or array.shape[1::-1] != size_px
+    ):
         raise ValueError("its 16-bit samples cannot be read")
     alpha = np.ascontiguousarray(array[..., 3]) if array.shape[2] == 4 and not opaque else None
     if grey:
         return "L", np.ascontiguousarray(array[..., 0]), alpha
-    return "RGB", cv2.cvtColor(array, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGB), alpha
+    return (
+        "RGB",
+        cv2.cvtColor(array, cv2.COLOR_BGR2RGB if array.shape[2] == 3 else cv2.COLOR_BGRA2RGB),
+        alpha,
+    )
 
 
-def _deep_grey_samples(image: Image.Image, tags: dict[int, tuple[int, ...]], name: str) -> tuple[str, Array, Array | None]:
+def _deep_grey_samples(
+    image: Image.Image, tags: dict[int, tuple[int, ...]], name: str
+) -> tuple[str, Array, Array | None]:
     """Return 16-bit grey of Pillow's modes 'I;16...' and 'I', the latter where its values fit."""
     values = np.array(image)
     if values.min() < 0 or values.max() > 65535:
-        raise layout_refusal(f"its grey values run from {values.min()} to {values.max()}, only 0 to 65535 are taken", name)
+        raise layout_refusal(
+            f"its grey values run from {values.min()} to {values.max()}, only 0 to 65535 are taken",
+            name,
+        )
     pixels = values.astype(np.uint16)
     if tags.get(258) == (12,):
         pixels = pixels * 16 + pixels // 256  # 4095 becomes 65535
@@ -322,25 +405,45 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 def _grey_alpha_png(grey: Array, alpha: Array) -> bytes:
     height, width = grey.shape
-    rows = np.dstack([grey, alpha]).astype(grey.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-    filtered = np.full((height, rows.shape[1] + 1), 2, np.uint8)  # filter 2: each row less the one above it
+    rows = (
+        np.dstack([grey, alpha])
+        .astype(grey.dtype.newbyteorder(">"))
+        .reshape(height, -1)
+        .view(np.uint8)
+    )
+    filtered = np.full(
+        (height, rows.shape[1] + 1), 2, np.uint8
+    )  # filter 2: each row less the one above it
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = _png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, grey.dtype.itemsize * 8, 4, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + _png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1)) + _png_chunk(b"IEND", b"")
+    header = _png_chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, grey.dtype.itemsize * 8, 4, 0, 0, 0)
+    )
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + _png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1))
+        + _png_chunk(b"IEND", b"")
+    )
 
 
 def write_jpeg(pixels: Array, quality: int, icc: bytes | None, exif: bytes | None) -> bytes:
     """Write HxW or HxWx3 samples of 8 bits as baseline JPEG without chroma subsampling."""
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=exif or b"")
+    Image.fromarray(pixels).save(
+        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=exif or b""
+    )
     return out.getvalue()
 
 
-def write_webp(pixels: Array, alpha: Array | None, quality: int, icc: bytes | None, exif: bytes | None) -> bytes:
+def write_webp(
+    pixels: Array, alpha: Array | None, quality: int, icc: bytes | None, exif: bytes | None
+) -> bytes:
     """Write HxW or HxWx3 samples of 8 bits, with their alpha, as lossy WebP, which has half the colour resolution and no grey."""
     colour = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
     array = colour if alpha is None else np.dstack([colour, alpha])
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array)).save(out, "WEBP", quality=quality, icc_profile=icc or b"", exif=exif or b"")
+    Image.fromarray(np.ascontiguousarray(array)).save(
+        out, "WEBP", quality=quality, icc_profile=icc or b"", exif=exif or b""
+    )
     return out.getvalue()

@@ -20,7 +20,9 @@ MAX_RUN_BYTES = 4_000_000
 """Of a run-length coded BMP, its bytes and its pixels: Pillow unpacks each run in Python."""
 
 _FIRST_MARKER = re.compile(rb"\xff[^\x00\xff]")
-_MARKER_AMONG_SAMPLES = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")  # FF 00 is a sample, D0 to D7 restart
+_MARKER_AMONG_SAMPLES = re.compile(
+    rb"\xff[\x02-\xcf\xd8-\xfe]"
+)  # FF 00 is a sample, D0 to D7 restart
 _PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
 
 
@@ -34,9 +36,15 @@ def check_parts(data: bytes, kind: str, name: str) -> None:
     elif kind == "GIF":
         _check_gif(data, name)
     elif kind == "BMP" and data[14] >= 40 and int.from_bytes(data[30:34], "little") in (1, 2):
-        pixels = abs(int.from_bytes(data[18:22], "little", signed=True) * int.from_bytes(data[22:26], "little", signed=True))
+        pixels = abs(
+            int.from_bytes(data[18:22], "little", signed=True)
+            * int.from_bytes(data[22:26], "little", signed=True)
+        )
         if max(len(data), pixels) > MAX_RUN_BYTES:
-            raise _refusal(f"it is a run-length coded BMP of more than {MAX_RUN_BYTES / 1e6:g} million bytes or pixels", name)
+            raise _refusal(
+                f"it is a run-length coded BMP of more than {MAX_RUN_BYTES / 1e6:g} million bytes or pixels",
+                name,
+            )
 
 
 def check_samples(data: bytes, kind: str, name: str) -> None:
@@ -47,8 +55,12 @@ def check_samples(data: bytes, kind: str, name: str) -> None:
     """
     if kind == "PNG":
         for chunk, start, end in png_chunks(data):
-            if chunk in _PICTURE_CHUNKS and zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                raise ValueError(f"its {chunk.decode()} chunk at byte {start} does not match its checksum")
+            if chunk in _PICTURE_CHUNKS and zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(
+                data[end - 4 : end], "big"
+            ):
+                raise ValueError(
+                    f"its {chunk.decode()} chunk at byte {start} does not match its checksum"
+                )
     elif kind == "JPEG" and (at := _first_scan(data, name)) is not None:
         scans = 1
         while (found := _MARKER_AMONG_SAMPLES.search(data, at)) and data[found.start() + 1] != 0xD9:
@@ -77,7 +89,9 @@ def jpeg_bits(data: bytes) -> int:
 def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
     """Walk a JPEG's markers from its second one to its first scan, with where each is."""
     at = 2
-    while found := _FIRST_MARKER.search(data, at, at + MAX_PARTS + 3):  # farther off, there are too many bytes before it
+    while found := _FIRST_MARKER.search(
+        data, at, at + MAX_PARTS + 3
+    ):  # farther off, there are too many bytes before it
         marker = data[found.start() + 1]
         yield marker, found.start()
         if marker == 0xDA:
@@ -136,4 +150,9 @@ def _check_count(count: int, name: str) -> None:
 
 
 def _refusal(reason: str, name: str) -> RestoreError:
-    return RestoreError(Code.PHOTO_FORMAT, reason, "Save it anew with an image editor, as plain JPEG or PNG.", photo=name)
+    return RestoreError(
+        Code.PHOTO_FORMAT,
+        reason,
+        "Save it anew with an image editor, as plain JPEG or PNG.",
+        photo=name,
+    )

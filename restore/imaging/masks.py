@@ -21,7 +21,9 @@ Array = np.ndarray
 
 MAX_POLYGONS = 1_000
 MAX_VERTICES = 10_000  # of all polygons together: drawing takes the square of the edges across a row, 10 s here for the worst of 24 MP
-MAX_COORDINATE = 1e9  # of a pixel: beyond it float64 no longer knows parts of one once edges are cut
+MAX_COORDINATE = (
+    1e9  # of a pixel: beyond it float64 no longer knows parts of one once edges are cut
+)
 MAX_CHARACTERS = 50 * MAX_VERTICES
 MOST_IN_BETWEEN = 0.1  # of a mask's pixels that are neither black nor white
 MAX_ASPECT_DIFFERENCE = 0.01
@@ -32,7 +34,9 @@ _MARGIN_PX = 2.0  # polygons are cut this far outside the photo, so that the cut
 _SUBPIXEL_BITS = 4  # OpenCV takes vertices in sixteenths of a pixel
 
 
-def masks_of(photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]) -> list[Array | None]:
+def masks_of(
+    photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]
+) -> list[Array | None]:
     """What is to be filled in each photo: by its mask, by the polygons, or by both; None without either.
 
     Raises:
@@ -40,14 +44,18 @@ def masks_of(photos: Sequence[Photo], masks: Sequence[Photo], points: str | None
     """
     if len(masks) not in {0, 1, len(photos)}:
         reason = f"the request has {len(masks)} masks for {len(photos)} photos"
-        raise RestoreError(Code.MASK, reason, "Send one mask for all photos, or one for each in their order.")
+        raise RestoreError(
+            Code.MASK, reason, "Send one mask for all photos, or one for each in their order."
+        )
     polygons = None if points is None else polygons_of(points)
     holes: list[Array | None] = []
     for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
         try:
             drawn = None if polygons is None else filled(polygons, photo.width, photo.height)
             mask = masks[min(index, len(masks) - 1)] if masks else None
-            painted = None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
+            painted = (
+                None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
+            )
         except RestoreError as error:
             raise error.about(photo.name) from error
         holes.append(painted if drawn is None else drawn if painted is None else drawn | painted)
@@ -67,19 +75,32 @@ def polygons_of(points: str) -> tuple[Array, ...]:
         RestoreError: MASK, naming the polygon and the vertex.
     """
     if len(points) > MAX_CHARACTERS:
-        raise _refusal(f"points has {len(points)} characters, the limit is {MAX_CHARACTERS}", "Give simpler polygons, or a mask.")
+        raise _refusal(
+            f"points has {len(points)} characters, the limit is {MAX_CHARACTERS}",
+            "Give simpler polygons, or a mask.",
+        )
     try:
         # JSON has no NaN and no infinity; Python takes them for numbers unless told otherwise: they are refused by name below.
         read = json.loads(points)
     except (ValueError, RecursionError) as error:
-        raise _refusal(f"points is {_shown(points)}, which is no JSON ({str(error)[:80]})") from None
+        raise _refusal(
+            f"points is {_shown(points)}, which is no JSON ({str(error)[:80]})"
+        ) from None
     if not isinstance(read, list) or not read:
         raise _refusal(f"points is {_shown(points)}, which is no polygon and no list of polygons")
     polygons = read if _is_list_of_polygons(read) else [read]
     if len(polygons) > MAX_POLYGONS:
-        raise _refusal(f"points has {len(polygons)} polygons, the limit is {MAX_POLYGONS}", "Send a mask picture instead.")
-    if (count := sum(len(polygon) for polygon in polygons if isinstance(polygon, list))) > MAX_VERTICES:
-        raise _refusal(f"points has {count} vertices, the limit is {MAX_VERTICES}", "Give simpler polygons, or a mask.")
+        raise _refusal(
+            f"points has {len(polygons)} polygons, the limit is {MAX_POLYGONS}",
+            "Send a mask picture instead.",
+        )
+    if (
+        count := sum(len(polygon) for polygon in polygons if isinstance(polygon, list))
+    ) > MAX_VERTICES:
+        raise _refusal(
+            f"points has {count} vertices, the limit is {MAX_VERTICES}",
+            "Give simpler polygons, or a mask.",
+        )
     return tuple(_polygon(polygon, number) for number, polygon in enumerate(polygons, start=1))
 
 
@@ -140,14 +161,18 @@ def mask_from(photo: Photo, width: int, height: int, warn: Callable[[str], None]
         mask &= photo.alpha > half
     between = (grey > 0.2 * half) & (grey < 1.8 * half)
     if float(between.mean()) > MOST_IN_BETWEEN:
-        warn(f"the mask '{photo.name}' looks like a photo: what is lighter than half of white in it was filled")
+        warn(
+            f"the mask '{photo.name}' looks like a photo: what is lighter than half of white in it was filled"
+        )
     if (photo.width, photo.height) == (width, height):
         return mask
     sizes = f"the mask '{photo.name}' has {photo.width}x{photo.height} pixels, the photo {width}x{height}"
     if abs(photo.width * height / (photo.height * width) - 1) > MAX_ASPECT_DIFFERENCE:
         raise _refusal(sizes, "Send a mask of the photo's size.")
     warn(f"{sizes}: the mask was brought to the photo's size")
-    resized = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    resized = cv2.resize(
+        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
     return resized.astype(np.bool_)
 
 
@@ -159,14 +184,27 @@ def _is_list_of_polygons(read: list[object]) -> bool:
 
 def _polygon(polygon: object, number: int) -> Array:
     if not isinstance(polygon, list):
-        raise _refusal(f"polygon {number} of points is {_shown(polygon)}, which is no list of vertices")
+        raise _refusal(
+            f"polygon {number} of points is {_shown(polygon)}, which is no list of vertices"
+        )
     if len(polygon) < 3:
-        raise _refusal(f"polygon {number} of points has {len(polygon)} vertices, it takes at least three")
-    return np.array([_vertex(vertex, f"vertex {index} of polygon {number}") for index, vertex in enumerate(polygon, start=1)])
+        raise _refusal(
+            f"polygon {number} of points has {len(polygon)} vertices, it takes at least three"
+        )
+    return np.array(
+        [
+            _vertex(vertex, f"vertex {index} of polygon {number}")
+            for index, vertex in enumerate(polygon, start=1)
+        ]
+    )
 
 
 def _vertex(vertex: object, named: str) -> tuple[float, float]:
-    if not isinstance(vertex, list) or len(vertex) != 2 or not all(_is_number(value) for value in vertex):
+    if (
+        not isinstance(vertex, list)
+        or len(vertex) != 2
+        or not all(_is_number(value) for value in vertex)
+    ):
         raise _refusal(f"{named} of points is {_shown(vertex)}, which is no pair of numbers")
     if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE for value in vertex):
         raise _refusal(f"{named} of points is {_shown(vertex)}, which is no place in a photo")
@@ -175,7 +213,9 @@ def _vertex(vertex: object, named: str) -> tuple[float, float]:
 
 def _is_number(value: object) -> bool:
     # bool is an int to Python. An int too long for a float would raise in isfinite.
-    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000)
+    return isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000
+    )
 
 
 def _cut_to(polygon: Array, width: int, height: int) -> Array:
@@ -185,10 +225,14 @@ def _cut_to(polygon: Array, width: int, height: int) -> Array:
             here, next_one = polygon[:, axis], np.roll(polygon[:, axis], -1)
             inside = sign * (here - limit) <= 0
             crosses = inside != np.roll(inside, -1)
-            share = np.divide(limit - here, next_one - here, out=np.zeros(len(polygon)), where=crosses)
+            share = np.divide(
+                limit - here, next_one - here, out=np.zeros(len(polygon)), where=crosses
+            )
             cuts = polygon + share[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
             cuts[:, axis] = limit
-            polygon = np.stack([polygon, cuts], axis=1).reshape(-1, 2)[np.stack([inside, crosses], axis=1).ravel()]
+            polygon = np.stack([polygon, cuts], axis=1).reshape(-1, 2)[
+                np.stack([inside, crosses], axis=1).ravel()
+            ]
     return polygon
 
 

@@ -46,19 +46,31 @@ def save_all(
     encoded = []
     for photo, report in zip(photos, reports, strict=True):
         with report.stage("encode"):
-            data, warnings = encode(photo, output.output_format, output.output_quality, keep_gps=output.keep_gps)
+            data, warnings = encode(
+                photo, output.output_format, output.output_quality, keep_gps=output.keep_gps
+            )
         for warning in warnings:
             report.warn(warning)
-        report.output = {"format": output.output_format, "width": photo.width, "height": photo.height, "bytes": len(data)}
+        report.output = {
+            "format": output.output_format,
+            "width": photo.width,
+            "height": photo.height,
+            "bytes": len(data),
+        }
         encoded.append(data)
-    paths = [folder / f"{prefix}{n}-{_stem(photo.name)}.{output.output_format}" for n, photo in enumerate(photos, start=1)]
+    paths = [
+        folder / f"{prefix}{n}-{_stem(photo.name)}.{output.output_format}"
+        for n, photo in enumerate(photos, start=1)
+    ]
     for index, mask in sorted(masks.items()):
         encoded.append(encode(mask, "png", 100)[0])
         paths.append(folder / f"{prefix}{index + 1}-{_stem(mask.name)}-mask.png")
     files = list(zip(paths, encoded, strict=True))
     if with_reports:
         texts = [(json.dumps(report.to_dict(), indent=2) + "\n").encode() for report in reports]
-        files += list(zip([path.with_suffix(".json") for path in paths[: len(reports)]], texts, strict=True))
+        files += list(
+            zip([path.with_suffix(".json") for path in paths[: len(reports)]], texts, strict=True)
+        )
     written: list[Path] = []
     try:
         make_folder(folder)
@@ -81,7 +93,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(f"the output folder '{folder}' cannot be made ({error.strerror})") from error
+        raise _unwritable(
+            f"the output folder '{folder}' cannot be made ({error.strerror})"
+        ) from error
 
 
 def require_writable(folder: Path) -> None:
@@ -94,9 +108,13 @@ def require_writable(folder: Path) -> None:
         nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
         usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
     except OSError as error:
-        raise _unwritable(f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})") from error
+        raise _unwritable(
+            f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})"
+        ) from error
     if not usable:
-        raise _unwritable(f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)")
+        raise _unwritable(
+            f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)"
+        )
 
 
 @contextmanager
@@ -133,10 +151,14 @@ def _require_own(root: Path) -> None:
             root.chmod(0o700)
     except OSError as error:
         raise _unwritable(
-            f"the folder '{root}' cannot be made ({error.strerror})", "Set TMPDIR to a folder that you may write to."
+            f"the folder '{root}' cannot be made ({error.strerror})",
+            "Set TMPDIR to a folder that you may write to.",
         ) from error
     if not own:
-        raise _unwritable(f"'{root}' is a link, no folder, or somebody else's", "Remove it, or set TMPDIR to a folder of your own.")
+        raise _unwritable(
+            f"'{root}' is a link, no folder, or somebody else's",
+            "Remove it, or set TMPDIR to a folder of your own.",
+        )
 
 
 def _unwritable(reason: str, remedy: str = "Name a folder that you may write to.") -> RestoreError:

@@ -44,11 +44,24 @@ from restore.imaging.codecs import (
 )
 from restore.imaging.tiff import read_directory
 
-__all__ = ["Photo", "Limits", "LIMITS", "OutputFormat", "open_photo", "decode", "encode", "write_atomically"]
+__all__ = [
+    "Photo",
+    "Limits",
+    "LIMITS",
+    "OutputFormat",
+    "open_photo",
+    "decode",
+    "encode",
+    "write_atomically",
+]
 
 OutputFormat = Literal["jpg", "png", "webp"]
 
-_MAX_SIDE_PX = {"jpg": 65_500, "png": 1_000_000, "webp": 16_383}  # of libjpeg, libpng and the WebP format
+_MAX_SIDE_PX = {
+    "jpg": 65_500,
+    "png": 1_000_000,
+    "webp": 16_383,
+}  # of libjpeg, libpng and the WebP format
 _MAX_EXIF_BYTES = 2**20
 _MAX_JPEG_EXIF_BYTES = 65_533  # one APP1 segment
 _MAX_ICC_BYTES = 4 * 2**20
@@ -131,14 +144,18 @@ def open_photo(path: Path | str, *, name: str | None = None, limits: Limits = LI
     try:
         if not path.is_file():
             found = "is not a file" if path.exists() else "does not exist"
-            raise RestoreError(Code.PHOTO_MISSING, f"'{path}' {found}", "Check the path.", photo=name)
+            raise RestoreError(
+                Code.PHOTO_MISSING, f"'{path}' {found}", "Check the path.", photo=name
+            )
         if (size_bytes := path.stat().st_size) > limits.max_bytes:
             raise too_large(size_bytes, name, limits)
         with path.open("rb") as file:
             data = file.read(limits.max_bytes + 1)  # not all of it: it may have grown since
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = f"'{path}' cannot be read ({error})"
-        raise RestoreError(Code.PHOTO_MISSING, reason, "Check the path and its rights.", photo=name) from error
+        raise RestoreError(
+            Code.PHOTO_MISSING, reason, "Check the path and its rights.", photo=name
+        ) from error
     return decode(data, name, limits)
 
 
@@ -172,7 +189,9 @@ def _photo(raster: Raster, name: str) -> Photo:
     )
 
 
-def encode(photo: Photo, output_format: str, quality: int, *, keep_gps: bool = False) -> tuple[bytes, tuple[str, ...]]:
+def encode(
+    photo: Photo, output_format: str, quality: int, *, keep_gps: bool = False
+) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of a 'jpg', 'png' or 'webp' file, and what it could not carry. Equal photos give equal bytes.
 
     PNG keeps depth, grey and alpha; JPEG (4:4:4 at `quality`) has 8 bits and alpha flattened on white; WebP has 8 bits and no
@@ -182,11 +201,15 @@ def encode(photo: Photo, output_format: str, quality: int, *, keep_gps: bool = F
     notes: list[str] = []
     pixels, alpha = photo.pixels, photo.alpha
     if output_format != "png" and photo.bits == 16:
-        notes.append(f"16 bits became 8, which is all that {output_format} can hold; png keeps them")
+        notes.append(
+            f"16 bits became 8, which is all that {output_format} can hold; png keeps them"
+        )
         pixels, alpha = _to_8_bits(pixels), None if alpha is None else _to_8_bits(alpha)
     if output_format == "jpg" and alpha is not None:
         if alpha.min() < 255:
-            notes.append("transparency was flattened on white, as jpg has none; png and webp keep it")
+            notes.append(
+                "transparency was flattened on white, as jpg has none; png and webp keep it"
+            )
         pixels, alpha = _on_white(pixels, alpha), None
     pixels, icc = _out_of_working_space(photo, pixels, output_format, notes)
     exif = _exif_for_output(photo, output_format, keep_gps, notes)
@@ -201,7 +224,9 @@ def encode(photo: Photo, output_format: str, quality: int, *, keep_gps: bool = F
 
 def write_atomically(data: bytes, path: Path) -> None:
     """Write a file that is either whole or not there. Raises RestoreError with OUTPUT_UNWRITABLE."""
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")  # in the same folder, so that the rename is atomic
+    unfinished = path.with_name(
+        f".{secrets.token_hex(8)}.part"
+    )  # in the same folder, so that the rename is atomic
     try:
         try:
             unfinished.write_bytes(data)
@@ -210,20 +235,31 @@ def write_atomically(data: bytes, path: Path) -> None:
             unfinished.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = f"'{path.name}' cannot be written into the folder '{path.parent}' ({error})"
-        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, "Name a folder that exists, may be written to and has space left.") from error
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            reason,
+            "Name a folder that exists, may be written to and has space left.",
+        ) from error
 
 
 def check_output(name: str, width: int, height: int, output_format: str) -> None:
     """Refuse a result that would be too large, before it is made. Raises RestoreError with OPTION_INVALID or OUTPUT_TOO_LARGE."""
     if output_format not in _MAX_SIDE_PX:
-        reason, remedy = f"output format '{output_format}' is not known", f"Use one of {', '.join(_MAX_SIDE_PX)}."
+        reason, remedy = (
+            f"output format '{output_format}' is not known",
+            f"Use one of {', '.join(_MAX_SIDE_PX)}.",
+        )
         raise RestoreError(Code.OPTION_INVALID, reason, remedy, photo=name)
     if width * height > LIMITS.max_pixels_out:
         reason = f"the result has {width * height / 1e6:.1f} megapixels, the limit is {LIMITS.max_pixels_out / 1e6:g}"
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose a smaller scale or a smaller photo.", photo=name)
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE, reason, "Choose a smaller scale or a smaller photo.", photo=name
+        )
     if max(width, height) > _MAX_SIDE_PX[output_format]:
         reason = f"the result has {width} x {height} px, a side of {output_format} has at most {_MAX_SIDE_PX[output_format]}"
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, reason, "Choose png, or a smaller scale.", photo=name)
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE, reason, "Choose png, or a smaller scale.", photo=name
+        )
 
 
 def _upright(array: Array, orientation: int) -> Array:
@@ -267,7 +303,9 @@ def _open_profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile:
     return profile
 
 
-def _transform(source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+def _transform(
+    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
+) -> ImageCms.ImageCmsTransform:
     """Build a transform from pixels of a mode to RGB. Raises PyCMSError where a profile lacks the tables for it."""
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
@@ -291,7 +329,11 @@ def _into_working_space(raster: Raster, notes: list[str]) -> tuple[Array, bytes 
     """Return pixels in the working space, the profile to keep, and whether the pixels were converted out of it."""
     if raster.mode == "LAB":  # its space is fixed by the mode
         lab = Image.fromarray(raster.pixels, "LAB")
-        return _apply(_transform(_made_profile("LAB"), _made_profile("sRGB"), "LAB"), lab), None, False
+        return (
+            _apply(_transform(_made_profile("LAB"), _made_profile("sRGB"), "LAB"), lab),
+            None,
+            False,
+        )
     if raster.icc is not None:
         try:
             return _by_profile(raster, raster.icc)
@@ -313,7 +355,9 @@ def _by_profile(raster: Raster, icc: bytes) -> tuple[Array, bytes | None, bool]:
     return _apply(transform, Image.fromarray(raster.pixels)), icc, True
 
 
-def _out_of_working_space(photo: Photo, pixels: Array, output_format: str, notes: list[str]) -> tuple[Array, bytes | None]:
+def _out_of_working_space(
+    photo: Photo, pixels: Array, output_format: str, notes: list[str]
+) -> tuple[Array, bytes | None]:
     """Return pixels in the space of the photo's profile and that profile, or sRGB pixels and none where it no longer fits."""
     if photo.icc is None:
         return pixels, None
@@ -324,7 +368,9 @@ def _out_of_working_space(photo: Photo, pixels: Array, output_format: str, notes
             return pixels, photo.icc
         if mode == "L" or pixels.dtype != np.uint8 or pixels.ndim == 2:
             raise ValueError("only 8-bit RGB can be converted back into it")
-        return _apply(_transform(_made_profile("sRGB"), profile, "RGB"), Image.fromarray(pixels)), photo.icc
+        return _apply(
+            _transform(_made_profile("sRGB"), profile, "RGB"), Image.fromarray(pixels)
+        ), photo.icc
     except (*DECODER_ERRORS, ImageCms.PyCMSError) as error:
         notes.append(f"its colour profile does not fit the result and was left out ({error})")
         return pixels, None
@@ -334,7 +380,10 @@ def _profile_name(icc: bytes | None) -> str | None:
     if icc is None:
         return None
     try:
-        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip() or "unnamed"
+        return (
+            ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).strip()
+            or "unnamed"
+        )
     except (*DECODER_ERRORS, ImageCms.PyCMSError):
         return "unreadable"
 
@@ -359,7 +408,9 @@ def _clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]
     orientation = 1
     if not raw:
         return None, orientation
-    with warnings.catch_warnings(record=True) as complaints:  # Pillow warns of entries that it skips
+    with warnings.catch_warnings(
+        record=True
+    ) as complaints:  # Pillow warns of entries that it skips
         warnings.simplefilter("always")
         try:
             exif = _load_exif(raw)
@@ -376,7 +427,9 @@ def _clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]
     return block, orientation
 
 
-def _exif_for_output(photo: Photo, output_format: str, keep_gps: bool, notes: list[str]) -> bytes | None:
+def _exif_for_output(
+    photo: Photo, output_format: str, keep_gps: bool, notes: list[str]
+) -> bytes | None:
     """Return the photo's EXIF with the size of the result, and without GPS unless wanted."""
     if photo.exif is None:
         return None
@@ -387,7 +440,10 @@ def _exif_for_output(photo: Photo, output_format: str, keep_gps: bool, notes: li
             if not keep_gps:
                 exif.pop(ExifTags.IFD.GPSInfo, None)
             details = exif.get_ifd(ExifTags.IFD.Exif)
-            for tag, side_px in ((ExifTags.Base.ExifImageWidth, photo.width), (ExifTags.Base.ExifImageHeight, photo.height)):
+            for tag, side_px in (
+                (ExifTags.Base.ExifImageWidth, photo.width),
+                (ExifTags.Base.ExifImageHeight, photo.height),
+            ):
                 if tag in details:
                     details[tag] = side_px
             block = exif.tobytes() if len(exif) else None
@@ -395,6 +451,8 @@ def _exif_for_output(photo: Photo, output_format: str, keep_gps: bool, notes: li
             notes.append(f"its EXIF cannot be written and was dropped ({error})")
             return None
     if block and output_format == "jpg" and len(block) > _MAX_JPEG_EXIF_BYTES:
-        notes.append(f"its EXIF of {len(block)} bytes was dropped, jpg holds at most {_MAX_JPEG_EXIF_BYTES}")
+        notes.append(
+            f"its EXIF of {len(block)} bytes was dropped, jpg holds at most {_MAX_JPEG_EXIF_BYTES}"
+        )
         return None
     return block

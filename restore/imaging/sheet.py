@@ -78,7 +78,9 @@ def before_after_sheet(rows: Sequence[Pair], *, cell_px: int = 320, columns: int
     return np.array(sheet)
 
 
-def crop_pair(before: Pixels, after: Pixels, side_px: int, centre: tuple[float, float] | None = None) -> tuple[Rgb, Rgb]:
+def crop_pair(
+    before: Pixels, after: Pixels, side_px: int, centre: tuple[float, float] | None = None
+) -> tuple[Rgb, Rgb]:
     """One part of a photo, before and after, at one size.
 
     It is the part of the photo after, one pixel for one pixel, around `centre` or with the largest mean gradient; what was there
@@ -102,7 +104,10 @@ def crop_pair(before: Pixels, after: Pixels, side_px: int, centre: tuple[float, 
         top, left = _most_detailed(result, height, width)
     else:
         shares = ((centre[1], height, result.shape[0]), (centre[0], width, result.shape[1]))
-        top, left = (min(max(round(share * whole - part / 2), 0), whole - part) for share, part, whole in shares)
+        top, left = (
+            min(max(round(share * whole - part / 2), 0), whole - part)
+            for share, part, whole in shares
+        )
     across, down = source.shape[1] / result.shape[1], source.shape[0] / result.shape[0]
     box = (left * across, top * down, (left + width) * across, (top + height) * down)
     enlarged = Image.fromarray(source).resize((width, height), Image.Resampling.BICUBIC, box=box)
@@ -112,16 +117,30 @@ def crop_pair(before: Pixels, after: Pixels, side_px: int, centre: tuple[float, 
 def _most_detailed(photo: Rgb, height: int, width: int) -> tuple[int, int]:
     """Top and left of the window of this size with the largest mean gradient."""
     luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    gradient = np.abs(np.diff(luma, axis=0, append=luma[-1:])) + np.abs(np.diff(luma, axis=1, append=luma[:, -1:]))
+    gradient = np.abs(np.diff(luma, axis=0, append=luma[-1:])) + np.abs(
+        np.diff(luma, axis=1, append=luma[:, -1:])
+    )
     sums = cv2.integral(gradient, sdepth=cv2.CV_64F)
-    windows = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    windows = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
     top, left = np.unravel_index(int(windows.argmax()), windows.shape)
     return int(top), int(left)
 
 
 def _as_rgb(photo: Pixels) -> Rgb:
-    if photo.dtype not in (np.uint8, np.uint16) or photo.ndim not in (2, 3) or photo.shape[2:] not in ((), (3,)) or not photo.size:
-        raise ValueError(f"{photo.dtype} of shape {photo.shape} is no photo: HxW or HxWx3, uint8 or uint16")
+    if (
+        photo.dtype not in (np.uint8, np.uint16)
+        or photo.ndim not in (2, 3)
+        or photo.shape[2:] not in ((), (3,))
+        or not photo.size
+    ):
+        raise ValueError(
+            f"{photo.dtype} of shape {photo.shape} is no photo: HxW or HxWx3, uint8 or uint16"
+        )
     eight_bit = photo if photo.dtype == np.uint8 else np.rint(photo / 257).astype(np.uint8)
     return eight_bit if photo.ndim == 3 else np.repeat(eight_bit[..., None], 3, axis=2)
 

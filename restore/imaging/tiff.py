@@ -11,7 +11,24 @@ from restore.errors import Code, RestoreError
 from restore.imaging.containers import MAX_PARTS
 
 # The bytes of each field type of TIFF, and how struct reads those that hold whole numbers.
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TYPE_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 _INTEGER_TYPES = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q"}
 
 
@@ -41,12 +58,17 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
     (count,) = struct.unpack_from(order + count_format, tiff, offset)
     if count > 65_535:
         raise ValueError(f"its directory has {count} entries")
-    first, step = offset + struct.calcsize(order + count_format), struct.calcsize(order + entry_format)
+    first, step = (
+        offset + struct.calcsize(order + count_format),
+        struct.calcsize(order + entry_format),
+    )
     present = min(count, (len(tiff) - first) // step)
     values: dict[int, tuple[int, ...]] = {}
     claimed_bytes, last, parts = 0, 0, 0
     for index in range(present):
-        tag, kind, length, field = struct.unpack_from(order + entry_format, tiff, first + index * step)
+        tag, kind, length, field = struct.unpack_from(
+            order + entry_format, tiff, first + index * step
+        )
         size = length * _TYPE_BYTES.get(kind, 0)
         (start,) = struct.unpack(order + ("Q" if big else "L"), field)
         if size > inline_bytes:
@@ -76,15 +98,26 @@ def checked_tags(data: bytes, name: str) -> dict[int, tuple[int, ...]]:
     bits, samples = max(tags.get(258, (1,))), tags.get(277, (1,))[0]
     if 3 in tags.get(339, (1,)):
         raise layout_refusal(f"it is a TIFF of {bits}-bit floating-point samples", name)
-    if 50706 in tags or tags.get(254, (0,))[0] & 1:  # DNG, and raws whose first image is their thumbnail
+    if (
+        50706 in tags or tags.get(254, (0,))[0] & 1
+    ):  # DNG, and raws whose first image is their thumbnail
         reason = "its content looks like a camera raw file, which is not taken"
-        raise RestoreError(Code.PHOTO_FORMAT, reason, "Export it from the raw converter as JPEG, PNG or TIFF.", photo=name)
+        raise RestoreError(
+            Code.PHOTO_FORMAT,
+            reason,
+            "Export it from the raw converter as JPEG, PNG or TIFF.",
+            photo=name,
+        )
     if bits == 16 and (samples == 2 or (samples > 2 and tags.get(284, (1,))[0] == 2)):
         # Both readers give wrong samples here, without a word.
-        raise layout_refusal("it is a 16-bit TIFF with grey and alpha or with separate planes", name)
+        raise layout_refusal(
+            "it is a 16-bit TIFF with grey and alpha or with separate planes", name
+        )
     return tags
 
 
 def layout_refusal(reason: str, name: str) -> RestoreError:
     """Say that a TIFF's layout cannot be read right."""
-    return RestoreError(Code.PHOTO_FORMAT, reason, "Save it as PNG of 8 or 16 bits or as JPEG.", photo=name)
+    return RestoreError(
+        Code.PHOTO_FORMAT, reason, "Save it as PNG of 8 or 16 bits or as JPEG.", photo=name
+    )

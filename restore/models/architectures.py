@@ -21,7 +21,11 @@ from restore.nets.lite.inpaint import LiteInpaint
 from restore.nets.lite.scratches import LiteScratches
 from restore.nets.lite.upscale import LiteUpscale
 from restore.nets.old_photo.faces import OldPhotoFaces, fold_spectral_norms
-from restore.nets.old_photo.mapping import OldPhotoMapping, OldPhotoPatchMapping, OldPhotoScratchMapping
+from restore.nets.old_photo.mapping import (
+    OldPhotoMapping,
+    OldPhotoPatchMapping,
+    OldPhotoScratchMapping,
+)
 from restore.nets.old_photo.scratches import OldPhotoScratchDetector
 from restore.nets.old_photo.vae import OldPhotoVae
 
@@ -54,8 +58,12 @@ def _retinaface(network: str) -> nn.Module:
 
     with warnings.catch_warnings():
         # facexlib asks torchvision for a ResNet by the name that the argument had before torchvision 0.13.
-        warnings.filterwarnings("ignore", message="The parameter 'pretrained' is deprecated", category=UserWarning)
-        warnings.filterwarnings("ignore", message="Arguments other than a weight enum", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="The parameter 'pretrained' is deprecated", category=UserWarning
+        )
+        warnings.filterwarnings(
+            "ignore", message="Arguments other than a weight enum", category=UserWarning
+        )
         net: nn.Module = RetinaFace(network_name=network, half=False, device=torch.device("cpu"))
     return net
 
@@ -85,5 +93,7 @@ BUILDERS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
 )
 """A row's architecture -> its network, without weights yet."""
 
-FINISHERS: Mapping[str, Callable[[nn.Module], nn.Module]] = MappingProxyType({"OldPhotoFaces": fold_spectral_norms})
+FINISHERS: Mapping[str, Callable[[nn.Module], nn.Module]] = MappingProxyType(
+    {"OldPhotoFaces": fold_spectral_norms}
+)
 """What is computed once from the loaded weights."""

@@ -23,7 +23,9 @@ DLIB = "dlib"
 class Shelf:
     """Loads each network once, when it is first asked for, under one weights policy and onto one device."""
 
-    def __init__(self, store: WeightStore, policy: Policy, compiler: Compiler, progress: Progress) -> None:
+    def __init__(
+        self, store: WeightStore, policy: Policy, compiler: Compiler, progress: Progress
+    ) -> None:
         self.store = store
         self.policy = policy
         self.compiler = compiler
@@ -56,7 +58,11 @@ class Shelf:
             resolved = self.store.resolve(task, asked, self.policy)
             if (task, resolved.variant) not in self._models:
                 # Before it is read: what changes meanwhile shows.
-                files = (resolved.net, *resolved.partners.values()) if self.compiler.device.type == "cpu" else ()
+                files = (
+                    (resolved.net, *resolved.partners.values())
+                    if self.compiler.device.type == "cpu"
+                    else ()
+                )
                 mapped = [Mapped(file.path) for file in files]
                 self._models[task, resolved.variant] = load_model(resolved, self.compiler.device)
                 self._mapped[task, resolved.variant] = mapped
@@ -96,10 +102,14 @@ class Shelf:
         if asked == DLIB or (asked == "auto" and (with_lite or lite)):
             return self._dlib(), ()
         if lite:
-            return self._dlib(), (f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",)
+            return self._dlib(), (
+                f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",
+            )
         name = "retinaface_resnet50" if asked == "auto" else asked
         if (DETECTION, name) in self._models:
-            self.model(DETECTION, name)  # looks after its file, and drops the detector with the network
+            self.model(
+                DETECTION, name
+            )  # looks after its file, and drops the detector with the network
         if name not in self._detectors and name not in self._missing:
             try:
                 model, _ = self.model(DETECTION, name)
@@ -121,13 +131,20 @@ class Shelf:
             RestoreError: what `model` raises; under `auto` not for weights that cannot be had.
         """
         if task == DETECTION:
-            for name in (DLIB, *(() if self.policy is Policy.LITE else self.store.catalog.variants(task))):
+            for name in (
+                DLIB,
+                *(() if self.policy is Policy.LITE else self.store.catalog.variants(task)),
+            ):
                 self.detector(name, with_lite=False)
             return
         offered = self.store.catalog.variants(task)
         # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
         catalog = self.store.catalog
-        variants = tuple(variant for variant in offered if self.policy is not Policy.LITE or catalog.find(task, variant).embedded)
+        variants = tuple(
+            variant
+            for variant in offered
+            if self.policy is not Policy.LITE or catalog.find(task, variant).embedded
+        )
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
@@ -143,10 +160,18 @@ class Shelf:
 
     def _forget(self, task: str, variant: str) -> None:
         """Drops a network, its faster copy and whatever it stands in for."""
-        log.warning("the file of %s %s was written into since it was loaded: it is verified and loaded anew", task, variant)
+        log.warning(
+            "the file of %s %s was written into since it was loaded: it is verified and loaded anew",
+            task,
+            variant,
+        )
         for kept in (self._models, self._optimized, self._mapped):
             kept.pop((task, variant), None)
-        for asked in [key for key, (served, _) in self._stand_ins.items() if (key[0], served) == (task, variant)]:
+        for asked in [
+            key
+            for key, (served, _) in self._stand_ins.items()
+            if (key[0], served) == (task, variant)
+        ]:
             del self._stand_ins[asked]
         if task == DETECTION:
             self._detectors.pop(variant, None)

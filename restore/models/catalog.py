@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from restore.errors import Code, RestoreError
 
@@ -21,10 +28,14 @@ MANIFEST = Path(__file__).resolve().parents[2] / "weights" / "manifest.toml"
 LITE = "lite"
 NET = "net"
 
-CatalogTask = Literal["upscale", "restore", "face_restore", "face_detect", "colorize", "old_photo_restore", "inpaint"]
+CatalogTask = Literal[
+    "upscale", "restore", "face_restore", "face_detect", "colorize", "old_photo_restore", "inpaint"
+]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 # A first download is trusted, so nothing but this machine itself may be asked over plain HTTP.
-Url = Annotated[str, StringConstraints(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)/\S*$")]
+Url = Annotated[
+    str, StringConstraints(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)/\S*$")
+]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Natural = Annotated[int, Field(ge=0)]
@@ -141,7 +152,10 @@ class Catalog:
         unknown = sorted(document.keys() - {"checkpoint"})
         if unknown:
             raise _manifest_error(f"{path.name} has unknown tables: {', '.join(unknown)}")
-        return cls(tuple(_parsed(row, index) for index, row in enumerate(document.get("checkpoint", []))), path.parent)
+        return cls(
+            tuple(_parsed(row, index) for index, row in enumerate(document.get("checkpoint", []))),
+            path.parent,
+        )
 
     def for_task(self, task: str) -> tuple[Checkpoint, ...]:
         """The task's rows, in the manifest's order."""
@@ -149,7 +163,11 @@ class Catalog:
 
     def variants(self, task: str) -> tuple[str, ...]:
         """The task's variants: every one that has a network."""
-        return tuple(dict.fromkeys(name for row in self.for_task(task) if row.role == NET for name in row.variants))
+        return tuple(
+            dict.fromkeys(
+                name for row in self.for_task(task) if row.role == NET for name in row.variants
+            )
+        )
 
     def group(self, task: str, variant: str) -> tuple[Checkpoint, ...]:
         """The network of a variant first, then its partners.
@@ -158,7 +176,9 @@ class Catalog:
             RestoreError: OPTION_INVALID when the task has no such variant.
         """
         net = self.find(task, variant)
-        return net, *(row for row in self.for_task(task) if variant in row.variants and row.role != NET)
+        return net, *(
+            row for row in self.for_task(task) if variant in row.variants and row.role != NET
+        )
 
     def find(self, task: str, variant: str, role: str = NET) -> Checkpoint:
         """The row that plays `role` for a variant of a task.
@@ -189,7 +209,11 @@ class Catalog:
         for row in self.rows:
             if row.id == row_id:
                 return row
-        raise RestoreError(Code.OPTION_INVALID, f"the manifest has no row '{row_id}'", "See `python -m restore weights list`.")
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"the manifest has no row '{row_id}'",
+            "See `python -m restore weights list`.",
+        )
 
 
 def refresh_embedded(path: Path = MANIFEST) -> tuple[str, ...]:
@@ -230,7 +254,9 @@ def _refuse_duplicates(rows: tuple[Checkpoint, ...]) -> None:
     for row in rows:
         for key in _keys(row):
             if key in seen:
-                raise _manifest_error(f"row '{row.id}': {' '.join(key)} is already row '{seen[key]}'")
+                raise _manifest_error(
+                    f"row '{row.id}': {' '.join(key)} is already row '{seen[key]}'"
+                )
             seen[key] = row.id
 
 

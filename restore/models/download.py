@@ -39,7 +39,9 @@ from restore.models.partial_download import (
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 MAX_STALLED = 3  # attempts in a row that brought nothing
-MAX_ATTEMPTS = 50  # GitHub cuts long downloads: each attempt that brings something earns the next one
+MAX_ATTEMPTS = (
+    50  # GitHub cuts long downloads: each attempt that brings something earns the next one
+)
 BACKOFF_S = 0.5
 CHUNK_BYTES = 1 << 18
 RANGE_BYTES = 8 << 20
@@ -58,7 +60,9 @@ class NoRangesError(Exception):
 class Downloader:
     """Fetches files; remembers for its lifetime which hosts could not be reached, so that nobody waits for them twice."""
 
-    def __init__(self, progress: Progress | None = None, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, progress: Progress | None = None, *, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         """Args: `progress` hears of every chunk; `pause` waits that many seconds between attempts."""
         self._progress = progress
         self._pause = pause
@@ -90,7 +94,9 @@ class Downloader:
         log.info("fetching %s out of %s", wanted.target.name, url)
         with requests.Session() as session:
             size = self._range(session, url, 0, 1)[1]
-            ranges = _RangeFile(lambda start, stop: self._range(session, url, start, stop, size)[0], size)
+            ranges = _RangeFile(
+                lambda start, stop: self._range(session, url, start, stop, size)[0], size
+            )
             with io.BufferedReader(ranges, RANGE_BYTES) as remote:
                 return self.extract(wanted, remote, member)
 
@@ -148,12 +154,28 @@ class Downloader:
             digest = running_sha256(part.path if first else None)
             chunks = response.iter_content(CHUNK_BYTES)
             with part.path.open("ab") as sink:
-                self._write(chunks if first else _no_page(chunks), sink, digest, wanted.target.name, done=first, total=expected)
+                self._write(
+                    chunks if first else _no_page(chunks),
+                    sink,
+                    digest,
+                    wanted.target.name,
+                    done=first,
+                    total=expected,
+                )
         if expected is not None and part.bytes < expected:
             raise InterruptedTransferError(f"broke off after {part.bytes} of {expected} bytes")
         return part.accept(digest.hexdigest(), resumed=first > 0)
 
-    def _write(self, chunks: Iterable[bytes], sink: IO[bytes], digest: hashlib._Hash, name: str, *, done: int, total: int | None) -> None:
+    def _write(
+        self,
+        chunks: Iterable[bytes],
+        sink: IO[bytes],
+        digest: hashlib._Hash,
+        name: str,
+        *,
+        done: int,
+        total: int | None,
+    ) -> None:
         """Writes, sums and reports each chunk."""
         for chunk in chunks:
             sink.write(chunk)
@@ -164,7 +186,9 @@ class Downloader:
             if self._progress:
                 self._progress(name, done, total or 0)
 
-    def _range(self, session: requests.Session, url: str, start: int, stop: int, size: int | None = None) -> tuple[bytes, int]:
+    def _range(
+        self, session: requests.Session, url: str, start: int, stop: int, size: int | None = None
+    ) -> tuple[bytes, int]:
         """The bytes [start, stop) of a remote file, and the file's size."""
 
         def attempt() -> tuple[bytes, int]:
@@ -183,7 +207,9 @@ class Downloader:
         return self._persistently(attempt, lambda: 0)
 
     @contextmanager
-    def _open(self, session: requests.Session, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+    def _open(
+        self, session: requests.Session, url: str, headers: dict[str, str]
+    ) -> Iterator[requests.Response]:
         """An answer with status 200, 206 or 416; everything else becomes one of this module's errors."""
         host = urlsplit(url).netloc
         if host in self._unreachable:
@@ -191,7 +217,9 @@ class Downloader:
         # Sums and sizes are of the file, not of a compressed form of it.
         headers = {"Accept-Encoding": "identity", **headers}
         try:
-            with session.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
+            with session.get(
+                url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+            ) as response:
                 _require_success(response)
                 yield response
         except requests.RequestException as error:
@@ -199,7 +227,9 @@ class Downloader:
             if cause is not None:
                 self._unreachable[host] = f"cannot be reached ({cause})"
                 raise UnusableSourceError(self._unreachable[host]) from error
-            if isinstance(error, ValueError | requests.exceptions.SSLError | requests.TooManyRedirects):
+            if isinstance(
+                error, ValueError | requests.exceptions.SSLError | requests.TooManyRedirects
+            ):
                 raise UnusableSourceError(str(error)) from error
             raise InterruptedTransferError(f"broke off ({type(error).__name__})") from error
 
@@ -246,7 +276,9 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
     length = response.headers.get("Content-Length", "")
     if response.status_code == requests.codes.ok:
         return 0, int(length) if length.isdecimal() else None
-    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    found = re.fullmatch(
+        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", "")
+    )
     if not found and response.status_code == requests.codes.requested_range_not_satisfiable:
         return 0, None
     if not found:
@@ -256,9 +288,16 @@ def _extent(response: requests.Response) -> tuple[int, int | None]:
 
 def _require_success(response: requests.Response) -> None:
     status = response.status_code
-    if status in (requests.codes.request_timeout, requests.codes.too_many_requests) or status >= 500:
+    if (
+        status in (requests.codes.request_timeout, requests.codes.too_many_requests)
+        or status >= 500
+    ):
         raise InterruptedTransferError(f"HTTP {status}")
-    if status not in (requests.codes.ok, requests.codes.partial_content, requests.codes.requested_range_not_satisfiable):
+    if status not in (
+        requests.codes.ok,
+        requests.codes.partial_content,
+        requests.codes.requested_range_not_satisfiable,
+    ):
         raise UnusableSourceError(f"HTTP {status}")
 
 

@@ -72,9 +72,14 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
         RestoreError: WEIGHTS_UNSUPPORTED when a file does not hold the network that its row names.
     """
     net = load_net(resolved.net.path, resolved.net.row).to(device)
-    partners = {role: load_net(partner.path, partner.row).to(device) for role, partner in resolved.partners.items()}
+    partners = {
+        role: load_net(partner.path, partner.row).to(device)
+        for role, partner in resolved.partners.items()
+    }
     files = (resolved.net, *resolved.partners.values())
-    facts: tuple[dict[str, object], ...] = tuple({"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files)
+    facts: tuple[dict[str, object], ...] = tuple(
+        {"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files
+    )
     rows = {role: partner.row for role, partner in resolved.partners.items()}
     return Model(resolved.net.row, resolved.variant, net, partners, rows, facts)
 
@@ -95,9 +100,18 @@ def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
             return _scripted(path)
         state = read_state(path)
         net = _build(state, row.architecture if row else None)
-    except (spandrel.UnsupportedModelError, pickle.UnpicklingError, RuntimeError, ValueError, KeyError, OSError) as error:
+    except (
+        spandrel.UnsupportedModelError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        OSError,
+    ) as error:
         reason = f"'{path.name}' holds no network this project can load ({type(error).__name__}: {str(error)[:160]})"
-        raise RestoreError(Code.WEIGHTS_UNSUPPORTED, reason, "Fetch the file named in the manifest.") from error
+        raise RestoreError(
+            Code.WEIGHTS_UNSUPPORTED, reason, "Fetch the file named in the manifest."
+        ) from error
     if row is not None and row.local_pooling_px:
         net = use_local_pooling(net, row.local_pooling_px)
     return net.eval().requires_grad_(requires_grad=False)
@@ -113,7 +127,9 @@ def read_state(path: Path) -> StateDict:
         loaded: Any = load_file(path)
     else:
         # Checkpoints from before torch 1.6 are no zip files and cannot be mapped.
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        loaded = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
     if not isinstance(loaded, dict):
         raise ValueError(f"no state dict but a {type(loaded).__name__}")  # noqa: TRY004 - about the file, not about an argument
     # The old photos' scratch detector was saved with all that its training needed, under a key that spandrel does not know.
@@ -127,14 +143,18 @@ def _scripted(path: Path) -> nn.Module:
     """The network of a TorchScript file. Raises RuntimeError or ValueError where it is none."""
     with warnings.catch_warnings():
         # torch 2.11 advises against TorchScript; the official file is nothing else.
-        warnings.filterwarnings("ignore", message="`torch.jit.load` is deprecated", category=DeprecationWarning)
+        warnings.filterwarnings(
+            "ignore", message="`torch.jit.load` is deprecated", category=DeprecationWarning
+        )
         net: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     for parameter in net.parameters():  # a program refuses `requires_grad_` for itself
         parameter.requires_grad = False
     return net.float().eval()
 
 
-def interpolated(first: Mapping[str, Tensor], second: Mapping[str, Tensor], share: float) -> StateDict:
+def interpolated(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], share: float
+) -> StateDict:
     """Deep network interpolation: share * first + (1 - share) * second, tensor by tensor (Wang et al., CVPR 2019)."""
     return {key: share * value + (1.0 - share) * second[key] for key, value in first.items()}
 
@@ -158,7 +178,9 @@ def _build(state: StateDict, architecture: str | None) -> nn.Module:
 def _build_assigned(state: StateDict, architecture: str | None) -> nn.Module:
     if architecture is not None and architecture in architectures.BUILDERS:
         return architectures.build(architecture, state)
-    loader = spandrel.ModelLoader(registry=_extra_registry() if architecture in EXTRA else spandrel.MAIN_REGISTRY)
+    loader = spandrel.ModelLoader(
+        registry=_extra_registry() if architecture in EXTRA else spandrel.MAIN_REGISTRY
+    )
     with _loading_by_assignment():
         known: nn.Module = loader.load_from_state_dict(state).model
         return known
@@ -169,7 +191,9 @@ def _extra_registry() -> spandrel.ArchRegistry:
     """The architectures of spandrel_extra_arches, in a registry of their own: spandrel's main one belongs to the process."""
     with warnings.catch_warnings():
         # The package scripts one function when it is imported; torch 2.11 advises against that, and we have no say in it.
-        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning)
+        warnings.filterwarnings(
+            "ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning
+        )
         from spandrel_extra_arches import EXTRA_REGISTRY  # noqa: PLC0415 - only for a row that needs it
     return EXTRA_REGISTRY
 
@@ -179,7 +203,9 @@ def _loading_by_assignment() -> Iterator[None]:
     """spandrel calls `load_state_dict(state)`, which copies; there is no argument of its own to make it assign."""
     original = nn.Module.load_state_dict
 
-    def load(self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = True) -> object:
+    def load(
+        self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = True
+    ) -> object:
         return original(self, state_dict, strict=strict, assign=assign)
 
     with _assigning, mock.patch.object(nn.Module, "load_state_dict", load):

@@ -97,7 +97,9 @@ class Part:
     def resumable_bytes(self, url: str) -> int:
         """How much may be kept: all, if a known sum or the server's own validator will prove that the rest fits, else nothing."""
         origin = self.origin
-        provable = self.wanted.sha256 is not None or (origin is not None and origin.url == url and origin.validator is not None)
+        provable = self.wanted.sha256 is not None or (
+            origin is not None and origin.url == url and origin.validator is not None
+        )
         if not provable or (self.wanted.bytes is not None and self.bytes > self.wanted.bytes):
             self.discard()
         return self.bytes
@@ -107,7 +109,11 @@ class Part:
         if not offset:
             return {}
         origin = self.origin
-        same_file = {"If-Range": origin.validator} if origin and origin.url == url and origin.validator else {}
+        same_file = (
+            {"If-Range": origin.validator}
+            if origin and origin.url == url and origin.validator
+            else {}
+        )
         return {"Range": f"bytes={offset}-", **same_file}
 
     def accept(self, digest: str, *, resumed: bool) -> Received:
@@ -151,7 +157,9 @@ def require_space(target: Path, needed_bytes: int) -> None:
     """Refuses to begin what cannot be finished. Raises RestoreError: WEIGHTS_NO_SPACE."""
     free_bytes = shutil.disk_usage(target.parent).free
     if free_bytes < needed_bytes:
-        raise _no_space(target, f"{needed_bytes / 1e6:.1f} MB are needed, {free_bytes / 1e6:.1f} MB are free")
+        raise _no_space(
+            target, f"{needed_bytes / 1e6:.1f} MB are needed, {free_bytes / 1e6:.1f} MB are free"
+        )
 
 
 @contextmanager
@@ -167,7 +175,11 @@ def telling_no_space(target: Path) -> Iterator[None]:
 
 def _no_space(target: Path, reason: str) -> RestoreError:
     where = f"no space for '{target.name}' in {target.parent}: {reason}"
-    return RestoreError(Code.WEIGHTS_NO_SPACE, where, "Free some space, or set RESTORE_WEIGHTS_DIR; what has arrived is kept.")
+    return RestoreError(
+        Code.WEIGHTS_NO_SPACE,
+        where,
+        "Free some space, or set RESTORE_WEIGHTS_DIR; what has arrived is kept.",
+    )
 
 
 def _flush(path: Path) -> None:

@@ -134,7 +134,11 @@ class WeightStore:
 
     def path_of(self, row: Checkpoint) -> Path:
         """Where the row's file lies, or would lie."""
-        return self.catalog.folder / LITE / row.file if row.embedded else self.root / row.task / row.file
+        return (
+            self.catalog.folder / LITE / row.file
+            if row.embedded
+            else self.root / row.task / row.file
+        )
 
     def status(self, row: Checkpoint) -> State:
         """What is known without hashing (embedded files are small: those are hashed)."""
@@ -146,7 +150,9 @@ class WeightStore:
         facts, record = path.stat(), _Record.read(path)
         if row.bytes not in (None, facts.st_size):
             return State.CORRUPT
-        known = record is not None and record.describes(facts) and row.sha256 in (None, record.sha256)
+        known = (
+            record is not None and record.describes(facts) and row.sha256 in (None, record.sha256)
+        )
         return State.VERIFIED if known else State.PRESENT
 
     def locate(self, row: Checkpoint) -> VerifiedFile:
@@ -176,7 +182,11 @@ class WeightStore:
                     self._download(row)
         except OSError as error:
             reason = f"'{row.file}' is missing and cannot be stored in {self.root} ({error})"
-            raise RestoreError(Code.WEIGHTS_MISSING, reason, "Set RESTORE_WEIGHTS_DIR to a folder that can be written to.") from error
+            raise RestoreError(
+                Code.WEIGHTS_MISSING,
+                reason,
+                "Set RESTORE_WEIGHTS_DIR to a folder that can be written to.",
+            ) from error
         return self.locate(row)
 
     def resolve(self, task: str, variant: str, policy: Policy = Policy.AUTO) -> Resolved:
@@ -195,7 +205,9 @@ class WeightStore:
         if policy is Policy.LITE or net.embedded:
             return self._lite(task, variant)
         try:
-            return Resolved(self.ensure(net), {row.role: self.ensure(row) for row in partners}, variant)
+            return Resolved(
+                self.ensure(net), {row.role: self.ensure(row) for row in partners}, variant
+            )
         except RestoreError as error:
             if policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
                 raise
@@ -209,7 +221,9 @@ class WeightStore:
         if LITE not in self.catalog.variants(task):
             # Without a reason it was the policy that asked for them: then fetching others helps nobody.
             remedy = _fetch_remedy(task) if why else "Set RESTORE_WEIGHTS to auto or official."
-            raise RestoreError(Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{why}", remedy)
+            raise RestoreError(
+                Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{why}", remedy
+            )
         served = self.catalog.lite_variant(task, variant)
         net, *partners = (self.locate(row) for row in self.catalog.group(task, served))
         return Resolved(net, {file.row.role: file for file in partners}, served)
@@ -217,22 +231,35 @@ class WeightStore:
     def _checked(self, row: Checkpoint, *, trusting: bool) -> VerifiedFile:
         path = self.path_of(row)
         if not path.is_file():
-            raise RestoreError(Code.WEIGHTS_MISSING, f"'{row.file}' is missing ({path})", _fetch_remedy(row.task))
+            raise RestoreError(
+                Code.WEIGHTS_MISSING, f"'{row.file}' is missing ({path})", _fetch_remedy(row.task)
+            )
         if row.sha256 == "":
             remedy = "Run restore.catalog.refresh_embedded() after training."
-            raise RestoreError(Code.WEIGHTS_MANIFEST, f"row '{row.id}' has no sum for its embedded file", remedy)
+            raise RestoreError(
+                Code.WEIGHTS_MANIFEST, f"row '{row.id}' has no sum for its embedded file", remedy
+            )
         facts = path.stat()
         if row.bytes not in (None, facts.st_size):
             raise _corrupt(row, path, f"{facts.st_size} bytes", f"{row.bytes} bytes")
         record = None if row.embedded else _Record.read(path)
         expected = row.sha256 or (record.sha256 if record else None)
-        if trusting and record is not None and record.describes(facts) and record.sha256 == expected:
+        if (
+            trusting
+            and record is not None
+            and record.describes(facts)
+            and record.sha256 == expected
+        ):
             return VerifiedFile(row, path, record.sha256, facts.st_size)
         digest = file_sha256(path)
         if expected not in (None, digest):
             raise _corrupt(row, path, f"sha256 {digest}", f"sha256 {expected}")
         if expected is None:
-            log.warning("nobody published a sum for %s: %s is recorded and holds from now on", row.file, digest)
+            log.warning(
+                "nobody published a sum for %s: %s is recorded and holds from now on",
+                row.file,
+                digest,
+            )
         if not row.embedded:
             _Record(facts.st_size, facts.st_mtime_ns, digest).write(path)
         return VerifiedFile(row, path, digest, facts.st_size)
@@ -285,7 +312,10 @@ class WeightStore:
         for other in self.catalog.rows:
             if other.archive == row.archive and not self.path_of(other).exists():
                 try:
-                    self._remember(other, self._downloader.extract(self._wanted(other), whole, str(other.member)))
+                    self._remember(
+                        other,
+                        self._downloader.extract(self._wanted(other), whole, str(other.member)),
+                    )
                 except UnusableSourceError as error:
                     log.warning("%s: %s", other.file, error)
 
@@ -329,10 +359,15 @@ def render_table(rows: Iterable[TableRow]) -> str:
     heading = ("TASK", "VARIANT", "FILE", "SIZE", "LICENCE", "COMMERCIAL USE", "STATE", "SUM")
     lines = [heading, *(tuple(asdict(row).values()) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
-def bake_commands(catalog: Catalog, tasks: Iterable[str], folder: str = "/opt/weights") -> list[str]:
+def bake_commands(
+    catalog: Catalog, tasks: Iterable[str], folder: str = "/opt/weights"
+) -> list[str]:
     """One shell line a file for `build.run` in cog.yaml: fetched from the first mirror whose bytes are right, else the build fails.
 
     Members of zips are left to setup: a shell cannot read one file out of a remote zip.
@@ -348,17 +383,33 @@ def _bake_command(row: Checkpoint, path: str) -> str:
         check = f"echo {shlex.quote(f'{row.sha256}  {path}')} | sha256sum -c -"
     else:
         check = f'test "$(stat -c %s {target})" = {row.bytes}' if row.bytes else f"test -s {target}"
-    fetches = (f"curl -fSL --retry 5 --retry-all-errors -C - -o {target} {shlex.quote(url)} && {check}" for url in row.urls)
+    fetches = (
+        f"curl -fSL --retry 5 --retry-all-errors -C - -o {target} {shlex.quote(url)} && {check}"
+        for url in row.urls
+    )
     attempts = f" || {{ rm -f {target}; false; }} || ".join(f"{{ {fetch}; }}" for fetch in fetches)
     return f"mkdir -p {shlex.quote(str(Path(path).parent))} && {{ {attempts}; }}"
 
 
 def _table_row(row: Checkpoint, state: State) -> TableRow:
-    size = f"{row.bytes / 1e6:.1f} MB" if row.bytes else f"about {row.bytes_about / 1e6:.0f} MB" if row.bytes_about else "unknown"
+    size = (
+        f"{row.bytes / 1e6:.1f} MB"
+        if row.bytes
+        else f"about {row.bytes_about / 1e6:.0f} MB"
+        if row.bytes_about
+        else "unknown"
+    )
     variants = ", ".join(row.variants)
     commercial = "yes" if row.commercial_use else "no"
     return TableRow(
-        row.task, variants, row.file, size, row.licence, commercial, str(state), "known" if row.sha256 else "trust on first use"
+        row.task,
+        variants,
+        row.file,
+        size,
+        row.licence,
+        commercial,
+        str(state),
+        "known" if row.sha256 else "trust on first use",
     )
 
 

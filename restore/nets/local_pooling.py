@@ -32,7 +32,11 @@ class LocalAveragePool2d(nn.Module):
             return F.adaptive_avg_pool2d(features, 1)
         rows = _windowed_mean(features, self.kernel_px, dim=-2)
         means = _windowed_mean(rows, self.kernel_px, dim=-1).to(features.dtype)
-        return F.pad(means, (*_padding(width, means.shape[-1]), *_padding(height, means.shape[-2])), mode="replicate")
+        return F.pad(
+            means,
+            (*_padding(width, means.shape[-1]), *_padding(height, means.shape[-2])),
+            mode="replicate",
+        )
 
     def extra_repr(self) -> str:
         return f"kernel_px={self.kernel_px}"
@@ -58,7 +62,9 @@ def use_local_pooling(net: nn.Module, kernel_px: int = 384) -> nn.Module:
     for level, stage in _stages(net):
         window_px = kernel_px >> level
         if window_px < 1:
-            raise ValueError(f"a window of {kernel_px} px vanishes at 1/{2**level} of the picture's size")
+            raise ValueError(
+                f"a window of {kernel_px} px vanishes at 1/{2**level} of the picture's size"
+            )
         for parent in stage.modules():
             for name, child in parent.named_children():
                 if isinstance(child, nn.AdaptiveAvgPool2d):
@@ -73,7 +79,9 @@ def _stages(net: nn.Module) -> Iterator[tuple[int, nn.Module]]:
     """Each stage of a U-shaped network with its level: 0 at the picture's size, one more for each halving."""
     stages = dict(net.named_children())
     if not {"encoders", "middle_blks", "decoders"} <= stages.keys():
-        raise ValueError(f"{type(net).__name__} has no encoders, middle_blks and decoders: where its global averages sit is unknown")
+        raise ValueError(
+            f"{type(net).__name__} has no encoders, middle_blks and decoders: where its global averages sit is unknown"
+        )
     encoders = tuple(stages["encoders"].children())
     yield from enumerate(encoders)
     yield len(encoders), stages["middle_blks"]

@@ -36,10 +36,15 @@ from restore.options import COMPILE_BACKENDS
 ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
 NONE = "none"
 FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
-TILED_TASK, TILE_PX = "upscale", 512  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
+TILED_TASK, TILE_PX = (
+    "upscale",
+    512,
+)  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
 CALLS_UNTIL_WARM = 3  # a CUDA graph is recorded at the second
 MOST_APART = 2e-3  # of the largest value, that a compiled answer may be from the plain one: half a grey level
-WINOGRAD_MEMORY = 1.5  # times what the direct convolution of many channels takes beside its weights, measured
+WINOGRAD_MEMORY = (
+    1.5  # times what the direct convolution of many channels takes beside its weights, measured
+)
 log = logging.getLogger("restore")
 
 
@@ -61,8 +66,14 @@ class Compiler:
         self._before = graphs_compiled()
         if named := environment.get(ENVIRONMENT, "").strip():
             if named not in COMPILE_BACKENDS:
-                reason = f"the environment's {ENVIRONMENT} is '{named}', which is no compile backend"
-                raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to one of {', '.join(COMPILE_BACKENDS)}, or unset it.")
+                reason = (
+                    f"the environment's {ENVIRONMENT} is '{named}', which is no compile backend"
+                )
+                raise RestoreError(
+                    Code.OPTION_INVALID,
+                    reason,
+                    f"Set it to one of {', '.join(COMPILE_BACKENDS)}, or unset it.",
+                )
             self.backend = self.backend_for(named)
 
     def backend_for(self, asked: str) -> str:
@@ -73,13 +84,13 @@ class Compiler:
         """
         if asked == "cudagraphs" and self.device.type != "cuda":
             reason = f"compile_backend is cudagraphs, which this device ({self.device}) has not"
-            raise RestoreError(Code.OPTION_INVALID, reason, "Use none or inductor, or a CUDA device.")
+            raise RestoreError(
+                Code.OPTION_INVALID, reason, "Use none or inductor, or a CUDA device."
+            )
         if self.backend is None:
             return NONE if asked == "auto" else asked
         if asked not in {"auto", self.backend}:
-            reason = (
-                f"compile_backend is {asked}, and this process compiles with {self.backend} since its first optimized request or its setup"
-            )
+            reason = f"compile_backend is {asked}, and this process compiles with {self.backend} since its first optimized request or its setup"
             remedy = f"Ask for {self.backend} or auto, or restart with {ENVIRONMENT}={asked}."
             raise RestoreError(Code.OPTION_INVALID, reason, remedy)
         return self.backend
@@ -107,15 +118,29 @@ class Compiler:
                 log.warning("%s", warnings[-1])
             else:
                 faster = {role: winograd.with_winograd(net) for role, net in faster.items()}
-            convolutions = [module for module in faster[""].modules() if isinstance(module, winograd.WinogradConv2d)]
-            if row.working_bytes_per_px and any(module.has_many_channels for module in convolutions):
-                row = row.model_copy(update={"working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)})
+            convolutions = [
+                module
+                for module in faster[""].modules()
+                if isinstance(module, winograd.WinogradConv2d)
+            ]
+            if row.working_bytes_per_px and any(
+                module.has_many_channels for module in convolutions
+            ):
+                row = row.model_copy(
+                    update={
+                        "working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)
+                    }
+                )
         elif shapes and (failure := self._compile(faster[""], shapes, model)):
             shapes = []
-            warnings.append(f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}")
+            warnings.append(
+                f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}"
+            )
             log.warning("%s", warnings[-1])
         net = faster.pop("")
-        copied = dataclasses.replace(model, row=row, net=net, partners=faster, compiled_shapes=frozenset(shapes))
+        copied = dataclasses.replace(
+            model, row=row, net=net, partners=faster, compiled_shapes=frozenset(shapes)
+        )
         return copied, tuple(warnings)
 
     def _compile(self, net: nn.Module, shapes: Sequence[tuple[int, ...]], model: Model) -> str:
@@ -124,7 +149,9 @@ class Compiler:
         before = graphs_compiled()
         try:
             with compiler_settings():
-                program = torch.compile(plain, backend=self.backend or NONE, dynamic=False, fullgraph=True)
+                program = torch.compile(
+                    plain, backend=self.backend or NONE, dynamic=False, fullgraph=True
+                )
                 net.forward = OnlyThese(plain, program, shapes, options, layout_on(self.device))
                 for shape in shapes:
                     self._try_out(net, plain, shape, options)
@@ -135,7 +162,13 @@ class Compiler:
             self.compiled += graphs_compiled() - before
         return ""
 
-    def _try_out(self, net: nn.Module, plain: Callable[..., Any], shape: tuple[int, ...], options: Mapping[str, Any]) -> None:
+    def _try_out(
+        self,
+        net: nn.Module,
+        plain: Callable[..., Any],
+        shape: tuple[int, ...],
+        options: Mapping[str, Any],
+    ) -> None:
         """Calls a compiled network until it is warm, on noise, each time against the plain way.
 
         Raises:
@@ -145,10 +178,16 @@ class Compiler:
         for _ in range(CALLS_UNTIL_WARM):
             noise = torch.rand(shape, generator=generator).to(self.device)
             with torch.inference_mode():
-                pairs = zip(tensors(net(noise, **options)), tensors(plain(noise, **options)), strict=True)
-                apart = max(float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) for a, b in pairs)
+                pairs = zip(
+                    tensors(net(noise, **options)), tensors(plain(noise, **options)), strict=True
+                )
+                apart = max(
+                    float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) for a, b in pairs
+                )
             if not apart <= MOST_APART:
-                raise ArithmeticError(f"it then answers differently, by {apart:.1g} of the largest value")
+                raise ArithmeticError(
+                    f"it then answers differently, by {apart:.1g} of the largest value"
+                )
 
 
 class OnlyThese:
@@ -178,7 +217,9 @@ class OnlyThese:
         answers = []
         for piece in seen:
             answer = self.program(piece, **options)
-            answers.append(answer if len(pieces) == 1 else kept(answer))  # a CUDA graph writes its next answer over the last
+            answers.append(
+                answer if len(pieces) == 1 else kept(answer)
+            )  # a CUDA graph writes its next answer over the last
         return answers[0] if len(answers) == 1 else joined(answers)
 
 
@@ -193,7 +234,11 @@ def tensors(answer: Any) -> list[Tensor]:  # noqa: ANN401 - tensors, or tuples o
     """All tensors of an answer, in order."""
     if isinstance(answer, Tensor):
         return [answer]
-    return [tensor for part in answer for tensor in tensors(part)] if isinstance(answer, tuple | list) else []
+    return (
+        [tensor for part in answer for tensor in tensors(part)]
+        if isinstance(answer, tuple | list)
+        else []
+    )
 
 
 def kept(answer: Any) -> Any:  # noqa: ANN401 - tensors, or tuples of them
@@ -232,7 +277,9 @@ def layout_on(device: torch.device) -> torch.memory_format:
 
 def rearranged(net: nn.Module, device: torch.device) -> nn.Module:
     """A copy that does the same in an order, and in a layout, that are faster on that device."""
-    copied: nn.Module = lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
+    copied: nn.Module = (
+        lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
+    )
     fold_spectral_norms(copied)
     fold(copied)
     for parent in list(copied.modules()):
@@ -254,9 +301,15 @@ def lama_of(program: torch.jit.ScriptModule) -> nn.Module:
         return copy.deepcopy(program)
     net: nn.Module = LaMa(in_nc=4, out_nc=3)
     try:
-        net.load_state_dict({f"model.{key.removeprefix(prefix)}": value for key, value in state.items()}, strict=True)
+        net.load_state_dict(
+            {f"model.{key.removeprefix(prefix)}": value for key, value in state.items()},
+            strict=True,
+        )
     except RuntimeError as error:
-        log.warning("this LaMa is not the network that it was taken for, and runs as the program that it is: %s", error)
+        log.warning(
+            "this LaMa is not the network that it was taken for, and runs as the program that it is: %s",
+            error,
+        )
         return copy.deepcopy(program)
     return net.eval().requires_grad_(requires_grad=False).to(next(iter(state.values())).device)
 
@@ -265,7 +318,10 @@ def feature_modulated(conv: Any) -> FeatureModulatedConv2d:  # noqa: ANN401 - sp
     """GFPGAN's modulated convolution, with the features scaled instead of the filters."""
     enlargement = {None: 1.0, "upsample": 2.0, "downsample": 0.5}[conv.sample_mode]
     return FeatureModulatedConv2d(
-        conv.weight.detach()[0], conv.modulation, enlargement=enlargement, eps=conv.eps if conv.demodulate else None
+        conv.weight.detach()[0],
+        conv.modulation,
+        enlargement=enlargement,
+        eps=conv.eps if conv.demodulate else None,
     )
 
 
@@ -282,11 +338,18 @@ def fixed_shapes(model: Model) -> list[tuple[int, ...]]:
     None for a network whose weights a request may mix with a partner's, and for a scripted one.
     """
     row = model.row
-    if row.architecture in SCRIPTED or "denoise_partner" in model.partners or row.architecture in NEVER_COMPILED:
+    if (
+        row.architecture in SCRIPTED
+        or "denoise_partner" in model.partners
+        or row.architecture in NEVER_COMPILED
+    ):
         return []
     channels = row.channels_in or 3
     if row.input_px:
-        return [(count, channels, row.input_px, row.input_px) for count in (FACES_AT_ONCE if is_of_faces(row) else (1,))]
+        return [
+            (count, channels, row.input_px, row.input_px)
+            for count in (FACES_AT_ONCE if is_of_faces(row) else (1,))
+        ]
     return [(1, channels, TILE_PX, TILE_PX)] if row.tiles and row.task == TILED_TASK else []
 
 
@@ -301,7 +364,9 @@ def is_of_faces(row: Checkpoint) -> bool:
 
 def graphs_compiled() -> int:
     """How many graphs torch has compiled in this process so far."""
-    dynamo = sys.modules.get("torch._dynamo.utils")  # its import costs a second, which safe requests need not wait for
+    dynamo = sys.modules.get(
+        "torch._dynamo.utils"
+    )  # its import costs a second, which safe requests need not wait for
     return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
 

@@ -17,9 +17,21 @@ def fold(net: nn.Module) -> nn.Module:
     for parent in list(net.modules()):
         _fold_batch_norms(parent)
         for name, child in list(parent.named_children()):
-            if {"scale_func", "reflection_pad", "conv2d", "norm", "relu"} <= child.__dict__.keys() | child._modules.keys():
+            if {
+                "scale_func",
+                "reflection_pad",
+                "conv2d",
+                "norm",
+                "relu",
+            } <= child.__dict__.keys() | child._modules.keys():
                 setattr(parent, name, PaddedLayer(child))
-            elif {"norm1", "conv1", "norm2", "conv2", "in_channels"} <= child.__dict__.keys() | child._modules.keys():
+            elif {
+                "norm1",
+                "conv1",
+                "norm2",
+                "conv2",
+                "in_channels",
+            } <= child.__dict__.keys() | child._modules.keys():
                 setattr(parent, name, SwishResidual(child))
     return net
 
@@ -32,7 +44,11 @@ def _fold_batch_norms(parent: nn.Module) -> None:
         pairs = list(zip(children, list(children)[1:], strict=False))
     for conv, norm in pairs:
         first, second = children.get(conv), children.get(norm)
-        if type(first) is nn.Conv2d and isinstance(second, nn.BatchNorm2d) and not (second.training or first._forward_pre_hooks):
+        if (
+            type(first) is nn.Conv2d
+            and isinstance(second, nn.BatchNorm2d)
+            and not (second.training or first._forward_pre_hooks)
+        ):
             setattr(parent, conv, fuse_conv_bn_eval(first, second))
             setattr(parent, norm, nn.Identity())
 
@@ -52,7 +68,15 @@ class PaddedLayer(nn.Module):
         padding = layer.reflection_pad.padding[0] if layer.use_pad else 0
         kernel: Any = plain.kernel_size
         stride: Any = plain.stride
-        self.conv = nn.Conv2d(plain.in_channels, plain.out_channels, kernel, stride, padding, padding_mode="reflect", device="meta")
+        self.conv = nn.Conv2d(
+            plain.in_channels,
+            plain.out_channels,
+            kernel,
+            stride,
+            padding,
+            padding_mode="reflect",
+            device="meta",
+        )
         self.conv.weight = folded.weight
         self.conv.bias = folded.bias
         self.scale_func = layer.scale_func
@@ -74,8 +98,17 @@ class SwishResidual(nn.Module):
 
     def __init__(self, block: Any) -> None:  # noqa: ANN401 - two libraries have one each
         super().__init__()
-        self.norm1, self.conv1, self.norm2, self.conv2 = block.norm1, block.conv1, block.norm2, block.conv2
-        shortcuts = [getattr(block, name) for name in ("conv_out", "nin_shortcut", "conv_shortcut") if hasattr(block, name)]
+        self.norm1, self.conv1, self.norm2, self.conv2 = (
+            block.norm1,
+            block.conv1,
+            block.norm2,
+            block.conv2,
+        )
+        shortcuts = [
+            getattr(block, name)
+            for name in ("conv_out", "nin_shortcut", "conv_shortcut")
+            if hasattr(block, name)
+        ]
         self.shortcut = shortcuts[0] if shortcuts else nn.Identity()
 
     def forward(self, features: Tensor, time: None = None) -> Tensor:

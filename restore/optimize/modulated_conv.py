@@ -20,7 +20,9 @@ class FeatureModulatedConv2d(nn.Module):
         eps: below the root of the demodulation; None for none.
     """
 
-    def __init__(self, filters: Tensor, modulation: nn.Module, *, enlargement: float, eps: float | None) -> None:
+    def __init__(
+        self, filters: Tensor, modulation: nn.Module, *, enlargement: float, eps: float | None
+    ) -> None:
         super().__init__()
         outer, inner, side, _ = filters.shape
         self.conv = nn.Conv2d(inner, outer, side, padding=side // 2, bias=False)
@@ -33,8 +35,13 @@ class FeatureModulatedConv2d(nn.Module):
         """NxIxHxW and NxS -> NxOx(HxW, enlarged)."""
         scales = self.modulation(style)
         if self.enlargement != 1.0:
-            features = F.interpolate(features, scale_factor=self.enlargement, mode="bilinear", align_corners=False)
+            features = F.interpolate(
+                features, scale_factor=self.enlargement, mode="bilinear", align_corners=False
+            )
         result: Tensor = self.conv(features * scales[..., None, None])
         if self.eps is None:
             return result
-        return result * torch.rsqrt(F.linear(scales.square(), self.squares) + self.eps)[..., None, None]
+        return (
+            result
+            * torch.rsqrt(F.linear(scales.square(), self.squares) + self.eps)[..., None, None]
+        )

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 OUT = 4  # samples of a tile's side that one transform gives
 TILE = OUT + 2
 LEAST_CHANNELS = 32
-MANY_FILTERS = 128 * 256  # channels in times channels out, from which on torch's own products are the faster ones
+MANY_FILTERS = (
+    128 * 256
+)  # channels in times channels out, from which on torch's own products are the faster ones
 LEAST_PRODUCTS = 40_000_000  # of the direct way over a map: with fewer, that is the faster one
 LEAST_PRODUCTS_OF_FEW = 250_000_000  # the same with fewer than 64 channels
 LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
@@ -31,7 +33,14 @@ _SAMPLES = (
     (0, 2, -1, -2, 1, 0),
     (0, 4, 0, -5, 0, 1),
 )
-_FILTER = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))
+_FILTER = (
+    (1 / 4, 0, 0),
+    (-1 / 6, -1 / 6, -1 / 6),
+    (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6),
+    (1 / 24, -1 / 12, 1 / 6),
+    (0, 0, 1),
+)
 _PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
@@ -48,7 +57,9 @@ class WinogradConv2d(nn.Module):
         """Args: a convolution for which `is_suited`; its bias is shared, and where it has few channels its filters, for small maps."""
         super().__init__()
         filters = conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
-        transformed = (_both_axes(_FILTER) @ filters).view(TILE * TILE, conv.in_channels, conv.out_channels)
+        transformed = (_both_axes(_FILTER) @ filters).view(
+            TILE * TILE, conv.in_channels, conv.out_channels
+        )
         self.filters = nn.Buffer(transformed.float().contiguous())
         self.of_samples = nn.Buffer(_both_axes(_SAMPLES).float())
         self.of_products = nn.Buffer(_both_axes(_PRODUCTS).float())
@@ -57,7 +68,11 @@ class WinogradConv2d(nn.Module):
         # Not both: whoever sets a network's tensors from outside would find the bias under two names.
         self.direct = None if self.has_many_channels else conv
         self.bias = conv.bias if self.has_many_channels else None
-        least = LEAST_PRODUCTS if min(conv.in_channels, conv.out_channels) >= 64 else LEAST_PRODUCTS_OF_FEW
+        least = (
+            LEAST_PRODUCTS
+            if min(conv.in_channels, conv.out_channels) >= 64
+            else LEAST_PRODUCTS_OF_FEW
+        )
         self.least_px = least // (9 * conv.in_channels * conv.out_channels)
 
     @property
@@ -69,12 +84,18 @@ class WinogradConv2d(nn.Module):
         """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
         if self.direct is not None:
             is_small = features[:, 0].numel() < self.least_px
-            answer: Tensor = self.direct(features) if is_small else self._in_caches(features, self.direct.bias)
+            answer: Tensor = (
+                self.direct(features) if is_small else self._in_caches(features, self.direct.bias)
+            )
             return answer
         border = self.padding
         if self.padding_mode == "reflect" and border:
             features, border = F.pad(features, (1, 1, 1, 1), "reflect"), 0
-        count, height, width = features.shape[0], features.shape[2] + 2 * border - 2, features.shape[3] + 2 * border - 2
+        count, height, width = (
+            features.shape[0],
+            features.shape[2] + 2 * border - 2,
+            features.shape[3] + 2 * border - 2,
+        )
         across, down = -(-width // OUT), -(-height // OUT)  # tiles
         # In one copy the border, and what only fills up the last tiles.
         padded = _placed(features, border, OUT * down + 2, OUT * across + 2)
@@ -96,11 +117,25 @@ class WinogradConv2d(nn.Module):
         photos = features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
         count, height, width, _ = photos.shape
         beside = 2 * self.padding - 2
-        result = np.empty((count, height + beside, width + beside, self.filters.shape[2]), np.float32)
+        result = np.empty(
+            (count, height + beside, width + beside, self.filters.shape[2]), np.float32
+        )
         mirrored = self.padding == 1 and self.padding_mode == "reflect"
-        bias = np.zeros(self.filters.shape[2], np.float32) if of_conv is None else of_conv.detach().numpy()
+        bias = (
+            np.zeros(self.filters.shape[2], np.float32)
+            if of_conv is None
+            else of_conv.detach().numpy()
+        )
         for photo, filled in zip(photos, result, strict=True):
-            convolve_photo(photo, self.filters.numpy(), bias, filled, self.padding, mirrored=mirrored, threads=torch.get_num_threads())
+            convolve_photo(
+                photo,
+                self.filters.numpy(),
+                bias,
+                filled,
+                self.padding,
+                mirrored=mirrored,
+                threads=torch.get_num_threads(),
+            )
         return torch.from_numpy(result).permute(0, 3, 1, 2)
 
     def _fill(self, result: Tensor, photo: Tensor, first: int, rows: int, across: int) -> None:
@@ -112,9 +147,15 @@ class WinogradConv2d(nn.Module):
             (of_row, of_column, OUT * of_row, OUT * of_column, of_channel),
             photo.storage_offset() + OUT * first * of_row,
         )
-        samples = torch.mm(self.of_samples, tiles.reshape(TILE * TILE, -1)).view(TILE * TILE, rows * across, channels)
+        samples = torch.mm(self.of_samples, tiles.reshape(TILE * TILE, -1)).view(
+            TILE * TILE, rows * across, channels
+        )
         products = torch.bmm(samples, self.filters).view(TILE * TILE, -1)
-        finished = torch.mm(self.of_products, products).view(OUT, OUT, rows, across, out_channels).permute(2, 0, 3, 1, 4)
+        finished = (
+            torch.mm(self.of_products, products)
+            .view(OUT, OUT, rows, across, out_channels)
+            .permute(2, 0, 3, 1, 4)
+        )
         place = result.view(rows, OUT, across, OUT, out_channels)
         if self.bias is None:
             place.copy_(finished)
@@ -126,8 +167,18 @@ def _placed(features: Tensor, border: int, height: int, width: int) -> Tensor:
     """Features in a larger frame of zeros, channels last; each sample is written once."""
     count, channels, own_height, own_width = features.shape
     bottom, right = border + own_height, border + own_width
-    frame = torch.empty((count, channels, height, width), dtype=features.dtype, memory_format=torch.channels_last, device=features.device)
-    for edge in (frame[:, :, :border], frame[:, :, bottom:], frame[:, :, border:bottom, :border], frame[:, :, border:bottom, right:]):
+    frame = torch.empty(
+        (count, channels, height, width),
+        dtype=features.dtype,
+        memory_format=torch.channels_last,
+        device=features.device,
+    )
+    for edge in (
+        frame[:, :, :border],
+        frame[:, :, bottom:],
+        frame[:, :, border:bottom, :border],
+        frame[:, :, border:bottom, right:],
+    ):
         edge.zero_()
     frame[:, :, border:bottom, border:right] = features
     return frame
@@ -164,7 +215,9 @@ def with_winograd(net: nn.Module) -> nn.Module:
     """`net` with its suited convolutions replaced, in place, those that several modules share by a shared one."""
     made: dict[nn.Module, nn.Module] = {}
     for parent in list(net.modules()):
-        for name, child in list(parent._modules.items()):  # named_children() leaves out what a parent has twice
+        for name, child in list(
+            parent._modules.items()
+        ):  # named_children() leaves out what a parent has twice
             if child is not None and is_suited(child):
                 assert isinstance(child, nn.Conv2d), "is_suited says so"
                 if child not in made:

@@ -40,15 +40,26 @@ def kernel(function: Function) -> Function:
 @kernel
 def _of_samples(source, first, row, target, start, step, length):
     """The paper's B^T of six rows, `row` apart, into six, `step` apart."""
-    a, b, c, d, e, f = first, first + row, first + U2 * row, first + U3 * row, first + U4 * row, first + U5 * row
+    a, b, c, d, e, f = (
+        first,
+        first + row,
+        first + U2 * row,
+        first + U3 * row,
+        first + U4 * row,
+        first + U5 * row,
+    )
     for k in range(length):
         target[start + k] = F(4) * source[a + k] - F(5) * source[c + k] + source[e + k]
     to = start + step
     for k in range(length):
-        target[to + k] = (source[e + k] - F(4) * source[c + k]) + (source[d + k] - F(4) * source[b + k])
+        target[to + k] = (source[e + k] - F(4) * source[c + k]) + (
+            source[d + k] - F(4) * source[b + k]
+        )
     to += step
     for k in range(length):
-        target[to + k] = (source[e + k] - F(4) * source[c + k]) - (source[d + k] - F(4) * source[b + k])
+        target[to + k] = (source[e + k] - F(4) * source[c + k]) - (
+            source[d + k] - F(4) * source[b + k]
+        )
     to += step
     for k in range(length):
         target[to + k] = (source[e + k] - source[c + k]) + F(2) * (source[d + k] - source[b + k])
@@ -63,18 +74,39 @@ def _of_samples(source, first, row, target, start, step, length):
 @kernel
 def _of_products(source, first, row, target, start, step, bias, length):
     """The paper's A^T of six rows into at most four, as many as `step` names places for; `bias` is added."""
-    a, b, c, d, e, f = first, first + row, first + U2 * row, first + U3 * row, first + U4 * row, first + U5 * row
+    a, b, c, d, e, f = (
+        first,
+        first + row,
+        first + U2 * row,
+        first + U3 * row,
+        first + U4 * row,
+        first + U5 * row,
+    )
     for k in range(length):
-        target[start + k] = source[a + k] + (source[b + k] + source[c + k]) + (source[d + k] + source[e + k]) + bias[k]
+        target[start + k] = (
+            source[a + k]
+            + (source[b + k] + source[c + k])
+            + (source[d + k] + source[e + k])
+            + bias[k]
+        )
     to = start + step
     for k in range(length):
-        target[to + k] = (source[b + k] - source[c + k]) + F(2) * (source[d + k] - source[e + k]) + bias[k]
+        target[to + k] = (
+            (source[b + k] - source[c + k]) + F(2) * (source[d + k] - source[e + k]) + bias[k]
+        )
     to += step
     for k in range(length):
-        target[to + k] = (source[b + k] + source[c + k]) + F(4) * (source[d + k] + source[e + k]) + bias[k]
+        target[to + k] = (
+            (source[b + k] + source[c + k]) + F(4) * (source[d + k] + source[e + k]) + bias[k]
+        )
     to += step
     for k in range(length):
-        target[to + k] = (source[b + k] - source[c + k]) + F(8) * (source[d + k] - source[e + k]) + source[f + k] + bias[k]
+        target[to + k] = (
+            (source[b + k] - source[c + k])
+            + F(8) * (source[d + k] - source[e + k])
+            + source[f + k]
+            + bias[k]
+        )
 
 
 @kernel
@@ -97,19 +129,33 @@ def _at_edge(photo, shape, mirrored, top, left, right):
 
 
 @kernel
-def _transform_samples(photo, shape, mirrored, top, left, tiles, rows, tile_row, samples, first, step):
+def _transform_samples(
+    photo, shape, mirrored, top, left, tiles, rows, tile_row, samples, first, step
+):
     """A row of tiles of a flat HWC photo, from (top, left) on, into `samples`; `mirrored` as in `_at_edge`."""
     height, width, channels = shape
     right = left + OUT * tiles + 2
     seen_left, seen_right, depth = max(left, 0), min(right, width), U(channels)
-    before, behind, end = U((seen_left - left) * channels), U((seen_right - left) * channels), U((right - left) * channels)
+    before, behind, end = (
+        U((seen_left - left) * channels),
+        U((seen_right - left) * channels),
+        U((right - left) * channels),
+    )
     for i in range(U6):
         for k in range(before):
             rows[i * tile_row + k] = F(0)
         for k in range(behind, end):
             rows[i * tile_row + k] = F(0)
     if top >= 0 and top + TILE <= height:
-        _of_samples(photo, U((top * width + seen_left) * channels), U(width * channels), rows, before, tile_row, behind - before)
+        _of_samples(
+            photo,
+            U((top * width + seen_left) * channels),
+            U(width * channels),
+            rows,
+            before,
+            tile_row,
+            behind - before,
+        )
     else:
         edge = _at_edge(photo, shape, mirrored, top, seen_left, seen_right)
         _of_samples(edge, U(0), behind - before, rows, before, tile_row, behind - before)
@@ -117,7 +163,15 @@ def _transform_samples(photo, shape, mirrored, top, left, tiles, rows, tile_row,
         _mirror_columns(rows, tile_row, depth, left < 0, right > width, behind)
     for i in range(U6):
         for tile in range(U(tiles)):
-            _of_samples(rows, i * tile_row + U(OUT) * tile * depth, depth, samples, U6 * i * step + (U(first) + tile) * depth, step, depth)
+            _of_samples(
+                rows,
+                i * tile_row + U(OUT) * tile * depth,
+                depth,
+                samples,
+                U6 * i * step + (U(first) + tile) * depth,
+                step,
+                depth,
+            )
 
 
 @kernel
@@ -132,19 +186,39 @@ def _mirror_columns(rows, tile_row, depth, at_left, at_right, behind):
 
 
 @kernel
-def _transform_products(products, step, first, tiles, rows, tile_row, bias, spare, result, shape, top, left):
+def _transform_products(
+    products, step, first, tiles, rows, tile_row, bias, spare, result, shape, top, left
+):
     """The products of a row of tiles into a flat HWC result, from (top, left) on, as far as it reaches."""
     height, width, channels = shape
     depth, length = U(channels), U(tiles * channels)
     none = np.zeros(length, np.float32)
     for j in range(U6):
-        _of_products(products, j * step + U(first) * depth, U6 * step, rows, j * tile_row, U6 * tile_row, none, length)
+        _of_products(
+            products,
+            j * step + U(first) * depth,
+            U6 * step,
+            rows,
+            j * tile_row,
+            U6 * tile_row,
+            none,
+            length,
+        )
     for i in range(min(OUT, height - top)):
         for tile in range(tiles):
             at, column = U(i) * U6 * tile_row + U(tile) * depth, left + OUT * tile
             place, here = U(((top + i) * width + column) * channels), width - column
             whole = here >= OUT
-            _of_products(rows, at, tile_row, result if whole else spare, place if whole else U(0), depth, bias, depth)
+            _of_products(
+                rows,
+                at,
+                tile_row,
+                result if whole else spare,
+                place if whole else U(0),
+                depth,
+                bias,
+                depth,
+            )
             if not whole:
                 for k in range(U(here * channels)):
                     result[place + k] = spare[k]
@@ -160,7 +234,10 @@ def convolve(photo, filters, bias, result, border, mirrored, first, last, block_
     products = np.empty((TILE * TILE, count, out_channels), np.float32)
     of_samples, of_products = samples.reshape(-1), products.reshape(-1)
     tile_row = (OUT * block_tiles + 2) * channels
-    rows, out_rows = np.empty(TILE * tile_row, np.float32), np.empty(OUT * TILE * block_tiles * out_channels, np.float32)
+    rows, out_rows = (
+        np.empty(TILE * tile_row, np.float32),
+        np.empty(OUT * TILE * block_tiles * out_channels, np.float32),
+    )
     spare = np.empty(OUT * out_channels, np.float32)
     flat, flat_result = photo.reshape(-1), result.reshape(-1)
     for row in range(first, last, block_rows):
@@ -169,7 +246,19 @@ def convolve(photo, filters, bias, result, border, mirrored, first, last, block_
             tiles = min(block_tiles, across - column)
             for r in range(down):
                 top, left = OUT * (row + r) - border, OUT * column - border
-                _transform_samples(flat, shape, mirrored, top, left, tiles, rows, U(tile_row), of_samples, r * tiles, U(count * channels))
+                _transform_samples(
+                    flat,
+                    shape,
+                    mirrored,
+                    top,
+                    left,
+                    tiles,
+                    rows,
+                    U(tile_row),
+                    of_samples,
+                    r * tiles,
+                    U(count * channels),
+                )
             for part in range(TILE * TILE):
                 np.dot(samples[part, : down * tiles], filters[part], products[part, : down * tiles])
             for r in range(down):
@@ -190,16 +279,38 @@ def convolve(photo, filters, bias, result, border, mirrored, first, last, block_
                 )
 
 
-def convolve_photo(photo: Floats, filters: Floats, bias: Floats, result: Floats, border: int, *, mirrored: bool, threads: int) -> None:
+def convolve_photo(
+    photo: Floats,
+    filters: Floats,
+    bias: Floats,
+    result: Floats,
+    border: int,
+    *,
+    mirrored: bool,
+    threads: int,
+) -> None:
     """One photo, HxWxC, into `result`, HxWxO, both contiguous; `threads` of them share the rows of tiles."""
     down, across = (-(-side // OUT) for side in result.shape[:2])
     tiles = max(LEAST_TILES, BLOCK_BYTES // (4 * TILE * TILE * (photo.shape[2] + result.shape[2])))
-    share = -(-down // (2 * threads))  # twice as many shares as threads, so that none waits long for another
+    share = -(
+        -down // (2 * threads)
+    )  # twice as many shares as threads, so that none waits long for another
     block_tiles = min(tiles, across)
     block_rows = max(1, min(tiles // block_tiles, share))
     share = -(-share // block_rows) * block_rows
     calls = [
-        (photo, filters, bias, result, border, mirrored, first, min(first + share, down), block_rows, block_tiles)
+        (
+            photo,
+            filters,
+            bias,
+            result,
+            border,
+            mirrored,
+            first,
+            min(first + share, down),
+            block_rows,
+            block_tiles,
+        )
         for first in range(0, down, share)
     ]
     if threads == 1 or len(calls) == 1:
@@ -227,5 +338,7 @@ def prepared() -> bool:
             library.set_num_threads(1)
     photo, filters = np.ones((5, 6, 3), np.float32), np.zeros((TILE * TILE, 3, 2), np.float32)
     result = np.empty((5, 6, 2), np.float32)
-    convolve_photo(photo, filters, np.array([1, 2], np.float32), result, 1, mirrored=False, threads=1)
+    convolve_photo(
+        photo, filters, np.array([1, 2], np.float32), result, 1, mirrored=False, threads=1
+    )
     return bool((result == (1, 2)).all())

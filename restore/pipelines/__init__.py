@@ -8,8 +8,27 @@ from typing import Any
 
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
-from restore.options import BACKGROUND, DDCOLOR, FACE, LAMA, NAFNET, OLD_PHOTO, UPSCALER, Choice, EnhanceOptions, Step
-from restore.pipelines import colorize, face_restore, inpaint, old_photo, old_photo_lite, restore, upscale
+from restore.options import (
+    BACKGROUND,
+    DDCOLOR,
+    FACE,
+    LAMA,
+    NAFNET,
+    OLD_PHOTO,
+    UPSCALER,
+    Choice,
+    EnhanceOptions,
+    Step,
+)
+from restore.pipelines import (
+    colorize,
+    face_restore,
+    inpaint,
+    old_photo,
+    old_photo_lite,
+    restore,
+    upscale,
+)
 from restore.pipelines.enhance import enhance, upscale_or_enhance
 from restore.pipelines.job import Job, photo_by_photo
 from restore.pipelines.upscale import output_size
@@ -31,7 +50,10 @@ class Pipeline:
     run: Callable[[Sequence[Photo], Any, Sequence[Job]], list[Photo]]
     check: Callable[[Photo, Any, str, Job], None]
     needs: Callable[[Any], tuple[Choice, ...]]
-    size: Callable[[Photo, Any], tuple[int, int]] = lambda photo, options: (photo.width, photo.height)
+    size: Callable[[Photo, Any], tuple[int, int]] = lambda photo, options: (
+        photo.width,
+        photo.height,
+    )
     runs: Callable[[Model, Any], Model] = lambda model, options: model
     with_lite: tuple[str, ...] = ()
 
@@ -50,11 +72,17 @@ PIPELINES: Mapping[Step, Pipeline] = {
     "face_restore": Pipeline(
         face_restore.face_restore,
         face_restore.check,
-        lambda options: (FACE, BACKGROUND) if options.background_enhance and not options.has_aligned else (FACE,),
+        lambda options: (
+            (FACE, BACKGROUND)
+            if options.background_enhance and not options.has_aligned
+            else (FACE,)
+        ),
         size=lambda photo, options: output_size(photo, options.face_upscale),
         runs=lambda model, options: upscale.suited(model, options.face_upscale),
     ),
-    "enhance": Pipeline(enhance, upscale.check, lambda options: (UPSCALER, FACE), size=scaled_size, runs=scaled_by),
+    "enhance": Pipeline(
+        enhance, upscale.check, lambda options: (UPSCALER, FACE), size=scaled_size, runs=scaled_by
+    ),
     "upscale": Pipeline(
         upscale_or_enhance,
         upscale.check,
@@ -63,9 +91,14 @@ PIPELINES: Mapping[Step, Pipeline] = {
         runs=scaled_by,
     ),
     "restore": Pipeline(photo_by_photo(restore.restore), restore.check, lambda options: (NAFNET,)),
-    "colorize": Pipeline(photo_by_photo(colorize.colorize), colorize.check, lambda options: (DDCOLOR,)),
+    "colorize": Pipeline(
+        photo_by_photo(colorize.colorize), colorize.check, lambda options: (DDCOLOR,)
+    ),
     "old_photo_restore": Pipeline(
-        photo_by_photo(old_photo.old_photo), old_photo.check, lambda options: (OLD_PHOTO,), with_lite=old_photo_lite.COMPANIONS
+        photo_by_photo(old_photo.old_photo),
+        old_photo.check,
+        lambda options: (OLD_PHOTO,),
+        with_lite=old_photo_lite.COMPANIONS,
     ),
     "inpaint": Pipeline(photo_by_photo(inpaint.inpaint), inpaint.check, lambda options: (LAMA,)),
 }

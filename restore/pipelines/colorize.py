@@ -44,9 +44,18 @@ def colorize(photo: Photo, options: ColorizeOptions, job: Job) -> Photo:
         colours = predicted_ab(luminance_of(reduced(pixels, side_px)), model, job)
     with job.report.stage("merge"):
         mode = "nearest" if job.official_quirks else "bilinear"
-        enlarged = F.interpolate(colours, size=pixels.shape[:2], mode=mode)[0].permute(1, 2, 0).cpu().numpy()
+        enlarged = (
+            F.interpolate(colours, size=pixels.shape[:2], mode=mode)[0]
+            .permute(1, 2, 0)
+            .cpu()
+            .numpy()
+        )
         result = merged(pixels, enlarged)
-    return mixed(photo.with_pixels(result, photo.alpha), photo.with_pixels(pixels, photo.alpha), options.strength)
+    return mixed(
+        photo.with_pixels(result, photo.alpha),
+        photo.with_pixels(pixels, photo.alpha),
+        options.strength,
+    )
 
 
 def check(photo: Photo, options: ColorizeOptions, output_format: str, job: Job) -> None:
@@ -69,7 +78,11 @@ def network_side_px(render_factor: int, own_px: int) -> int:
 
 def reduced(pixels: np.ndarray, side_px: int) -> np.ndarray:
     """The photo as the network sees it: side x side x 3 float32 in [0, 1], the aspect not kept, bilinear."""
-    return cv2.resize(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        pixels.astype(np.float32) / np.iinfo(pixels.dtype).max,
+        (side_px, side_px),
+        interpolation=cv2.INTER_LINEAR,
+    )
 
 
 def luminance_of(rgb: np.ndarray) -> np.ndarray:
@@ -87,7 +100,12 @@ def predicted_ab(luminance: np.ndarray, model: Model, job: Job) -> Tensor:
         seen = as_tensor(luminance / 100.0, job)
         answer = model.net(seen) * AB_SCALE
     else:
-        grey = cv2.cvtColor(np.concatenate([luminance, np.zeros_like(luminance), np.zeros_like(luminance)], axis=-1), cv2.COLOR_LAB2RGB)
+        grey = cv2.cvtColor(
+            np.concatenate(
+                [luminance, np.zeros_like(luminance), np.zeros_like(luminance)], axis=-1
+            ),
+            cv2.COLOR_LAB2RGB,
+        )
         seen = as_tensor(grey, job)
         try:
             answer = model.net(seen)
@@ -101,7 +119,9 @@ def predicted_ab(luminance: np.ndarray, model: Model, job: Job) -> Tensor:
 def merged(pixels: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """HxWx3 integers and HxWx2 ab -> HxWx3 integers with the photo's luminance and these colours."""
     full, result = np.iinfo(pixels.dtype).max, np.empty_like(pixels)
-    to_luminance, to_rgb = (fine_luminance_of, fine_rgb_of) if pixels.dtype == np.uint16 else (luminance_of, rgb_of)
+    to_luminance, to_rgb = (
+        (fine_luminance_of, fine_rgb_of) if pixels.dtype == np.uint16 else (luminance_of, rgb_of)
+    )
     for top in range(0, len(pixels), BAND_ROWS):
         band = np.s_[top : top + BAND_ROWS]
         luminance = to_luminance(pixels[band].astype(np.float32) / full)
@@ -131,4 +151,8 @@ def fine_rgb_of(lab: np.ndarray) -> np.ndarray:
 
 def as_tensor(image: np.ndarray, job: Job) -> Tensor:
     """SxSxC float32 -> 1xCxSxS on the device."""
-    return torch.from_numpy(np.ascontiguousarray(image, np.float32)).permute(2, 0, 1)[None].to(job.runtime.device)
+    return (
+        torch.from_numpy(np.ascontiguousarray(image, np.float32))
+        .permute(2, 0, 1)[None]
+        .to(job.runtime.device)
+    )

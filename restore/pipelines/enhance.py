@@ -24,7 +24,9 @@ def enhance(photos: Sequence[Photo], options: EnhanceOptions, jobs: Sequence[Job
     return with_faces_restored(photos, options, jobs, options.scale, behind)
 
 
-def upscale_or_enhance(photos: Sequence[Photo], options: UpscaleOptions, jobs: Sequence[Job]) -> list[Photo]:
+def upscale_or_enhance(
+    photos: Sequence[Photo], options: UpscaleOptions, jobs: Sequence[Job]
+) -> list[Photo]:
     """The task `upscale`, with faces where it is asked to `face_enhance`."""
     if options.face_enhance:
         return enhance(photos, options, jobs)

@@ -12,12 +12,26 @@ from restore.faces.colour import Tone, tone
 from restore.faces.face import Face
 from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions
-from restore.pipelines.face_stage import described, restored_crops, too_fine_for, with_faces_restored
+from restore.pipelines.face_stage import (
+    described,
+    restored_crops,
+    too_fine_for,
+    with_faces_restored,
+)
 from restore.pipelines.job import Job, in_colour
-from restore.pipelines.upscale import check_between, check_result, enlarged, mixed, output_size, suited
+from restore.pipelines.upscale import (
+    check_between,
+    check_result,
+    enlarged,
+    mixed,
+    output_size,
+    suited,
+)
 
 
-def face_restore(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]) -> list[Photo]:
+def face_restore(
+    photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]
+) -> list[Photo]:
     """Restores the faces of all photos, at `options.face_upscale` times their size.
 
     Raises:
@@ -30,7 +44,9 @@ def face_restore(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Seq
     def enhanced(photo: Photo, job: Job) -> Photo:
         return enlarged(photo, scale, options, job)
 
-    return with_faces_restored(photos, options, jobs, scale, enhanced if options.background_enhance else None)
+    return with_faces_restored(
+        photos, options, jobs, scale, enhanced if options.background_enhance else None
+    )
 
 
 def check(photo: Photo, options: FaceRestoreOptions, output_format: str, job: Job) -> None:
@@ -44,7 +60,9 @@ def check(photo: Photo, options: FaceRestoreOptions, output_format: str, job: Jo
         check_between(photo, suited(job.models["upscale"], options.face_upscale))
 
 
-def aligned_photos(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]) -> list[Photo]:
+def aligned_photos(
+    photos: Sequence[Photo], options: FaceRestoreOptions, jobs: Sequence[Job]
+) -> list[Photo]:
     """Photos that are one aligned face each: through the network as they are, and back to the size asked for."""
     row = jobs[0].models["face_restore"].row
     side_px = row.input_px or CROP_PX
@@ -56,9 +74,15 @@ def aligned_photos(photos: Sequence[Photo], options: FaceRestoreOptions, jobs: S
             crops.append([] if reason else [network_view(photo, side_px, averaged=row.difference)])
     tones: list[Tone] = [tone(crop[0]) if crop else "colour" for crop in crops]
     results = []
-    for photo, crop, faces, job in zip(photos, crops, restored_crops(crops, tones, options, jobs), jobs, strict=True):
+    for photo, crop, faces, job in zip(
+        photos, crops, restored_crops(crops, tones, options, jobs), jobs, strict=True
+    ):
         with job.guarded():
-            size = (side_px, side_px) if job.official_quirks else output_size(photo, options.face_upscale)
+            size = (
+                (side_px, side_px)
+                if job.official_quirks
+                else output_size(photo, options.face_upscale)
+            )
             result = face_at(photo, size, crop, faces, added=row.difference)
             results.append(mixed(result, photo, options.strength))
     return results
@@ -82,12 +106,23 @@ def note_aligned(photo: Photo, reason: str, options: FaceRestoreOptions, job: Jo
 def network_view(photo: Photo, side_px: int, *, averaged: bool) -> np.ndarray:
     """The photo at the network's size: side x side x 3, uint8, or float32 levels for 16 bits; bilinear as officially, or averaged."""
     pixels = in_colour(photo.pixels)
-    levels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32) * np.float32(255 / 65535)
+    levels = (
+        pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32) * np.float32(255 / 65535)
+    )
     shrinks = averaged and min(photo.width, photo.height) > side_px
-    return cv2.resize(levels, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return cv2.resize(
+        levels, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
 
 
-def face_at(photo: Photo, size: tuple[int, int], crop: Sequence[np.ndarray], faces: Sequence[np.ndarray], *, added: bool) -> Photo:
+def face_at(
+    photo: Photo,
+    size: tuple[int, int],
+    crop: Sequence[np.ndarray],
+    faces: Sequence[np.ndarray],
+    *,
+    added: bool,
+) -> Photo:
     """The restored face at (width, height), as deep and as grey as the photo; the photo itself where there is none.
 
     Args:
@@ -96,13 +131,25 @@ def face_at(photo: Photo, size: tuple[int, int], crop: Sequence[np.ndarray], fac
     """
     full = np.iinfo(photo.pixels.dtype).max
     if not faces or added:
-        result = cv2.resize(in_colour(photo.pixels), size, interpolation=cv2.INTER_LANCZOS4).astype(np.float32)
+        result = cv2.resize(in_colour(photo.pixels), size, interpolation=cv2.INTER_LANCZOS4).astype(
+            np.float32
+        )
         if faces:
             change = faces[0].astype(np.float32) - crop[0]
-            result += cv2.resize(change, size, interpolation=cv2.INTER_CUBIC) * np.float32(full / 255)
+            result += cv2.resize(change, size, interpolation=cv2.INTER_CUBIC) * np.float32(
+                full / 255
+            )
     else:
         how = cv2.INTER_AREA if size[0] < faces[0].shape[1] else cv2.INTER_LANCZOS4
-        result = cv2.resize(faces[0].astype(np.float32), size, interpolation=how) * np.float32(full / 255)
+        result = cv2.resize(faces[0].astype(np.float32), size, interpolation=how) * np.float32(
+            full / 255
+        )
     pixels = np.clip(np.rint(result), 0, full).astype(photo.pixels.dtype)
-    alpha = None if photo.alpha is None else cv2.resize(photo.alpha, size, interpolation=cv2.INTER_LINEAR)
-    return photo.with_pixels(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if photo.is_grey else pixels, alpha)
+    alpha = (
+        None
+        if photo.alpha is None
+        else cv2.resize(photo.alpha, size, interpolation=cv2.INTER_LINEAR)
+    )
+    return photo.with_pixels(
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if photo.is_grey else pixels, alpha
+    )

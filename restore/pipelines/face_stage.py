@@ -34,8 +34,12 @@ from restore.runtime.output_checks import sound
 
 PARSER = "parser"
 MOST_FACES_AT_ONCE = 8
-COARSEST = 2.0  # pixels of a photo, along each side, for one pixel of a network whose change is added
-NOTABLY_LARGER = 1.5  # a face this many times larger than the network's crop visibly loses detail by it
+COARSEST = (
+    2.0  # pixels of a photo, along each side, for one pixel of a network whose change is added
+)
+NOTABLY_LARGER = (
+    1.5  # a face this many times larger than the network's crop visibly loses detail by it
+)
 
 Levels: TypeAlias = np.ndarray  # 512x512x3 RGB, 0 to 255, uint8 or float32
 
@@ -58,7 +62,9 @@ class Aligned:
 Behind: TypeAlias = Callable[[Photo, Job], Photo] | None
 
 
-def with_faces_restored(photos: Sequence[Photo], options: FaceOptions, jobs: Sequence[Job], scale: float, behind: Behind) -> list[Photo]:
+def with_faces_restored(
+    photos: Sequence[Photo], options: FaceOptions, jobs: Sequence[Job], scale: float, behind: Behind
+) -> list[Photo]:
     """Every photo `scale` times larger with its faces restored; all faces of the request go through the network together.
 
     Args:
@@ -69,20 +75,32 @@ def with_faces_restored(photos: Sequence[Photo], options: FaceOptions, jobs: Seq
     """
     originals = photos
     if jobs[0].official_quirks:
-        photos = [photo.with_pixels(enlarged(photo.pixels, convention_of(jobs[0])), None) for photo in photos]
+        photos = [
+            photo.with_pixels(enlarged(photo.pixels, convention_of(jobs[0])), None)
+            for photo in photos
+        ]
     found = []
     for index, (photo, job) in enumerate(zip(photos, jobs, strict=True)):
         job.progress("looking for faces", index, len(photos))
         with job.guarded(), job.report.stage("detect"):
             found.append(aligned_faces(photo, options, job))
     crops = [[aligned.crop for aligned in faces] for faces in found]
-    tones: list[Tone] = [tone(photo.pixels) if faces else "colour" for photo, faces in zip(originals, found, strict=True)]
+    tones: list[Tone] = [
+        tone(photo.pixels) if faces else "colour"
+        for photo, faces in zip(originals, found, strict=True)
+    ]
     faces = restored_crops(crops, tones, options, jobs)
     results = []
     for photo, aligned, restored_faces, job in zip(photos, found, faces, jobs, strict=True):
         with job.guarded():
             base = resized_photo(photo, scale, job) if behind is None else behind(photo, job)
-            results.append(mixed(with_faces(base, photo, aligned, restored_faces, scale, job), photo, options.strength))
+            results.append(
+                mixed(
+                    with_faces(base, photo, aligned, restored_faces, scale, job),
+                    photo,
+                    options.strength,
+                )
+            )
     return results
 
 
@@ -101,17 +119,26 @@ def aligned_faces(photo: Photo, options: FaceOptions, job: Job) -> list[Aligned]
     report.face_detector = detector.name
     # Converted before grey becomes three channels, and by OpenCV, which needs no floats in between.
     found = detector.find(
-        in_colour(eight_bits(photo.pixels)), short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold
+        in_colour(eight_bits(photo.pixels)),
+        short_side_px=convention.detect_short_side_px,
+        threshold=convention.score_threshold,
     )
     faces = [face for face in found if np.isfinite((*face.box, face.score)).all()]
     matrices = [similarity(face.landmarks) for face in faces]
-    reasons = [why_not(face, matrix, photo, options, job) for face, matrix in zip(faces, matrices, strict=True)]
+    reasons = [
+        why_not(face, matrix, photo, options, job)
+        for face, matrix in zip(faces, matrices, strict=True)
+    ]
     left = [index for index, reason in enumerate(reasons) if not reason]
     if options.only_center_face and len(left) > 1:
         middle = np.array([photo.width / 2, photo.height / 2])
-        centre = min(left, key=lambda index: float(np.linalg.norm(centre_of(faces[index]) - middle)))
+        centre = min(
+            left, key=lambda index: float(np.linalg.norm(centre_of(faces[index]) - middle))
+        )
         for index in left:
-            reasons[index] = "" if index == centre else "only_center_face: another face is nearer to the centre"
+            reasons[index] = (
+                "" if index == centre else "only_center_face: another face is nearer to the centre"
+            )
     pixels, cut, aligned = in_colour(photo.pixels), smooth_crop if row.difference else crop, []
     for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
         report.faces.append(described(face, reason))
@@ -125,12 +152,17 @@ def aligned_faces(photo: Photo, options: FaceOptions, job: Job) -> list[Aligned]
     return aligned
 
 
-def why_not(face: Face, matrix: np.ndarray | None, photo: Photo, options: FaceOptions, job: Job) -> str:
+def why_not(
+    face: Face, matrix: np.ndarray | None, photo: Photo, options: FaceOptions, job: Job
+) -> str:
     """Why a face is left as it is; nothing where it is to be restored."""
     convention, row = convention_of(job), job.models["face_restore"].row
     if face.size_px < options.min_face_px:
         return f"its {face.size_px:.0f} pixels are less than min_face_px {options.min_face_px}"
-    if eye_distance_px(face, quirks=job.official_quirks and convention.eye_distance_bug) < convention.min_eye_distance_px:
+    if (
+        eye_distance_px(face, quirks=job.official_quirks and convention.eye_distance_bug)
+        < convention.min_eye_distance_px
+    ):
         return f"its eyes are less than {convention.min_eye_distance_px:g} pixels apart"
     if matrix is None:
         return "its landmarks give no transform to the template"
@@ -151,7 +183,10 @@ def too_fine_for(row: Checkpoint, side_px: float) -> str:
 
 
 def restored_crops(
-    crops: Sequence[Sequence[Levels]], tones: Sequence[Tone], options: FaceOptions, jobs: Sequence[Job]
+    crops: Sequence[Sequence[Levels]],
+    tones: Sequence[Tone],
+    options: FaceOptions,
+    jobs: Sequence[Job],
 ) -> list[list[Levels]]:
     """All crops of all photos, restored, in the same order; together in batches unless the profile is `baseline`.
 
@@ -169,21 +204,33 @@ def restored_crops(
             model = job.models["face_restore"]
             forward = functools.partial(restored, model=model, fidelity=options.codeformer_fidelity)
             waiting = [crops[photo][place] for photo, place in queue[:at_once]]
-            faces = next_batch(waiting, forward, model.row, job).permute(0, 2, 3, 1).mul(255.0).cpu().numpy()
+            faces = (
+                next_batch(waiting, forward, model.row, job)
+                .permute(0, 2, 3, 1)
+                .mul(255.0)
+                .cpu()
+                .numpy()
+            )
         if len(faces) < len(waiting) and job.runtime.batches_faces:
             at_once = len(faces)  # memory will not suffice for more next time either
         for (photo, place), face in zip(queue, faces, strict=False):
-            results[photo].append(coloured(face, crops[photo][place], tones[photo], options, jobs[photo]))
+            results[photo].append(
+                coloured(face, crops[photo][place], tones[photo], options, jobs[photo])
+            )
         queue = queue[len(faces) :]
     return results
 
 
-def next_batch(waiting: Sequence[Levels], forward: Callable[[Tensor], Tensor], row: Checkpoint, job: Job) -> Tensor:
+def next_batch(
+    waiting: Sequence[Levels], forward: Callable[[Tensor], Tensor], row: Checkpoint, job: Job
+) -> Tensor:
     """What `forward` makes of as many of the first waiting faces as the profile and the memory allow: Nx..., N at least 1."""
     count = len(waiting) if job.runtime.batches_faces else 1
     if row.working_bytes_per_px:
         face_bytes = row.working_bytes_per_px * (row.input_px or CROP_PX) ** 2
-        count = max(1, min(count, int(USABLE_SHARE * free_memory_bytes(job.runtime.device)) // face_bytes))
+        count = max(
+            1, min(count, int(USABLE_SHARE * free_memory_bytes(job.runtime.device)) // face_bytes)
+        )
     while True:
         try:
             with torch.inference_mode():
@@ -202,7 +249,9 @@ def next_batch(waiting: Sequence[Levels], forward: Callable[[Tensor], Tensor], r
         count //= 2
 
 
-def coloured(face: np.ndarray, original: Levels, photo_tone: Tone, options: FaceOptions, job: Job) -> Levels:
+def coloured(
+    face: np.ndarray, original: Levels, photo_tone: Tone, options: FaceOptions, job: Job
+) -> Levels:
     """A restored face in the colours that it is to have; in 8 bits where the crop has 8 and the official code rounds.
 
     Colours are kept as asked, else for photos of one tone; where the official code turns grey photos' faces grey, that does.
@@ -216,10 +265,21 @@ def coloured(face: np.ndarray, original: Levels, photo_tone: Tone, options: Face
     elif rounds:
         face = face.astype(np.uint8)
     usual = photo_tone != "colour" and not turns_grey and not job.official_quirks
-    return keep_colour(face, original) if (usual if options.keep_color is None else options.keep_color) else face
+    return (
+        keep_colour(face, original)
+        if (usual if options.keep_color is None else options.keep_color)
+        else face
+    )
 
 
-def with_faces(base: Photo, photo: Photo, aligned: Sequence[Aligned], faces: Sequence[Levels], scale: float, job: Job) -> Photo:
+def with_faces(
+    base: Photo,
+    photo: Photo,
+    aligned: Sequence[Aligned],
+    faces: Sequence[Levels],
+    scale: float,
+    job: Job,
+) -> Photo:
     """`base`, which is `photo` enlarged, with restored faces pasted in, each on its own region."""
     if not aligned:
         return base
@@ -227,11 +287,22 @@ def with_faces(base: Photo, photo: Photo, aligned: Sequence[Aligned], faces: Seq
         masks = masks_of(faces, job)
     model, convention = job.models["face_restore"], convention_of(job)
     square = convention.square_mask and PARSER in model.partners and job.runtime.parses_faces
-    own = base.pixels.copy() if np.may_share_memory(base.pixels, photo.pixels) or not base.pixels.flags.writeable else base.pixels
+    own = (
+        base.pixels.copy()
+        if np.may_share_memory(base.pixels, photo.pixels) or not base.pixels.flags.writeable
+        else base.pixels
+    )
     with job.report.stage("paste"):
         frame = Frame(in_colour(own), quirks=job.official_quirks)
         regions = [
-            frame.paste(face, one.matrix, scale, mask=mask, square=square, crop=one.crop if model.row.difference else None)
+            frame.paste(
+                face,
+                one.matrix,
+                scale,
+                mask=mask,
+                square=square,
+                crop=one.crop if model.row.difference else None,
+            )
             for one, face, mask in zip(aligned, faces, masks, strict=True)
         ]
         frame.settle()
@@ -252,7 +323,12 @@ def masks_of(faces: Sequence[Levels], job: Job) -> list[np.ndarray]:
     masks: list[np.ndarray] = []
     while len(masks) < len(faces):
         waiting = faces[len(masks) : len(masks) + MOST_FACES_AT_ONCE]
-        logits = next_batch(waiting, lambda batch: sound(parser(batch * 2.0 - 1.0)[0], batch, PARSER), job.models["face_restore"].row, job)
+        logits = next_batch(
+            waiting,
+            lambda batch: sound(parser(batch * 2.0 - 1.0)[0], batch, PARSER),
+            job.models["face_restore"].row,
+            job,
+        )
         masks += [parse_mask(labels) for labels in labels_of(logits)]
     return masks
 
@@ -267,7 +343,9 @@ def resized_photo(photo: Photo, scale: float, job: Job) -> Photo:
 
 def as_tensor(faces: Sequence[Levels], job: Job) -> Tensor:
     """512x512x3 levels -> Nx3x512x512 in [0, 1] on the device."""
-    stacked = torch.from_numpy(np.stack([face.astype(np.float32) for face in faces]) / np.float32(255.0))
+    stacked = torch.from_numpy(
+        np.stack([face.astype(np.float32) for face in faces]) / np.float32(255.0)
+    )
     return stacked.permute(0, 3, 1, 2).contiguous().to(job.runtime.device)
 
 
@@ -281,7 +359,13 @@ def described(face: Face, reason: str) -> dict[str, object]:
     """A face as it stands in the report."""
     box = [round(float(side), 1) for side in face.box]
     score, size_px = round(float(face.score), 4), round(float(face.size_px), 1)
-    return {"box": box, "score": score, "size_px": size_px, "restored": not reason, "reason": reason}
+    return {
+        "box": box,
+        "score": score,
+        "size_px": size_px,
+        "restored": not reason,
+        "reason": reason,
+    }
 
 
 def warn_of_large_faces(aligned: Sequence[Aligned], scale: float, job: Job) -> None:

@@ -44,13 +44,17 @@ def inpaint(photo: Photo, options: InpaintOptions, job: Job) -> Photo:
         reason = f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the photo {photo.width}x{photo.height}"
         raise RestoreError(Code.MASK, reason, "Send a mask of the photo's size.")
     if not mask.any():
-        job.report.warn("the mask is empty (only what is lighter than half of white counts): there was nothing to fill")
+        job.report.warn(
+            "the mask is empty (only what is lighter than half of white counts): there was nothing to fill"
+        )
         return photo
     result = photo.pixels.copy()
     with job.report.stage("net"), torch.inference_mode():
         for hole in holes_of(mask, job):
             fill = filled(photo.pixels[hole.window], mask[hole.window], job)
-            put(result[hole.window], hole.own, fill, options.strength, truncates=job.official_quirks)
+            put(
+                result[hole.window], hole.own, fill, options.strength, truncates=job.official_quirks
+            )
     return photo.with_pixels(result, photo.alpha)
 
 
@@ -103,15 +107,31 @@ def holes_of(mask: np.ndarray, job: Job) -> Iterator[Hole]:
         job.progress("holes", 0, 1)
         yield Hole(np.s_[0:height, 0:width], mask)
         return
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    starts_x, ends_x = _with_context(boxes[1:, cv2.CC_STAT_LEFT], boxes[1:, cv2.CC_STAT_WIDTH], width)
-    starts_y, ends_y = _with_context(boxes[1:, cv2.CC_STAT_TOP], boxes[1:, cv2.CC_STAT_HEIGHT], height)
-    left = np.argsort((starts_x - ends_x) * (ends_y - starts_y), kind="stable")  # largest window first
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    starts_x, ends_x = _with_context(
+        boxes[1:, cv2.CC_STAT_LEFT], boxes[1:, cv2.CC_STAT_WIDTH], width
+    )
+    starts_y, ends_y = _with_context(
+        boxes[1:, cv2.CC_STAT_TOP], boxes[1:, cv2.CC_STAT_HEIGHT], height
+    )
+    left = np.argsort(
+        (starts_x - ends_x) * (ends_y - starts_y), kind="stable"
+    )  # largest window first
     while left.size:
         job.progress("holes", count - 1 - left.size, count - 1)
         first = left[0]
-        (x0, x1), (y0, y1) = _widened(starts_x[first], ends_x[first], width), _widened(starts_y[first], ends_y[first], height)
-        within = (starts_x[left] >= x0) & (ends_x[left] <= x1) & (starts_y[left] >= y0) & (ends_y[left] <= y1)
+        (x0, x1), (y0, y1) = (
+            _widened(starts_x[first], ends_x[first], width),
+            _widened(starts_y[first], ends_y[first], height),
+        )
+        within = (
+            (starts_x[left] >= x0)
+            & (ends_x[left] <= x1)
+            & (starts_y[left] >= y0)
+            & (ends_y[left] <= y1)
+        )
         taken = np.zeros(count, np.bool_)
         taken[left[within] + 1] = True  # label 0 is what is no hole
         window = np.s_[y0:y1, x0:x1]
@@ -139,14 +159,23 @@ def filled(pixels: np.ndarray, hidden: np.ndarray, job: Job) -> np.ndarray:
     if max(height, width) > limit_px:
         share = limit_px / max(height, width)
         size = (max(1, round(width * share)), max(1, round(height * share)))
-        job.report.warn(f"a hole needs {width}x{height} pixels around it: it was filled at {size[0]}x{size[1]}, and is softer for that")
+        job.report.warn(
+            f"a hole needs {width}x{height} pixels around it: it was filled at {size[0]}x{size[1]}, and is softer for that"
+        )
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         # A pixel with any of the hole in it is hidden: nothing of what is to vanish may shine through.
         mask = (cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 0).astype(np.float32)
-    answer = predicted(padded(image, model.row.size_multiple), padded(mask[..., None], model.row.size_multiple), model, job)
+    answer = predicted(
+        padded(image, model.row.size_multiple),
+        padded(mask[..., None], model.row.size_multiple),
+        model,
+        job,
+    )
     # What the hole hides may be all that varies: a plain wall is rightly filled plain.
     answer = sound(answer, torch.from_numpy(image[mask == 0]), model.row.file)
-    fill = np.ascontiguousarray(answer[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).float().cpu().numpy())
+    fill = np.ascontiguousarray(
+        answer[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).float().cpu().numpy()
+    )
     if fill.shape[:2] != (height, width):
         fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_CUBIC)
     return fill if pixels.ndim == 3 else cv2.cvtColor(fill, cv2.COLOR_RGB2GRAY)
@@ -156,7 +185,9 @@ def most_px(height: int, width: int, row: Checkpoint, job: Job) -> int:
     """The longer side up to which a crop is seen at its own size: MAX_CROP_PX, or less where memory is short."""
     if not row.working_bytes_per_px:
         return MAX_CROP_PX
-    return affordable_tile(MAX_CROP_PX, height, width, row.working_bytes_per_px, free_memory_bytes(job.runtime.device))
+    return affordable_tile(
+        MAX_CROP_PX, height, width, row.working_bytes_per_px, free_memory_bytes(job.runtime.device)
+    )
 
 
 def padded(image: np.ndarray, multiple: int) -> np.ndarray:
@@ -164,23 +195,33 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
 
     LaMa mirrors one pixel of its coarsest level, which must therefore have two; the official code fails where it has one.
     """
-    rows, columns = (max(2 * multiple, -(-side // multiple) * multiple) - side for side in image.shape[:2])
+    rows, columns = (
+        max(2 * multiple, -(-side // multiple) * multiple) - side for side in image.shape[:2]
+    )
     return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
 
 
 def predicted(image: np.ndarray, mask: np.ndarray, model: Model, job: Job) -> Tensor:
     """HxWx3 float32 in [0, 1] and HxWx1, 1 in the hole -> 1x3xHxW on the device, called as the row's architecture wants it."""
-    photo, hole = (torch.from_numpy(array).permute(2, 0, 1)[None].to(job.runtime.device) for array in (image, mask))
+    photo, hole = (
+        torch.from_numpy(array).permute(2, 0, 1)[None].to(job.runtime.device)
+        for array in (image, mask)
+    )
     return CALLS[model.row.architecture](model.net, photo, hole)
 
 
-def put(photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, strength: float, *, truncates: bool) -> None:
+def put(
+    photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, strength: float, *, truncates: bool
+) -> None:
     """Writes `strength` of the fill (float, nominally in [0, 1]) over the photo's integers, in the hole alone.
 
     Rounds to the nearest level; the official code cuts off what is behind the point.
     """
     full = np.iinfo(photo.dtype).max
-    levels = strength * np.clip(fill[hole].astype(np.float64), 0.0, 1.0) * full + (1.0 - strength) * photo[hole]
+    levels = (
+        strength * np.clip(fill[hole].astype(np.float64), 0.0, 1.0) * full
+        + (1.0 - strength) * photo[hole]
+    )
     photo[hole] = np.floor(levels) if truncates else np.rint(levels)
 
 
@@ -197,10 +238,14 @@ def _lite(net: torch.nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
     return fill
 
 
-CALLS: Mapping[str, Callable[[torch.nn.Module, Tensor, Tensor], Tensor]] = MappingProxyType({"LaMa": _lama, "LiteInpaint": _lite})
+CALLS: Mapping[str, Callable[[torch.nn.Module, Tensor, Tensor], Tensor]] = MappingProxyType(
+    {"LaMa": _lama, "LiteInpaint": _lite}
+)
 
 
-def _with_context(starts: np.ndarray, sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _with_context(
+    starts: np.ndarray, sizes: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Starts and ends of windows along one axis: a hole's own size more at both sides, and at least MIN_CONTEXT_PX."""
     context = np.maximum(sizes, MIN_CONTEXT_PX)
     return np.maximum(starts - context, 0), np.minimum(starts + sizes + context, length)

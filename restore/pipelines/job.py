@@ -18,7 +18,15 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.report import Report
-from restore.runtime.device import Progress, Runtime, affordable_tile, coded_memory_errors, free_memory_bytes, silent, with_smaller_tiles
+from restore.runtime.device import (
+    Progress,
+    Runtime,
+    affordable_tile,
+    coded_memory_errors,
+    free_memory_bytes,
+    silent,
+    with_smaller_tiles,
+)
 from restore.runtime.tiling import FEATHER_PX, Net, plan_axis, run_tiled
 
 TaskOption = TypeVar("TaskOption")
@@ -59,7 +67,9 @@ class Job:
             raise error.about(self.report.photo) from error
 
 
-def photo_by_photo(run: Callable[[Photo, TaskOption, Job], Photo]) -> Callable[[Sequence[Photo], TaskOption, Sequence[Job]], list[Photo]]:
+def photo_by_photo(
+    run: Callable[[Photo, TaskOption, Job], Photo],
+) -> Callable[[Sequence[Photo], TaskOption, Sequence[Job]], list[Photo]]:
     """Work on one photo as work on a request: one photo after the other, each error about its own."""
 
     def run_all(photos: Sequence[Photo], options: TaskOption, jobs: Sequence[Job]) -> list[Photo]:
@@ -84,14 +94,26 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
     height, width = pixels.shape[:2]
 
     def attempt(size_px: int) -> np.ndarray:
-        fixed = any(shape[-1] == size_px for model in job.models.values() if model.row is row for shape in model.compiled_shapes)
-        rows, columns = (plan_axis(side_px, size_px, row.tile_margin_px, row.size_multiple, fixed=fixed) for side_px in (height, width))
+        fixed = any(
+            shape[-1] == size_px
+            for model in job.models.values()
+            if model.row is row
+            for shape in model.compiled_shapes
+        )
+        rows, columns = (
+            plan_axis(side_px, size_px, row.tile_margin_px, row.size_multiple, fixed=fixed)
+            for side_px in (height, width)
+        )
         cut = [axis for axis in (rows, columns) if len(axis.starts) > 1]
         if cut and not row.tiles:
-            report.warn("this network averages over all that it sees: tiles change its result a little; tile_size 0 is exact")
+            report.warn(
+                "this network averages over all that it sees: tiles change its result a little; tile_size 0 is exact"
+            )
         elif any(axis.margin_px < row.tile_margin_px for axis in cut):
             wanted = 4 * row.tile_margin_px + FEATHER_PX
-            report.warn(f"tiles of {size_px} pixels leave less context than this network wants; from {wanted} on there are no seams")
+            report.warn(
+                f"tiles of {size_px} pixels leave less context than this network wants; from {wanted} on there are no seams"
+            )
         result = run_tiled(
             pixels,
             net,
@@ -104,15 +126,25 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
         )
         margins = max((axis.margin_px for axis in cut), default=0)
         count = len(rows.starts) * len(columns.starts)
-        report.tiles.append({"height": rows.tile_px, "width": columns.tile_px, "count": count, "margin_px": margins})
+        report.tiles.append(
+            {"height": rows.tile_px, "width": columns.tile_px, "count": count, "margin_px": margins}
+        )
         return result
 
     if row.working_bytes_per_px:
         free_bytes = free_memory_bytes(job.runtime.device)
-        affordable_px = affordable_tile(tile_px, height, width, row.working_bytes_per_px, free_bytes)
+        affordable_px = affordable_tile(
+            tile_px, height, width, row.working_bytes_per_px, free_bytes
+        )
         if affordable_px != tile_px:
-            needed = f"{height * width * row.working_bytes_per_px / 1e9:.1f} GB" if tile_px == 0 else f"tiles of {tile_px} pixels"
-            report.warn(f"{needed} would not fit into {free_bytes / 1e9:.1f} GB of free memory; continued with tiles of {affordable_px}")
+            needed = (
+                f"{height * width * row.working_bytes_per_px / 1e9:.1f} GB"
+                if tile_px == 0
+                else f"tiles of {tile_px} pixels"
+            )
+            report.warn(
+                f"{needed} would not fit into {free_bytes / 1e9:.1f} GB of free memory; continued with tiles of {affordable_px}"
+            )
             tile_px = affordable_px
 
     def on_retry(failed_px: int, next_px: int) -> None:
@@ -122,7 +154,12 @@ def tiled(pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, job: Job)
         return with_smaller_tiles(attempt, tile_px, max(height, width), on_retry)
 
 
-def blended(result: np.ndarray, original: np.ndarray, strength: float, resize: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def blended(
+    result: np.ndarray,
+    original: np.ndarray,
+    strength: float,
+    resize: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
     """strength * result + (1 - strength) * original, the original brought to the result's size by `resize`."""
     if strength == 1.0:
         return result
@@ -142,7 +179,11 @@ def module_net(model: Model) -> Net:
 
 def eight_bits(pixels: np.ndarray) -> np.ndarray:
     """HxW[x3] integers -> the same of 8 bits: what networks see that find things. 16 bits are rounded."""
-    return pixels if pixels.dtype == np.uint8 else np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
+    return (
+        pixels
+        if pixels.dtype == np.uint8
+        else np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
+    )
 
 
 def in_colour(pixels: np.ndarray) -> np.ndarray:

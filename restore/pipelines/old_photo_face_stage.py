@@ -23,14 +23,20 @@ from restore.runtime.output_checks import sound
 
 skimage_transform = cast(Any, transform)  # its functions carry no types
 
-STANDARD = np.array([(196.0, 226.0), (316.0, 226.0), (256.0, 286.0), (220.0, 360.4), (292.0, 360.4)]) / 256.0 - 1.0
+STANDARD = (
+    np.array([(196.0, 226.0), (316.0, 226.0), (256.0, 286.0), (220.0, 360.4), (292.0, 360.4)])
+    / 256.0
+    - 1.0
+)
 """Where eyes, nose and the mouth's corners lie in an aligned face, -1 to 1."""
 
 ENLARGEMENT = 1.3
 ERODED_PX, EROSIONS, BLURRED_PX = 9, 3, 25
 REACH_PX = BLURRED_PX // 2 + 2
 SAMPLED_PX = 2  # around a face, that a bilinear sample may touch
-SMALLEST_FACE_PX = 1.0  # of an aligned face's side in the photo: below, there is no face and no way back
+SMALLEST_FACE_PX = (
+    1.0  # of an aligned face's side in the photo: below, there is no face and no way back
+)
 
 
 def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job: Job) -> np.ndarray:
@@ -52,8 +58,12 @@ def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job:
     for index, face in enumerate(faces):
         job.progress("faces", index, len(faces))
         left_alone = restored_face(pixels, result, face, model, job)
-        left, top, right, bottom = (float(edge) for edge in np.array(face.box) * np.tile(per_pixel, 2))
-        report.faces.append(described(dataclasses.replace(face, box=(left, top, right, bottom)), left_alone))
+        left, top, right, bottom = (
+            float(edge) for edge in np.array(face.box) * np.tile(per_pixel, 2)
+        )
+        report.faces.append(
+            described(dataclasses.replace(face, box=(left, top, right, bottom)), left_alone)
+        )
     report.face_restoration_applied = any(face["restored"] for face in report.faces)
     if not faces:
         report.warn("no face was found")
@@ -62,7 +72,9 @@ def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job:
     return np.clip(np.rint(result), 0, 255).astype(np.uint8) if faces else pixels
 
 
-def restored_face(pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Model, job: Job) -> str:
+def restored_face(
+    pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Model, job: Job
+) -> str:
     """Restores one face of `pixels` on `canvas`, HxWx3 float64 in levels of 255; says why where it leaves it alone.
 
     Raises:
@@ -95,7 +107,15 @@ def five_corners(face: Face) -> np.ndarray:
     if face.outline is None:
         return face.landmarks
     points = face.outline
-    five = np.stack([(points[36] + points[39]) / 2, (points[42] + points[45]) / 2, points[30], points[48], points[54]])
+    five = np.stack(
+        [
+            (points[36] + points[39]) / 2,
+            (points[42] + points[45]) / 2,
+            points[30],
+            points[48],
+            points[54],
+        ]
+    )
     return np.asarray(np.floor(five), np.float64)
 
 
@@ -108,8 +128,15 @@ def to_photo(landmarks: np.ndarray, side_px: int) -> np.ndarray | None:
         return None
     target = (STANDARD * ENLARGEMENT + 1.0) / 2.0 * side_px
     ones, zeros = np.ones(len(target)), np.zeros(len(target))
-    rows = np.concatenate([np.stack([target[:, 0], -target[:, 1], ones, zeros], 1), np.stack([target[:, 1], target[:, 0], zeros, ones], 1)])
-    (along, across, x, y), *_ = np.linalg.lstsq(rows, np.concatenate([landmarks[:, 0], landmarks[:, 1]]), rcond=None)
+    rows = np.concatenate(
+        [
+            np.stack([target[:, 0], -target[:, 1], ones, zeros], 1),
+            np.stack([target[:, 1], target[:, 0], zeros, ones], 1),
+        ]
+    )
+    (along, across, x, y), *_ = np.linalg.lstsq(
+        rows, np.concatenate([landmarks[:, 0], landmarks[:, 1]]), rcond=None
+    )
     if side_px * np.hypot(along, across) < SMALLEST_FACE_PX:
         return None
     return np.array([[along, -across, x], [across, along, y]])
@@ -123,7 +150,9 @@ def aligned_face(pixels: np.ndarray, matrix: np.ndarray, side_px: int) -> np.nda
     left, top, right, bottom = region
     to_region = square(matrix) - np.array([[0.0, 0.0, left], [0.0, 0.0, top], [0.0, 0.0, 0.0]])
     upright = skimage_transform.warp(
-        pixels[top:bottom, left:right],  # the whole photo would become doubles, for each of its faces
+        pixels[
+            top:bottom, left:right
+        ],  # the whole photo would become doubles, for each of its faces
         skimage_transform.AffineTransform(to_region),
         output_shape=(side_px, side_px),
         order=1,
@@ -137,7 +166,9 @@ def histogram_matched(source: np.ndarray, reference: np.ndarray) -> np.ndarray:
     channels = []
     for channel in range(3):
         shares = [
-            np.cumsum(np.bincount(image[..., channel].ravel(), minlength=256)) / image[..., channel].size for image in (source, reference)
+            np.cumsum(np.bincount(image[..., channel].ravel(), minlength=256))
+            / image[..., channel].size
+            for image in (source, reference)
         ]
         table = np.minimum(np.searchsorted(shares[1], shares[0], side="left"), 255).astype(np.uint8)
         channels.append(table[source[..., channel]])
@@ -151,21 +182,27 @@ def blend(canvas: np.ndarray, face: np.ndarray, matrix: np.ndarray) -> None:
     if place_in_photo is None:
         return
     left, top, right, bottom = place_in_photo
-    to_face = np.linalg.inv(square(matrix)) @ np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
+    to_face = np.linalg.inv(square(matrix)) @ np.array(
+        [[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]]
+    )
     place = {
         "inverse_map": skimage_transform.AffineTransform(to_face),
         "output_shape": (bottom - top, right - left),
         "preserve_range": True,
     }
     layer = skimage_transform.warp(face, order=3, **place)
-    mask = skimage_transform.warp(np.ones((side_px, side_px), np.float32), order=0, **place).astype(np.float32)
+    mask = skimage_transform.warp(np.ones((side_px, side_px), np.float32), order=0, **place).astype(
+        np.float32
+    )
     mask = cv2.erode(mask, np.ones((ERODED_PX, ERODED_PX), np.uint8), iterations=EROSIONS)
     weight = cv2.GaussianBlur(mask, (BLURRED_PX, BLURRED_PX), 0)[..., None].astype(np.float64)
     region = canvas[top:bottom, left:right]
     region[...] = np.clip(layer * weight + (1.0 - weight) * region, 0.0, 255.0)
 
 
-def region_of(matrix: np.ndarray, side_px: int, pixels: np.ndarray, reach_px: int) -> tuple[int, int, int, int] | None:
+def region_of(
+    matrix: np.ndarray, side_px: int, pixels: np.ndarray, reach_px: int
+) -> tuple[int, int, int, int] | None:
     """Left, top, right and bottom of an aligned face in the photo and of `reach_px` around it; None where it lies outside."""
     size = np.array((pixels.shape[1], pixels.shape[0]))
     corners = np.array([(x, y, 1.0) for x in (0, side_px) for y in (0, side_px)]) @ matrix.T
@@ -184,7 +221,12 @@ def square(matrix: np.ndarray) -> np.ndarray:
 
 def as_tensor(pixels: np.ndarray, net: torch.nn.Module) -> Tensor:
     """HxWxC uint8 -> 1xCxHxW in [-1, 1], where the network is."""
-    return torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)).to(device_of(net)) / 255.0 * 2.0 - 1.0
+    return (
+        torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)).to(device_of(net))
+        / 255.0
+        * 2.0
+        - 1.0
+    )
 
 
 def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
@@ -193,7 +235,15 @@ def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
     if stretched:
         low, high = levels.min(), levels.max()
         levels = (levels.clamp(low, high) - low) / torch.clamp(high - low, min=1e-5)
-    return (levels * 255.0 + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+    return (
+        (levels * 255.0 + 0.5)
+        .clamp(0, 255)
+        .to(torch.uint8)
+        .permute(1, 2, 0)
+        .contiguous()
+        .cpu()
+        .numpy()
+    )
 
 
 def device_of(net: torch.nn.Module) -> torch.device:

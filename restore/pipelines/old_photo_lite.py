@@ -34,7 +34,9 @@ MARGIN_PX = 2  # what surrounds a found scratch is filled too: its edge is half 
 DENOISE_STRENGTH = 0.6  # film keeps some of its grain
 
 
-def with_lite_networks(photo: Photo, options: OldPhotoOptions, job: Job) -> tuple[Photo, np.ndarray | None]:
+def with_lite_networks(
+    photo: Photo, options: OldPhotoOptions, job: Job
+) -> tuple[Photo, np.ndarray | None]:
     """The photo restored, its alpha as it was, and the scratches (HxW bool) that were filled, where they were to be looked for.
 
     Raises:
@@ -49,8 +51,12 @@ def with_lite_networks(photo: Photo, options: OldPhotoOptions, job: Job) -> tupl
         if mask.any():
             result = inpaint(result, InpaintOptions(), replace(job, mask=mask))
     if options.old_photo_hr:
-        job.report.warn("old_photo_hr is of the official networks: lite weights work alike at every size")
-    result = restore(result, RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size), job)
+        job.report.warn(
+            "old_photo_hr is of the official networks: lite weights work alike at every size"
+        )
+    result = restore(
+        result, RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size), job
+    )
     if options.with_face:
         [result] = with_faces_restored([result], FaceRestoreOptions(), [job], 1.0, None)
     return result, mask
@@ -85,4 +91,6 @@ def probability_of(luminance: np.ndarray, net: nn.Module) -> np.ndarray:
     with torch.inference_mode():
         for turns in range(TURNS):
             total += torch.rot90(net(torch.rot90(seen, turns, (2, 3)).contiguous()), -turns, (2, 3))
-        return np.asarray(torch.sigmoid(sound(total, seen, "lite scratches") / TURNS)[0, 0].cpu().numpy())
+        return np.asarray(
+            torch.sigmoid(sound(total, seen, "lite scratches") / TURNS)[0, 0].cpu().numpy()
+        )

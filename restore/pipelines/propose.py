@@ -20,13 +20,19 @@ from restore.pipelines.old_photo_lite import scratches
 SMALL_PX = 1000  # a long side below this fills no screen
 SURE = 0.9  # probability of a scratch
 LONG_SHARE = 0.08  # of the diagonal, from which a scratch is none of the specks that foliage and snow are full of
-SCRATCHED_SHARE = 0.06  # of a photo, in long scratches and their edges: busy streets reach 0.05 without any
+SCRATCHED_SHARE = (
+    0.06  # of a photo, in long scratches and their edges: busy streets reach 0.05 without any
+)
 
-PROPOSED_WITH: Mapping[Step, Mapping[str, object]] = MappingProxyType({"old_photo_restore": {"with_scratch": True, "with_face": False}})
+PROPOSED_WITH: Mapping[Step, Mapping[str, object]] = MappingProxyType(
+    {"old_photo_restore": {"with_scratch": True, "with_face": False}}
+)
 """Options of a step that was proposed: for scratches alone, as faces are a step of their own."""
 
 
-def proposed_steps(photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_hole: bool = False) -> list[tuple[Step, str]]:
+def proposed_steps(
+    photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_hole: bool = False
+) -> list[tuple[Step, str]]:
     """Steps for a photo in a sensible order, each with what was seen.
 
     A hole is filled where a mask shows one, scratches are filled, grey is coloured, faces are restored, few pixels enlarged.
@@ -40,13 +46,27 @@ def proposed_steps(photo: Photo, detector: Detector, scratch_net: nn.Module, *, 
         steps.append(("old_photo_restore", f"long scratches cover {100 * scratched:.0f}% of it"))
     seen = tone(in_colour(photo.pixels))
     if seen != "colour":
-        steps.append(("colorize", "the photo is grey" if seen == "grey" else "the photo is of one tone"))
+        steps.append(
+            ("colorize", "the photo is grey" if seen == "grey" else "the photo is of one tone")
+        )
     pixels = in_colour(eight_bits(photo.pixels))
-    faces = detector.find(pixels, short_side_px=CODEFORMER.detect_short_side_px, threshold=CODEFORMER.score_threshold)
+    faces = detector.find(
+        pixels, short_side_px=CODEFORMER.detect_short_side_px, threshold=CODEFORMER.score_threshold
+    )
     if faces:
-        steps.append(("face_restore", f"{detector.name} sees {len(faces)} face{'s' if len(faces) > 1 else ''}"))
+        steps.append(
+            (
+                "face_restore",
+                f"{detector.name} sees {len(faces)} face{'s' if len(faces) > 1 else ''}",
+            )
+        )
     if max(photo.width, photo.height) < SMALL_PX:
-        steps.append(("upscale", f"its long side has {max(photo.width, photo.height)} pixels, less than {SMALL_PX}"))
+        steps.append(
+            (
+                "upscale",
+                f"its long side has {max(photo.width, photo.height)} pixels, less than {SMALL_PX}",
+            )
+        )
     return steps
 
 

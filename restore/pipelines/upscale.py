@@ -59,7 +59,9 @@ def enlarged(photo: Photo, scale: float, options: UpscalerOptions, job: Job) -> 
         pixels = tiled(photo.pixels, net, model.row, tile_px, job)
         alpha = enlarged_alpha(photo.alpha, of_alpha, model.row, tile_px, job)
     with job.report.stage("resize"):
-        return photo.with_pixels(resized(pixels, size), None if alpha is None else resized(alpha, size))
+        return photo.with_pixels(
+            resized(pixels, size), None if alpha is None else resized(alpha, size)
+        )
 
 
 def suited(model: Model, scale: float) -> Model:
@@ -70,16 +72,31 @@ def suited(model: Model, scale: float) -> Model:
     net = model.partners.get(TWICE)
     if net is None:
         return model
-    place = 1 + list(model.partner_rows).index(TWICE)  # weights are the network's own and its partners', in this order
+    place = 1 + list(model.partner_rows).index(
+        TWICE
+    )  # weights are the network's own and its partners', in this order
     if scale > model.partner_rows[TWICE].scale:
-        return dataclasses.replace(model, weights=model.weights[:place] + model.weights[place + 1 :])
+        return dataclasses.replace(
+            model, weights=model.weights[:place] + model.weights[place + 1 :]
+        )
     own = model.weights[place : place + 1]
-    return dataclasses.replace(model, row=model.partner_rows[TWICE], net=net, partners={}, weights=own, compiled_shapes=frozenset())
+    return dataclasses.replace(
+        model,
+        row=model.partner_rows[TWICE],
+        net=net,
+        partners={},
+        weights=own,
+        compiled_shapes=frozenset(),
+    )
 
 
 def without_grain(model: Model) -> Model:
     """The model itself, or where it draws grain, what it draws that on."""
-    return dataclasses.replace(model, net=model.net.picture, compiled_shapes=frozenset()) if isinstance(model.net, LiteUpscale) else model
+    return (
+        dataclasses.replace(model, net=model.net.picture, compiled_shapes=frozenset())
+        if isinstance(model.net, LiteUpscale)
+        else model
+    )
 
 
 def mixed(result: Photo, original: Photo, strength: float) -> Photo:
@@ -114,8 +131,17 @@ def check_result(photo: Photo, scale: float, named: str, output_format: str) -> 
     if width * height > limit:
         reason = f"{scale:g} times {photo.width}x{photo.height} is {width}x{height} = {width * height / 1e6:.1f} megapixels"
         fits = math.floor(100 * (limit / (photo.width * photo.height)) ** 0.5) / 100
-        remedy = f"Use a {named} of at most {fits:.2f}, or send a smaller photo." if fits >= 1 else "Send a smaller photo."
-        raise RestoreError(Code.OUTPUT_TOO_LARGE, f"{reason}, the limit is {limit / 1e6:.0f}", remedy, photo=photo.name)
+        remedy = (
+            f"Use a {named} of at most {fits:.2f}, or send a smaller photo."
+            if fits >= 1
+            else "Send a smaller photo."
+        )
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE,
+            f"{reason}, the limit is {limit / 1e6:.0f}",
+            remedy,
+            photo=photo.name,
+        )
     check_output(photo.name, width, height, output_format)
 
 
@@ -130,7 +156,10 @@ def check_between(photo: Photo, model: Model) -> None:
         limits = f"{between / 1e6:.0f} megapixels, the limit is {MAX_PIXELS_BETWEEN / 1e6:.0f}"
         reason = f"this variant works at {model.row.scale} times {photo.width}x{photo.height}, which is {limits}"
         raise RestoreError(
-            Code.OUTPUT_TOO_LARGE, reason, "Send a smaller photo, or use x2plus with its official weights.", photo=photo.name
+            Code.OUTPUT_TOO_LARGE,
+            reason,
+            "Send a smaller photo, or use x2plus with its official weights.",
+            photo=photo.name,
         )
 
 
@@ -154,12 +183,16 @@ def usual_tile_px(row: Checkpoint, job: Job) -> int:
     return max(usual_px, int((TILE_BYTES / row.working_bytes_per_px) ** 0.5))
 
 
-def enlarged_alpha(alpha: np.ndarray | None, net: Net, row: Checkpoint, tile_px: int, job: Job) -> np.ndarray | None:
+def enlarged_alpha(
+    alpha: np.ndarray | None, net: Net, row: Checkpoint, tile_px: int, job: Job
+) -> np.ndarray | None:
     """Alpha through the same net as a grey picture; an opaque one stays exactly opaque."""
     if alpha is None:
         return None
     if int(alpha.min()) == np.iinfo(alpha.dtype).max:
-        return np.full((alpha.shape[0] * row.scale, alpha.shape[1] * row.scale), alpha.flat[0], alpha.dtype)
+        return np.full(
+            (alpha.shape[0] * row.scale, alpha.shape[1] * row.scale), alpha.flat[0], alpha.dtype
+        )
     return tiled(alpha, net, row, tile_px, job)
 
 

@@ -43,7 +43,10 @@ def _library() -> ctypes.CDLL | None:
     """The C library, if it is glibc."""
     library = ctypes.CDLL(None)
     try:
-        library.mallopt.argtypes, library.malloc_trim.argtypes = (ctypes.c_int, ctypes.c_int), (ctypes.c_size_t,)
+        library.mallopt.argtypes, library.malloc_trim.argtypes = (
+            (ctypes.c_int, ctypes.c_int),
+            (ctypes.c_size_t,),
+        )
     except AttributeError:
         return None
     return library

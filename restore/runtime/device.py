@@ -71,7 +71,9 @@ class Runtime:
         return str(self.dtype).removeprefix("torch.")
 
 
-def select_device(name: str | None = None, environment: Mapping[str, str] = os.environ) -> torch.device:
+def select_device(
+    name: str | None = None, environment: Mapping[str, str] = os.environ
+) -> torch.device:
     """The device named by the caller, else by RESTORE_DEVICE, else CUDA where there is one, else the CPU.
 
     Raises:
@@ -85,11 +87,15 @@ def select_device(name: str | None = None, environment: Mapping[str, str] = os.e
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         reason = f"device '{wanted}' cannot be used here ({str(error).splitlines()[0][:120]})"
-        raise RestoreError(Code.DEVICE, reason, "Use cpu, cuda or cuda:N of a device that exists, or auto.") from error
+        raise RestoreError(
+            Code.DEVICE, reason, "Use cpu, cuda or cuda:N of a device that exists, or auto."
+        ) from error
     return device
 
 
-def runtime_for(profile: RuntimeProfile, device: torch.device, compile_backend: str | None = None) -> Runtime:
+def runtime_for(
+    profile: RuntimeProfile, device: torch.device, compile_backend: str | None = None
+) -> Runtime:
     """What a profile means on a device; a `compile_backend` (`none` is one) makes it an optimized one.
 
     `baseline`: float32 with full-precision products, one tile and one face at a time, the official arithmetic. `fast`: the faces of
@@ -111,7 +117,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     if isinstance(error, cv2.error):
         return "Insufficient memory" in text
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )
 
 
 @contextmanager
@@ -127,10 +135,14 @@ def coded_memory_errors(photo: str, doing: str) -> Iterator[None]:
         if isinstance(error, RestoreError) or not is_out_of_memory(error):
             raise
         remedy = "Free memory, or ask for a smaller result."
-        raise RestoreError(Code.OUT_OF_MEMORY, f"memory ran out while {doing} it", remedy, photo=photo) from error
+        raise RestoreError(
+            Code.OUT_OF_MEMORY, f"memory ran out while {doing} it", remedy, photo=photo
+        ) from error
 
 
-def with_smaller_tiles(run: Callable[[int], T], tile_px: int, longest_px: int, on_retry: Callable[[int, int], None]) -> T:
+def with_smaller_tiles(
+    run: Callable[[int], T], tile_px: int, longest_px: int, on_retry: Callable[[int, int], None]
+) -> T:
     """Calls `run(tile_px)`; each time memory runs out, halves the tile and calls again.
 
     Args:
@@ -154,7 +166,9 @@ def with_smaller_tiles(run: Callable[[int], T], tile_px: int, longest_px: int, o
         failed_px, tile_px = _tile_side(tile_px, longest_px), smaller_tile(tile_px, longest_px)
         if tile_px < MIN_TILE_PX:
             reason = f"memory ran out even with tiles of {failed_px} pixels"
-            raise RestoreError(Code.OUT_OF_MEMORY, reason, "Free memory on the device, or send a smaller photo.")
+            raise RestoreError(
+                Code.OUT_OF_MEMORY, reason, "Free memory on the device, or send a smaller photo."
+            )
         on_retry(failed_px, tile_px)
 
 
@@ -164,7 +178,9 @@ def smaller_tile(tile_px: int, longest_px: int) -> int:
     return min(FIRST_TILE_AFTER_WHOLE_PX, side_px // 2) if side_px == longest_px else side_px // 2
 
 
-def affordable_tile(tile_px: int, height: int, width: int, bytes_per_px: int, free_bytes: int) -> int:
+def affordable_tile(
+    tile_px: int, height: int, width: int, bytes_per_px: int, free_bytes: int
+) -> int:
     """The largest tile, not above `tile_px` (0: whole photo), whose forward fits into most of the free memory.
 
     On a CPU a network that asks for too much is not refused but gets its process killed by the kernel: what is known not to
@@ -186,19 +202,30 @@ def free_memory_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         # What torch holds in its cache is as good as free.
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    free_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # all of it, where the system tells no more
+    free_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf(
+        "SC_PAGE_SIZE"
+    )  # all of it, where the system tells no more
     memory_info = Path("/proc/meminfo")
     if memory_info.exists():  # counts the file cache as free, which it is
-        available = next(line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable"))
+        available = next(
+            line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable")
+        )
         free_bytes = int(available.split()[1]) * 1024
     try:
-        limit, used, details = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current", "memory.stat"))
+        limit, used, details = (
+            (CGROUP / name).read_text().strip()
+            for name in ("memory.max", "memory.current", "memory.stat")
+        )
     except OSError:
         return free_bytes
     if limit == "max":
         return free_bytes
     # What the container uses includes the file cache, which gives way.
-    cached = sum(int(line.split()[1]) for line in details.splitlines() if line.startswith(("inactive_file ", "active_file ")))
+    cached = sum(
+        int(line.split()[1])
+        for line in details.splitlines()
+        if line.startswith(("inactive_file ", "active_file "))
+    )
     return max(0, min(free_bytes, int(limit) - int(used) + cached))
 
 

@@ -49,4 +49,6 @@ def extremes(values: Tensor) -> tuple[float, float]:
 
 def _bad(network: str, given: str) -> RestoreError:
     reason = f"the network '{network}' answered with {given}"
-    return RestoreError(Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`.")
+    return RestoreError(
+        Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`."
+    )

@@ -44,7 +44,9 @@ class Axis:
     margin_px: int
 
 
-def plan_axis(side_px: int, tile_px: int, margin_px: int, multiple: int, *, fixed: bool = False) -> Axis:
+def plan_axis(
+    side_px: int, tile_px: int, margin_px: int, multiple: int, *, fixed: bool = False
+) -> Axis:
     """Places tiles along a side of `side_px` pixels.
 
     As few tiles as `tile_px` allows, and these no longer than they need be: a side of 800 takes two tiles of 440, not of 512.
@@ -66,9 +68,13 @@ def plan_axis(side_px: int, tile_px: int, margin_px: int, multiple: int, *, fixe
     count = 1 + math.ceil((padded_px - length) / stride_px)
     if not fixed:
         overlap_px = length - stride_px
-        length = min(length, _round_up(math.ceil((padded_px + (count - 1) * overlap_px) / count), multiple))
+        length = min(
+            length, _round_up(math.ceil((padded_px + (count - 1) * overlap_px) / count), multiple)
+        )
     last = padded_px - length
-    starts = tuple(sorted({last * index // (count - 1) // multiple * multiple for index in range(count)}))
+    starts = tuple(
+        sorted({last * index // (count - 1) // multiple * multiple for index in range(count)})
+    )
     return Axis(starts, length, padded_px, margin)
 
 
@@ -81,12 +87,17 @@ def axis_weights(axis: Axis) -> list[np.ndarray]:
         if index > 0:
             weight = np.minimum(weight, (position - axis.margin_px + 1) / (FEATHER_PX + 1))
         if index < len(axis.starts) - 1:
-            weight = np.minimum(weight, (axis.tile_px - axis.margin_px - position) / (FEATHER_PX + 1))
+            weight = np.minimum(
+                weight, (axis.tile_px - axis.margin_px - position) / (FEATHER_PX + 1)
+            )
         raw.append(np.clip(weight, 0.0, 1.0))
     total = np.zeros(axis.padded_px)
     for start, weight in zip(axis.starts, raw, strict=True):
         total[start : start + axis.tile_px] += weight
-    return [(w / total[s : s + axis.tile_px]).astype(np.float32) for s, w in zip(axis.starts, raw, strict=True)]
+    return [
+        (w / total[s : s + axis.tile_px]).astype(np.float32)
+        for s, w in zip(axis.starts, raw, strict=True)
+    ]
 
 
 def run_tiled(
@@ -119,8 +130,12 @@ def run_tiled(
         RestoreError: BAD_NUMBERS when the net's answer is none.
     """
     height, width = pixels.shape[:2]
-    padding = [(0, rows.padded_px - height), (0, columns.padded_px - width)] + [(0, 0)] * (pixels.ndim - 2)
-    padded = np.pad(pixels, padding, mode="reflect") if any(after for _, after in padding) else pixels
+    padding = [(0, rows.padded_px - height), (0, columns.padded_px - width)] + [(0, 0)] * (
+        pixels.ndim - 2
+    )
+    padded = (
+        np.pad(pixels, padding, mode="reflect") if any(after for _, after in padding) else pixels
+    )
     result = np.empty((height * scale, width * scale, *pixels.shape[2:]), pixels.dtype)
     weights_y, weights_x = (_stretched(axis, scale, runtime.device) for axis in (rows, columns))
     total = len(rows.starts) * len(columns.starts)
@@ -131,7 +146,9 @@ def run_tiled(
         band.zero_()
         for first in range(0, len(columns.starts), runtime.tile_batch):
             lefts = columns.starts[first : first + runtime.tile_batch]
-            tiles = [padded[top : top + rows.tile_px, left : left + columns.tile_px] for left in lefts]
+            tiles = [
+                padded[top : top + rows.tile_px, left : left + columns.tile_px] for left in lefts
+            ]
             outputs = _forward(net, tiles, runtime, network)
             for index, left in enumerate(lefts):
                 target = band[:, :, left * scale : (left + columns.tile_px) * scale]
@@ -147,7 +164,9 @@ def run_tiled(
         for start in range(0, finished, QUANTISED_ROWS):
             stop = min(start + QUANTISED_ROWS, finished)
             ready = band[:, start:stop, : result.shape[1]]
-            result[top * scale + start : top * scale + stop] = quantise(ready, pixels.dtype, grey=pixels.ndim == 2)
+            result[top * scale + start : top * scale + stop] = quantise(
+                ready, pixels.dtype, grey=pixels.ndim == 2
+            )
         carry = band[:, (next_top - top) * scale :].clone()
     return result
 
@@ -172,14 +191,24 @@ def run_official_tiles(
         RestoreError: OPTION_INVALID when a tile would break the net's size multiple.
     """
     if tile_px and (tile_px % multiple or tile_pad_px % multiple):
-        reason = f"a tile of {tile_px} pixels with {tile_pad_px} around it is no multiple of {multiple}"
-        raise RestoreError(Code.OPTION_INVALID, reason, f"This net takes tiles in multiples of {multiple}.")
+        reason = (
+            f"a tile of {tile_px} pixels with {tile_pad_px} around it is no multiple of {multiple}"
+        )
+        raise RestoreError(
+            Code.OPTION_INVALID, reason, f"This net takes tiles in multiples of {multiple}."
+        )
     height, width = pixels.shape[:2]
     image = to_tensor(pixels, runtime)[None]
-    image = torch.nn.functional.pad(image, (0, pre_pad_px, 0, pre_pad_px), "reflect") if pre_pad_px else image
+    image = (
+        torch.nn.functional.pad(image, (0, pre_pad_px, 0, pre_pad_px), "reflect")
+        if pre_pad_px
+        else image
+    )
     padded_h, padded_w = (_round_up(side, multiple) for side in image.shape[2:])
     if (padded_h, padded_w) != tuple(image.shape[2:]):
-        image = torch.nn.functional.pad(image, (0, padded_w - image.shape[3], 0, padded_h - image.shape[2]), "reflect")
+        image = torch.nn.functional.pad(
+            image, (0, padded_w - image.shape[3], 0, padded_h - image.shape[2]), "reflect"
+        )
     if tile_px == 0:
         output = net(image)
     else:
@@ -192,8 +221,12 @@ def run_official_tiles(
                 tile = net(image[:, :, y0:y1, x0:x1])
                 inner_y = slice((top - y0) * scale, (bottom - y0) * scale)
                 inner_x = slice((left - x0) * scale, (right - x0) * scale)
-                output[:, :, top * scale : bottom * scale, left * scale : right * scale] = tile[:, :, inner_y, inner_x]
-    return quantise(output[0, :, : height * scale, : width * scale], pixels.dtype, grey=pixels.ndim == 2)
+                output[:, :, top * scale : bottom * scale, left * scale : right * scale] = tile[
+                    :, :, inner_y, inner_x
+                ]
+    return quantise(
+        output[0, :, : height * scale, : width * scale], pixels.dtype, grey=pixels.ndim == 2
+    )
 
 
 def to_tensor(pixels: np.ndarray, runtime: Runtime) -> Tensor:

@@ -29,11 +29,17 @@ TOTAL_TIMEOUT_S = 60.0
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet: neither this machine nor a network around it, nor many at once."""
-    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(
+        address.partition("%")[0]
+    )
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour
         # NAT64 (RFC 6052) carries the address it means in its last four bytes.
-        ip = inner or (ipaddress.IPv4Address(ip.packed[-4:]) if ip in ipaddress.ip_network("64:ff9b::/96") else ip)
+        ip = inner or (
+            ipaddress.IPv4Address(ip.packed[-4:])
+            if ip in ipaddress.ip_network("64:ff9b::/96")
+            else ip
+        )
     return ip.is_global and not ip.is_multicast
 
 
@@ -56,10 +62,14 @@ def judged_addresses(host: str, port: int) -> list[str]:
         RestoreError: PHOTO_MISSING for a host with an address that is none of the public internet.
         OSError, UnicodeError: it has none.
     """
-    addresses = [str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    addresses = [
+        str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ]
     if not all(is_public(address) for address in addresses):
         remedy = "Send the photo itself as a data URI. Whoever runs the server may set RESTORE_ALLOW=addresses."
-        raise RestoreError(Code.PHOTO_MISSING, f"'{host[:80]}' is no address of the public internet", remedy)
+        raise RestoreError(
+            Code.PHOTO_MISSING, f"'{host[:80]}' is no address of the public internet", remedy
+        )
     return addresses
 
 
@@ -127,7 +137,9 @@ class _PublicTlsPool(HTTPSConnectionPool):
 
 
 class _BoundedAdapter(HTTPAdapter):
-    pools: Mapping[str, type[HTTPConnectionPool]] = MappingProxyType({"http": _BoundedPool, "https": _BoundedTlsPool})
+    pools: Mapping[str, type[HTTPConnectionPool]] = MappingProxyType(
+        {"http": _BoundedPool, "https": _BoundedTlsPool}
+    )
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as requests hands them on
         super().init_poolmanager(*arguments, **options)

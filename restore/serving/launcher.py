@@ -66,7 +66,12 @@ def openapi_schema() -> Json:
         properties[name] = {**schema, "x-order": order}
         if "default" not in schema:
             required.append(name)
-    components["Input"] = {"title": "Input", "type": "object", "properties": properties, "required": required}
+    components["Input"] = {
+        "title": "Input",
+        "type": "object",
+        "properties": properties,
+        "required": required,
+    }
     components["Output"] = {"title": "Output", **_type_schema(hints["return"])}
     info = {"title": "Restore", "version": "0.1.0"}
     return {"openapi": "3.0.2", "info": info, "paths": {}, "components": {"schemas": components}}
@@ -78,7 +83,12 @@ def _input_schema(name: str, hint: object, info: cog.FieldInfo) -> tuple[Json, J
     schema = _type_schema(inner)
     choices = None
     if info.choices:
-        choices = {"title": name, "description": "An enumeration.", "enum": list(info.choices), **schema}
+        choices = {
+            "title": name,
+            "description": "An enumeration.",
+            "enum": list(info.choices),
+            **schema,
+        }
         schema = {"allOf": [{"$ref": f"#/components/schemas/{name}"}]}
     else:
         schema["title"] = name.replace("_", " ").title()
@@ -124,9 +134,17 @@ def start(
     # Cog spawns its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     ours = {"PATH": path, "COG_PREDICT_TYPE_STUB": predictor, "PORT": str(port)}
-    env = {"LOG_FORMAT": "console", **SERVER_ENVIRONMENT, **os.environ, **(environment or {}), **ours}
+    env = {
+        "LOG_FORMAT": "console",
+        **SERVER_ENVIRONMENT,
+        **os.environ,
+        **(environment or {}),
+        **ours,
+    }
     command = [sys.executable, "-m", "cog.server.http", "--host", host]
-    return subprocess.Popen(command, cwd=PROJECT, env=env, stdout=output, stderr=output, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=PROJECT, env=env, stdout=output, stderr=output, start_new_session=True
+    )
 
 
 def _require_free(host: str, port: int) -> None:
@@ -136,7 +154,9 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             reason = f"the server cannot listen on {host} port {port} ({error.strerror})"
-            raise RestoreError(Code.SERVER, reason, "End what uses it, or name another port.") from error
+            raise RestoreError(
+                Code.SERVER, reason, "End what uses it, or name another port."
+            ) from error
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -168,7 +188,9 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], timeout_s: floa
     session.trust_env = False  # a proxy of the environment has no business between us and loopback
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
-            raise RestoreError(Code.SERVER, f"the server ended with exit code {process.returncode}", remedy)
+            raise RestoreError(
+                Code.SERVER, f"the server ended with exit code {process.returncode}", remedy
+            )
         try:
             health = session.get(f"{url}/health-check", timeout=5).json()
         except requests.RequestException:
@@ -176,7 +198,11 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], timeout_s: floa
         if health.get("status") == "READY":
             return
         if health.get("status") == "SETUP_FAILED":
-            raise RestoreError(Code.SERVER, f"setup failed: {health['setup'].get('logs', '')[-500:].strip()}", remedy)
+            raise RestoreError(
+                Code.SERVER,
+                f"setup failed: {health['setup'].get('logs', '')[-500:].strip()}",
+                remedy,
+            )
         time.sleep(POLL_S)
     raise RestoreError(Code.SERVER, f"the server was not ready within {timeout_s:.0f} s", remedy)
 

@@ -46,15 +46,23 @@ def allowed(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
     Raises:
         RestoreError: OPTION_INVALID.
     """
-    names = frozenset(name.strip() for name in environment.get(ALLOW, "").split(",") if name.strip())
+    names = frozenset(
+        name.strip() for name in environment.get(ALLOW, "").split(",") if name.strip()
+    )
     if unknown := names - {PATHS, ADDRESSES}:
         reason = f"the environment's {ALLOW} names '{', '.join(sorted(unknown))}'"
-        raise RestoreError(Code.OPTION_INVALID, reason, f"Set it to {PATHS}, {ADDRESSES} or {PATHS},{ADDRESSES}, or unset it.")
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            reason,
+            f"Set it to {PATHS}, {ADDRESSES} or {PATHS},{ADDRESSES}, or unset it.",
+        )
     return names
 
 
 @contextmanager
-def uploads(image: object, images: Sequence[object] | None, name: str = "image") -> Iterator[list[NamedFile]]:
+def uploads(
+    image: object, images: Sequence[object] | None, name: str = "image"
+) -> Iterator[list[NamedFile]]:
     """The photos of a request in order: `image` first, then `images`, named `image` and `images[0]` and on.
 
     What the request holds or names is written into a folder that goes with the `with` block; addresses are fetched from all at once.
@@ -73,12 +81,20 @@ def uploads(image: object, images: Sequence[object] | None, name: str = "image")
     settings = allowed()
     sources = [_source_of(called, item, settings) for called, item in named]
     with ExitStack() as kept:
-        folder = Path(kept.enter_context(_temporary_folder())) if any(isinstance(source, str) for source in sources) else Path()
+        folder = (
+            Path(kept.enter_context(_temporary_folder()))
+            if any(isinstance(source, str) for source in sources)
+            else Path()
+        )
 
         def at_hand(index: int) -> NamedFile:
             source, called = sources[index], named[index][0]
             if isinstance(source, str):
-                _write(folder / str(index), _content(source, called, public=ADDRESSES not in settings), called)
+                _write(
+                    folder / str(index),
+                    _content(source, called, public=ADDRESSES not in settings),
+                    called,
+                )
                 return NamedFile(called, folder / str(index))
             return NamedFile(called, source)
 
@@ -90,7 +106,9 @@ def uploads(image: object, images: Sequence[object] | None, name: str = "image")
 def _source_of(called: str, item: object, settings: frozenset[str]) -> str | Path:
     """A URL or data URI to be read, or the path of a file that is there. Raises RestoreError: PHOTO_MISSING."""
     source = getattr(item, "source", None)
-    if isinstance(source, str):  # of an `Unread`, or of what Cog itself leaves unread in a list with a plain path
+    if isinstance(
+        source, str
+    ):  # of an `Unread`, or of what Cog itself leaves unread in a list with a plain path
         return source
     path = _upload(item)
     if path is None and PATHS in settings and isinstance(item, str) and "\0" not in item:
@@ -136,7 +154,9 @@ def leave_reading_to_us() -> None:
             """Cog removes its temporary files so; this is none."""
 
     def validate(value: Any) -> Path:  # noqa: ANN401 - whatever the request holds
-        if isinstance(value, str) and value[:8].lower().startswith(("data:", "http://", "https://")):
+        if isinstance(value, str) and value[:8].lower().startswith(
+            ("data:", "http://", "https://")
+        ):
             url: Path = URLPath(source=value, filename="upload", fileobj=None)
             return url
         path: Path = value if isinstance(value, Path) else CogPath(value)
@@ -180,7 +200,9 @@ def _write(path: Path, data: bytes, called: str) -> None:
 
 def _no_place(error: OSError, called: str | None) -> RestoreError:
     reason = f"it cannot be kept in the temporary folder ({error.strerror})"
-    return RestoreError(Code.SERVER, reason, "Make space there, or set TMPDIR to another folder.", photo=called)
+    return RestoreError(
+        Code.SERVER, reason, "Make space there, or set TMPDIR to another folder.", photo=called
+    )
 
 
 def fetched(source: str, target: Path) -> NamedFile:
@@ -206,7 +228,9 @@ def _name_in(url: str) -> str:
     try:
         name = Path(urlsplit(url).path).name or urlsplit(url).hostname or ""
     except ValueError as error:
-        raise RestoreError(Code.PHOTO_MISSING, f"is no address ({error})", "Check the address.", photo=url[:80]) from error
+        raise RestoreError(
+            Code.PHOTO_MISSING, f"is no address ({error})", "Check the address.", photo=url[:80]
+        ) from error
     return name[:80] or "URL"
 
 
@@ -221,25 +245,47 @@ def _downloaded(url: str, name: str, session: requests.Session) -> bytes:
                 data += chunk
                 if len(data) > LIMITS.max_bytes:
                     reason = f"is larger than {LIMITS.max_bytes / 2**20:.0f} MiB"
-                    raise RestoreError(Code.PHOTO_TOO_LARGE, reason, "Send a smaller file.", photo=name)
-    except (requests.RequestException, HTTPError, ValueError) as error:  # ValueError: what is no address to the libraries below
+                    raise RestoreError(
+                        Code.PHOTO_TOO_LARGE, reason, "Send a smaller file.", photo=name
+                    )
+    except (
+        requests.RequestException,
+        HTTPError,
+        ValueError,
+    ) as error:  # ValueError: what is no address to the libraries below
         reason = f"could not be downloaded ({str(error)[:200]})"
         if time.monotonic() >= ends_s:
             reason = f"did not arrive within {addresses.TOTAL_TIMEOUT_S:.0f} s"
         raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=name) from error
     if time.monotonic() >= ends_s:  # a connection that is shut may look like an end
-        raise RestoreError(Code.PHOTO_MISSING, f"did not arrive within {addresses.TOTAL_TIMEOUT_S:.0f} s", remedy, photo=name)
+        raise RestoreError(
+            Code.PHOTO_MISSING,
+            f"did not arrive within {addresses.TOTAL_TIMEOUT_S:.0f} s",
+            remedy,
+            photo=name,
+        )
     return bytes(data)
 
 
 def _decoded(uri: str, name: str) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
-        raise RestoreError(Code.PHOTO_MISSING, "has no comma, so it holds no data", "Send data:image/jpeg;base64,...", photo=name)
+        raise RestoreError(
+            Code.PHOTO_MISSING,
+            "has no comma, so it holds no data",
+            "Send data:image/jpeg;base64,...",
+            photo=name,
+        )
     try:
         data = unquote_to_bytes(body)
         # Line breaks are common in base64, and no fault.
-        return base64.b64decode(b"".join(data.split()), validate=True) if head.endswith(";base64") else data
+        return (
+            base64.b64decode(b"".join(data.split()), validate=True)
+            if head.endswith(";base64")
+            else data
+        )
     except ValueError as error:
         reason = f"is no base64 ({error})"
-        raise RestoreError(Code.PHOTO_MISSING, reason, "Send data:image/jpeg;base64,...", photo=name) from error
+        raise RestoreError(
+            Code.PHOTO_MISSING, reason, "Send data:image/jpeg;base64,...", photo=name
+        ) from error

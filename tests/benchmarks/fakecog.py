@@ -15,10 +15,22 @@ STAGES_MS = {"decode": 1.0, "net": 10.0}
 def success(body: dict[str, object]) -> dict[str, object]:
     """What Restore answers: a picture and a report for each photo."""
     photos = body["input"]["images"]
-    report = {"device": "cpu", "precision": "float32", "weights": [{"file": "a.safetensors"}], "stages_ms": STAGES_MS}
-    reports = [{**report, "photo": f"images[{n}]", "steps": [], "warnings": ["lite"]} for n in range(len(photos))]
+    report = {
+        "device": "cpu",
+        "precision": "float32",
+        "weights": [{"file": "a.safetensors"}],
+        "stages_ms": STAGES_MS,
+    }
+    reports = [
+        {**report, "photo": f"images[{n}]", "steps": [], "warnings": ["lite"]}
+        for n in range(len(photos))
+    ]
     output = ["data:image/jpeg;base64,AAAA"] * len(photos)
-    return {"status": "succeeded", "output": output, "metrics": {"predict_time": 0.05, "photos": reports}}
+    return {
+        "status": "succeeded",
+        "output": output,
+        "metrics": {"predict_time": 0.05, "photos": reports},
+    }
 
 
 class FakeCog(LocalServer):

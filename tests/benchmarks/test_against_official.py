@@ -11,7 +11,9 @@ import torch
 from benchmarks import against_official
 from benchmarks.against_official import Case, measured, plot
 
-SMALL = Case("small", "upscale", "general_x4v3", ("realesr_general_x4v3", "realesr_general_x4v3"), 0.004, 1.4)
+SMALL = Case(
+    "small", "upscale", "general_x4v3", ("realesr_general_x4v3", "realesr_general_x4v3"), 0.004, 1.4
+)
 
 
 def test_both_ways_give_the_same_photo_and_a_row_says_how_long_each_took():
@@ -32,21 +34,38 @@ def test_theirs_and_ours_are_two_ways(tmp_path):
 
 
 def test_a_result_that_differs_is_an_error_and_no_row(monkeypatch):
-    row = {"request": "small", "official_s": 2.0, "ours_s": 1.0, "times_faster": 2.0, "wanted": 1.5, "most_levels_apart": 9}
+    row = {
+        "request": "small",
+        "official_s": 2.0,
+        "ours_s": 1.0,
+        "times_faster": 2.0,
+        "wanted": 1.5,
+        "most_levels_apart": 9,
+    }
     monkeypatch.setattr(against_official, "CASES", (SMALL,))
-    monkeypatch.setattr(against_official, "measured", lambda *_: row | {"equal": False, "ours_stages_ms": {}})
-    monkeypatch.setattr(against_official, "record", lambda *row: pytest.fail("an unequal row was recorded"))
-    monkeypatch.setattr(sys, "argv", ["against_official", "--repeats", "0", "--record", "--threads", "1"])
+    monkeypatch.setattr(
+        against_official, "measured", lambda *_: row | {"equal": False, "ours_stages_ms": {}}
+    )
+    monkeypatch.setattr(
+        against_official, "record", lambda *row: pytest.fail("an unequal row was recorded")
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["against_official", "--repeats", "0", "--record", "--threads", "1"]
+    )
     with pytest.raises(SystemExit, match="not the same result: small"):
         against_official.main()
 
 
-@pytest.mark.parametrize(("levels", "share", "equal"), [(1, 1.0, True), (2, 0.0005, True), (2, 0.01, False)])
+@pytest.mark.parametrize(
+    ("levels", "share", "equal"), [(1, 1.0, True), (2, 0.0005, True), (2, 0.01, False)]
+)
 def test_equal_is_a_grey_level_but_for_a_few_samples(monkeypatch, levels, share, equal):
     ours = np.full(100_000, 100, np.uint8)
     ours[: round(share * ours.size)] += levels
     monkeypatch.setattr(
-        against_official, "process_of", lambda case, way, threads: nullcontext(Answering({"ours": ours}.get(way, ours * 0 + 100)))
+        against_official,
+        "process_of",
+        lambda case, way, threads: nullcontext(Answering({"ours": ours}.get(way, ours * 0 + 100))),
     )
     assert measured(SMALL, 0, 1)["equal"] is equal
 

@@ -12,7 +12,10 @@ from benchmarks.bench_single_image import combinations, main
 from benchmarks.client import Setting
 from restore.errors import Code, RestoreError
 
-REFUSED = (200, {"status": "failed", "error": "Prediction failed: RestoreError: [E502] no compiler here"})
+REFUSED = (
+    200,
+    {"status": "failed", "error": "Prediction failed: RestoreError: [E502] no compiler here"},
+)
 CRASHED = (200, {"status": "failed", "error": "Worker crashed"})
 
 
@@ -25,7 +28,11 @@ def cog(monkeypatch, tmp_path):
     def served(port, environment):
         server.settings.append(environment)
         if environment["RESTORE_PRELOAD"] == "broken":
-            raise RestoreError(Code.SERVER, "setup failed: RestoreError: [E102] compile_backend is broken", "Read the log.")
+            raise RestoreError(
+                Code.SERVER,
+                "setup failed: RestoreError: [E102] compile_backend is broken",
+                "Read the log.",
+            )
         yield server.url
 
     monkeypatch.setattr(bench_single_image, "served", served)
@@ -41,7 +48,17 @@ def run(cog, photo_file, tmp_path):
         image = str(photo_file("a.png"))
         with socket.socket() as probe:  # bound, not listening: nobody else gets it
             probe.bind(("127.0.0.1", 0))
-            code = main(["--image", image, "--task", "restore", "--port", str(probe.getsockname()[1]), *options])
+            code = main(
+                [
+                    "--image",
+                    image,
+                    "--task",
+                    "restore",
+                    "--port",
+                    str(probe.getsockname()[1]),
+                    *options,
+                ]
+            )
         return code, json.loads((tmp_path / "last.json").read_text())
 
     return bench
@@ -52,7 +69,9 @@ def names(rows):
 
 
 def test_the_safe_mode_goes_with_no_backend():
-    possible, skipped = combinations(Setting("restore"), ["baseline", "fast"], ["safe", "optimized"], ["none", "inductor"])
+    possible, skipped = combinations(
+        Setting("restore"), ["baseline", "fast"], ["safe", "optimized"], ["none", "inductor"]
+    )
     assert [(one.profile, one.stability_mode, one.compile_backend) for one in possible] == [
         (profile, *rest)
         for profile in ("baseline", "fast")
@@ -72,9 +91,15 @@ def test_every_combination_has_a_server_of_its_own_a_cold_request_and_warm_ones(
         ("baseline", "optimized", "none"),
         ("baseline", "optimized", "inductor"),
     ]
-    assert [environment["RESTORE_COMPILE_BACKEND"] for environment in cog.settings] == ["", "", "inductor"]
+    assert [environment["RESTORE_COMPILE_BACKEND"] for environment in cog.settings] == [
+        "",
+        "",
+        "inductor",
+    ]
     assert len(cog.bodies) == 3 * (1 + 2 + 3)
-    assert [body["input"].get("compile_backend") for body in cog.bodies] == [None] * 12 + ["inductor"] * 6
+    assert [body["input"].get("compile_backend") for body in cog.bodies] == [None] * 12 + [
+        "inductor"
+    ] * 6
     for row in written["rows"]:
         assert row["status"] == "measured"
         assert row["warm"]["count"] == 3
@@ -91,8 +116,19 @@ def test_the_best_are_the_quickest_cold_and_warm(cog, run, monkeypatch):
 
     def measure(setting, photo, arguments, on_answer):
         cold_s, warm_s = times[setting.profile]
-        row = {"profile": setting.profile, "stability_mode": "safe", "compile_backend": "none", "status": "measured", "error": ""}
-        return row | {"ready_s": 1.0, "cold_s": cold_s, "warm": {"p50": warm_s, "p95": warm_s}, "device": "cpu"}
+        row = {
+            "profile": setting.profile,
+            "stability_mode": "safe",
+            "compile_backend": "none",
+            "status": "measured",
+            "error": "",
+        }
+        return row | {
+            "ready_s": 1.0,
+            "cold_s": cold_s,
+            "warm": {"p50": warm_s, "p95": warm_s},
+            "device": "cpu",
+        }
 
     monkeypatch.setattr(bench_single_image, "measure", measure)
     code, written = run("--modes", "safe", "--backends", "none")
@@ -123,7 +159,9 @@ def test_a_setup_that_is_refused_is_recorded(cog, run, monkeypatch):
 def test_an_input_that_the_server_does_not_have_is_a_refusal(cog, run, monkeypatch):
     def require_known(inputs):
         if "stability_mode" in inputs:
-            raise RestoreError(Code.OPTION_UNKNOWN, "predict.py has no input 'stability_mode'", "See the README.")
+            raise RestoreError(
+                Code.OPTION_UNKNOWN, "predict.py has no input 'stability_mode'", "See the README."
+            )
 
     monkeypatch.setattr(bench_single_image, "require_known", require_known)
     code, written = run("--profiles", "fast", "--backends", "none", "--repeats", "1")
@@ -141,9 +179,24 @@ def test_one_that_breaks_fails_the_run_but_stops_nothing(cog, run, answers):
 
 def test_a_warm_request_that_is_lost_fails_its_combination(cog, run):
     cog.answers = [(409, {}), (409, {})]
-    ok = {"status": "succeeded", "output": ["data:image/png;base64,AA"], "metrics": {"predict_time": 0.1, "photos": []}}
+    ok = {
+        "status": "succeeded",
+        "output": ["data:image/png;base64,AA"],
+        "metrics": {"predict_time": 0.1, "photos": []},
+    }
     cog.answers += [(200, ok), None]
-    code, written = run("--modes", "safe", "--backends", "none", "--profiles", "fast", "--warmup", "0", "--repeats", "2")
+    code, written = run(
+        "--modes",
+        "safe",
+        "--backends",
+        "none",
+        "--profiles",
+        "fast",
+        "--warmup",
+        "0",
+        "--repeats",
+        "2",
+    )
     assert code == 1
     [row] = written["rows"]
     assert row["status"] == "failed"
@@ -152,7 +205,10 @@ def test_a_warm_request_that_is_lost_fails_its_combination(cog, run):
 
 
 def test_a_port_that_is_taken_stops_the_run_at_once(cog, photo_file, capsys):
-    assert main(["--image", str(photo_file("a.png")), "--task", "restore", "--port", str(cog.port)]) == 2
+    assert (
+        main(["--image", str(photo_file("a.png")), "--task", "restore", "--port", str(cog.port)])
+        == 2
+    )
     assert f"port {cog.port}" in capsys.readouterr().err
     assert cog.settings == []
 

@@ -8,7 +8,16 @@ import threading
 import pytest
 from fakecog import FakeCog
 
-from benchmarks.client import Client, Prediction, Setting, data_uri, prediction, read_inputs, require_known, served
+from benchmarks.client import (
+    Client,
+    Prediction,
+    Setting,
+    data_uri,
+    prediction,
+    read_inputs,
+    require_known,
+    served,
+)
 from restore.errors import RestoreError
 
 BUSY = (409, {"error": "At capacity - all prediction slots busy", "status": "failed"})
@@ -67,10 +76,32 @@ def test_a_server_that_is_busy_for_ever_because_its_worker_crashed_loses_the_req
 @pytest.mark.parametrize(
     ("answered", "status", "error"),
     [
-        ((200, {"status": "failed", "error": "[E206] photo 'images[1]': damaged"}), "failed", "[E206] photo 'images[1]'"),
-        ((200, {"status": "succeeded", "output": ["data:image/jpeg;base64,AA"]}), "failed", "1 pictures came back for 2 photos"),
+        (
+            (200, {"status": "failed", "error": "[E206] photo 'images[1]': damaged"}),
+            "failed",
+            "[E206] photo 'images[1]'",
+        ),
+        (
+            (200, {"status": "succeeded", "output": ["data:image/jpeg;base64,AA"]}),
+            "failed",
+            "1 pictures came back for 2 photos",
+        ),
         ((200, {"status": "succeeded", "output": None}), "failed", "0 pictures"),
-        ((422, {"detail": [{"loc": ["body"], "msg": "data:image/jpeg;base64," + "A" * 9999 + " is not a string"}]}), "failed", "is not a"),
+        (
+            (
+                422,
+                {
+                    "detail": [
+                        {
+                            "loc": ["body"],
+                            "msg": "data:image/jpeg;base64," + "A" * 9999 + " is not a string",
+                        }
+                    ]
+                },
+            ),
+            "failed",
+            "is not a",
+        ),
         ((503, {"error": "Setup has not finished yet."}), "failed", "HTTP 503: Setup has not"),
         ((500, "no JSON"), "failed", "HTTP 500: no JSON"),
         ((200, "no JSON"), "failed", "HTTP 200: no JSON"),
@@ -102,7 +133,9 @@ def test_connections_are_kept(cog):
 
 def test_answers_come_in_the_order_of_the_requests_as_many_at_once_as_asked_for(cog):
     cog.delay_s = 0.03
-    asked = [Prediction((f"{n}.jpg",), f'{{"input": {{"images": ["{n}"]}}}}'.encode()) for n in range(9)]
+    asked = [
+        Prediction((f"{n}.jpg",), f'{{"input": {{"images": ["{n}"]}}}}'.encode()) for n in range(9)
+    ]
     seen = []
     with Client(cog.url, concurrency=3) as client:
         answers = client.predict_all(asked, seen.append)
@@ -130,13 +163,27 @@ def test_modes_and_backends_are_sent_only_where_they_differ_from_none(monkeypatc
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     plain = Setting("upscale", "fast", extra={"scale": 2})
     assert plain.inputs() == {"scale": 2, "task": "upscale", "runtime_profile": "fast"}
-    assert plain.environment() == {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "upscale", "RESTORE_COMPILE_BACKEND": ""}
-    compiled = Setting("upscale", stability_mode="optimized", compile_backend="inductor", weights="official")
-    assert compiled.inputs().items() >= {"stability_mode": "optimized", "compile_backend": "inductor"}.items()
-    assert compiled.environment().items() >= {"RESTORE_COMPILE_BACKEND": "inductor", "RESTORE_WEIGHTS": "official"}.items()
+    assert plain.environment() == {
+        "RESTORE_WEIGHTS": "lite",
+        "RESTORE_PRELOAD": "upscale",
+        "RESTORE_COMPILE_BACKEND": "",
+    }
+    compiled = Setting(
+        "upscale", stability_mode="optimized", compile_backend="inductor", weights="official"
+    )
+    assert (
+        compiled.inputs().items()
+        >= {"stability_mode": "optimized", "compile_backend": "inductor"}.items()
+    )
+    assert (
+        compiled.environment().items()
+        >= {"RESTORE_COMPILE_BACKEND": "inductor", "RESTORE_WEIGHTS": "official"}.items()
+    )
 
 
-@pytest.mark.parametrize(("extra", "preload"), [({}, "all"), ({"steps": "restore,upscale"}, "restore,upscale")])
+@pytest.mark.parametrize(
+    ("extra", "preload"), [({}, "all"), ({"steps": "restore,upscale"}, "restore,upscale")]
+)
 def test_a_chain_loads_its_steps(monkeypatch, extra, preload):
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     assert Setting("pipeline", extra=extra).environment()["RESTORE_PRELOAD"] == preload
@@ -146,7 +193,14 @@ def test_a_chain_loads_its_steps(monkeypatch, extra, preload):
 
 def test_inputs_get_the_types_of_the_schema(photo_file):
     mask = photo_file("m.png")
-    pairs = ["scale=2.5", "tile_size=128", "face_enhance=true", "upscale_variant=lite", "points=[[1, 2]]", f"mask=@{mask}"]
+    pairs = [
+        "scale=2.5",
+        "tile_size=128",
+        "face_enhance=true",
+        "upscale_variant=lite",
+        "points=[[1, 2]]",
+        f"mask=@{mask}",
+    ]
     assert read_inputs(pairs) == {
         "scale": 2.5,
         "tile_size": 128,
@@ -222,4 +276,8 @@ def test_an_interrupt_does_not_wait_for_what_was_never_sent(cog):
     with Client(cog.url) as client, pytest.raises(KeyboardInterrupt):
         client.predict_all([ASKED] * 50, interrupt)
     assert len(cog.bodies) < 5
-    assert not list(itertools.islice((thread for thread in threading.enumerate() if "ThreadPool" in thread.name), 1))
+    assert not list(
+        itertools.islice(
+            (thread for thread in threading.enumerate() if "ThreadPool" in thread.name), 1
+        )
+    )

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from benchmarks.cost import PRICES, Price, Timing, images_per_dollar, main, read_prices, read_timings
+from benchmarks.cost import (
+    PRICES,
+    Price,
+    Timing,
+    images_per_dollar,
+    main,
+    read_prices,
+    read_timings,
+)
 from restore.errors import RestoreError
 
 T4 = Price("T4", ("T4",), 0.000225, "a page", "2025")
@@ -42,13 +50,18 @@ def test_the_prices_that_come_with_it_are_dated_and_say_where_they_are_from():
     assert len(prices) == 5
     assert prices["Replicate Nvidia L40S"].dollars_per_second == 0.000975
     assert not prices["Replicate Nvidia L40S"].is_of("NVIDIA L4", None)
-    assert all("Replicate pricing page" in price.source and price.date == "2025" for price in prices.values())
+    assert all(
+        "Replicate pricing page" in price.source and price.date == "2025"
+        for price in prices.values()
+    )
     assert "CHECK THEM" in PRICES.read_text()
 
 
 def rows_of(text):
     """Hardware, photos for a dollar, and what is said of the time, of each row of the table."""
-    lines = [line for line in text.splitlines() if "Replicate " in line and not line.startswith("Prices")]
+    lines = [
+        line for line in text.splitlines() if "Replicate " in line and not line.startswith("Prices")
+    ]
     return {line[26:54].strip(): (line[65:80].strip(), line[80:].strip()) for line in lines}
 
 
@@ -66,13 +79,18 @@ def test_the_table_marks_every_row_but_the_measured_device_as_hypothetical(capsy
 
 def test_without_a_device_every_row_is_hypothetical(capsys):
     assert main(["--seconds-per-image", "0.5"]) == 0
-    assert all(said.startswith("hypothetical: ") and "not named" in said for _, said in rows_of(capsys.readouterr().out).values())
+    assert all(
+        said.startswith("hypothetical: ") and "not named" in said
+        for _, said in rows_of(capsys.readouterr().out).values()
+    )
 
 
 def results(tmp_path, **row):
     path = tmp_path / "result.json"
     profile = {"profile": "fast", "photos_per_second": 4.0, "failures": [], **row}
-    path.write_text(json.dumps({"machine": {"device_name": "cpu", "cpu_cores": 4}, "profiles": [profile]}))
+    path.write_text(
+        json.dumps({"machine": {"device_name": "cpu", "cpu_cores": 4}, "profiles": [profile]})
+    )
     return path
 
 
@@ -80,7 +98,10 @@ def test_a_result_of_run_bench_gives_a_time_for_each_profile(tmp_path, capsys):
     path = results(tmp_path)
     assert read_timings(path) == [Timing("fast", 0.25, "cpu", 4)]
     assert main([str(path)]) == 0
-    assert rows_of(capsys.readouterr().out)["Replicate CPU (4 cores)"] == ("40,000", "measured on cpu of 4 cores")
+    assert rows_of(capsys.readouterr().out)["Replicate CPU (4 cores)"] == (
+        "40,000",
+        "measured on cpu of 4 cores",
+    )
 
 
 @pytest.mark.parametrize("row", [{"failures": [{"error": "gone"}]}, {"photos_per_second": None}])
@@ -113,7 +134,9 @@ def test_a_file_that_holds_no_prices_is_refused(tmp_path, text):
 
 def test_a_price_of_nothing_is_refused(tmp_path):
     path = tmp_path / "prices.toml"
-    path.write_text('[[price]]\nname="x"\ndevice=["x"]\ndollars_per_second=0\nsource="s"\ndate=2025\n')
+    path.write_text(
+        '[[price]]\nname="x"\ndevice=["x"]\ndollars_per_second=0\nsource="s"\ndate=2025\n'
+    )
     with pytest.raises(RestoreError, match="above 0"):
         read_prices(path)
 

@@ -55,10 +55,18 @@ def lpips_files(folder: Path) -> torch.nn.Module:
     trunk.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     for parameter in trunk.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator) * (parameter.numel() / parameter.shape[0]) ** -0.5
+        parameter.data = (
+            torch.randn(parameter.shape, generator=generator)
+            * (parameter.numel() / parameter.shape[0]) ** -0.5
+        )
     folder.mkdir(parents=True)
-    torch.save({f"features.{key}": value for key, value in trunk.state_dict().items()}, folder / ALEXNET)
-    shares = {f"lin{n}.model.1.weight": torch.rand(1, width, 1, 1, generator=generator) for n, width in enumerate(LPIPS_WIDTHS)}
+    torch.save(
+        {f"features.{key}": value for key, value in trunk.state_dict().items()}, folder / ALEXNET
+    )
+    shares = {
+        f"lin{n}.model.1.weight": torch.rand(1, width, 1, 1, generator=generator)
+        for n, width in enumerate(LPIPS_WIDTHS)
+    }
     torch.save(shares, folder / LINEAR)
     return trunk
 
@@ -94,12 +102,23 @@ def test_the_figures_are_those_of_scikit_image(astronaut):
     figures = figures_of(astronaut, photo)
     assert figures.psnr_rgb_db == pytest.approx(peak_signal_noise_ratio(astronaut, photo), abs=1e-6)
     ssim = structural_similarity(
-        astronaut, photo, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=2
+        astronaut,
+        photo,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=255,
+        channel_axis=2,
     )
     assert figures.ssim == pytest.approx(ssim, abs=1e-4)
     # BT.601's weights in the order RGB; the two chroma-heavy photos below tell red from blue.
-    luma = [one @ np.array([65.481, 128.553, 24.966]) / 255 for one in (astronaut.astype(float), photo.astype(float))]
-    assert figures.psnr_y_db == pytest.approx(10 * np.log10(255**2 / np.mean((luma[0] - luma[1]) ** 2)), abs=1e-3)
+    luma = [
+        one @ np.array([65.481, 128.553, 24.966]) / 255
+        for one in (astronaut.astype(float), photo.astype(float))
+    ]
+    assert figures.psnr_y_db == pytest.approx(
+        10 * np.log10(255**2 / np.mean((luma[0] - luma[1]) ** 2)), abs=1e-3
+    )
     red, blue = (astronaut.copy() for _ in range(2))
     red[..., 0], blue[..., 2] = 255 - red[..., 0], 255 - blue[..., 2]
     assert figures_of(astronaut, red).psnr_y_db < figures_of(astronaut, blue).psnr_y_db
@@ -132,7 +151,9 @@ def test_lpips_compares_the_features_behind_each_relu(tmp_path, astronaut):
     shares = torch.load(tmp_path / "weights" / LINEAR)
     expected, taps = 0.0, [1, 4, 7, 9, 11]
     seen = torch.from_numpy(np.stack([astronaut, photo])).permute(0, 3, 1, 2) / 127.5 - 1
-    seen = (seen - torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)) / torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
+    seen = (seen - torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)) / torch.tensor(
+        [0.458, 0.448, 0.450]
+    ).view(3, 1, 1)
     with torch.no_grad():
         for index, layer in enumerate(trunk):
             seen = layer(seen)
@@ -145,7 +166,9 @@ def test_lpips_compares_the_features_behind_each_relu(tmp_path, astronaut):
     assert measure(photo, photo) == 0
 
 
-def test_lpips_is_measured_where_its_files_are_and_says_so_once_where_not(tmp_path, astronaut, capsys):
+def test_lpips_is_measured_where_its_files_are_and_says_so_once_where_not(
+    tmp_path, astronaut, capsys
+):
     photos = folder_of(tmp_path / "a", one=astronaut, two=astronaut[::-1])
     assert main([str(photos), str(photos)]) == 0
     output = capsys.readouterr().out
@@ -168,7 +191,11 @@ def test_photos_are_matched_by_name_whatever_their_extension(tmp_path, astronaut
     (second / "one.json").write_text("{}")
     assert main([str(first), str(second)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:4]] == [["one", "inf"], ["two", "inf"], ["mean", "inf"]]
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["one", "inf"],
+        ["two", "inf"],
+        ["mean", "inf"],
+    ]
 
 
 def test_photos_without_a_partner_are_named(tmp_path, astronaut, capsys):
@@ -186,14 +213,21 @@ def test_folders_that_cannot_be_matched_are_refused(tmp_path, astronaut, capsys)
     twins = folder_of(tmp_path / "b", one=astronaut)
     Image.fromarray(astronaut).save(twins / "one.jpg")
     empty = folder_of(tmp_path / "c")
-    for restored, named in ((twins, "one.jpg and one.png"), (empty, "holds no photos"), (tmp_path / "none", "holds no photos")):
+    for restored, named in (
+        (twins, "one.jpg and one.png"),
+        (empty, "holds no photos"),
+        (tmp_path / "none", "holds no photos"),
+    ):
         assert main([str(good), str(restored)]) == 2
         assert named in capsys.readouterr().err
 
 
 def test_photos_of_different_sizes_need_resize(tmp_path, astronaut, capsys):
     first = folder_of(tmp_path / "a", one=astronaut)
-    second = folder_of(tmp_path / "b", one=np.asarray(Image.fromarray(astronaut).resize((100, 100), Image.Resampling.BOX)))
+    second = folder_of(
+        tmp_path / "b",
+        one=np.asarray(Image.fromarray(astronaut).resize((100, 100), Image.Resampling.BOX)),
+    )
     assert main([str(first), str(second)]) == 2
     message = capsys.readouterr().err
     assert "200x200" in message
@@ -210,7 +244,9 @@ def test_the_csv_has_a_line_a_photo_and_one_of_means(tmp_path, astronaut):
     assert list(rows[0]) == ["photo", "psnr_rgb_db", "psnr_y_db", "ssim", "niqe", "lpips"]
     assert [row["photo"] for row in rows] == ["one", "two", "mean"]
     values = [float(row["psnr_rgb_db"]) for row in rows]
-    assert values[0] == pytest.approx(peak_signal_noise_ratio(astronaut, noisy(astronaut, 5)), abs=1e-6)
+    assert values[0] == pytest.approx(
+        peak_signal_noise_ratio(astronaut, noisy(astronaut, 5)), abs=1e-6
+    )
     assert values[2] == pytest.approx((values[0] + values[1]) / 2)
     assert [row["lpips"] for row in rows] == ["", "", ""]
 
@@ -218,8 +254,21 @@ def test_the_csv_has_a_line_a_photo_and_one_of_means(tmp_path, astronaut):
 def test_a_trial_shows_degraded_beside_restored(tmp_path, astronaut, capsys):
     photos = folder_of(tmp_path / "a", one=astronaut, two=astronaut)
     files = {kind: tmp_path / f"f.{kind}" for kind in ("csv", "html")}
-    wanted = ["--task", "restore", "--preset", "noise", "--set", "noise=30", "--set", "strength=0.9", "--seed", "5"]
-    assert main([str(photos), *wanted, "--csv", str(files["csv"]), "--html", str(files["html"])]) == 0
+    wanted = [
+        "--task",
+        "restore",
+        "--preset",
+        "noise",
+        "--set",
+        "noise=30",
+        "--set",
+        "strength=0.9",
+        "--seed",
+        "5",
+    ]
+    assert (
+        main([str(photos), *wanted, "--csv", str(files["csv"]), "--html", str(files["html"])]) == 0
+    )
     output = capsys.readouterr().out
     assert "noise 30.0" in output
     assert "strength=0.9" in output
@@ -227,19 +276,41 @@ def test_a_trial_shows_degraded_beside_restored(tmp_path, astronaut, capsys):
     assert mean["photo"] == "mean"
     for line, seed in ((row, 5), (second, 6)):
         degraded = degrade(astronaut, Degradation(poisson=0.5, noise=30.0), seed)
-        assert float(line["degraded_psnr_rgb_db"]) == pytest.approx(peak_signal_noise_ratio(astronaut, degraded), abs=1e-6)
+        assert float(line["degraded_psnr_rgb_db"]) == pytest.approx(
+            peak_signal_noise_ratio(astronaut, degraded), abs=1e-6
+        )
     assert float(row["psnr_rgb_db"]) > float(row["degraded_psnr_rgb_db"]) + 4
     shown = f"{float(row['degraded_psnr_rgb_db']):.2f} -> {float(row['psnr_rgb_db']):.2f}"
     assert shown in output.splitlines()[1]
     tags = Tags(files["html"].read_text())
-    assert [image["alt"] for image in tags.images()][:3] == ["one, degraded", "one, restored", "one, original"]
+    assert [image["alt"] for image in tags.images()][:3] == [
+        "one, degraded",
+        "one, restored",
+        "one, original",
+    ]
 
 
 def test_an_upscaling_trial_comes_back_to_the_original_size(tmp_path, astronaut, capsys):
     photos = folder_of(tmp_path / "a", odd=astronaut[:63, :78])
-    assert main([str(photos), "--task", "upscale", "--preset", "small", "--html", str(tmp_path / "r.html")]) == 0
+    assert (
+        main(
+            [
+                str(photos),
+                "--task",
+                "upscale",
+                "--preset",
+                "small",
+                "--html",
+                str(tmp_path / "r.html"),
+            ]
+        )
+        == 0
+    )
     assert "scale=4" in capsys.readouterr().out
-    sizes = {(image["width"], image["height"]) for image in Tags((tmp_path / "r.html").read_text()).images()}
+    sizes = {
+        (image["width"], image["height"])
+        for image in Tags((tmp_path / "r.html").read_text()).images()
+    }
     assert sizes == {("76", "60")}
     assert "degraded to 19 x 15, enlarged" in (tmp_path / "r.html").read_text()
     assert main([str(photos), "--task", "upscale", "--preset", "small", "--set", "scale=2"]) == 2
@@ -267,15 +338,30 @@ def test_the_page_is_one_file_that_escapes_names_and_holds_small_pictures():
     name = 'a<b>&"c"\'<script>.png'
     red, green = (np.zeros((100, 1000, 3), np.uint8) for _ in range(2))
     red[..., 0], green[..., 1] = 200, 200
-    entry = Entry(name, figures_html(name, {"before <1>": red, "after": green[:, :50]}), {"<i>": ["<1>"]})
+    entry = Entry(
+        name, figures_html(name, {"before <1>": red, "after": green[:, :50]}), {"<i>": ["<1>"]}
+    )
     html = page("<title>", ["note & more"], ["PSNR <dB>"], {"mean": ["<2>"]}, [entry])
     tags = Tags(html)
     assert {tag for tag, _ in tags.seen}.isdisjoint({"script", "link", "b", "i"})
     assert "http" not in html
-    assert {name, "<title>", "note & more", "PSNR <dB>", "<1>", "<i>", "before <1>, 1000 x 100"} <= set(tags.texts)
+    assert {
+        name,
+        "<title>",
+        "note & more",
+        "PSNR <dB>",
+        "<1>",
+        "<i>",
+        "before <1>, 1000 x 100",
+    } <= set(tags.texts)
     before, after = tags.images()
     assert before["alt"] == f"{name}, before <1>"
-    found = [Image.open(io.BytesIO(base64.b64decode(image["src"].removeprefix("data:image/webp;base64,")))) for image in (before, after)]
+    found = [
+        Image.open(
+            io.BytesIO(base64.b64decode(image["src"].removeprefix("data:image/webp;base64,")))
+        )
+        for image in (before, after)
+    ]
     assert [one.format for one in found] == ["WEBP", "WEBP"]
     assert [one.size for one in found] == [(PICTURE_PX, 48), (50, 100)]
     assert (before["width"], before["height"]) == (str(PICTURE_PX), "48")

@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from benchmarks import floors
-from benchmarks.floors import Peaks, Work, count, count_network, fatal_arithmetic, floor_of, main, measure_peaks
+from benchmarks.floors import (
+    Peaks,
+    Work,
+    count,
+    count_network,
+    fatal_arithmetic,
+    floor_of,
+    main,
+    measure_peaks,
+)
 from benchmarks.networks import Network, networks
 from restore.models.catalog import Catalog
 
@@ -40,7 +49,9 @@ def test_work_is_counted_as_by_hand():
 
 def test_counting_on_the_meta_device_is_the_same_and_leaves_no_hooks():
     net = Twice().eval()
-    assert count(net.to("meta"), [torch.zeros(2, 3, 16, 12, device="meta")]) == count(Twice().eval(), [torch.zeros(2, 3, 16, 12)])
+    assert count(net.to("meta"), [torch.zeros(2, 3, 16, 12, device="meta")]) == count(
+        Twice().eval(), [torch.zeros(2, 3, 16, 12)]
+    )
     assert not any(module._forward_hooks for module in net.modules())
 
 
@@ -75,7 +86,9 @@ def test_a_floor_is_the_longer_of_arithmetic_and_memory():
 
 
 def test_peaks_are_the_best_of_all_ways(monkeypatch):
-    times = iter([0.5, 0.5, 9.0, 9.0, *[0.25] * 8, 2.0, 2.0])  # a warm-up and a call of two products, four convolutions, a copy
+    times = iter(
+        [0.5, 0.5, 9.0, 9.0, *[0.25] * 8, 2.0, 2.0]
+    )  # a warm-up and a call of two products, four convolutions, a copy
     monkeypatch.setattr(floors, "timed", lambda run, device: next(times))
     peaks = measure_peaks(CPU, torch.float32, seconds=0.0)
     assert peaks.matmul_gflops == pytest.approx(2 * 1024**3 / 0.5 / 1e9)
@@ -93,7 +106,10 @@ def test_a_precision_without_arithmetic_has_no_peaks(monkeypatch):
         measure_peaks(CPU, torch.float16, seconds=0.0)
 
 
-@pytest.mark.parametrize(("code", "said", "expected"), [(0, "", None), (-4, "", "SIGILL"), (1, "x\nRuntimeError: no Half", "no Half")])
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [(0, "", None), (-4, "", "SIGILL"), (1, "x\nRuntimeError: no Half", "no Half")],
+)
 def test_a_precision_that_ends_processes_is_found_out_in_another(monkeypatch, code, said, expected):
     asked = []
 
@@ -115,7 +131,17 @@ def test_a_precision_that_ends_processes_is_found_out_in_another(monkeypatch, co
 def test_the_table_names_floor_and_reason(monkeypatch, capsys):
     monkeypatch.setattr(floors, "measure_peaks", lambda device, dtype: Peaks(100.0, 50.0, 10.0))
     monkeypatch.setattr(
-        sys, "argv", ["floors", "--nets", "lite-faces,lama-big", "--device", "cpu", "--threads", str(torch.get_num_threads())]
+        sys,
+        "argv",
+        [
+            "floors",
+            "--nets",
+            "lite-faces,lama-big",
+            "--device",
+            "cpu",
+            "--threads",
+            str(torch.get_num_threads()),
+        ],
     )
     main()
     lines = capsys.readouterr().out.splitlines()

@@ -11,11 +11,25 @@ SMALL = gpu.Wanted("lite-scratches@64x2", 5.0, 2)
 
 
 def row(milliseconds, error=1e-6, dtype="float32", engine="default"):
-    return {"ms": milliseconds, "largest_error": error, "dtype": dtype, "engine": engine, "percent_of_floor": 50.0}
+    return {
+        "ms": milliseconds,
+        "largest_error": error,
+        "dtype": dtype,
+        "engine": engine,
+        "percent_of_floor": 50.0,
+    }
 
 
 def test_a_time_is_of_one_photo_and_of_a_sound_answer():
-    line = gpu.best_line(SMALL, [row(12.0), row(9.0, engine="inductor"), row(1.0, error=0.3, dtype="float16"), {"error": "broken"}])
+    line = gpu.best_line(
+        SMALL,
+        [
+            row(12.0),
+            row(9.0, engine="inductor"),
+            row(1.0, error=0.3, dtype="float16"),
+            {"error": "broken"},
+        ],
+    )
     assert "4.50 ms" in line
     assert "reached" in line
     assert "inductor, float32" in line
@@ -38,17 +52,30 @@ def test_networks_are_measured_and_recorded_until_time_is_up(monkeypatch):
     assert " ms " in first
     assert "left out" in second
     [(name, found)] = recorded
-    assert (name, found["net"], found["batch"], found["device"]) == ("nets", "lite-scratches", 2, "cpu")
+    assert (name, found["net"], found["batch"], found["device"]) == (
+        "nets",
+        "lite-scratches",
+        2,
+        "cpu",
+    )
 
 
 def test_every_wanted_network_can_be_named():
-    assert [network.name for one in gpu.WANTED for network in networks([one.network])] == [one.network for one in gpu.WANTED]
+    assert [network.name for one in gpu.WANTED for network in networks([one.network])] == [
+        one.network for one in gpu.WANTED
+    ]
 
 
 def test_a_name_gives_side_and_batch():
     [one] = networks(["lite-scratches@96x3"])
     assert [tuple(tensor.shape) for tensor in inputs_of(one)] == [(3, 1, 96, 96)]
-    for wrong in ("codeformer@256", "lite-scratches@0", "lite-scratches@64x0", "lite-scratches@x2", "nothing@64"):
+    for wrong in (
+        "codeformer@256",
+        "lite-scratches@0",
+        "lite-scratches@64x0",
+        "lite-scratches@x2",
+        "nothing@64",
+    ):
         with pytest.raises(RestoreError, match="is not measured"):
             networks([wrong])
 

@@ -79,7 +79,15 @@ def test_a_plan_is_carried_out():
     sample = np.zeros((300, 400, 3), np.uint8)
     sample[100:200, 50:100] = (200, 40, 10)  # the crop's left half
     base = plan(0, 1, SIZES)
-    changes = {"left": 50, "top": 100, "crop_width": 100, "crop_height": 100, "width": 150, "height": 150, "recipe": Degradation()}
+    changes = {
+        "left": 50,
+        "top": 100,
+        "crop_width": 100,
+        "crop_height": 100,
+        "width": 150,
+        "height": 150,
+        "recipe": Degradation(),
+    }
     for mirrored, half in ((False, np.s_[:, 5:70]), (True, np.s_[:, 80:145])):
         picture = made(sample, type(base)(**{**vars(base), **changes, "mirrored": mirrored}))
         assert picture.shape == (150, 150, 3)
@@ -97,7 +105,9 @@ def test_a_recipe_that_reduces_ends_at_the_planned_size():
 
 def test_a_grey_sample_stays_grey_unless_it_fades(dataset):
     with (dataset / MANIFEST).open(newline="") as file:
-        grey = [row for row in csv.DictReader(file) if row["source"] == "4.jpg" and row["kind"] != "old"]
+        grey = [
+            row for row in csv.DictReader(file) if row["source"] == "4.jpg" and row["kind"] != "old"
+        ]
     assert grey
     for row in grey:
         with Image.open(dataset / row["file"]) as image:

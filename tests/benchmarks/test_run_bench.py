@@ -13,7 +13,14 @@ from benchmarks.client import Answer
 from benchmarks.run_bench import Round, main, mean_stages_ms, photos_in, profile_row, summary, table
 
 FAILED = (200, {"status": "failed", "error": "[E503] photo 'image': NaN"})
-REPORT = {"device": "cpu", "precision": "float32", "weights": [], "warnings": [], "stages_ms": {}, "steps": []}
+REPORT = {
+    "device": "cpu",
+    "precision": "float32",
+    "weights": [],
+    "warnings": [],
+    "stages_ms": {},
+    "steps": [],
+}
 
 
 @pytest.fixture
@@ -40,7 +47,9 @@ def run(folder, *options):
 
 
 def answer(wall_s, photos=1, status="succeeded", **more):
-    return Answer(tuple(f"{n}.jpg" for n in range(photos)), status, wall_s, reports=(REPORT,) * photos, **more)
+    return Answer(
+        tuple(f"{n}.jpg" for n in range(photos)), status, wall_s, reports=(REPORT,) * photos, **more
+    )
 
 
 def test_percentiles_are_numpys():
@@ -49,29 +58,58 @@ def test_percentiles_are_numpys():
     for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
         assert figures[name] == pytest.approx(np.percentile(values, percent), abs=1e-5)
     assert figures["mean"] == pytest.approx(values.mean(), abs=1e-5)
-    assert (figures["min"], figures["max"], figures["count"]) == (pytest.approx(min(values), abs=1e-5), round(max(values), 5), 57)
+    assert (figures["min"], figures["max"], figures["count"]) == (
+        pytest.approx(min(values), abs=1e-5),
+        round(max(values), 5),
+        57,
+    )
 
 
 def test_percentiles_by_hand():
     figures = summary(iter([4.0, 1.0, 3.0, 2.0]))
-    assert figures == {"mean": 2.5, "p50": 2.5, "p95": 3.85, "p99": 3.97, "min": 1.0, "max": 4.0, "count": 4}
+    assert figures == {
+        "mean": 2.5,
+        "p50": 2.5,
+        "p95": 3.85,
+        "p99": 3.97,
+        "min": 1.0,
+        "max": 4.0,
+        "count": 4,
+    }
 
 
 def test_nothing_measured_is_no_number():
-    assert summary([]) == {"mean": None, "p50": None, "p95": None, "p99": None, "min": None, "max": None, "count": 0}
+    assert summary([]) == {
+        "mean": None,
+        "p50": None,
+        "p95": None,
+        "p99": None,
+        "min": None,
+        "max": None,
+        "count": 0,
+    }
 
 
 def test_a_request_of_two_photos_counts_twice_as_half_its_time_each():
     row = profile_row("fast", [], [Round(4.0, (answer(3.0, photos=2), answer(1.0)))])
     assert (row["round_totals"]["mean"], row["round_totals"]["count"]) == (4.0, 1)
     assert (row["per_request"]["mean"], row["per_request"]["count"]) == (2.0, 2)
-    assert (row["per_image"]["mean"], row["per_image"]["max"], row["per_image"]["count"]) == (pytest.approx(4 / 3, abs=1e-5), 1.5, 3)
+    assert (row["per_image"]["mean"], row["per_image"]["max"], row["per_image"]["count"]) == (
+        pytest.approx(4 / 3, abs=1e-5),
+        1.5,
+        3,
+    )
     assert row["photos_per_second"] == 0.75
 
 
 def test_what_failed_is_in_no_time_but_in_the_throughputs_seconds():
-    rounds = [Round(2.0, (answer(1.0), answer(9.0, status="lost", error="gone"))), Round(2.0, (answer(1.0), answer(1.0)))]
-    row = profile_row("fast", [Round(1.0, (answer(5.0, status="failed", error="no", retries_409=2),))], rounds)
+    rounds = [
+        Round(2.0, (answer(1.0), answer(9.0, status="lost", error="gone"))),
+        Round(2.0, (answer(1.0), answer(1.0))),
+    ]
+    row = profile_row(
+        "fast", [Round(1.0, (answer(5.0, status="failed", error="no", retries_409=2),))], rounds
+    )
     assert [failure["error"] for failure in row["failures"]] == ["no", "gone"]
     assert row["per_request"] == summary([1.0] * 3)
     assert row["round_totals"]["count"] == 1, "a round with a hole in it is none"
@@ -83,7 +121,12 @@ def test_stages_are_means_of_a_photo_and_what_they_leave_over_has_a_name():
     first = {**REPORT, "stages_ms": {"decode": 10.0}, "steps": [step]}
     second = {**REPORT, "stages_ms": {"decode": 20.0}}
     one = Answer(("a", "b"), "succeeded", wall_s=0.1, predict_time_s=0.08, reports=(first, second))
-    assert mean_stages_ms([one]) == {"decode": 15.0, "upscale: net": 15.0, "server": 10.0, "client": 10.0}
+    assert mean_stages_ms([one]) == {
+        "decode": 15.0,
+        "upscale: net": 15.0,
+        "server": 10.0,
+        "client": 10.0,
+    }
     assert mean_stages_ms([]) == {}
 
 
@@ -92,7 +135,9 @@ def test_photos_come_in_natural_order(folder):
 
 
 @pytest.mark.parametrize(("name", "message"), [("empty", "has no"), ("missing", "is no folder")])
-def test_a_folder_without_photos_is_refused_before_a_server_starts(cog, tmp_path, capsys, name, message):
+def test_a_folder_without_photos_is_refused_before_a_server_starts(
+    cog, tmp_path, capsys, name, message
+):
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / name) == 2
     assert message in capsys.readouterr().err
@@ -118,8 +163,12 @@ def test_a_backend_without_the_mode_that_compiles_is_refused(cog, folder, capsys
     assert cog.bodies == []
 
 
-def test_a_mode_that_the_server_would_drop_is_refused_before_it_starts(cog, folder, capsys, monkeypatch):
-    older = {"components": {"schemas": {"Input": {"properties": {"task": {}, "runtime_profile": {}}}}}}
+def test_a_mode_that_the_server_would_drop_is_refused_before_it_starts(
+    cog, folder, capsys, monkeypatch
+):
+    older = {
+        "components": {"schemas": {"Input": {"properties": {"task": {}, "runtime_profile": {}}}}}
+    }
     monkeypatch.setattr("benchmarks.client.openapi_schema", lambda: older)
     assert run(folder, "--profiles", "fast", "--stability-mode", "optimized") == 2
     assert "no input 'stability_mode'" in capsys.readouterr().err
@@ -134,8 +183,21 @@ def test_as_many_requests_are_in_hand_as_asked_for(cog, folder):
 
 
 def test_mode_and_backend_are_sent_with_every_request(cog, folder):
-    assert run(folder, "--compile-backend", "eager", "--stability-mode", "optimized", "--profiles", "fast") == 0
-    sent = {(body["input"]["stability_mode"], body["input"]["compile_backend"]) for body in cog.bodies}
+    assert (
+        run(
+            folder,
+            "--compile-backend",
+            "eager",
+            "--stability-mode",
+            "optimized",
+            "--profiles",
+            "fast",
+        )
+        == 0
+    )
+    sent = {
+        (body["input"]["stability_mode"], body["input"]["compile_backend"]) for body in cog.bodies
+    }
     assert sent == {("optimized", "eager")}
 
 
@@ -148,12 +210,35 @@ def test_a_port_that_is_taken_is_refused(folder, capsys):
     assert f"[E504] the server cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
 
 
-def test_every_profile_gets_its_warm_up_and_its_rounds_over_all_photos_in_batches(cog, folder, capsys):
-    assert run(folder, "--profiles", "baseline,max_speed", "--warmup", "1", "--repeats", "2", "--batch-size", "2", "--set", "scale=2") == 0
+def test_every_profile_gets_its_warm_up_and_its_rounds_over_all_photos_in_batches(
+    cog, folder, capsys
+):
+    assert (
+        run(
+            folder,
+            "--profiles",
+            "baseline,max_speed",
+            "--warmup",
+            "1",
+            "--repeats",
+            "2",
+            "--batch-size",
+            "2",
+            "--set",
+            "scale=2",
+        )
+        == 0
+    )
     assert [len(body["input"]["images"]) for body in cog.bodies] == [2, 1] * 6
-    assert [body["input"]["runtime_profile"] for body in cog.bodies] == ["baseline"] * 6 + ["max_speed"] * 6
-    assert all(body["input"]["task"] == "restore" and body["input"]["scale"] == 2 for body in cog.bodies)
-    assert not any({"stability_mode", "compile_backend"} & set(body["input"]) for body in cog.bodies)
+    assert [body["input"]["runtime_profile"] for body in cog.bodies] == ["baseline"] * 6 + [
+        "max_speed"
+    ] * 6
+    assert all(
+        body["input"]["task"] == "restore" and body["input"]["scale"] == 2 for body in cog.bodies
+    )
+    assert not any(
+        {"stability_mode", "compile_backend"} & set(body["input"]) for body in cog.bodies
+    )
     output = capsys.readouterr()
     assert "12/12" in output.err, "progress"
     for text in (
@@ -173,7 +258,12 @@ def test_every_profile_gets_its_warm_up_and_its_rounds_over_all_photos_in_batche
 def test_failed_and_lost_requests_are_counted_and_fail_the_run(cog, folder, tmp_path, capsys):
     cog.answers = [FAILED, (409, {}), None]
     result = tmp_path / "result.json"
-    assert run(folder, "--profiles", "fast", "--warmup", "1", "--repeats", "1", "--output", str(result)) == 1
+    assert (
+        run(
+            folder, "--profiles", "fast", "--warmup", "1", "--repeats", "1", "--output", str(result)
+        )
+        == 1
+    )
     [row] = json.loads(result.read_text())["profiles"]
     assert [failure["status"] for failure in row["failures"]] == ["failed", "lost"]
     assert row["failures"][0]["photos"] == ["1.JPG"]
@@ -183,20 +273,49 @@ def test_failed_and_lost_requests_are_counted_and_fail_the_run(cog, folder, tmp_
 
 def test_the_json_says_what_was_measured_where_and_with_what(cog, folder, tmp_path):
     result, picture = tmp_path / "result.json", tmp_path / "plot.png"
-    assert run(folder, "--profiles", "baseline,fast", "--repeats", "2", "--output", str(result), "--plot", str(picture)) == 0
+    assert (
+        run(
+            folder,
+            "--profiles",
+            "baseline,fast",
+            "--repeats",
+            "2",
+            "--output",
+            str(result),
+            "--plot",
+            str(picture),
+        )
+        == 0
+    )
     written = json.loads(result.read_text())
     assert written["photos"] == ["1.JPG", "2.jpg", "10.jpg"]
-    assert written["options"].items() >= {"task": "restore", "repeats": 2, "weights": "lite", "concurrency": 1}.items()
+    assert (
+        written["options"].items()
+        >= {"task": "restore", "repeats": 2, "weights": "lite", "concurrency": 1}.items()
+    )
     assert {"commit", "torch", "cpu", "device_name", "cpu_cores"} <= set(written["machine"])
     assert written["machine"]["device_name"] == "cpu"
     assert written["date"].startswith("20")
     assert [row["profile"] for row in written["profiles"]] == ["baseline", "fast"]
     for row in written["profiles"]:
-        assert [row[name]["count"] for name in ("round_totals", "per_request", "per_image")] == [2, 6, 6]
+        assert [row[name]["count"] for name in ("round_totals", "per_request", "per_image")] == [
+            2,
+            6,
+            6,
+        ]
         assert set(row["per_image"]) == {"mean", "p50", "p95", "p99", "min", "max", "count"}
-        assert row["per_request"]["min"] <= row["per_request"]["p50"] <= row["per_request"]["p95"] <= row["per_request"]["max"]
+        assert (
+            row["per_request"]["min"]
+            <= row["per_request"]["p50"]
+            <= row["per_request"]["p95"]
+            <= row["per_request"]["max"]
+        )
         assert row["photos_per_second"] > 0
-        assert (row["device"], row["precision"], row["weights"]) == ("cpu", "float32", ["a.safetensors"])
+        assert (row["device"], row["precision"], row["weights"]) == (
+            "cpu",
+            "float32",
+            ["a.safetensors"],
+        )
         assert row["stages_ms"].items() >= STAGES_MS.items()
         assert row["warnings"] == {"lite": 6}
         assert (row["pictures"], row["failures"]) == (6, [])
@@ -210,13 +329,19 @@ def test_a_row_for_each_profile_is_recorded_only_when_asked_for(cog, folder, tmp
     assert run(folder, "--repeats", "1") == 0
     assert not (tmp_path / "results").exists()
     assert run(folder, "--repeats", "1", "--record") == 0
-    recorded = [json.loads(line) for line in (tmp_path / "results/run_bench.jsonl").read_text().splitlines()]
+    recorded = [
+        json.loads(line) for line in (tmp_path / "results/run_bench.jsonl").read_text().splitlines()
+    ]
     assert [row["profile"] for row in recorded] == ["baseline", "fast"]
-    assert all({"per_image", "commit", "date", "task", "batch_size"} <= set(row) for row in recorded)
+    assert all(
+        {"per_image", "commit", "date", "task", "batch_size"} <= set(row) for row in recorded
+    )
 
 
 def test_a_table_of_nothing_measured_still_says_why():
-    text = table([profile_row("fast", [], [Round(1.0, (answer(1.0, status="lost", error="gone"),))])])
+    text = table(
+        [profile_row("fast", [], [Round(1.0, (answer(1.0, status="lost", error="gone"),))])]
+    )
     assert "lost: 0.jpg: gone" in text
     assert "no device" in text
 
@@ -248,13 +373,26 @@ def test_a_real_server_is_started_driven_by_eight_at_once_and_stopped(folder, tm
     for name in range(20, 26):
         Image.new("RGB", (24, 20), (name, 90, 90)).save(folder / f"{name}.jpg")
     result = tmp_path / "result.json"
-    options = ["--profiles", "fast", "--repeats", "2", "--concurrency", "8", "--output", str(result)]
+    options = [
+        "--profiles",
+        "fast",
+        "--repeats",
+        "2",
+        "--concurrency",
+        "8",
+        "--output",
+        str(result),
+    ]
     assert run(folder, "--port", str(port), *options) == 0
     output = capsys.readouterr().out
     assert "p95" in output
     assert "failed: 0" in output
     [row] = json.loads(result.read_text())["profiles"]
-    assert (row["failures"], row["pictures"], row["weights"]) == ([], 18, ["lite_denoise.safetensors"])
+    assert (row["failures"], row["pictures"], row["weights"]) == (
+        [],
+        18,
+        ["lite_denoise.safetensors"],
+    )
     assert row["per_request"]["count"] == 18
     assert row["retries_409"] > 0, "eight requests at once, of which the server takes one"
     assert row["predict_time"]["max"] <= row["per_request"]["max"]

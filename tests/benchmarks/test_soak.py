@@ -35,7 +35,9 @@ def memory_of(samples) -> Memory:
 
 def test_growth_is_that_of_the_worst_eighth_over_the_first():
     assert growth_mb([5.0] * 40) == 0.0
-    assert growth_mb([2000.0] * 10 + [3000.0] * 20 + [2050.0] * 10) == 1000.0, "it fell again, but had climbed"
+    assert growth_mb([2000.0] * 10 + [3000.0] * 20 + [2050.0] * 10) == 1000.0, (
+        "it fell again, but had climbed"
+    )
     assert growth_mb([100.0 * n for n in range(40)]) == pytest.approx(3500.0)
     noise = np.random.default_rng(1).normal(0, 30, 400) + 2000
     assert abs(growth_mb(list(noise))) < 20
@@ -74,7 +76,9 @@ def test_every_task_and_kind_of_fault_is_asked_for_by_seed():
     faulty = Counter(one.kind for one in drawn if one.expected != "succeeded")
     assert len(faulty) == 6
     assert 0.1 < sum(faulty.values()) / 120 < 0.3
-    assert [one.prediction.body for one in requests_for(12, 3)] == [one.prediction.body for one in drawn[:12]]
+    assert [one.prediction.body for one in requests_for(12, 3)] == [
+        one.prediction.body for one in drawn[:12]
+    ]
     assert drawn[0].prediction.body != next(requests_for(1, 4)).prediction.body
 
 
@@ -97,7 +101,9 @@ def test_what_is_lost_ends_the_run_and_is_said():
     cog = FakeCog()
     cog.answers = [(200, {"status": "failed", "error": "[E206] damaged"}), None]
     body = {"images": ["x"]}
-    kinds, wrong = soaked(cog.url, iter([asked("a", body, "[E206]"), asked("b", body), asked("c", body)]), None)
+    kinds, wrong = soaked(
+        cog.url, iter([asked("a", body, "[E206]"), asked("b", body), asked("c", body)]), None
+    )
     cog.close()
     assert kinds == {"a": 1, "b": 1}
     assert len(wrong) == 1
@@ -134,10 +140,14 @@ def test_a_picture_and_a_row_are_made_where_asked_for(tmp_path, monkeypatch, cap
 
 def test_the_warm_up_asks_for_every_task_in_every_mode():
     inputs = [json.loads(one.prediction.body)["input"] for one in warm_up()]
-    assert {(each["task"], each["stability_mode"]) for each in inputs} == {(task, mode) for task in TASKS for mode in ("safe", "optimized")}
+    assert {(each["task"], each["stability_mode"]) for each in inputs} == {
+        (task, mode) for task in TASKS for mode in ("safe", "optimized")
+    }
     assert all(len(each["images"]) == 4 for each in inputs)
 
 
 def test_a_request_knows_its_photos():
-    one = next(one for one in requests_for(40, 1) if isinstance(one, Asked) and one.expected == "succeeded")
+    one = next(
+        one for one in requests_for(40, 1) if isinstance(one, Asked) and one.expected == "succeeded"
+    )
     assert len(one.prediction.names) == len(json.loads(one.prediction.body)["input"]["images"])

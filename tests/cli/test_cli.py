@@ -55,7 +55,11 @@ def test_broken_json_is_refused(text):
 
 def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path):
     inputs = {"images": ["@b.jpg", "c.jpg"], "image": "@a.jpg", "scale": 2}
-    assert [photo.name for photo in photos_of(inputs, ("image", "images"), tmp_path)] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [photo.name for photo in photos_of(inputs, ("image", "images"), tmp_path)] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+    ]
     assert inputs == {"scale": 2}
 
 
@@ -63,14 +67,32 @@ def test_predict_writes_results_and_reports(photo_file, tmp_path, capsys):
     first, second = photo_file("a.png"), photo_file("b.png", mode="L")
     out = tmp_path / "out"
     photos = ["-i", f"images=@{first}", "-i", f"images=@{second}"]
-    arguments = ["predict", *photos, "-i", "task=upscale", "-i", "scale=2", "-i", "output_format=png"]
+    arguments = [
+        "predict",
+        *photos,
+        "-i",
+        "task=upscale",
+        "-i",
+        "scale=2",
+        "-i",
+        "output_format=png",
+    ]
     assert main([*arguments, "-o", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["1-a.json", "1-a.png", "2-b.json", "2-b.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "1-a.json",
+        "1-a.png",
+        "2-b.json",
+        "2-b.png",
+    ]
     with Image.open(out / "1-a.png") as colour, Image.open(out / "2-b.png") as grey:
         assert colour.size == (120, 96)
         assert grey.mode == "L"
     report = json.loads((out / "1-a.json").read_text())
-    assert (report["task"], report["variant"], report["output"]["width"]) == ("upscale", "lite", 120)
+    assert (report["task"], report["variant"], report["output"]["width"]) == (
+        "upscale",
+        "lite",
+        120,
+    )
     assert "1-a.png  120x96  upscale lite on" in capsys.readouterr().out
 
 
@@ -100,10 +122,14 @@ def test_json_in_gives_json_out(photo_file, tmp_path, capsys):
         (["image=@{text}"], "E205"),
     ],
 )
-def test_a_refusal_is_one_line_exit_code_2_and_nothing_written(photo_file, tmp_path, capsys, pairs, code):
+def test_a_refusal_is_one_line_exit_code_2_and_nothing_written(
+    photo_file, tmp_path, capsys, pairs, code
+):
     text = tmp_path / "text.jpg"
     text.write_text("hello")
-    arguments = [word for pair in pairs for word in ("-i", pair.format(photo=photo_file(), text=text))]
+    arguments = [
+        word for pair in pairs for word in ("-i", pair.format(photo=photo_file(), text=text))
+    ]
     assert main(["predict", *arguments, "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert f"[{code}]" in said.err
@@ -112,10 +138,14 @@ def test_a_refusal_is_one_line_exit_code_2_and_nothing_written(photo_file, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(photo_file, tmp_path, capsys, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(
+    photo_file, tmp_path, capsys, monkeypatch
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("restore.restorer.Restorer.run", None)
-    assert main(["predict", "-i", f"image=@{photo_file()}", "-o", str(tmp_path / "file" / "out")]) == 2
+    assert (
+        main(["predict", "-i", f"image=@{photo_file()}", "-o", str(tmp_path / "file" / "out")]) == 2
+    )
     assert "[E302]" in capsys.readouterr().err
 
 
@@ -148,24 +178,68 @@ def test_weights_verify_names_every_bad_file_and_goes_on(tmp_path, monkeypatch, 
 
 
 def test_help_names_the_commands():
-    done = subprocess.run([sys.executable, "-m", "restore", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "restore", "--help"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert {"predict", "serve", "weights", "schema", "demo"} <= set(done.stdout.split())
 
 
 def test_polygons_are_text_on_the_command_line_and_lists_in_json(photo_file, tmp_path, capsys):
     path, polygon = photo_file(), "[[10, 10], [30, 10], [30, 30]]"
     assert read_pairs([f"points={polygon}", "steps=[a,b]"]) == {"points": polygon, "steps": "[a,b]"}
-    pairs = ["-i", "task=inpaint", "-i", f"image=@{path}", "-i", f"points={polygon}", "-i", "output_format=png"]
+    pairs = [
+        "-i",
+        "task=inpaint",
+        "-i",
+        f"image=@{path}",
+        "-i",
+        f"points={polygon}",
+        "-i",
+        "output_format=png",
+    ]
     assert main(["predict", *pairs, "-o", str(tmp_path / "a")]) == 0
-    inputs = {"task": "inpaint", "image": f"@{path}", "points": json.loads(polygon), "output_format": "png"}
+    inputs = {
+        "task": "inpaint",
+        "image": f"@{path}",
+        "points": json.loads(polygon),
+        "output_format": "png",
+    }
     assert main(["predict", "--json", json.dumps(inputs), "-o", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a" / "1-a.png").read_bytes() == (tmp_path / "b" / "1-a.png").read_bytes()
-    assert main(["predict", "-i", "task=inpaint", "-i", f"image=@{path}", "-i", "points=[[1, 2]]", "-o", str(tmp_path / "c")]) == 2
+    assert (
+        main(
+            [
+                "predict",
+                "-i",
+                "task=inpaint",
+                "-i",
+                f"image=@{path}",
+                "-i",
+                "points=[[1, 2]]",
+                "-o",
+                str(tmp_path / "c"),
+            ]
+        )
+        == 2
+    )
     assert "[E104]" in capsys.readouterr().err
 
 
 def test_a_pipeline_shows_its_steps_and_what_was_degraded(photo_file, tmp_path, capsys):
-    pairs = ["-i", "task=pipeline", "-i", "steps=face_restore,upscale", "-i", f"image=@{photo_file()}", "-i", "scale=1"]
+    pairs = [
+        "-i",
+        "task=pipeline",
+        "-i",
+        "steps=face_restore,upscale",
+        "-i",
+        f"image=@{photo_file()}",
+        "-i",
+        "scale=1",
+    ]
     assert main(["predict", *pairs, "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
     assert "pipeline lite, lite on cpu" in shown

@@ -19,7 +19,13 @@ def test_the_demo_writes_results_reports_and_a_sheet(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "SAMPLES", samples)
     out = tmp_path / "out"
     lines = list(demo.run_demo(out, silent))
-    assert sorted(path.name for path in out.iterdir()) == ["10.jpg", "10.json", "12.jpg", "12.json", "sheet.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "10.jpg",
+        "10.json",
+        "12.jpg",
+        "12.json",
+        "sheet.png",
+    ]
     with Image.open(samples / "12.jpg") as before, Image.open(out / "12.jpg") as after:
         assert after.size == (4 * before.width, 4 * before.height)
     steps = json.loads((out / "10.json").read_text())
@@ -29,7 +35,9 @@ def test_the_demo_writes_results_reports_and_a_sheet(tmp_path, monkeypatch):
 
 
 def test_every_sample_has_a_part_in_the_demo():
-    assert {path.stem for path in (PROJECT / "data").glob("[0-9]*.jpg")} == {str(number) for number in demo.KIND}
+    assert {path.stem for path in (PROJECT / "data").glob("[0-9]*.jpg")} == {
+        str(number) for number in demo.KIND
+    }
 
 
 def test_a_checkout_without_samples_is_told(tmp_path, monkeypatch):

@@ -66,7 +66,13 @@ def rebuild(name: str, manifest_path: Path | None = None) -> dict[str, Any]:
 def write_lama_program(path: Path) -> None:
     """Writes LaMa's checkpoint as the official `to_jit.py` does: a traced program of (image, mask) -> filled image."""
     net = LaMa(in_nc=4, out_nc=3)
-    net.load_state_dict({f"model.{key.removeprefix('generator.')}": value for key, value in rebuild("LaMa").items()}, strict=True)
+    net.load_state_dict(
+        {
+            f"model.{key.removeprefix('generator.')}": value
+            for key, value in rebuild("LaMa").items()
+        },
+        strict=True,
+    )
     # In another size than the golden's: a program is to take every size.
     example = torch.rand(1, 3, 64, 72), torch.rand(1, 1, 64, 72).round()
     with warnings.catch_warnings(), torch.no_grad():
@@ -76,11 +82,21 @@ def write_lama_program(path: Path) -> None:
 
 def state_from_manifest(manifest: list[dict], seed: int) -> dict[str, torch.Tensor]:
     """A state dict by its manifest: a row a tensor, of name `k`, shape `s`, distribution `t` and spread `g`."""
-    state = {row["k"]: torch.from_numpy(_drawn(row, seed)) for row in manifest if not row["t"].startswith("spec")}
+    state = {
+        row["k"]: torch.from_numpy(_drawn(row, seed))
+        for row in manifest
+        if not row["t"].startswith("spec")
+    }
     for row in manifest:
         if row["t"] == "specu":
             stem = row["k"].removesuffix("_u")
-            state |= dict(zip((f"{stem}_u", f"{stem}_v"), _singular_vectors(state[f"{stem}_orig"]), strict=True))
+            state |= dict(
+                zip(
+                    (f"{stem}_u", f"{stem}_v"),
+                    _singular_vectors(state[f"{stem}_orig"]),
+                    strict=True,
+                )
+            )
     return {row["k"]: state[row["k"]] for row in manifest}
 
 

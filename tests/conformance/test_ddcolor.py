@@ -12,14 +12,24 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.options import ColorizeOptions
-from restore.pipelines.colorize import as_tensor, colorize, luminance_of, network_side_px, predicted_ab, reduced
+from restore.pipelines.colorize import (
+    as_tensor,
+    colorize,
+    luminance_of,
+    network_side_px,
+    predicted_ab,
+    reduced,
+)
 from restore.pipelines.job import Job
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
 # Of the largest value. Threads and instruction sets sum in other orders.
 TOLERANCE = 2e-5
-VARIANTS = {"DDColor_tiny": ("paper_tiny", 1), "DDColor_large": ("modelscope", 2)}  # and the stride of the stored colours
+VARIANTS = {
+    "DDColor_tiny": ("paper_tiny", 1),
+    "DDColor_large": ("modelscope", 2),
+}  # and the stride of the stored colours
 FACTOR_OF_256 = 17
 
 
@@ -35,7 +45,9 @@ def one_thread():
 def loaded(name: str, folder: Path) -> Model:
     checkpoint = rebuild(name)
     # Official files carry the classifier of the encoder's training, which nothing uses.
-    checkpoint["params"] |= {f"encoder.arch.head_cls.{part}": torch.zeros(2) for part in ("weight", "bias")}
+    checkpoint["params"] |= {
+        f"encoder.arch.head_cls.{part}": torch.zeros(2) for part in ("weight", "bias")
+    }
     path = folder / f"{name}.pth"
     torch.save(checkpoint, path)
     row = Catalog.load().find("colorize", VARIANTS[name][0])
@@ -60,20 +72,31 @@ def photo_of(name: str) -> np.ndarray:
 
 
 def job(model: Model, **rest) -> Job:
-    return Job({"colorize": model}, runtime_for("baseline", torch.device("cpu")), Report("a.png", "colorize"), **rest)
+    return Job(
+        {"colorize": model},
+        runtime_for("baseline", torch.device("cpu")),
+        Report("a.png", "colorize"),
+        **rest,
+    )
 
 
 def test_it_computes_what_the_official_code_does(golden):
     name, model = golden
     pixels, stride = photo_of(name), VARIANTS[name][1]
     with torch.inference_mode():
-        colours = predicted_ab(luminance_of(reduced(pixels, 256)), model, job(model))[0, :, ::stride, ::stride].numpy()
+        colours = predicted_ab(luminance_of(reduced(pixels, 256)), model, job(model))[
+            0, :, ::stride, ::stride
+        ].numpy()
     expected = np.load(GOLDENS / name / "output_ab_256.npy")
     assert colours.shape == expected.shape
     assert np.abs(colours - expected).max() <= TOLERANCE * np.abs(expected).max()
 
     assert network_side_px(FACTOR_OF_256, model.row.input_px) == 256
-    official = colorize(Photo("a.png", pixels), ColorizeOptions(render_factor=FACTOR_OF_256), job(model, official_quirks=True))
+    official = colorize(
+        Photo("a.png", pixels),
+        ColorizeOptions(render_factor=FACTOR_OF_256),
+        job(model, official_quirks=True),
+    )
     expected = np.load(GOLDENS / name / "pipeline_output_rgb_u8_256.npy")
     assert official.pixels.shape == expected.shape
     assert np.abs(official.pixels.astype(int) - expected).max() <= 1
@@ -90,7 +113,12 @@ def test_calls_do_not_see_each_other(tiny):
         assert all(hook.feature is None for hook in hooks)
         assert torch.equal(first, again)
         assert not torch.allclose(first, second, atol=1e-2)
-        grey = [torch.cat([as_tensor(luminance / 100, job(tiny))] * 3, dim=1) for luminance in luminances]
+        grey = [
+            torch.cat([as_tensor(luminance / 100, job(tiny))] * 3, dim=1)
+            for luminance in luminances
+        ]
         together = tiny.net(torch.cat(grey))
         for alone, of_two in zip(grey, together, strict=True):
-            torch.testing.assert_close(tiny.net(alone)[0], of_two, rtol=0, atol=2e-5 * float(together.abs().max()))
+            torch.testing.assert_close(
+                tiny.net(alone)[0], of_two, rtol=0, atol=2e-5 * float(together.abs().max())
+            )

@@ -55,7 +55,9 @@ class Loaded:
             rgb = torch.from_numpy(np.array(image.convert("RGB")))
         face = (rgb.permute(2, 0, 1)[None].float() / 255 - 0.5) / 0.5
 
-        def keep(module: torch.nn.Module, given: object, answer: tuple[torch.Tensor, torch.Tensor]) -> None:
+        def keep(
+            module: torch.nn.Module, given: object, answer: tuple[torch.Tensor, torch.Tensor]
+        ) -> None:
             self.logits = answer[1]
 
         with torch.inference_mode(), self.net.register_forward_hook(keep):
@@ -75,11 +77,15 @@ def assert_close(output: np.ndarray, name: str, golden: str, tolerance: float = 
     assert error <= tolerance, f"{golden}: {error:.1e} of the largest value"
 
 
-@pytest.mark.parametrize(("fidelity", "goldens"), [(0.0, ["w0_s4"]), (0.5, ["w0.5_s4", "w0.5_crop"]), (1.0, ["w1_s4"])])
+@pytest.mark.parametrize(
+    ("fidelity", "goldens"), [(0.0, ["w0_s4"]), (0.5, ["w0.5_s4", "w0.5_crop"]), (1.0, ["w1_s4"])]
+)
 def test_codeformer_at_every_fidelity(codeformer, fidelity, goldens):
     output = codeformer.output(fidelity)
     assert codeformer.logits is not None
-    assert (codeformer.logits[0].argmax(dim=1).numpy() == np.load(GOLDENS / "CodeFormer" / "codes.npy")).all()
+    assert (
+        codeformer.logits[0].argmax(dim=1).numpy() == np.load(GOLDENS / "CodeFormer" / "codes.npy")
+    ).all()
     for golden in goldens:
         assert_close(output, "CodeFormer", f"output_{golden}")
 
@@ -88,7 +94,9 @@ def test_the_optimized_codeformer_chooses_the_same_codes(codeformer):
     codeformer.optimize()
     output = codeformer.output(0.5)
     assert codeformer.logits is not None
-    assert (codeformer.logits[0].argmax(dim=1).numpy() == np.load(GOLDENS / "CodeFormer" / "codes.npy")).all()
+    assert (
+        codeformer.logits[0].argmax(dim=1).numpy() == np.load(GOLDENS / "CodeFormer" / "codes.npy")
+    ).all()
     assert_close(output, "CodeFormer", "output_w0.5_crop", OPTIMIZED_TOLERANCE)
 
 

@@ -27,8 +27,13 @@ from restore.report import Report
 from restore.runtime.device import runtime_for
 
 GOLDENS = Path(__file__).parent / "goldens"
-FACTS = {name: json.loads((GOLDENS / f"pipe_face_{name}" / "cases.json").read_text()) for name in CONVENTIONS}
-CASES = [(name, case) for name, cases in FACTS.items() for case in cases if case != "landmarks_small"]
+FACTS = {
+    name: json.loads((GOLDENS / f"pipe_face_{name}" / "cases.json").read_text())
+    for name in CONVENTIONS
+}
+CASES = [
+    (name, case) for name, cases in FACTS.items() for case in cases if case != "landmarks_small"
+]
 
 
 def read(path: Path) -> np.ndarray:
@@ -36,11 +41,15 @@ def read(path: Path) -> np.ndarray:
 
 
 def source(name: str, case: str) -> np.ndarray:
-    return read(GOLDENS / f"pipe_face_{name}" / ("in_gray.png" if "gray" in case else "in_small.png"))
+    return read(
+        GOLDENS / f"pipe_face_{name}" / ("in_gray.png" if "gray" in case else "in_small.png")
+    )
 
 
 def matrix_of(name: str, photo: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    factor = np.float32(min(pixels.shape[:2]) / min(photo.shape[:2]))  # the goldens' maker moved its landmarks in single precision
+    factor = np.float32(
+        min(pixels.shape[:2]) / min(photo.shape[:2])
+    )  # the goldens' maker moved its landmarks in single precision
     matrix = similarity(np.array(FACTS[name]["landmarks_small"]) * factor)
     assert matrix is not None
     return matrix
@@ -48,7 +57,9 @@ def matrix_of(name: str, photo: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 def restored(face: np.ndarray) -> np.ndarray:
     """What stood in for the network."""
-    return np.clip(255 - face * 0.5 + np.linspace(0, 40, 512)[None, :, None], 0, 255).astype(np.uint8)
+    return np.clip(255 - face * 0.5 + np.linspace(0, 40, 512)[None, :, None], 0, 255).astype(
+        np.uint8
+    )
 
 
 def labels() -> np.ndarray:
@@ -59,8 +70,12 @@ def labels() -> np.ndarray:
     return found
 
 
-def frame_of(case: str, photo: np.ndarray, pixels: np.ndarray, size: tuple[int, int], convention: Convention) -> np.ndarray:
-    if case.endswith("_bg"):  # the background was the photo at twice its size, bicubic, brought to size by the helper
+def frame_of(
+    case: str, photo: np.ndarray, pixels: np.ndarray, size: tuple[int, int], convention: Convention
+) -> np.ndarray:
+    if case.endswith(
+        "_bg"
+    ):  # the background was the photo at twice its size, bicubic, brought to size by the helper
         twice = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         return cv2.resize(twice, size, interpolation=cv2.INTER_LANCZOS4)
     return background(pixels, size, convention).copy()
@@ -76,9 +91,18 @@ def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True
     face = restored(before)
     if convention.matches_grey and is_grey(photo):
         face = match_grey(face, before, clip=False)
-    frame = frame_of(case, photo, pixels, (pixels.shape[1] * scale, pixels.shape[0] * scale), convention)
+    frame = frame_of(
+        case, photo, pixels, (pixels.shape[1] * scale, pixels.shape[0] * scale), convention
+    )
     pasting = Frame(frame, quirks=quirks)
-    pasting.paste(face, matrix, scale, mask=parse_mask(labels()), square=convention.square_mask, whole_frame=whole_frame)
+    pasting.paste(
+        face,
+        matrix,
+        scale,
+        mask=parse_mask(labels()),
+        square=convention.square_mask,
+        whole_frame=whole_frame,
+    )
     pasting.settle()
     assert list(frame.shape) == facts["out_shape"]
     return frame
@@ -101,7 +125,9 @@ def test_transforms(name, case):
     assert list(pixels.shape) == facts["input_img_shape"]
     matrix = matrix_of(name, photo, pixels)
     np.testing.assert_allclose(matrix, facts["affine"], atol=1e-6)
-    np.testing.assert_allclose(placement(matrix, 2 if "up2" in case else 1), facts["inv_after"], atol=1e-6)
+    np.testing.assert_allclose(
+        placement(matrix, 2 if "up2" in case else 1), facts["inv_after"], atol=1e-6
+    )
     assert crop(pixels, matrix).mean() == pytest.approx(facts["crop_mean"], abs=1e-3)
     if facts["is_gray"] is not None:
         assert is_grey(photo) == facts["is_gray"]
@@ -134,9 +160,14 @@ class Finder:
     name = "given"
 
     def __init__(self, name: str, photo: np.ndarray) -> None:
-        self.landmarks, self.short_px = np.array(FACTS[name]["landmarks_small"]), min(photo.shape[:2])
+        self.landmarks, self.short_px = (
+            np.array(FACTS[name]["landmarks_small"]),
+            min(photo.shape[:2]),
+        )
 
-    def find(self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float) -> list[Face]:
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
         landmarks = self.landmarks * np.float32(min(pixels.shape[:2]) / self.short_px)
         return [Face((*landmarks.min(axis=0), *landmarks.max(axis=0)), 1.0, landmarks)]
 
@@ -148,7 +179,10 @@ class Parser(torch.nn.Module):
         return [one_hot.permute(2, 0, 1)[None].float()]
 
 
-@pytest.mark.parametrize(("name", "case"), [pair for pair in CASES if golden(*pair)[0] is not None and "bg" not in pair[1]])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [pair for pair in CASES if golden(*pair)[0] is not None and "bg" not in pair[1]],
+)
 def test_the_task_face_restore_gives_what_the_helpers_give(name, case, monkeypatch):
     """The pipeline that users get, with the official faults left in; the network alone is stood in for, as in the goldens."""
 
@@ -157,12 +191,22 @@ def test_the_task_face_restore_gives_what_the_helpers_give(name, case, monkeypat
         return torch.from_numpy(restored(crop_rgb)).permute(2, 0, 1)[None] / 255
 
     monkeypatch.setattr("restore.pipelines.face_stage.restored", formula)
-    row = Catalog.load().find("face_restore", {"codeformer": "codeformer", "facexlib": "gfpgan_v1.4"}[name])
+    row = Catalog.load().find(
+        "face_restore", {"codeformer": "codeformer", "facexlib": "gfpgan_v1.4"}[name]
+    )
     model = Model(row, row.variant, torch.nn.Identity(), {"parser": Parser()})
     runtime = runtime_for("baseline", torch.device("cpu"))
     photo = source(name, case)
-    job = Job({"face_restore": model}, runtime, Report(case, "face_restore"), detector=Finder(name, photo), official_quirks=True)
-    [result] = face_restore([Photo(case, photo)], FaceRestoreOptions(face_upscale=2 if "up2" in case else 1), [job])
+    job = Job(
+        {"face_restore": model},
+        runtime,
+        Report(case, "face_restore"),
+        detector=Finder(name, photo),
+        official_quirks=True,
+    )
+    [result] = face_restore(
+        [Photo(case, photo)], FaceRestoreOptions(face_upscale=2 if "up2" in case else 1), [job]
+    )
     expected, step = golden(name, case)
     difference = np.abs(result.pixels[::step, ::step].astype(int) - expected)
     assert (difference <= 1).mean() >= 0.999
@@ -178,6 +222,10 @@ def test_without_the_faults_a_colour_photo_is_still_the_same_to_one_level(case):
 
 
 def test_every_golden_is_used():
-    used = {f"out_{case}{'_s3.npy' if golden(name, case)[1] == 3 else '.png'}" for name, case in CASES}
-    kept = {path.name for name in CONVENTIONS for path in (GOLDENS / f"pipe_face_{name}").glob("out_*")}
+    used = {
+        f"out_{case}{'_s3.npy' if golden(name, case)[1] == 3 else '.png'}" for name, case in CASES
+    }
+    kept = {
+        path.name for name in CONVENTIONS for path in (GOLDENS / f"pipe_face_{name}").glob("out_*")
+    }
     assert kept <= used

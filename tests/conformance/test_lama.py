@@ -50,13 +50,23 @@ def opened(name: str) -> np.ndarray:
 
 
 def job(model: Model, **rest) -> Job:
-    return Job({"inpaint": model}, runtime_for("baseline", torch.device("cpu")), Report("a.png", "inpaint"), **rest)
+    return Job(
+        {"inpaint": model},
+        runtime_for("baseline", torch.device("cpu")),
+        Report("a.png", "inpaint"),
+        **rest,
+    )
 
 
 def test_the_network_computes_what_the_official_one_does(model):
-    image, mask = opened("input.png").astype(np.float32) / 255, (opened("mask.png") > 127).astype(np.float32)
+    image, mask = (
+        opened("input.png").astype(np.float32) / 255,
+        (opened("mask.png") > 127).astype(np.float32),
+    )
     with torch.inference_mode():
-        output = predicted(padded(image, 8), padded(mask[..., None], 8), model, job(model))[0].numpy()
+        output = predicted(padded(image, 8), padded(mask[..., None], 8), model, job(model))[
+            0
+        ].numpy()
     golden = np.load(GOLDEN / "output.npy")
     assert output.shape == golden.shape
     assert np.abs(output - golden).max() <= TOLERANCE * np.abs(golden).max()
@@ -64,12 +74,19 @@ def test_the_network_computes_what_the_official_one_does(model):
 
 def test_the_optimized_copy_is_modules_with_the_same_answer(model):
     """Its convolutions mirror their borders, which Winograd's way does too."""
-    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimized(model)
+    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimized(
+        model
+    )
     assert not isinstance(optimized.net, torch.jit.ScriptModule)
     assert sum(isinstance(module, WinogradConv2d) for module in optimized.net.modules()) > 50
-    image, mask = opened("input.png").astype(np.float32) / 255, (opened("mask.png") > 127).astype(np.float32)
+    image, mask = (
+        opened("input.png").astype(np.float32) / 255,
+        (opened("mask.png") > 127).astype(np.float32),
+    )
     with torch.inference_mode():
-        output = predicted(padded(image, 8), padded(mask[..., None], 8), optimized, job(optimized))[0].numpy()
+        output = predicted(padded(image, 8), padded(mask[..., None], 8), optimized, job(optimized))[
+            0
+        ].numpy()
     golden = np.load(GOLDEN / "output.npy")
     assert np.abs(output - golden).max() <= 1e-4 * np.abs(golden).max()
 
@@ -77,7 +94,9 @@ def test_the_optimized_copy_is_modules_with_the_same_answer(model):
 def test_a_photo_is_filled_as_by_the_official_code_and_untouched_elsewhere(model):
     pixels, mask = opened("input.png"), opened("mask.png") > 127
     expected = np.clip(np.load(GOLDEN / "output.npy").transpose(1, 2, 0) * 255, 0, 255)
-    official = inpaint(Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask, official_quirks=True)).pixels
+    official = inpaint(
+        Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask, official_quirks=True)
+    ).pixels
     ours = inpaint(Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask)).pixels
     for result, levels in ((official, np.floor(expected)), (ours, np.rint(expected))):
         assert np.abs(result[mask].astype(int) - levels[mask]).max() <= 1

@@ -55,7 +55,9 @@ def assert_close(output: np.ndarray, golden: np.ndarray) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_computes_what_the_official_one_does(name, tmp_path):
     net = loaded(name, tmp_path)
-    assert_close(output_of(net, GOLDENS / name / "input.png"), np.load(GOLDENS / name / "output.npy"))
+    assert_close(
+        output_of(net, GOLDENS / name / "input.png"), np.load(GOLDENS / name / "output.npy")
+    )
 
 
 def test_nafnet_computes_local_averages_as_its_official_test_does(tmp_path):

@@ -54,7 +54,9 @@ def image(name: str, mode: str = "RGB") -> Tensor:
     """1,C,H,W in [0, 1]."""
     with Image.open(GOLDENS / f"OldPhoto_{name}.png") as file:
         pixels = np.array(file.convert(mode), ndmin=3)
-    return torch.from_numpy(pixels if mode == "L" else pixels.transpose(2, 0, 1)).float()[None] / 255
+    return (
+        torch.from_numpy(pixels if mode == "L" else pixels.transpose(2, 0, 1)).float()[None] / 255
+    )
 
 
 def golden(name: str) -> Tensor:
@@ -92,7 +94,12 @@ def scratched(encoder, photo, holes) -> Tensor:
 def test_scratch_detector(tmp_path):
     net = loaded("detection", tmp_path)
     with torch.inference_mode():
-        assert error(net(image("detection/input_gray", "L") * 2 - 1), golden("detection/output_logits")) <= TOLERANCE
+        assert (
+            error(
+                net(image("detection/input_gray", "L") * 2 - 1), golden("detection/output_logits")
+            )
+            <= TOLERANCE
+        )
 
 
 def test_encoder(encoder, photo):
@@ -110,14 +117,22 @@ def test_encoder(encoder, photo):
 )
 def test_decoder(tmp_path, output, features):
     with torch.inference_mode():
-        assert error(loaded("VAE_B", tmp_path).decode(golden(features)[None]), golden(f"VAE_B/{output}")) <= TOLERANCE
+        assert (
+            error(
+                loaded("VAE_B", tmp_path).decode(golden(features)[None]), golden(f"VAE_B/{output}")
+            )
+            <= TOLERANCE
+        )
 
 
 def test_mapping_without_scratches(tmp_path, holes):
     """From the golden features; the holes that come with them have no say."""
     net = loaded("mapping_quality", tmp_path)
     with torch.inference_mode():
-        assert error(net(golden("VAE_A/enc_out")[None], holes), golden("mapping_quality/map_out")) <= TOLERANCE
+        assert (
+            error(net(golden("VAE_A/enc_out")[None], holes), golden("mapping_quality/map_out"))
+            <= TOLERANCE
+        )
 
 
 def test_mapping_with_scratches(tmp_path, scratched, holes):
@@ -132,9 +147,15 @@ def test_mapping_with_scratches(tmp_path, scratched, holes):
 def test_mapping_with_scratches_by_patches(tmp_path, scratched, holes):
     net = loaded("mapping_Patch_Attention", tmp_path)
     with torch.inference_mode():
-        assert error(net(scratched, holes), golden("mapping_Patch_Attention/map_out_inference")) <= CHAINED_TOLERANCE
+        assert (
+            error(net(scratched, holes), golden("mapping_Patch_Attention/map_out_inference"))
+            <= CHAINED_TOLERANCE
+        )
         none = torch.zeros_like(holes)
-        assert error(net(scratched, none), golden("mapping_Patch_Attention/map_out_inference_nomask")) <= CHAINED_TOLERANCE
+        assert (
+            error(net(scratched, none), golden("mapping_Patch_Attention/map_out_inference_nomask"))
+            <= CHAINED_TOLERANCE
+        )
 
 
 def test_face_network(tmp_path):

@@ -21,7 +21,12 @@ from restore.runtime.device import runtime_for
 
 GOLDENS = Path(__file__).parent / "goldens" / "pipe_oldphoto"
 CASES = json.loads((GOLDENS / "cases.json").read_text())
-JOB = Job({}, runtime_for("baseline", torch.device("cpu")), Report("in", "old_photo_restore"), official_quirks=True)
+JOB = Job(
+    {},
+    runtime_for("baseline", torch.device("cpu")),
+    Report("in", "old_photo_restore"),
+    official_quirks=True,
+)
 
 
 def read(name: str) -> np.ndarray:
@@ -39,15 +44,25 @@ def detecting(tmp_path_factory) -> Model:
     torch.save(rebuild("OldPhoto_detection"), path)
     catalog = Catalog.load()
     net = load_net(path, catalog.find("old_photo_restore", "scratch", "scratch_detector"))
-    return Model(catalog.find("old_photo_restore", "scratch"), "scratch", torch.nn.Identity(), {"scratch_detector": net})
+    return Model(
+        catalog.find("old_photo_restore", "scratch"),
+        "scratch",
+        torch.nn.Identity(),
+        {"scratch_detector": net},
+    )
 
 
 def test_the_photo_is_brought_to_multiples_of_sixteen_for_scratches():
-    assert_within_one_level(at_working_size(read("in.png"), OldPhotoOptions(with_scratch=True), JOB), read("det_input_rounded.png"))
+    assert_within_one_level(
+        at_working_size(read("in.png"), OldPhotoOptions(with_scratch=True), JOB),
+        read("det_input_rounded.png"),
+    )
 
 
 def test_the_photo_is_brought_to_multiples_of_four_without():
-    assert_within_one_level(at_working_size(read("in.png"), OldPhotoOptions(), JOB), read("test_full.png"))
+    assert_within_one_level(
+        at_working_size(read("in.png"), OldPhotoOptions(), JOB), read("test_full.png")
+    )
 
 
 def test_scratches_are_found_where_they_are_officially(detecting):
@@ -82,12 +97,16 @@ def test_faces_are_aligned_matched_and_blended_in_as_officially():
     canvas = photo.astype(np.float64)
     for index, landmarks in enumerate(CASES["landmarks"]):
         matrix = to_photo(np.array(landmarks, float), 256)
-        np.testing.assert_allclose(matrix, np.array(CASES["affine"][index])[:2], atol=5e-5)  # theirs is computed from single precision
+        np.testing.assert_allclose(
+            matrix, np.array(CASES["affine"][index])[:2], atol=5e-5
+        )  # theirs is computed from single precision
         upright = aligned_face(photo, matrix, 256)
         aligned = np.rint(upright).astype(np.uint8)
         expected = read(f"face{index}_aligned.png")
         assert_within_one_level(aligned, expected)
-        made = np.clip(expected * 0.7 + 60 + np.linspace(0, 30, 256)[None, :, None], 0, 255).astype(np.uint8)
+        made = np.clip(expected * 0.7 + 60 + np.linspace(0, 30, 256)[None, :, None], 0, 255).astype(
+            np.uint8
+        )
         matched = histogram_matched(made, upright.astype(np.uint8))
         assert_within_one_level(matched, read(f"face{index}_histmatched.png"))
         blend(canvas, matched, matrix)

@@ -31,7 +31,9 @@ def nets(tmp_path_factory) -> dict[int, torch.nn.Module]:
     folder = tmp_path_factory.mktemp("nets")
     built = {}
     for scale, manifest in NETS.items():
-        torch.save(rebuild(f"pipe_RealESRGANer_x{scale}", GOLDENS / manifest), folder / f"x{scale}.pth")
+        torch.save(
+            rebuild(f"pipe_RealESRGANer_x{scale}", GOLDENS / manifest), folder / f"x{scale}.pth"
+        )
         built[scale] = load_net(folder / f"x{scale}.pth")
     return built
 
@@ -60,7 +62,13 @@ def enhanced(case: str, facts: dict, net: torch.nn.Module) -> np.ndarray:
         alpha = photo.alpha
         if alpha is not None and facts.get("alpha_upsampler") == "bicubic":
             # By its name bicubic; what the official code does for any value but its default is linear, before rounding.
-            smooth = cv2.resize(alpha / np.float32(255), None, fx=net_scale, fy=net_scale, interpolation=cv2.INTER_LINEAR)
+            smooth = cv2.resize(
+                alpha / np.float32(255),
+                None,
+                fx=net_scale,
+                fy=net_scale,
+                interpolation=cv2.INTER_LINEAR,
+            )
             alpha = np.rint(smooth * 255).astype(np.uint8)
         elif alpha is not None:
             alpha = run_official_tiles(alpha, net, **settings)
@@ -85,17 +93,23 @@ def test_real_esrganer(case, nets):
     assert_equal_to_golden(result, case)
 
 
-@pytest.mark.parametrize("case", ["x4_rgb_prepad0", "x4_gray", "x4_rgba", "x4_rgb16", "x4_rgb_outscale2.5", "x2_rgb_odd"])
+@pytest.mark.parametrize(
+    "case", ["x4_rgb_prepad0", "x4_gray", "x4_rgba", "x4_rgb16", "x4_rgb_outscale2.5", "x2_rgb_odd"]
+)
 def test_what_users_get_untiled_is_what_real_esrganer_gives(case, nets):
     """The pipeline `upscale` itself, with `tile_size` 0, on the cases that need nothing else than its inputs."""
     net_scale = 2 if case.startswith("x2") else 4
     row = Catalog.load().find("upscale", "x2plus" if net_scale == 2 else "animevideov3")
     options = UpscaleOptions(scale=CASES[case].get("outscale", net_scale), tile_size=0)
     photo = upscale(
-        open_photo(input_of(case)), options, Job({"upscale": Model(row, "recipe", nets[net_scale])}, CPU, Report(case, "upscale"))
+        open_photo(input_of(case)),
+        options,
+        Job({"upscale": Model(row, "recipe", nets[net_scale])}, CPU, Report(case, "upscale")),
     )
     pixels = photo.pixels if photo.is_grey else photo.pixels[..., ::-1]
-    assert_equal_to_golden(pixels if photo.alpha is None else np.dstack([pixels, photo.alpha]), case)
+    assert_equal_to_golden(
+        pixels if photo.alpha is None else np.dstack([pixels, photo.alpha]), case
+    )
 
 
 def assert_equal_to_golden(result: np.ndarray, case: str) -> None:

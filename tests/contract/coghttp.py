@@ -48,7 +48,9 @@ def processes_of_group(group: int) -> list[int]:
 def settled_status(url: str) -> str:
     """The server's status once its slot is free again: Cog says BUSY for some milliseconds after it has answered."""
     deadline_s = time.monotonic() + 10
-    while (status := requests.get(f"{url}/health-check", timeout=5).json()["status"]) == "BUSY" and time.monotonic() < deadline_s:
+    while (
+        status := requests.get(f"{url}/health-check", timeout=5).json()["status"]
+    ) == "BUSY" and time.monotonic() < deadline_s:
         time.sleep(0.01)
     return status
 

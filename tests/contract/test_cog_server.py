@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from coghttp import colour_of, data_uri, decoded, free_port, posted, processes_of_group, settled_status
+from coghttp import (
+    colour_of,
+    data_uri,
+    decoded,
+    free_port,
+    posted,
+    processes_of_group,
+    settled_status,
+)
 from conftest import PROJECT
 from fileserver import FileServer
 from PIL import Image
@@ -72,15 +80,27 @@ def test_the_schema_refuses_with_422(predict, inputs, message):
     ("inputs", "code"),
     [
         ({}, "[E103]"),
-        ({"image": data_uri(colour_of(9)), "images": [data_uri(colour_of(9))] * 4}, "[E103] the request has 5 photos"),
+        (
+            {"image": data_uri(colour_of(9)), "images": [data_uri(colour_of(9))] * 4},
+            "[E103] the request has 5 photos",
+        ),
         ({"image": data_uri(colour_of(9)), "tile_size": 7}, "[E102] tile_size is 7"),
         ({"image": data_uri(b"no picture at all")}, "[E205] photo 'image'"),
         ({"image": data_uri(b"")}, "[E206] photo 'image'"),
         ({"image": "/etc/hostname"}, "[E201] photo 'image'"),
         ({"image": data_uri(colour_of(9, side=4))}, "[E204] photo 'image'"),
-        ({"image": data_uri(colour_of(9)), "task": "inpaint"}, "[E104] photo 'image': there is no mask"),
-        ({"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "upscale,inpaint"}, "[E104] photo 'image': there is no mask"),
-        ({"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "colorise"}, "[E102] steps is 'colorise'"),
+        (
+            {"image": data_uri(colour_of(9)), "task": "inpaint"},
+            "[E104] photo 'image': there is no mask",
+        ),
+        (
+            {"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "upscale,inpaint"},
+            "[E104] photo 'image': there is no mask",
+        ),
+        (
+            {"image": data_uri(colour_of(9)), "task": "pipeline", "steps": "colorise"},
+            "[E102] steps is 'colorise'",
+        ),
     ],
 )
 def test_what_the_schema_cannot_see_fails_with_a_code(predict, inputs, code):
@@ -94,7 +114,9 @@ def test_what_the_schema_cannot_see_fails_with_a_code(predict, inputs, code):
 def test_four_photos_come_back_in_order_with_reports(predict):
     levels = [20, 90, 160, 230]
     photos = [data_uri(colour_of(level)) for level in levels]
-    body = predict(task="upscale", images=photos, scale=2, upscale_variant="lite", output_format="png").json()
+    body = predict(
+        task="upscale", images=photos, scale=2, upscale_variant="lite", output_format="png"
+    ).json()
     assert body["status"] == "succeeded", body
     photos = [decoded(uri) for uri in body["output"]]
     assert [photo.size for photo in photos] == [(48, 64)] * 4
@@ -114,17 +136,25 @@ def test_four_photos_come_back_in_order_with_reports(predict):
 
 def test_cogs_server_drops_an_input_that_it_does_not_know(predict):
     """Cog's own doing, before predict() is called; the README says so. Should this fail, Cog has learnt to refuse: say that instead."""
-    body = predict(task="upscale", image=data_uri(colour_of(40)), scael=2, output_format="png").json()
+    body = predict(
+        task="upscale", image=data_uri(colour_of(40)), scael=2, output_format="png"
+    ).json()
     assert decoded(body["output"][0]).size == (96, 128)
 
 
 def test_a_request_that_only_carries_photos_restores_their_faces(predict):
     buffer = io.BytesIO()
     Image.fromarray(data.astronaut()).save(buffer, "JPEG", quality=90)
-    body = predict(images=[data_uri(buffer.getvalue()), data_uri(colour_of(90))], runtime_profile="fast").json()
+    body = predict(
+        images=[data_uri(buffer.getvalue()), data_uri(colour_of(90))], runtime_profile="fast"
+    ).json()
     assert body["status"] == "succeeded", body
     first, second = body["metrics"]["photos"]
-    assert (first["task"], first["face_restoration_applied"], first["faces"][0]["restored"]) == ("face_restore", True, True)
+    assert (first["task"], first["face_restoration_applied"], first["faces"][0]["restored"]) == (
+        "face_restore",
+        True,
+        True,
+    )
     assert (second["face_restoration_applied"], second["faces"]) == (False, [])
     assert any("no face" in warning for warning in second["warnings"])
     assert [decoded(uri).size for uri in body["output"]] == [(512, 512), (24, 32)]
@@ -138,7 +168,9 @@ def portrait(mode: str) -> bytes:
 
 def test_a_pipeline_colours_restores_and_enlarges_in_one_request(predict):
     steps = "colorize,face_restore,upscale"
-    body = predict(task="pipeline", image=data_uri(portrait("L")), steps=steps, scale=2, output_format="png").json()
+    body = predict(
+        task="pipeline", image=data_uri(portrait("L")), steps=steps, scale=2, output_format="png"
+    ).json()
     assert body["status"] == "succeeded", body
     [photo], [report] = [decoded(uri) for uri in body["output"]], body["metrics"]["photos"]
     assert (photo.mode, photo.size) == ("RGB", (512, 512))
@@ -157,14 +189,21 @@ def test_an_old_photo_comes_back_mended_with_its_mask(predict):
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     body = predict(
-        task="old_photo_restore", image=data_uri(buffer.getvalue()), with_scratch=True, return_mask=True, output_format="png"
+        task="old_photo_restore",
+        image=data_uri(buffer.getvalue()),
+        with_scratch=True,
+        return_mask=True,
+        output_format="png",
     ).json()
     assert body["status"] == "succeeded", body
     mended, mask = (np.asarray(decoded(uri)) for uri in body["output"])
     assert mended.shape == mask.shape == pixels.shape
     found = mask[61:63] == 255
     assert found.mean() > 0.6
-    away = [np.abs(rows[61:63][found].astype(int) - clean[61:63][found]).mean() for rows in (mended, pixels)]
+    away = [
+        np.abs(rows[61:63][found].astype(int) - clean[61:63][found]).mean()
+        for rows in (mended, pixels)
+    ]
     assert away[0] < 0.5 * away[1], "where the scratch was found, it is mended"
     [report] = body["metrics"]["photos"]
     assert report["scratched_share"] == pytest.approx((mask > 0).mean(), abs=1e-4)
@@ -172,12 +211,25 @@ def test_an_old_photo_comes_back_mended_with_its_mask(predict):
 
 
 def test_optimized_requests_work_in_cogs_threads_and_leave_safe_ones_as_they_were(predict):
-    inputs = {"task": "upscale", "scale": 2, "image": data_uri(portrait("RGB")), "output_format": "png"}
-    before, faster, after = (predict(**inputs, stability_mode=mode).json() for mode in ("safe", "optimized", "safe"))
+    inputs = {
+        "task": "upscale",
+        "scale": 2,
+        "image": data_uri(portrait("RGB")),
+        "output_format": "png",
+    }
+    before, faster, after = (
+        predict(**inputs, stability_mode=mode).json() for mode in ("safe", "optimized", "safe")
+    )
     assert before["output"] == after["output"]
     report = faster["metrics"]["photos"][0]
-    assert (report["stability_mode"], report["compile_backend"], report["recompiles"]) == ("optimized", "none", 0)
-    safe, optimized = (np.asarray(decoded(body["output"][0])).astype(int) for body in (before, faster))
+    assert (report["stability_mode"], report["compile_backend"], report["recompiles"]) == (
+        "optimized",
+        "none",
+        0,
+    )
+    safe, optimized = (
+        np.asarray(decoded(body["output"][0])).astype(int) for body in (before, faster)
+    )
     assert np.abs(safe - optimized).max() <= 1
     refused = predict(**inputs, stability_mode="optimized", compile_backend="eager").json()
     assert refused["status"] == "failed"
@@ -192,7 +244,12 @@ def test_inpaint_fills_what_is_marked_and_nothing_else(predict, given_as):
     Image.fromarray(mask).save(buffer, "PNG")
     uri = data_uri(buffer.getvalue(), "image/png")
     marked = {"mask": uri, "masks": [uri], "points": "[[60, 100], [90, 100], [90, 140], [60, 140]]"}
-    body = predict(task="inpaint", image=data_uri(portrait("RGB")), output_format="png", **{given_as: marked[given_as]}).json()
+    body = predict(
+        task="inpaint",
+        image=data_uri(portrait("RGB")),
+        output_format="png",
+        **{given_as: marked[given_as]},
+    ).json()
     assert body["status"] == "succeeded", body
     changed = (np.asarray(decoded(body["output"][0])) != data.astronaut()[:256, 96:352]).any(axis=2)
     assert not changed[mask == 0].any()
@@ -203,7 +260,12 @@ def test_eight_clients_at_once_are_all_answered_in_order(server):
     """Cog takes one request at a time and says 409 to the others, who come again: none is lost, and each has its own photo."""
     sides = range(16, 32)
     asked = [
-        Prediction((str(side),), json.dumps({"input": {"task": "restore", "image": data_uri(colour_of(90, side))}}).encode())
+        Prediction(
+            (str(side),),
+            json.dumps(
+                {"input": {"task": "restore", "image": data_uri(colour_of(90, side))}}
+            ).encode(),
+        )
         for side in sides
     ]
     with Client(server, concurrency=8) as client:
@@ -215,7 +277,12 @@ def test_eight_clients_at_once_are_all_answered_in_order(server):
 
 
 def test_image_and_images_mix(predict):
-    body = predict(task="restore", image=data_uri(colour_of(40)), images=[data_uri(colour_of(200))], output_format="png").json()
+    body = predict(
+        task="restore",
+        image=data_uri(colour_of(40)),
+        images=[data_uri(colour_of(200))],
+        output_format="png",
+    ).json()
     assert body["status"] == "succeeded", body
     means = [float(np.asarray(decoded(uri)).mean()) for uri in body["output"]]
     assert abs(means[0] - 40) < 6
@@ -242,7 +309,9 @@ def test_one_bad_photo_fails_all_and_is_named_and_the_server_stays_ready(predict
     good = data_uri(colour_of(70))
     before = predict(images=[good], scale=2, output_format="png").json()["output"]
     noise = io.BytesIO()
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(noise, "JPEG")
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(
+        noise, "JPEG"
+    )
     truncated = noise.getvalue()[: len(noise.getvalue()) // 2]
     body = predict(images=[good, good, data_uri(truncated), good], scale=2).json()
     assert body["status"] == "failed"
@@ -261,7 +330,12 @@ def test_the_server_publishes_the_schema_it_validates_with(server):
 
 def test_stopping_leaves_no_worker(tmp_path):
     with (tmp_path / "log").open("wb") as output:
-        process = start("127.0.0.1", port := free_port(), {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none"}, output)
+        process = start(
+            "127.0.0.1",
+            port := free_port(),
+            {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none"},
+            output,
+        )
         wait_until_ready(f"http://127.0.0.1:{port}", process, 120)
         assert len(processes_of_group(process.pid)) >= 2, "server and worker"
         stop(process)
@@ -273,7 +347,9 @@ def test_a_signal_to_the_command_ends_server_and_worker(number):
     port = free_port()
     environment = {**os.environ, "RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none"}
     command = [sys.executable, "-m", "restore", "serve", "--port", str(port)]
-    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as serving:
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as serving:
         wait_until_ready(f"http://127.0.0.1:{port}", serving, 120)
         serving.send_signal(number)
         serving.wait(30)
@@ -293,9 +369,17 @@ def test_stopping_during_setup_leaves_no_worker(tmp_path):
 
 def test_official_weights_that_are_not_there_fail_setup_in_seconds_with_a_code(tmp_path):
     closed = f"http://127.0.0.1:{free_port()}"
-    environment = {"RESTORE_WEIGHTS": "official", "RESTORE_WEIGHTS_DIR": str(tmp_path), "HTTPS_PROXY": closed, "https_proxy": closed}
+    environment = {
+        "RESTORE_WEIGHTS": "official",
+        "RESTORE_WEIGHTS_DIR": str(tmp_path),
+        "HTTPS_PROXY": closed,
+        "https_proxy": closed,
+    }
     started_s = time.monotonic()
-    with pytest.raises(RestoreError, match=r"\[E403\].*codeformer.pth"), running(free_port(), environment, timeout_s=60):
+    with (
+        pytest.raises(RestoreError, match=r"\[E403\].*codeformer.pth"),
+        running(free_port(), environment, timeout_s=60),
+    ):
         pass
     assert time.monotonic() - started_s < 45
     assert not list(tmp_path.rglob("*.pth"))

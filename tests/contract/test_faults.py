@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import requests
-from coghttp import data_uri, decoded, files_below, free_port, posted, processes_of_group, settled_status
+from coghttp import (
+    data_uri,
+    decoded,
+    files_below,
+    free_port,
+    posted,
+    processes_of_group,
+    settled_status,
+)
 from conftest import PROJECT
 from facejobs import ASTRONAUT
 from fileserver import FileServer
@@ -85,7 +93,10 @@ def environment_of(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults") / "tmp"
-    with (folder.parent / "log").open("wb") as log, running(free_port(), environment_of(folder), output=log, predictor=FAULTY) as url:
+    with (
+        (folder.parent / "log").open("wb") as log,
+        running(free_port(), environment_of(folder), output=log, predictor=FAULTY) as url,
+    ):
         yield Served(url, folder)
 
 
@@ -97,12 +108,26 @@ def served(tmp_path_factory):
         (UPSCALE, "disk result", "[E302] '"),
         (UPSCALE, "disk upload", "[E504] photo 'image': it cannot be kept in the temporary folder"),
         (UPSCALE, "nan", "[E503] photo 'image': the network 'lite_upscale_"),
-        ({**UPSCALE, "stability_mode": "optimized"}, "nan", "[E503] photo 'image': the network 'lite_upscale_"),
+        (
+            {**UPSCALE, "stability_mode": "optimized"},
+            "nan",
+            "[E503] photo 'image': the network 'lite_upscale_",
+        ),
         (UPSCALE, "bug", "[E505] this request met a fault of the program (ZeroDivisionError)"),
     ],
-    ids=["memory", "memory for faces", "disk", "disk for uploads", "NaN", "NaN when optimized", "bug"],
+    ids=[
+        "memory",
+        "memory for faces",
+        "disk",
+        "disk for uploads",
+        "NaN",
+        "NaN when optimized",
+        "bug",
+    ],
 )
-def test_a_fault_is_answered_with_a_code_and_the_next_request_is_as_before(served, inputs, fault, said):
+def test_a_fault_is_answered_with_a_code_and_the_next_request_is_as_before(
+    served, inputs, fault, said
+):
     before = served.output(inputs)
     there = served.files
     body = served.post(inputs, fault).json()
@@ -124,7 +149,9 @@ def test_memory_that_suffices_for_smaller_tiles_is_a_warning(served):
     [report] = body["metrics"]["photos"]
     assert report["tiles"][0]["height"] <= 128
     assert "memory ran out with tiles of 256 pixels; continued with 128" in report["warnings"]
-    whole, tiled = (np.asarray(decoded(output[0])).astype(int) for output in (before, body["output"]))
+    whole, tiled = (
+        np.asarray(decoded(output[0])).astype(int) for output in (before, body["output"])
+    )
     assert np.abs(whole - tiled).max() <= 1
     assert served.output(inputs) == before
 
@@ -147,11 +174,15 @@ def test_a_request_is_cancelled_in_every_stage_and_leaves_nothing(served, inputs
     before = served.output(inputs)
     there = served.files
     answers = []
-    asking = threading.Thread(target=lambda: answers.append(served.post(inputs, f"stall {stage} 30", name=f"in-{stage}")))
+    asking = threading.Thread(
+        target=lambda: answers.append(served.post(inputs, f"stall {stage} 30", name=f"in-{stage}"))
+    )
     asking.start()
     served.wait_until_reached()
     cancelled_s = time.monotonic()
-    assert requests.post(f"{served.url}/predictions/in-{stage}/cancel", timeout=10).status_code == 200
+    assert (
+        requests.post(f"{served.url}/predictions/in-{stage}/cancel", timeout=10).status_code == 200
+    )
     asking.join(30)
     assert time.monotonic() - cancelled_s < 5
     assert answers[0].json()["status"] == "canceled"
@@ -162,13 +193,18 @@ def test_a_request_is_cancelled_in_every_stage_and_leaves_nothing(served, inputs
 
 def test_a_cancel_takes_no_longer_than_a_tile(served):
     """Python is told between two steps of it: a tile is such a step, so that a large photo needs no patience."""
-    large = data_uri(encode(Photo("large", ASTRONAUT.repeat(4, axis=0).repeat(4, axis=1)), "png", 100)[0], "image/png")
+    large = data_uri(
+        encode(Photo("large", ASTRONAUT.repeat(4, axis=0).repeat(4, axis=1)), "png", 100)[0],
+        "image/png",
+    )
     answers = []
     inputs = {**UPSCALE, "image": large, "tile_size": 128}
 
     def ask() -> None:
         started_s = time.monotonic()
-        answers.append((posted(served.url, {"input": inputs, "id": "large"}), time.monotonic() - started_s))
+        answers.append(
+            (posted(served.url, {"input": inputs, "id": "large"}), time.monotonic() - started_s)
+        )
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -240,13 +276,27 @@ NAMED = (
 def test_the_log_holds_neither_photos_nor_places(served):
     """Whatever comes of a photo, and whichever input it is in."""
     exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 29.53125), 3: "E", 4: (2.0, 17.0, 40.21875)})
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
+        {1: "N", 2: (48.0, 51.0, 29.53125), 3: "E", 4: (2.0, 17.0, 40.21875)}
+    )
     buffer = io.BytesIO()
     Image.fromarray(ASTRONAUT[:64, :64]).save(buffer, "JPEG", exif=exif)
     photo = data_uri(buffer.getvalue())
-    kept = served.post({"task": "restore", "image": photo, "keep_gps": True, "output_format": "jpg"}).json()
-    assert decoded(kept["output"][0]).getexif().get_ifd(ExifTags.IFD.GPSInfo)[2] == (48.0, 51.0, 29.53125), "the photo has a place"
-    for inputs in ({"task": "restore"}, {"task": "sharpen"}, {"scale": photo}, {"images": photo}, {"task": "inpaint", "mask": photo}):
+    kept = served.post(
+        {"task": "restore", "image": photo, "keep_gps": True, "output_format": "jpg"}
+    ).json()
+    assert decoded(kept["output"][0]).getexif().get_ifd(ExifTags.IFD.GPSInfo)[2] == (
+        48.0,
+        51.0,
+        29.53125,
+    ), "the photo has a place"
+    for inputs in (
+        {"task": "restore"},
+        {"task": "sharpen"},
+        {"scale": photo},
+        {"images": photo},
+        {"task": "inpaint", "mask": photo},
+    ):
         served.post({"image": photo, **inputs})
     served.post({"image": photo[: len(photo) // 2]})
     served.post({"image": photo}, "bug")
@@ -274,13 +324,19 @@ def test_a_request_reads_neither_the_servers_disk_nor_its_network(served, case):
 def test_a_second_server_on_the_port_says_so_and_the_first_goes_on(served):
     port = str(urlsplit(served.url).port)
     command = [sys.executable, "-m", "restore", "serve", "--port", port]
-    second = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    second = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert second.returncode == 2
     assert f"[E504] the server cannot listen on 127.0.0.1 port {port}" in second.stderr
     assert decoded(served.output(UPSCALE)[0]).size == (100, 100)
 
 
-@pytest.mark.parametrize(("number", "when"), [(signal.SIGTERM, "setup"), (signal.SIGTERM, "predict"), (signal.SIGKILL, "predict")], ids=str)
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [(signal.SIGTERM, "setup"), (signal.SIGTERM, "predict"), (signal.SIGKILL, "predict")],
+    ids=str,
+)
 def test_no_process_outlives_a_server_that_is_told_to_end(tmp_path, number, when):
     """The signal goes to Cog's server alone, as a container's or a supervisor's would."""
     folder = tmp_path / "tmp"
@@ -308,7 +364,9 @@ def test_no_process_outlives_a_server_that_is_told_to_end(tmp_path, number, when
             if asking:
                 asking.join(30)
                 finished = answers[0] is not None and answers[0].json()["status"] == "succeeded"
-                assert finished == (number == signal.SIGTERM), "what was begun is finished, unless the server is killed"
+                assert finished == (number == signal.SIGTERM), (
+                    "what was begun is finished, unless the server is killed"
+                )
         finally:
             stop(process)
 

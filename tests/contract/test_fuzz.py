@@ -39,7 +39,23 @@ ODD_TEXT = (
     "NaN",
     "null",
 )
-ODD = (None, True, False, -1, 0, 1e308, -1e308, 2**63, 10**400, 0.1, [], {}, [[]], {"a": {"b": [None]}}, *ODD_TEXT)
+ODD = (
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1e308,
+    -1e308,
+    2**63,
+    10**400,
+    0.1,
+    [],
+    {},
+    [[]],
+    {"a": {"b": [None]}},
+    *ODD_TEXT,
+)
 ODD_PHOTOS = (
     "data:,",
     "data:image/png;base64,",
@@ -71,7 +87,16 @@ POINTS = (
     "[" * 5000,
     "[[2, 2], [9, 2]",
 )
-STEPS = ("auto", "colorize,upscale", "restore", "upscale,upscale", "pipeline", ",", "inpaint", ",".join(["restore"] * 50))
+STEPS = (
+    "auto",
+    "colorize,upscale",
+    "restore",
+    "upscale,upscale",
+    "pipeline",
+    ",",
+    "inpaint",
+    ",".join(["restore"] * 50),
+)
 
 
 def values_of(name: str) -> st.SearchStrategy[object]:
@@ -89,14 +114,24 @@ def values_of(name: str) -> st.SearchStrategy[object]:
     if schema["type"] == "boolean":
         return st.booleans()
     low, high = schema.get("minimum", 0), schema.get("maximum", 2**31)
-    inside = st.integers(low, high) if schema["type"] == "integer" else st.floats(low, high, allow_nan=False)
+    inside = (
+        st.integers(low, high)
+        if schema["type"] == "integer"
+        else st.floats(low, high, allow_nan=False)
+    )
     return st.one_of(inside, st.sampled_from((low, high, low - 1, high + 1, float(low))))
 
 
 @st.composite
 def requests_drawn(draw: st.DrawFn) -> dict[str, object]:
     """A request with a photo as a rule, some inputs of its schema, now and then a value of another kind, or a name of none."""
-    names = draw(st.lists(st.sampled_from([name for name in INPUTS if name not in {"image", "images"}]), max_size=6, unique=True))
+    names = draw(
+        st.lists(
+            st.sampled_from([name for name in INPUTS if name not in {"image", "images"}]),
+            max_size=6,
+            unique=True,
+        )
+    )
     inputs: dict[str, object] = {name: draw(values_of(name)) for name in names}
     how = draw(st.sampled_from(("image",) * 5 + ("images", "odd image", "both", "none")))
     if how in {"image", "both"}:
@@ -108,7 +143,9 @@ def requests_drawn(draw: st.DrawFn) -> dict[str, object]:
     if draw(st.integers(0, 3)) == 0:
         inputs[draw(st.sampled_from(list(INPUTS)))] = draw(st.sampled_from(ODD))
     if draw(st.integers(0, 9)) == 0:
-        inputs[draw(st.sampled_from(("scael", "", "__class__", "self", "\0", "x" * 5000)))] = draw(st.sampled_from(ODD))
+        inputs[draw(st.sampled_from(("scael", "", "__class__", "self", "\0", "x" * 5000)))] = draw(
+            st.sampled_from(ODD)
+        )
     return inputs
 
 
@@ -116,7 +153,10 @@ def requests_drawn(draw: st.DrawFn) -> dict[str, object]:
 def server(tmp_path_factory):
     temporary = tmp_path_factory.mktemp("fuzz")
     environment = {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none", "TMPDIR": str(temporary)}
-    with (temporary / "log").open("wb") as log, running(free_port(), environment, output=log) as url:
+    with (
+        (temporary / "log").open("wb") as log,
+        running(free_port(), environment, output=log) as url,
+    ):
         yield url
 
 
@@ -145,7 +185,12 @@ def drawn(url: str, count: int) -> Counter[str]:
     seen = Counter[str]()
 
     # No shrinking: a request that fails is shown as it was, and each attempt at a smaller one would be as slow.
-    @settings(max_examples=count, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    @settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
     @given(requests_drawn())
     def ask(inputs: dict[str, object]) -> None:
         answer = posted(url, {"input": inputs})
@@ -158,12 +203,24 @@ def drawn(url: str, count: int) -> Counter[str]:
 
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.slow)])
 def test_whatever_is_asked_is_answered_and_the_worker_lives(server, count, record_property):
-    before = posted(server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}).json()["output"]
+    before = posted(
+        server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}
+    ).json()["output"]
     seen = drawn(server, count)
-    record_property("figure", f"{sum(seen.values())} requests: {', '.join(f'{kind} {number}' for kind, number in seen.most_common())}")
+    record_property(
+        "figure",
+        f"{sum(seen.values())} requests: {', '.join(f'{kind} {number}' for kind, number in seen.most_common())}",
+    )
     assert sum(seen.values()) >= count
-    assert min(seen["succeeded"], seen["HTTP 422"]) >= count // 20, "requests are neither all right nor all wrong"
-    assert posted(server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}).json()["output"] == before
+    assert min(seen["succeeded"], seen["HTTP 422"]) >= count // 20, (
+        "requests are neither all right nor all wrong"
+    )
+    assert (
+        posted(
+            server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}
+        ).json()["output"]
+        == before
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,10 @@ def test_noise_has_the_strength_asked_for(photo):
 
 
 def test_blur_loses_detail(photo):
-    detail = [np.abs(np.diff(picture.astype(int), axis=1)).mean() for picture in (photo, degrade(photo, STEPS["blur"], 1))]
+    detail = [
+        np.abs(np.diff(picture.astype(int), axis=1)).mean()
+        for picture in (photo, degrade(photo, STEPS["blur"], 1))
+    ]
     assert detail[1] < 0.8 * detail[0]
 
 
@@ -123,7 +126,10 @@ def test_values_out_of_range_are_refused(values):
     assert error.value.code == Code.OPTION_INVALID
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)],
+)
 def test_what_is_no_8_bit_rgb_is_refused(array):
     with pytest.raises(RestoreError, match="8-bit RGB"):
         degrade(array, Degradation(), 1)
@@ -136,7 +142,23 @@ def test_downscaling_to_nothing_is_refused():
 
 def test_the_command_writes_what_the_function_makes_and_says_so(photo_file, tmp_path, capsys):
     first, second = photo_file("a.png"), photo_file("b.png", mode="L")
-    assert main([str(first), str(second), "--out", str(tmp_path / "o"), "--preset", "noise", "--noise", "9", "--seed", "4"]) == 0
+    assert (
+        main(
+            [
+                str(first),
+                str(second),
+                "--out",
+                str(tmp_path / "o"),
+                "--preset",
+                "noise",
+                "--noise",
+                "9",
+                "--seed",
+                "4",
+            ]
+        )
+        == 0
+    )
     recipe = Degradation(poisson=0.5, noise=9)
     for number, path in enumerate((first, second)):
         mode, clean = read(path)
@@ -144,16 +166,36 @@ def test_the_command_writes_what_the_function_makes_and_says_so(photo_file, tmp_
         assert made_mode == mode
         np.testing.assert_array_equal(made, degrade(clean, recipe, 4 + number))
     lines = capsys.readouterr().out.splitlines()
-    assert [line.endswith(f"60x48, poisson 0.5, noise 9.0, seed {4 + i}") for i, line in enumerate(lines)] == [True, True]
+    assert [
+        line.endswith(f"60x48, poisson 0.5, noise 9.0, seed {4 + i}")
+        for i, line in enumerate(lines)
+    ] == [True, True]
 
 
 def test_a_noisy_photo_fits_into_a_jpeg(photo_file, tmp_path):
     path = photo_file(height=200, width=240)
-    assert main([str(path), "--out", str(tmp_path / "o"), "--noise", "60", "--long-side", "120", "--format", "jpg"]) == 0
+    assert (
+        main(
+            [
+                str(path),
+                "--out",
+                str(tmp_path / "o"),
+                "--noise",
+                "60",
+                "--long-side",
+                "120",
+                "--format",
+                "jpg",
+            ]
+        )
+        == 0
+    )
     assert read(tmp_path / "o" / "a.jpg")[1].shape == (100, 120, 3)
 
 
-def test_what_cannot_be_read_written_or_understood_ends_with_status_2_and_one_line(photo_file, tmp_path, capsys):
+def test_what_cannot_be_read_written_or_understood_ends_with_status_2_and_one_line(
+    photo_file, tmp_path, capsys
+):
     good = photo_file()
     (tmp_path / "text.png").write_text("no picture")
     whole = good.read_bytes()

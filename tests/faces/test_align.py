@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restore.faces.align import BORDER_RGB, CROP_PX, TEMPLATE, crop, eye_distance_px, is_outside, similarity, smooth_crop
+from restore.faces.align import (
+    BORDER_RGB,
+    CROP_PX,
+    TEMPLATE,
+    crop,
+    eye_distance_px,
+    is_outside,
+    similarity,
+    smooth_crop,
+)
 from restore.faces.convention import CODEFORMER, CONVENTIONS, FACEXLIB, enlarged
 from restore.faces.face import Face
 
@@ -28,7 +37,12 @@ def placed(matrix: np.ndarray) -> np.ndarray:
     return TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
 
 
-@given(scale=st.floats(0.05, 8), angle=st.floats(-3.1, 3.1), x=st.floats(-500, 4000), y=st.floats(-500, 4000))
+@given(
+    scale=st.floats(0.05, 8),
+    angle=st.floats(-3.1, 3.1),
+    x=st.floats(-500, 4000),
+    y=st.floats(-500, 4000),
+)
 def test_the_similarity_takes_the_landmarks_to_the_template(scale, angle, x, y):
     landmarks = placed(matrix_of(scale, angle, x, y))
     found = similarity(landmarks)
@@ -98,7 +112,9 @@ def test_the_distance_of_the_eyes_right_and_with_the_official_bug():
     face = Face((0, 0, 50, 80), 0.9, landmarks)
     assert eye_distance_px(face, quirks=False) == pytest.approx(np.hypot(30, 4))
     row = [*face.box, face.score, *landmarks.ravel()]  # the detector's row, by CodeFormer's indices
-    assert eye_distance_px(face, quirks=True) == pytest.approx(np.hypot(row[6] - row[8], row[7] - row[9]))
+    assert eye_distance_px(face, quirks=True) == pytest.approx(
+        np.hypot(row[6] - row[8], row[7] - row[9])
+    )
 
 
 def test_a_face_cannot_be_changed():
@@ -113,7 +129,10 @@ def test_a_face_cannot_be_changed():
 
 
 def test_only_codeformer_enlarges_and_only_small_photos():
-    assert {name: row.name for name, row in CONVENTIONS.items()} == {"codeformer": "codeformer", "facexlib": "facexlib"}
+    assert {name: row.name for name, row in CONVENTIONS.items()} == {
+        "codeformer": "codeformer",
+        "facexlib": "facexlib",
+    }
     small, large = noise(300, 380), noise(512, 520)
     assert enlarged(small, CODEFORMER).shape == (512, 649, 3)
     assert enlarged(large, CODEFORMER) is large
@@ -126,8 +145,13 @@ def test_a_large_face_is_averaged_down_and_lies_where_a_sampled_one_does(factor)
     smooth = cv2.normalize(waves, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     matrix = similarity((TEMPLATE - 256) * factor + (700, 650))
     inner = np.s_[236:276, 236:276]
-    assert np.abs(smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]).max() <= 3
-    noise = np.clip(128 + np.random.default_rng(2).normal(0, 25, smooth.shape), 0, 255).astype(np.uint8)
+    assert (
+        np.abs(smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]).max()
+        <= 3
+    )
+    noise = np.clip(128 + np.random.default_rng(2).normal(0, 25, smooth.shape), 0, 255).astype(
+        np.uint8
+    )
     sampled, averaged = (float(cut(noise, matrix)[inner].std()) for cut in (crop, smooth_crop))
     assert averaged < sampled / int(factor) + 2
 

@@ -51,7 +51,9 @@ class FakeRetinaFace(torch.nn.Module):
         self.seen: np.ndarray = np.empty(0)
         self.thresholds: tuple[float, float] = (0.0, 0.0)
 
-    def detect_faces(self, image: np.ndarray, conf_threshold: float, nms_threshold: float) -> np.ndarray:
+    def detect_faces(
+        self, image: np.ndarray, conf_threshold: float, nms_threshold: float
+    ) -> np.ndarray:
         self.seen, self.thresholds = image, (conf_threshold, nms_threshold)
         face = np.array([10, 20, 30, 40, 0.9, *range(10)], np.float32)
         return np.stack([face, np.where(np.arange(15) == 4, 0.95, 2 * face)])
@@ -59,7 +61,13 @@ class FakeRetinaFace(torch.nn.Module):
 
 @pytest.fixture
 def fake() -> RetinaFaceDetector:
-    return RetinaFaceDetector(Model(Catalog.load().find("face_detect", "retinaface_resnet50"), "retinaface_resnet50", FakeRetinaFace()))
+    return RetinaFaceDetector(
+        Model(
+            Catalog.load().find("face_detect", "retinaface_resnet50"),
+            "retinaface_resnet50",
+            FakeRetinaFace(),
+        )
+    )
 
 
 class TestRetinaFaceSize:
@@ -73,7 +81,9 @@ class TestRetinaFaceSize:
             ((4, 40_000), 640, (28, 282_842)),
         ],
     )
-    def test_the_photo_is_seen_at_the_size_asked_for_within_the_limit(self, fake, shape, short_side_px, seen):
+    def test_the_photo_is_seen_at_the_size_asked_for_within_the_limit(
+        self, fake, shape, short_side_px, seen
+    ):
         fake.find(np.zeros((*shape, 3), np.uint8), short_side_px=short_side_px, threshold=0.8)
         height, width = fake._net.seen.shape[:2]
         assert (height, width) == seen
@@ -85,7 +95,11 @@ class TestRetinaFaceSize:
         better, other = fake.find(pixels, short_side_px=640, threshold=0.97)
         assert other.box == (5.0, 10.0, 15.0, 20.0)
         assert other.landmarks.tolist() == (np.arange(10).reshape(5, 2) / 2).tolist()
-        assert (round(better.score, 4), round(other.score, 4), better.box) == (0.95, 0.9, (10.0, 20.0, 30.0, 40.0))
+        assert (round(better.score, 4), round(other.score, 4), better.box) == (
+            0.95,
+            0.9,
+            (10.0, 20.0, 30.0, 40.0),
+        )
         assert fake._net.seen[0, 0].tolist() == [0, 0, 200], "facexlib wants BGR"
         assert fake._net.thresholds == (0.97, 0.4)
         assert fake.name == "retinaface_resnet50"
@@ -108,17 +122,24 @@ class TestDlib:
     def find(self, pixels: np.ndarray) -> list[Face]:
         return self.detector.find(pixels, short_side_px=None, threshold=0.97)
 
-    @pytest.mark.parametrize(("name", "count"), [("astronaut", 2), ("1.jpg", 3), ("8.jpg", 1), ("9.jpg", 1)])
+    @pytest.mark.parametrize(
+        ("name", "count"), [("astronaut", 2), ("1.jpg", 3), ("8.jpg", 1), ("9.jpg", 1)]
+    )
     def test_it_finds_what_dlib_itself_finds(self, name, count):
         """In the astronaut the second one is the round emblem on her suit: dlib's own fault, at the edge of its decision."""
         pixels = data.astronaut() if name == "astronaut" else read(PROJECT / "data" / name)
-        expected = [(box.left(), box.top(), box.right() + 1, box.bottom() + 1) for box in dlib.get_frontal_face_detector()(pixels, 1)]
+        expected = [
+            (box.left(), box.top(), box.right() + 1, box.bottom() + 1)
+            for box in dlib.get_frontal_face_detector()(pixels, 1)
+        ]
         faces = self.find(pixels)
         assert len(faces) == len(expected) == count
         for box in expected:
             nearest = min(faces, key=lambda face: np.abs(np.subtract(face.box, box)).max())
             assert np.abs(np.subtract(nearest.box, box)).max() < 0.2 * nearest.size_px
-        assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
+        assert [face.score for face in faces] == sorted(
+            (face.score for face in faces), reverse=True
+        )
         assert all(0.5 <= face.score <= 1.0 for face in faces)
         assert_sensible(faces[0])
 
@@ -141,8 +162,18 @@ class TestDlib:
         """Her face is 46 px wide in the small one; the large one would take thirty times as long as it is."""
         pixels = data.astronaut()
         landmarks = self.find(pixels)[0].landmarks * factor
-        other = self.find(cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR))
-        assert np.abs(other[0].landmarks - landmarks).max() < 0.1 * np.linalg.norm(landmarks[0] - landmarks[1])
+        other = self.find(
+            cv2.resize(
+                pixels,
+                None,
+                fx=factor,
+                fy=factor,
+                interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR,
+            )
+        )
+        assert np.abs(other[0].landmarks - landmarks).max() < 0.1 * np.linalg.norm(
+            landmarks[0] - landmarks[1]
+        )
 
     def test_its_faces_have_the_outline_that_their_landmarks_are_made_of(self):
         face = self.find(data.astronaut())[0]
@@ -170,7 +201,9 @@ def test_five_of_68():
 def test_missing_landmarks_are_named_with_the_remedy(monkeypatch, tmp_path, missing):
     spec = None
     if missing == "file":
-        spec = importlib.util.spec_from_file_location("m", tmp_path / "m.py", submodule_search_locations=[str(tmp_path)])
+        spec = importlib.util.spec_from_file_location(
+            "m", tmp_path / "m.py", submodule_search_locations=[str(tmp_path)]
+        )
     monkeypatch.setattr(detect.importlib.util, "find_spec", lambda _: spec)
     with pytest.raises(RestoreError, match="shape_predictor_68") as caught:
         DlibDetector()
@@ -199,42 +232,67 @@ def detector(tmp_path_factory) -> RetinaFaceDetector:
     root = tmp_path_factory.mktemp("weights")
     (root / "face_detect").mkdir()
     shutil.copy(SHARED / "weights" / "detection_mobilenet0.25_Final.pth", root / "face_detect")
-    resolved = WeightStore(Catalog.load(), root, offline=True).resolve("face_detect", "retinaface_mobile0.25", Policy.OFFICIAL)
+    resolved = WeightStore(Catalog.load(), root, offline=True).resolve(
+        "face_detect", "retinaface_mobile0.25", Policy.OFFICIAL
+    )
     return RetinaFaceDetector(load_model(resolved, torch.device("cpu")))
 
 
 @pytest.mark.shared
 class TestRetinaFaceWithItsRealWeights:
-    @pytest.mark.parametrize("convention", [CODEFORMER, FACEXLIB], ids=lambda convention: convention.name)
+    @pytest.mark.parametrize(
+        "convention", [CODEFORMER, FACEXLIB], ids=lambda convention: convention.name
+    )
     @pytest.mark.parametrize(
         ("name", "count"),
-        [("1860girls", 3), ("1867musicianconstantinople", 1), ("1870girl", 1), ("migrant_mother_1936", 1), ("detroit_1915", 0)],
+        [
+            ("1860girls", 3),
+            ("1867musicianconstantinople", 1),
+            ("1870girl", 1),
+            ("migrant_mother_1936", 1),
+            ("detroit_1915", 0),
+        ],
     )
     def test_portraits_and_a_street(self, detector, shared, convention, name, count):
         pixels = read(shared / HISTORIC / f"{name}.jpg")
-        faces = detector.find(pixels, short_side_px=convention.detect_short_side_px, threshold=convention.score_threshold)
+        faces = detector.find(
+            pixels,
+            short_side_px=convention.detect_short_side_px,
+            threshold=convention.score_threshold,
+        )
         assert len(faces) == count
         for face in faces:
             assert convention.score_threshold < face.score <= 1.0
             assert_sensible(face)
 
-    @pytest.mark.parametrize(("name", "at_least", "people"), [("1908familyphoto", 5, 5), ("1888slum", 10, 16)])
+    @pytest.mark.parametrize(
+        ("name", "at_least", "people"), [("1908familyphoto", 5, 5), ("1888slum", 10, 16)]
+    )
     def test_groups(self, detector, shared, name, at_least, people):
         pixels = read(shared / HISTORIC / f"{name}.jpg")
         faces = detector.find(pixels, short_side_px=640, threshold=0.8)
         assert at_least <= len(faces) <= people
-        assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
+        assert [face.score for face in faces] == sorted(
+            (face.score for face in faces), reverse=True
+        )
 
     def test_a_flat_picture_has_no_face(self, detector):
-        assert detector.find(np.full((64, 80, 3), 128, np.uint8), short_side_px=None, threshold=0.8) == []
+        assert (
+            detector.find(np.full((64, 80, 3), 128, np.uint8), short_side_px=None, threshold=0.8)
+            == []
+        )
 
     @pytest.mark.parametrize("name", ["1870girl", "1860girls", "astronaut"])
     def test_dlib_agrees_on_where_eyes_nose_and_mouth_are(self, detector, one_dlib, shared, name):
         """To about a tenth of the distance of the eyes; a turned head's nose tip differs most."""
-        pixels = data.astronaut() if name == "astronaut" else read(shared / HISTORIC / f"{name}.jpg")
+        pixels = (
+            data.astronaut() if name == "astronaut" else read(shared / HISTORIC / f"{name}.jpg")
+        )
         faces = detector.find(pixels, short_side_px=640, threshold=0.8)
         others = one_dlib.find(pixels, short_side_px=640, threshold=0.8)
         assert faces
         for face in faces:
-            distances = [np.linalg.norm(other.landmarks - face.landmarks, axis=1).max() for other in others]
+            distances = [
+                np.linalg.norm(other.landmarks - face.landmarks, axis=1).max() for other in others
+            ]
             assert min(distances) < 0.12 * np.linalg.norm(face.landmarks[0] - face.landmarks[1])

@@ -27,7 +27,9 @@ def made_net(tail: float) -> LiteFace:
     net = LiteFace()
     with torch.no_grad():
         for name, parameter in net.named_parameters():
-            spread = tail if name.startswith("tail") else (0.5 / max(1, parameter[0].numel()) ** 0.5)
+            spread = (
+                tail if name.startswith("tail") else (0.5 / max(1, parameter[0].numel()) ** 0.5)
+            )
             parameter.copy_(spread * torch.randn(parameter.shape, generator=generator))
     return net.eval().requires_grad_(requires_grad=False)
 
@@ -65,7 +67,12 @@ class TestLite:
         together = restored(faces, model, 0.5)
         assert float((together - faces).abs().mean()) > 0.001, "this network is to change something"
         for index in (0, 3, 7):
-            torch.testing.assert_close(together[index], restored(faces[index : index + 1], model, 0.5)[0], rtol=0, atol=1e-4)
+            torch.testing.assert_close(
+                together[index],
+                restored(faces[index : index + 1], model, 0.5)[0],
+                rtol=0,
+                atol=1e-4,
+            )
 
     def test_a_change_is_added_at_its_place_and_clamped(self):
         def lighter(faces: torch.Tensor) -> torch.Tensor:
@@ -77,7 +84,9 @@ class TestLite:
         faces[..., 256:] += 0.4  # to the right, 0.25 more would be beyond 1
         result = restored(faces, Model(row_of("lite"), "lite", Said(lighter)), 0.5)
         change = result - faces
-        torch.testing.assert_close(change[..., 212:300, 4:240], torch.full((1, 3, 88, 236), 0.25), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            change[..., 212:300, 4:240], torch.full((1, 3, 88, 236), 0.25), rtol=0, atol=1e-5
+        )
         assert float(change[..., :190, :].abs().max()) < 1e-6
         clamped = result[..., 212:300, 300:500]
         assert float(clamped.max()) == 1.0
@@ -86,22 +95,32 @@ class TestLite:
     def test_the_network_sees_averages_of_four_pixels(self):
         faces, net = crops(1), Said(lambda given: given)
         restored(faces, Model(row_of("lite"), "lite", net), 0.5)
-        torch.testing.assert_close(net.given[0][0], torch.nn.functional.avg_pool2d(faces, 2), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            net.given[0][0], torch.nn.functional.avg_pool2d(faces, 2), rtol=0, atol=1e-6
+        )
 
 
 class TestOfficial:
-    @pytest.mark.parametrize("variant", ["codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer"])
+    @pytest.mark.parametrize(
+        "variant", ["codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer"]
+    )
     def test_ranges_go_both_ways_and_what_is_beyond_is_cut(self, variant):
         net = Said(lambda given: (given * 1.25, None))
         faces = crops(2)
         result = restored(faces, Model(row_of(variant), variant, net), 0.5)
         given = net.given[0][0]
         torch.testing.assert_close(given, (faces - 0.5) / 0.5, rtol=0, atol=1e-6)
-        torch.testing.assert_close(result, ((faces - 0.5) * 1.25 + 0.5).clamp(0, 1), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            result, ((faces - 0.5) * 1.25 + 0.5).clamp(0, 1), rtol=0, atol=1e-6
+        )
 
     @pytest.mark.parametrize(
         ("architecture", "options"),
-        [("CodeFormer", {"weight": 0.3}), ("GFPGAN", {"return_rgb": False, "randomize_noise": False}), ("RestoreFormer", {})],
+        [
+            ("CodeFormer", {"weight": 0.3}),
+            ("GFPGAN", {"return_rgb": False, "randomize_noise": False}),
+            ("RestoreFormer", {}),
+        ],
     )
     def test_each_is_called_as_its_authors_call_it(self, architecture, options):
         answer, net = torch.zeros(1, 3, 8, 8), Said((torch.zeros(1, 3, 8, 8), None))

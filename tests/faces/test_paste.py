@@ -21,7 +21,9 @@ NOWHERE = (0, 0, 0, 0)
 
 
 def photo(height: int = 300, width: int = 420, dtype: type = np.uint8) -> np.ndarray:
-    smooth = cv2.GaussianBlur(np.random.default_rng(9).integers(0, 256, (height, width, 3)).astype(np.uint8), (0, 0), 2)
+    smooth = cv2.GaussianBlur(
+        np.random.default_rng(9).integers(0, 256, (height, width, 3)).astype(np.uint8), (0, 0), 2
+    )
     return smooth if dtype == np.uint8 else smooth.astype(np.uint16) * 257
 
 
@@ -33,7 +35,9 @@ def matrix_of(side_px: float, angle: float, x: float, y: float) -> np.ndarray:
     return cv2.invertAffineTransform(to_photo)
 
 
-def paste(canvas: np.ndarray, *arguments, quirks: bool = False, **settings) -> tuple[int, int, int, int]:
+def paste(
+    canvas: np.ndarray, *arguments, quirks: bool = False, **settings
+) -> tuple[int, int, int, int]:
     """A single face into a canvas, in place."""
     frame = Frame(canvas, quirks=quirks)
     region = frame.paste(*arguments, **settings)
@@ -41,7 +45,9 @@ def paste(canvas: np.ndarray, *arguments, quirks: bool = False, **settings) -> t
     return region
 
 
-def both_ways(frame: np.ndarray, *arguments, **settings) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+def both_ways(
+    frame: np.ndarray, *arguments, **settings
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
     """The frame pasted into by region and as a whole, and the region."""
     regional, whole = frame.copy(), frame.copy()
     region = paste(regional, *arguments, **settings)
@@ -49,11 +55,22 @@ def both_ways(frame: np.ndarray, *arguments, **settings) -> tuple[np.ndarray, np
     return regional, whole, region
 
 
-def plainly(frame: np.ndarray, face: np.ndarray, matrix: np.ndarray, scale: float, mask: np.ndarray | None, square: bool) -> np.ndarray:
+def plainly(
+    frame: np.ndarray,
+    face: np.ndarray,
+    matrix: np.ndarray,
+    scale: float,
+    mask: np.ndarray | None,
+    square: bool,
+) -> np.ndarray:
     """The official steps one after the other, over the whole frame, by OpenCV's own warp; not rounded."""
     size, inverse = (frame.shape[1], frame.shape[0]), placement(matrix, scale)
     layer = cv2.warpAffine(face, inverse, size).astype(np.float64)
-    weight = np.ones(frame.shape[:2]) if mask is None else cv2.warpAffine(mask, inverse, size).astype(np.float64)
+    weight = (
+        np.ones(frame.shape[:2])
+        if mask is None
+        else cv2.warpAffine(mask, inverse, size).astype(np.float64)
+    )
     if square:
         eroded = cv2.warpAffine(np.ones((512, 512), np.float32), inverse, size)
         eroded = cv2.erode(eroded, np.ones((int(2 * scale), int(2 * scale)), np.uint8))
@@ -71,7 +88,9 @@ def plainly(frame: np.ndarray, face: np.ndarray, matrix: np.ndarray, scale: floa
     angle=st.floats(-3.2, 3.2),
     x=st.floats(-150, 450),
     y=st.floats(-150, 360),
-    kind=st.sampled_from(["codeformer", "facexlib", "square", "difference", "quirks", "float", "16 bits"]),
+    kind=st.sampled_from(
+        ["codeformer", "facexlib", "square", "difference", "quirks", "float", "16 bits"]
+    ),
 )
 @example(scale=1, side_px=20, angle=0.3, x=130.0, y=128.0, kind="codeformer")
 @example(scale=2, side_px=200, angle=0.0, x=0.0, y=0.0, kind="codeformer")
@@ -106,7 +125,9 @@ def test_a_region_of_a_large_frame_gives_what_the_whole_frame_gives(threads):
     before = cv2.getNumThreads()
     cv2.setNumThreads(threads)
     try:
-        regional, whole, region = both_ways(photo(1500, 1700), FACE, matrix_of(611, 0.3, 903.3, 640.7), 1, mask=MASK, square=True)
+        regional, whole, region = both_ways(
+            photo(1500, 1700), FACE, matrix_of(611, 0.3, 903.3, 640.7), 1, mask=MASK, square=True
+        )
     finally:
         cv2.setNumThreads(before)
     np.testing.assert_array_equal(regional, whole)
@@ -115,7 +136,9 @@ def test_a_region_of_a_large_frame_gives_what_the_whole_frame_gives(threads):
 
 @pytest.mark.parametrize("square", [True, False])
 @pytest.mark.parametrize("scale", [1, 3])
-@pytest.mark.parametrize("place", [(230, 0.2, 210.3, 160.9), (300, -2.0, 40, 290), (1300, 0.1, 210, 150)])
+@pytest.mark.parametrize(
+    "place", [(230, 0.2, 210.3, 160.9), (300, -2.0, 40, 290), (1300, 0.1, 210, 150)]
+)
 def test_it_is_what_the_official_steps_give(place, scale, square):
     frame = background(photo(), (420 * scale, 300 * scale), CODEFORMER)
     expected = np.trunc(plainly(frame, FACE, matrix_of(*place), scale, MASK, square))
@@ -130,7 +153,15 @@ def test_our_own_way_rounds_and_keeps_the_range_where_quirks_truncate_and_wrap()
     face[:256], face[:100] = 260.0, -1.0
     for quirks, expected in ((False, (0, 255, 100)), (True, (255, 4, 99))):
         frame = photo(512, 512)
-        paste(frame, face, matrix, 1, mask=np.ones((512, 512), np.float32), square=False, quirks=quirks)
+        paste(
+            frame,
+            face,
+            matrix,
+            1,
+            mask=np.ones((512, 512), np.float32),
+            square=False,
+            quirks=quirks,
+        )
         assert tuple(frame[(50, 200, 400), 300, 0]) == expected
 
 
@@ -138,7 +169,9 @@ def test_our_own_way_rounds_and_keeps_the_range_where_quirks_truncate_and_wrap()
 def test_a_point_of_the_photo_goes_through_the_crop_to_where_the_enlarged_photo_has_it(scale):
     matrix, point = matrix_of(256, 0.1, 200, 150), np.array([180.0, 140.0, 1.0])
     in_crop = np.append(matrix @ point, 1.0)
-    np.testing.assert_allclose(placement(matrix, scale, exact=True) @ in_crop, scale * point[:2] + (scale - 1) / 2)
+    np.testing.assert_allclose(
+        placement(matrix, scale, exact=True) @ in_crop, scale * point[:2] + (scale - 1) / 2
+    )
     official = scale * point[:2] + (scale / 2 if scale > 1 else 0)
     np.testing.assert_allclose(placement(matrix, scale) @ in_crop, official)
 
@@ -151,7 +184,15 @@ def test_a_difference_meets_the_edges_of_the_enlarged_photo(scale):
     before = crop(smooth, matrix).astype(np.float32)
     frame = background(smooth, (int(420 * scale), int(300 * scale)), CODEFORMER).copy()
     resized = frame.astype(float)
-    paste(frame, np.zeros_like(before), matrix, scale, mask=np.ones((512, 512), np.float32), square=False, crop=before)
+    paste(
+        frame,
+        np.zeros_like(before),
+        matrix,
+        scale,
+        mask=np.ones((512, 512), np.float32),
+        square=False,
+        crop=before,
+    )
     inner = np.s_[int(110 * scale) : int(190 * scale), int(160 * scale) : int(240 * scale)]
     assert np.abs(frame[inner]).mean() < 1  # the photo less itself is black
     assert resized[inner].mean() > 50
@@ -167,7 +208,9 @@ def test_a_difference_is_added_and_the_photo_s_own_detail_stays():
     paste(same, before, matrix, 1, mask=MASK, square=False, crop=before)
     np.testing.assert_array_equal(same, fine)
     paste(same, before.astype(np.float32) + 7, matrix, 1, mask=MASK, square=False, crop=before)
-    np.testing.assert_array_equal(same[700, 600:800].astype(int), np.minimum(fine[700, 600:800].astype(int) + 7, 255))
+    np.testing.assert_array_equal(
+        same[700, 600:800].astype(int), np.minimum(fine[700, 600:800].astype(int) + 7, 255)
+    )
 
 
 def test_sixteen_bits_are_pasted_as_eight():
@@ -179,7 +222,9 @@ def test_sixteen_bits_are_pasted_as_eight():
     assert (sixteen % 257 != 0).any()  # its own levels are used
 
 
-@pytest.mark.parametrize("place", [(60, 0, -300, 100), (60, 0, 900, 100), (60, 0, 100, -300), (60, 0, 100, 900)])
+@pytest.mark.parametrize(
+    "place", [(60, 0, -300, 100), (60, 0, 900, 100), (60, 0, 100, -300), (60, 0, 100, 900)]
+)
 @pytest.mark.parametrize("square", [True, False])
 def test_a_face_outside_the_frame_changes_nothing(place, square):
     frame = photo()
@@ -191,7 +236,14 @@ def test_a_face_outside_the_frame_changes_nothing(place, square):
 @pytest.mark.parametrize("side_px", [0.6, 3, 8, 19])
 def test_faces_too_small_for_a_margin_are_pasted_all_the_same(side_px):
     frame = photo()
-    paste(frame, np.full((512, 512, 3), 255, np.uint8), matrix_of(side_px, 0, 200, 150), 1, mask=None, square=True)
+    paste(
+        frame,
+        np.full((512, 512, 3), 255, np.uint8),
+        matrix_of(side_px, 0, 200, 150),
+        1,
+        mask=None,
+        square=True,
+    )
     changed = (frame != photo()).any(axis=2)
     assert changed.sum() <= (side_px + 2) ** 2
     if side_px >= 8:
@@ -200,7 +252,14 @@ def test_faces_too_small_for_a_margin_are_pasted_all_the_same(side_px):
 
 def test_the_square_is_soft_at_its_edge_and_full_in_its_middle():
     frame = np.zeros((400, 400, 3), np.uint8)
-    paste(frame, np.full((512, 512, 3), 200, np.uint8), matrix_of(200, 0, 200, 200), 1, mask=None, square=True)
+    paste(
+        frame,
+        np.full((512, 512, 3), 200, np.uint8),
+        matrix_of(200, 0, 200, 200),
+        1,
+        mask=None,
+        square=True,
+    )
     profile = frame[200, :, 0].astype(int)
     assert profile[200] == 200
     assert profile[100] == profile[300] == 0
@@ -227,7 +286,9 @@ def test_a_face_needs_a_mask_or_a_square():
 def test_a_background_of_the_right_size_is_not_touched():
     frame = photo()
     assert background(frame, (420, 300), CODEFORMER) is frame
-    linear, lanczos = (background(frame, (630, 450), convention) for convention in (CODEFORMER, FACEXLIB))
+    linear, lanczos = (
+        background(frame, (630, 450), convention) for convention in (CODEFORMER, FACEXLIB)
+    )
     assert linear.shape == lanczos.shape == (450, 630, 3)
     assert (linear != lanczos).any()
 

@@ -13,36 +13,63 @@ FULL_BYTES = 32 * 2**20 - 4096  # nearly as much as is taken
 
 
 def noise(height=24, width=40, channels=3, dtype=np.uint8):
-    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max + 1, (height, width, channels)).astype(dtype).squeeze()
+    return (
+        np.random.default_rng(5)
+        .integers(0, np.iinfo(dtype).max + 1, (height, width, channels))
+        .astype(dtype)
+        .squeeze()
+    )
 
 
 # Headers
 
 
 def png_header(width, height, bits=8, colour_type=2):
-    return PNG_MAGIC + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))
+    return PNG_MAGIC + chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    )
 
 
 def png_bomb(width, height):
-    return png_header(width, height) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        png_header(width, height) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
 
 
 def tiff_directory(entries, order="<", following=0):
     """A TIFF's head and one directory of (tag, type, count, value or offset)."""
     rows = b"".join(struct.pack(order + "HHLL", *entry) for entry in entries)
     head = b"II*\0" if order == "<" else b"MM\0*"
-    return head + struct.pack(order + "LH", 8, len(entries)) + rows + struct.pack(order + "L", following)
+    return (
+        head
+        + struct.pack(order + "LH", 8, len(entries))
+        + rows
+        + struct.pack(order + "L", following)
+    )
 
 
 def tiff_bomb(width, height):
-    sides = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 200), (277, 3, 1, 1)]
+    sides = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 200),
+        (277, 3, 1, 1),
+    ]
     return tiff_directory([*sides, (278, 4, 1, height), (279, 4, 1, 8)]).ljust(300, b"\0")
 
 
 def bmp_header(width, height, bits=24, compression=0, body_bytes=0, palette=b""):
     start = 54 + len(palette)
     fields = (40, width, height, 1, bits, compression, body_bytes, 0, 0, len(palette) // 4, 0)
-    return b"BM" + struct.pack("<LLL", start + body_bytes, 0, start) + struct.pack("<LllHHLLllLL", *fields) + palette
+    return (
+        b"BM"
+        + struct.pack("<LLL", start + body_bytes, 0, start)
+        + struct.pack("<LllHHLLllLL", *fields)
+        + palette
+    )
 
 
 def bmp_bomb(width, height):
@@ -55,7 +82,9 @@ def gif_bomb(width, height):
 
 
 def jpeg_bomb(width, height, bits=8, frame=0xC0):
-    header = bytes([0xFF, frame]) + struct.pack(">HBHHB", 11, bits, height, width, 1) + b"\x01\x11\0"
+    header = (
+        bytes([0xFF, frame]) + struct.pack(">HBHHB", 11, bits, height, width, 1) + b"\x01\x11\0"
+    )
     return b"\xff\xd8" + header + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + bytes(50)
 
 
@@ -64,8 +93,22 @@ def webp_bomb(width, height):
     return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
 
 
-HEADERS = {"png": png_bomb, "tiff": tiff_bomb, "bmp": bmp_bomb, "gif": gif_bomb, "jpg": jpeg_bomb, "webp": webp_bomb}
-LARGEST_SIDE_PX = {"png": 2**31 - 1, "tiff": 2**31 - 1, "bmp": 2**31 - 1, "gif": 65_535, "jpg": 65_500, "webp": 16_383}
+HEADERS = {
+    "png": png_bomb,
+    "tiff": tiff_bomb,
+    "bmp": bmp_bomb,
+    "gif": gif_bomb,
+    "jpg": jpeg_bomb,
+    "webp": webp_bomb,
+}
+LARGEST_SIDE_PX = {
+    "png": 2**31 - 1,
+    "tiff": 2**31 - 1,
+    "bmp": 2**31 - 1,
+    "gif": 65_535,
+    "jpg": 65_500,
+    "webp": 16_383,
+}
 
 BOMBS = {
     "png-60-mp": png_bomb(10_000, 6_000),
@@ -107,8 +150,19 @@ def swollen_png(mebibytes):
 
 def swollen_tiff(mebibytes):
     stream = zeros(mebibytes)
-    sides = [(256, 4, 1, 40), (257, 4, 1, 24), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 200), (277, 3, 1, 1)]
-    return tiff_directory([*sides, (278, 4, 1, 24), (279, 4, 1, len(stream))]).ljust(200, b"\0") + stream
+    sides = [
+        (256, 4, 1, 40),
+        (257, 4, 1, 24),
+        (258, 3, 1, 8),
+        (259, 3, 1, 8),
+        (262, 3, 1, 1),
+        (273, 4, 1, 200),
+        (277, 3, 1, 1),
+    ]
+    return (
+        tiff_directory([*sides, (278, 4, 1, 24), (279, 4, 1, len(stream))]).ljust(200, b"\0")
+        + stream
+    )
 
 
 # Too many parts
@@ -134,9 +188,18 @@ def scans_bomb(width, height, scans):
     bits += "1" * (-len(bits) % 8)
     nothing = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
     frame = jpeg_segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\1\x11\0")
-    tables = jpeg_segment(0xDB, b"\0" + bytes([1] * 64)) + huffman_table(0, 0) + huffman_table(1, 0xE0)
+    tables = (
+        jpeg_segment(0xDB, b"\0" + bytes([1] * 64)) + huffman_table(0, 0) + huffman_table(1, 0xE0)
+    )
     first = jpeg_segment(0xDA, b"\1\1\0\0\0\0") + bytes(-(-blocks // 8))
-    return b"\xff\xd8" + tables + frame + first + (jpeg_segment(0xDA, b"\1\1\0\1\x3f\0") + nothing) * scans + b"\xff\xd9"
+    return (
+        b"\xff\xd8"
+        + tables
+        + frame
+        + first
+        + (jpeg_segment(0xDA, b"\1\1\0\1\x3f\0") + nothing) * scans
+        + b"\xff\xd9"
+    )
 
 
 def run_length_bmp(width, height, runs, bits=8):
@@ -146,14 +209,25 @@ def run_length_bmp(width, height, runs, bits=8):
 
 def strips_bomb(width, height):
     """A TIFF whose every row is a strip, and all strips the same bytes."""
-    sides = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, height, 400)]
-    head = tiff_directory([*sides, (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, height, 400 + 4 * height)]).ljust(400, b"\0")
+    sides = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, height, 400),
+    ]
+    head = tiff_directory(
+        [*sides, (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, height, 400 + 4 * height)]
+    ).ljust(400, b"\0")
     return head + struct.pack("<L", 100) * height + struct.pack("<L", width) * height
 
 
 def big_tiff(entries):
     """A BigTIFF directory of so many entries, each of one number."""
-    rows = b"".join(struct.pack("<HHQQ", 256 + index % 60_000, 3, 1, 40) for index in range(entries))
+    rows = b"".join(
+        struct.pack("<HHQQ", 256 + index % 60_000, 3, 1, 40) for index in range(entries)
+    )
     return b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, entries) + rows
 
 
@@ -172,16 +246,38 @@ def floods(size_bytes=FULL_BYTES):
     """Files of too many parts by name, each a function that builds it."""
     jpeg, png, (gif, blocks) = file_of(noise(), "JPEG"), file_of(noise(), "PNG"), _gif()
     runs = {"runs": b"\1\5", "literals": b"\0\5abcde\0", "line-ends": b"\0\0"}
-    built = {f"png-{kind.decode()}": (png, 33, chunk(kind, body)) for kind, body in ((b"teSt", b""), (b"IDAT", b""), (b"tEXt", b"a\0b"))}
+    built = {
+        f"png-{kind.decode()}": (png, 33, chunk(kind, body))
+        for kind, body in ((b"teSt", b""), (b"IDAT", b""), (b"tEXt", b"a\0b"))
+    }
     built["png-after"] = png, len(png) - 12, chunk(b"teSt", b"")
-    segments = {"comments": jpeg_segment(0xFE, b""), "fill": b"\xff", "junk": b"a", "exif": jpeg_segment(0xE1, b"Exif\0\0")}
-    segments |= {"icc": jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1"), "tables": jpeg_segment(0xDB, b"\0" + bytes([1] * 64))}
+    segments = {
+        "comments": jpeg_segment(0xFE, b""),
+        "fill": b"\xff",
+        "junk": b"a",
+        "exif": jpeg_segment(0xE1, b"Exif\0\0"),
+    }
+    segments |= {
+        "icc": jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1"),
+        "tables": jpeg_segment(0xDB, b"\0" + bytes([1] * 64)),
+    }
     segments |= {"huffman": huffman_table(0, 0), "restarts": b"\xff\xd0"}
-    built |= {f"jpeg-{name}": (jpeg, 20, unit) for name, unit in segments.items()}  # after JFIF's segment
-    built |= {f"gif-{name}": (gif, blocks, unit) for name, unit in (("comments", b"!\xfe\0"), ("nothing", b"\0"))}
-    built |= {"gif-after": (gif, len(gif) - 1, b"!\xfe\0"), "gif-samples": (gif, len(gif) - 2, b"\1\0")}
+    built |= {
+        f"jpeg-{name}": (jpeg, 20, unit) for name, unit in segments.items()
+    }  # after JFIF's segment
+    built |= {
+        f"gif-{name}": (gif, blocks, unit)
+        for name, unit in (("comments", b"!\xfe\0"), ("nothing", b"\0"))
+    }
+    built |= {
+        "gif-after": (gif, len(gif) - 1, b"!\xfe\0"),
+        "gif-samples": (gif, len(gif) - 2, b"\1\0"),
+    }
     made = {name: lambda parts=parts: _within(*parts, size_bytes) for name, parts in built.items()}
-    made |= {f"bmp-{name}": lambda unit=unit: run_length_bmp(7000, 7000, repeated(unit, size_bytes)) for name, unit in runs.items()}
+    made |= {
+        f"bmp-{name}": lambda unit=unit: run_length_bmp(7000, 7000, repeated(unit, size_bytes))
+        for name, unit in runs.items()
+    }
     made["bmp-4-bits"] = lambda: run_length_bmp(7000, 7000, repeated(b"\xff\x12", size_bytes), 4)
     made["tiff-strips"] = lambda: strips_bomb(8, min(size_bytes // 8, 4_000_000))
     made["tiff-entries"] = lambda: big_tiff(size_bytes // 20)

@@ -9,14 +9,28 @@ from pathlib import Path
 
 import numpy as np
 from bombs import jpeg_segment, noise, png_header
-from photofiles import adobe_profile, chunk, cmyk_profile, exif_block, grey_profile, picture, png_file, tiff_file
+from photofiles import (
+    adobe_profile,
+    chunk,
+    cmyk_profile,
+    exif_block,
+    grey_profile,
+    picture,
+    png_file,
+    tiff_file,
+)
 from photofiles import file_of as written
 from PIL import Image
 
 from restore.imaging.photo import Photo, encode
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "data"
-EXIF = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHLHH", 274, 3, 1, 6, 0) + struct.pack("<HHLL", 34853, 4, 1, 38) + bytes(20)
+EXIF = (
+    b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+    + struct.pack("<HHLHH", 274, 3, 1, 6, 0)
+    + struct.pack("<HHLL", 34853, 4, 1, 38)
+    + bytes(20)
+)
 ICC = b"\0\0\2\x0clcms\2\x10\0\0mntrRGB XYZ " + bytes(500)
 
 
@@ -26,7 +40,13 @@ def deep_png(channels, alpha_channels=None):
 
 
 def frames(format_name, **options):
-    return written(noise(), format_name, save_all=True, append_images=[Image.fromarray(noise()[::-1])], **options)
+    return written(
+        noise(),
+        format_name,
+        save_all=True,
+        append_images=[Image.fromarray(noise()[::-1])],
+        **options,
+    )
 
 
 VALID = {
@@ -47,11 +67,18 @@ VALID = {
     "bmp": written(noise(), "BMP"),
     "tiff": written(noise(), "TIFF"),
     "tiff-deflate": written(noise(), "TIFF", compression="tiff_adobe_deflate"),
-    "tiff-lzw-palette": written(Image.fromarray(noise()).quantize(16), "TIFF", compression="tiff_lzw"),
-    "tiff-grey-predicted": written(noise(channels=1), "TIFF", compression="tiff_lzw", tiffinfo={317: 2}),
+    "tiff-lzw-palette": written(
+        Image.fromarray(noise()).quantize(16), "TIFF", compression="tiff_lzw"
+    ),
+    "tiff-grey-predicted": written(
+        noise(channels=1), "TIFF", compression="tiff_lzw", tiffinfo={317: 2}
+    ),
     "tiff-16": written(noise(channels=1, dtype=np.uint16), "TIFF"),
 }
-VALID |= {f"{kind.lower()}-tagged": written(noise(), kind, exif=EXIF, icc_profile=ICC) for kind in ("JPEG", "PNG", "WEBP")}
+VALID |= {
+    f"{kind.lower()}-tagged": written(noise(), kind, exif=EXIF, icc_profile=ICC)
+    for kind in ("JPEG", "PNG", "WEBP")
+}
 BASELINE = ("jpeg", "jpeg-grey", "png", "webp", "gif", "bmp", "tiff", "tiff-deflate")
 
 
@@ -84,11 +111,15 @@ def layouts():
         "png-rgb-with-key": png_file(rgb, chunk(b"tRNS", b"\0\x40\0\x40\0\x40")),
         "png-16-grey": deep_png(1),
         "png-16-rgba": png_file(noise(channels=4, dtype=np.uint16)),
-        "png-16-rgb-with-key": png_file(noise(dtype=np.uint16), chunk(b"tRNS", b"\0\x40\0\x40\0\x40")),
+        "png-16-rgb-with-key": png_file(
+            noise(dtype=np.uint16), chunk(b"tRNS", b"\0\x40\0\x40\0\x40")
+        ),
         "jpeg-cmyk-without-adobe": without_adobe(cmyk),
         "jpeg-ycck": with_adobe(without_adobe(cmyk), 2),
         "jpeg-cmyk-with-two-adobes": with_adobe(cmyk, 2),
-        "jpeg-cmyk-with-profile": written(Image.fromarray(noise(channels=4), "CMYK"), "JPEG", icc_profile=cmyk_profile()),
+        "jpeg-cmyk-with-profile": written(
+            Image.fromarray(noise(channels=4), "CMYK"), "JPEG", icc_profile=cmyk_profile()
+        ),
         "jpeg-grey-with-adobe": with_adobe(VALID["jpeg-grey"], 1),
         "jpeg-rgb-by-adobe": with_adobe(VALID["jpeg"], 0),
         "jpeg-subsampled": written(rgb, "JPEG", subsampling=2),
@@ -108,7 +139,9 @@ def layouts():
     made |= {f"png-{bits}-bits": png_file(rows, bits=bits) for bits in (1, 2, 4)}
     for format_name in ("PNG", "TIFF"):
         for mode in ("1", "LA", "P"):
-            made[f"{format_name.lower()}-mode-{mode}"] = written(Image.fromarray(rgb).convert(mode), format_name)
+            made[f"{format_name.lower()}-mode-{mode}"] = written(
+                Image.fromarray(rgb).convert(mode), format_name
+            )
     return made
 
 
@@ -117,7 +150,12 @@ def _run_length():
     runs = b"".join(bytes([40, 10 * row]) + b"\0\0" for row in range(24)) + b"\0\1"
     start = 54 + len(palette)
     head = b"BM" + struct.pack("<LLL", start + len(runs), 0, start)
-    return head + struct.pack("<LllHHLLllLL", 40, 40, 24, 1, 8, 1, len(runs), 0, 0, 256, 0) + palette + runs
+    return (
+        head
+        + struct.pack("<LllHHLLllLL", 40, 40, 24, 1, 8, 1, len(runs), 0, 0, 256, 0)
+        + palette
+        + runs
+    )
 
 
 def oriented():
@@ -125,7 +163,10 @@ def oriented():
     made = {}
     for orientation in (0, *range(1, 9), 9, 255, 65_535):
         block = exif_block(orientation)
-        made |= {f"{kind.lower()}-{orientation}": written(picture(), kind, exif=block) for kind in ("JPEG", "PNG", "WEBP")}
+        made |= {
+            f"{kind.lower()}-{orientation}": written(picture(), kind, exif=block)
+            for kind in ("JPEG", "PNG", "WEBP")
+        }
         made[f"tiff-{orientation}"] = tiff_file(picture(), {274: [orientation]})
     return made
 
@@ -133,11 +174,33 @@ def oriented():
 def profiles():
     """ICC profiles by name: too large, of another class, or broken."""
     good = adobe_profile()
-    made = {"adobe": good, "grey": grey_profile(), "cmyk": cmyk_profile(), "short": good[:131], "empty": b"\0", "text": b"profile" * 100}
-    made |= {"4-MB": good + bytes(2**22 - len(good)), "over-4-MB": good + bytes(2**22 + 1), "device-link": _with(good, 12, b"link")}
-    made |= {"abstract": _with(good, 12, b"abst"), "named": _with(good, 12, b"nmcl"), "input": _with(good, 12, b"scnr")}
-    made |= {"into-lab": _with(good, 20, b"Lab "), "of-twelve-colours": _with(good, 16, b"CCLR"), "not-acsp": _with(good, 36, b"none")}
-    return made | {"many-tags": _with(good, 128, b"\xff\xff\xff\xff"), "version-9": _with(good, 8, b"\x09\xff")}
+    made = {
+        "adobe": good,
+        "grey": grey_profile(),
+        "cmyk": cmyk_profile(),
+        "short": good[:131],
+        "empty": b"\0",
+        "text": b"profile" * 100,
+    }
+    made |= {
+        "4-MB": good + bytes(2**22 - len(good)),
+        "over-4-MB": good + bytes(2**22 + 1),
+        "device-link": _with(good, 12, b"link"),
+    }
+    made |= {
+        "abstract": _with(good, 12, b"abst"),
+        "named": _with(good, 12, b"nmcl"),
+        "input": _with(good, 12, b"scnr"),
+    }
+    made |= {
+        "into-lab": _with(good, 20, b"Lab "),
+        "of-twelve-colours": _with(good, 16, b"CCLR"),
+        "not-acsp": _with(good, 36, b"none"),
+    }
+    return made | {
+        "many-tags": _with(good, 128, b"\xff\xff\xff\xff"),
+        "version-9": _with(good, 8, b"\x09\xff"),
+    }
 
 
 def _with(data, at, replacement):
@@ -156,18 +219,37 @@ def scenes():
     """Photos that decode well and are hard on what follows, each a function that builds it."""
     made = {}
     for name, colour in (("black", 0), ("white", 255), ("grey", 128), ("red", (255, 0, 0))):
-        made[f"all-{name}.png"] = lambda colour=colour: written(Image.new("RGB", (96, 64), colour), "PNG")
-    made["all-black-16.png"] = lambda: encode(Photo("a", np.zeros((64, 96, 3), np.uint16)), "png", 90)[0]
+        made[f"all-{name}.png"] = lambda colour=colour: written(
+            Image.new("RGB", (96, 64), colour), "PNG"
+        )
+    made["all-black-16.png"] = lambda: encode(
+        Photo("a", np.zeros((64, 96, 3), np.uint16)), "png", 90
+    )[0]
     made["all-transparent.png"] = lambda: written(Image.new("RGBA", (96, 64), (9, 9, 9, 0)), "PNG")
     for height, width in ((8, 1200), (1200, 8), (8, 8), (9, 600), (600, 9)):
-        made[f"strip-{width}x{height}.png"] = lambda height=height, width=width: written(picture(height, width), "PNG")
-    made["lines.png"] = lambda: written(np.repeat(np.arange(96, dtype=np.uint8)[:, None] % 2 * 255, 96, 1), "PNG")
+        made[f"strip-{width}x{height}.png"] = lambda height=height, width=width: written(
+            picture(height, width), "PNG"
+        )
+    made["lines.png"] = lambda: written(
+        np.repeat(np.arange(96, dtype=np.uint8)[:, None] % 2 * 255, 96, 1), "PNG"
+    )
     made["noise.png"] = lambda: written(noise(96, 128), "PNG")
-    made["300-faces.jpg"] = lambda: written(np.tile(face(1), (17, 18, 1)), "JPEG")  # all 306 are found
-    for name, place in {"top-left": np.s_[40:, 40:], "right": np.s_[:, :90], "bottom": np.s_[:90], "whole": np.s_[:]}.items():
-        made[f"face-at-border-{name}.jpg"] = lambda place=place: written(np.ascontiguousarray(face()[place]), "JPEG")
+    made["300-faces.jpg"] = lambda: written(
+        np.tile(face(1), (17, 18, 1)), "JPEG"
+    )  # all 306 are found
+    for name, place in {
+        "top-left": np.s_[40:, 40:],
+        "right": np.s_[:, :90],
+        "bottom": np.s_[:90],
+        "whole": np.s_[:],
+    }.items():
+        made[f"face-at-border-{name}.jpg"] = lambda place=place: written(
+            np.ascontiguousarray(face()[place]), "JPEG"
+        )
     for turns in (1, 2, 3):
-        made[f"face-turned-{90 * turns}.jpg"] = lambda turns=turns: written(np.ascontiguousarray(np.rot90(face(), turns)), "JPEG")
+        made[f"face-turned-{90 * turns}.jpg"] = lambda turns=turns: written(
+            np.ascontiguousarray(np.rot90(face(), turns)), "JPEG"
+        )
     made["face-mirrored.jpg"] = lambda: written(np.ascontiguousarray(face()[:, ::-1]), "JPEG")
     return made
 
@@ -175,7 +257,10 @@ def scenes():
 def giants():
     """Photos as large as is just taken, by file name, with whether a result of their size can be written as JPEG."""
     return {
-        "progressive.jpg": (lambda: _giant("JPEG", "RGB", (8333, 6000), progressive=True, subsampling=0), True),
+        "progressive.jpg": (
+            lambda: _giant("JPEG", "RGB", (8333, 6000), progressive=True, subsampling=0),
+            True,
+        ),
         "baseline.jpg": (lambda: _giant("JPEG", "RGB", (8333, 6000)), True),
         "cmyk.jpg": (lambda: _giant("JPEG", "CMYK", (8333, 6000)), True),
         "rgba.png": (lambda: _giant("PNG", "RGBA", (8333, 6000), compress_level=1), True),
@@ -183,10 +268,19 @@ def giants():
         "one-bit.png": (lambda: _flat_png(8333, 6000, 1, 0), True),
         "8-high.png": (lambda: _flat_png(6_250_000, 8, 8, 2), False),
         "8-wide.png": (lambda: _flat_png(8, 6_250_000, 8, 2), False),
-        "lossless.webp": (lambda: _giant("WEBP", "RGB", (16_383, 3051), lossless=True, quality=0, method=0), True),
+        "lossless.webp": (
+            lambda: _giant("WEBP", "RGB", (16_383, 3051), lossless=True, quality=0, method=0),
+            True,
+        ),
         "palette.gif": (lambda: _giant("GIF", "P", (8333, 6000)), True),
-        "deflate.tif": (lambda: _giant("TIFF", "RGB", (8333, 6000), compression="tiff_adobe_deflate"), True),
-        "lzw-rgba.tif": (lambda: _giant("TIFF", "RGBA", (8333, 6000), compression="tiff_lzw"), True),
+        "deflate.tif": (
+            lambda: _giant("TIFF", "RGB", (8333, 6000), compression="tiff_adobe_deflate"),
+            True,
+        ),
+        "lzw-rgba.tif": (
+            lambda: _giant("TIFF", "RGBA", (8333, 6000), compression="tiff_lzw"),
+            True,
+        ),
     }
 
 
@@ -205,8 +299,15 @@ def _flat_png(width, height, bits, colour_type):
     """A PNG of zeros, which never is in memory as a picture."""
     row_bytes = 1 + -(-width * bits * {0: 1, 2: 3, 6: 4}[colour_type] // 8)
     press, rows = zlib.compressobj(1), max(1, 2**20 // row_bytes)
-    body = [press.compress(bytes(row_bytes * min(rows, height - first))) for first in range(0, height, rows)]
-    return png_header(width, height, bits, colour_type) + chunk(b"IDAT", b"".join(body) + press.flush()) + chunk(b"IEND", b"")
+    body = [
+        press.compress(bytes(row_bytes * min(rows, height - first)))
+        for first in range(0, height, rows)
+    ]
+    return (
+        png_header(width, height, bits, colour_type)
+        + chunk(b"IDAT", b"".join(body) + press.flush())
+        + chunk(b"IEND", b"")
+    )
 
 
 def bent(data, edits):
@@ -229,4 +330,7 @@ def random_edits(chance: random.Random):
     """One to six edits; half of them hit the first bytes, where the headers are."""
     kinds = ("set", "set", "remove", "double")
     reach = (1.0, 0.1)
-    return [(chance.random() * chance.choice(reach), chance.choice(kinds), chance.randrange(256)) for _ in range(chance.randint(1, 6))]
+    return [
+        (chance.random() * chance.choice(reach), chance.choice(kinds), chance.randrange(256))
+        for _ in range(chance.randint(1, 6))
+    ]

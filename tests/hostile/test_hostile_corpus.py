@@ -87,7 +87,17 @@ def test_every_harm_is_noticed(tmp_path):
 @pytest.mark.timeout(900)  # on a busy machine
 def test_a_sample_of_the_corpus_comes_to_no_harm(tmp_path):
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "tests.hostile", "--generated", "400", "--seed", "7", "--json", str(figures)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.hostile",
+        "--generated",
+        "400",
+        "--seed",
+        "7",
+        "--json",
+        str(figures),
+    ]
     run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
     verdicts = json.loads(figures.read_text())
@@ -100,7 +110,9 @@ def test_a_folder_with_a_file_that_fails_is_said_to_fail(tmp_path):
     (tmp_path / "a.txt").write_text("no photo, and no harm")
     command = [sys.executable, "-m", "tests.hostile", str(tmp_path)]
     assert subprocess.run(command, cwd=PROJECT, capture_output=True, check=False).returncode == 0
-    starved = subprocess.run([*command, "--gigabytes", "0.01"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    starved = subprocess.run(
+        [*command, "--gigabytes", "0.01"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     assert starved.returncode == 1
     assert "FAILED a.txt" in starved.stdout
     (tmp_path / "a.txt").unlink()
@@ -115,5 +127,9 @@ def test_the_corpus_has_as_many_different_files_as_asked_for(count):
     if count < 1000:
         assert not any(specimen.costly for specimen in specimens)
         again = corpus(count, 1)
-        assert [specimen.build() for specimen in again[:50]] == [specimen.build() for specimen in specimens[:50]]
-        assert [specimen.name for specimen in corpus(count, 2)] != [specimen.name for specimen in specimens]
+        assert [specimen.build() for specimen in again[:50]] == [
+            specimen.build() for specimen in specimens[:50]
+        ]
+        assert [specimen.name for specimen in corpus(count, 2)] != [
+            specimen.name for specimen in specimens
+        ]

@@ -39,8 +39,13 @@ def outcome(data, name="a.jpg", limits=SMALL):
     assert photo.pixels.dtype in (np.uint8, np.uint16)
     assert photo.pixels.ndim == 2 or photo.pixels.shape[2:] == (3,)
     assert photo.pixels.flags.c_contiguous
-    assert photo.alpha is None or (photo.alpha.shape, photo.alpha.dtype) == (photo.pixels.shape[:2], photo.pixels.dtype)
-    np.testing.assert_array_equal(decode(encode(photo, "png", 90)[0], name).pixels.shape, photo.pixels.shape)
+    assert photo.alpha is None or (photo.alpha.shape, photo.alpha.dtype) == (
+        photo.pixels.shape[:2],
+        photo.pixels.dtype,
+    )
+    np.testing.assert_array_equal(
+        decode(encode(photo, "png", 90)[0], name).pixels.shape, photo.pixels.shape
+    )
     return photo
 
 
@@ -55,7 +60,16 @@ def test_a_bomb_is_refused_from_its_header(name):
     assert "60.0 megapixels" in error.reason or "60-mp" not in name
 
 
-@pytest.mark.parametrize("data", [png_bomb(1, 50_000_000), png_bomb(50_000_000, 1), png_bomb(7, 8), tiff_bomb(1, 1), gif_bomb(8, 7)])
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_bomb(1, 50_000_000),
+        png_bomb(50_000_000, 1),
+        png_bomb(7, 8),
+        tiff_bomb(1, 1),
+        gif_bomb(8, 7),
+    ],
+)
 def test_a_photo_without_breadth_is_refused(data):
     assert outcome(data, limits=Limits()).code == Code.PHOTO_TOO_SMALL
 
@@ -65,7 +79,14 @@ def test_eight_pixels_a_side_are_enough():
 
 
 def test_zero_sides_are_refused():
-    for data in (png_bomb(0, 10), png_bomb(10, 0), gif_bomb(0, 0), bmp_bomb(0, 10), tiff_bomb(0, 5), jpeg_bomb(0, 9)):
+    for data in (
+        png_bomb(0, 10),
+        png_bomb(10, 0),
+        gif_bomb(0, 0),
+        bmp_bomb(0, 10),
+        tiff_bomb(0, 5),
+        jpeg_bomb(0, 9),
+    ):
         assert outcome(data).code in (Code.PHOTO_TOO_SMALL, Code.PHOTO_DAMAGED, Code.PHOTO_FORMAT)
 
 
@@ -93,7 +114,9 @@ print(slowest, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1
 
 
 def test_refusing_a_bomb_costs_next_to_nothing():
-    run = subprocess.run([sys.executable, "-c", MEASURE, str(PROJECT)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(PROJECT)], capture_output=True, text=True, check=True
+    )
     slowest_s, grown_mb = map(float, run.stdout.split())
     assert slowest_s <= 0.1
     assert grown_mb <= 64
@@ -163,7 +186,10 @@ def test_depths_that_are_not_taken():
 def test_a_raw_file_is_not_mistaken_for_its_thumbnail():
     plain = file_of(noise(), "TIFF")
     assert isinstance(outcome(plain), Photo)
-    tagged = file_of(noise(), "TIFF", tiffinfo={50706: b"\x01\x04\0\0"}), file_of(noise(), "TIFF", tiffinfo={254: 1})
+    tagged = (
+        file_of(noise(), "TIFF", tiffinfo={50706: b"\x01\x04\0\0"}),
+        file_of(noise(), "TIFF", tiffinfo={254: 1}),
+    )
     for data in tagged:
         assert "camera raw" in outcome(data).reason
 
@@ -176,7 +202,10 @@ def test_a_cut_file_is_refused_or_whole(kind):
     data = VALID[kind]
     whole = outcome(data)
     # Every tenth, and near the end, where some formats have their directory.
-    for size in (*(len(data) * tenth // 10 for tenth in range(1, 10)), *range(len(data) - 1, len(data) - 250, -7)):
+    for size in (
+        *(len(data) * tenth // 10 for tenth in range(1, 10)),
+        *range(len(data) - 1, len(data) - 250, -7),
+    ):
         cut = outcome(data[:size])
         if isinstance(cut, Photo):
             np.testing.assert_array_equal(cut.pixels, whole.pixels)
@@ -188,11 +217,21 @@ def test_a_cut_file_is_refused_or_whole(kind):
 
 EDITS = st.lists(
     # Half of the edits hit the first bytes, where the headers are.
-    st.tuples(st.one_of(st.floats(0, 1), st.floats(0, 0.1)), st.sampled_from(["set", "set", "remove", "double"]), st.integers(0, 255)),
+    st.tuples(
+        st.one_of(st.floats(0, 1), st.floats(0, 0.1)),
+        st.sampled_from(["set", "set", "remove", "double"]),
+        st.integers(0, 255),
+    ),
     min_size=1,
     max_size=6,
 )
-FUZZ = settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(
+    max_examples=250,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @FUZZ
@@ -203,7 +242,9 @@ def test_a_bent_file_is_a_photo_or_a_coded_error(kind, edits):
 
 @FUZZ
 @given(
-    head=st.sampled_from([b"", *(data[:size] for data in VALID.values() for size in (4, 12, 40, 120))]),
+    head=st.sampled_from(
+        [b"", *(data[:size] for data in VALID.values() for size in (4, 12, 40, 120))]
+    ),
     tail=st.binary(max_size=300),
 )
 def test_any_bytes_are_a_photo_or_a_coded_error(head, tail):
@@ -213,7 +254,9 @@ def test_any_bytes_are_a_photo_or_a_coded_error(head, tail):
 @FUZZ
 @given(block=st.binary(max_size=200), edits=EDITS)
 def test_any_exif_and_profile_leave_the_photo_alone(block, edits):
-    chunks = chunk(b"iCCP", b"x\0\0" + zlib.compress(bent(ICC, edits))) + chunk(b"eXIf", EXIF[6:14] + block)
+    chunks = chunk(b"iCCP", b"x\0\0" + zlib.compress(bent(ICC, edits))) + chunk(
+        b"eXIf", EXIF[6:14] + block
+    )
     plain = VALID["png-16"]
     photo = outcome(plain[:33] + chunks + plain[33:])
     assert sorted(photo.pixels.shape) == [3, 24, 40]

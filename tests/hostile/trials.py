@@ -74,7 +74,13 @@ class Trials:
         self.task = task
         self.bounds = bounds
 
-    def of(self, source: Path, kind: str, expected: tuple[str, ...] = ("answered", "refused"), whole: bytes | None = None) -> Verdict:
+    def of(
+        self,
+        source: Path,
+        kind: str,
+        expected: tuple[str, ...] = ("answered", "refused"),
+        whole: bytes | None = None,
+    ) -> Verdict:
         """Try one file. `expected` and `whole` are a `corpus.Specimen`'s."""
         with tempfile.TemporaryDirectory(prefix="hostile-") as scratch:
             folder = Path(scratch)
@@ -83,16 +89,34 @@ class Trials:
             start = time.monotonic()
             said, ending, usage = self._in_a_fork(source, folder)
             wall_seconds = time.monotonic() - start
-            left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name not in {"out", "tmp"})
+            left = sorted(
+                str(path.relative_to(folder))
+                for path in folder.rglob("*")
+                if path.name not in {"out", "tmp"}
+            )
         verdict, reason = _judged(said, ending, expected, _pixels_of(whole) if whole else None)
         results = [name for name in left if name.startswith("out/") and not name.endswith(".part")]
         if verdict == "answered" and len(results) != 1:
             verdict, reason = "failed", f"answered with {len(results)} files"
-        if verdict != "failed" and (strays := left if verdict == "refused" else [name for name in left if name not in results]):
+        if verdict != "failed" and (
+            strays := left
+            if verdict == "refused"
+            else [name for name in left if name not in results]
+        ):
             verdict, reason = "failed", f"left behind: {', '.join(strays)}"
-        return Verdict(source.name, kind, verdict, reason, usage.ru_utime + usage.ru_stime, wall_seconds, usage.ru_maxrss / 1024)
+        return Verdict(
+            source.name,
+            kind,
+            verdict,
+            reason,
+            usage.ru_utime + usage.ru_stime,
+            wall_seconds,
+            usage.ru_maxrss / 1024,
+        )
 
-    def _in_a_fork(self, source: Path, folder: Path) -> tuple[dict[str, str], str, resource.struct_rusage]:
+    def _in_a_fork(
+        self, source: Path, folder: Path
+    ) -> tuple[dict[str, str], str, resource.struct_rusage]:
         """What the fork said, how it ended where not by itself, and what it used."""
         reading, writing = os.pipe()
         child = os.fork()
@@ -103,7 +127,9 @@ class Trials:
         deadline, heard, ending = time.monotonic() + self.bounds.waiting_s, b"", ""
         while not ending:
             ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready and _runs(child):  # or would, if the others let it: the limit of processor time will end it
+            if not ready and _runs(
+                child
+            ):  # or would, if the others let it: the limit of processor time will end it
                 deadline = time.monotonic() + 1
             elif not ready:
                 ending = f"still waiting after {self.bounds.waiting_s} s of wall clock"
@@ -116,7 +142,11 @@ class Trials:
         _, status, usage = os.wait4(child, 0)
         if not ending and os.WIFSIGNALED(status):
             by = signal.Signals(os.WTERMSIG(status)).name
-            ending = f"still busy after {self.bounds.seconds} s" if by == "SIGXCPU" else f"killed by {by}"
+            ending = (
+                f"still busy after {self.bounds.seconds} s"
+                if by == "SIGXCPU"
+                else f"killed by {by}"
+            )
         said = json.loads(heard) if heard and not ending else {}
         return said, ending, usage
 
@@ -150,7 +180,9 @@ def _tried(task: Task, source: Path, folder: Path) -> dict[str, str]:
     return {"pixels": _digest(photo), "warned": "yes" if photo.warnings else ""}
 
 
-def _judged(said: dict[str, str], ending: str, expected: tuple[str, ...], whole: str | None) -> tuple[str, str]:
+def _judged(
+    said: dict[str, str], ending: str, expected: tuple[str, ...], whole: str | None
+) -> tuple[str, str]:
     """A verdict and what to say of it. An answer that nothing warned of must be the whole picture."""
     if ending or not said or "failed" in said:
         return "failed", ending or said.get("failed", "ended without a word")

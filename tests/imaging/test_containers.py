@@ -9,7 +9,14 @@ from photofiles import chunk, file_of, picture, png_file
 from PIL import Image
 
 from restore.errors import Code, RestoreError
-from restore.imaging.containers import MAX_PARTS, MAX_SCANS, check_parts, check_samples, jpeg_bits, png_chunks
+from restore.imaging.containers import (
+    MAX_PARTS,
+    MAX_SCANS,
+    check_parts,
+    check_samples,
+    jpeg_bits,
+    png_chunks,
+)
 from restore.imaging.photo import LIMITS, Limits, decode
 
 FLOODS = floods(4_200_000)  # as much as makes too many of the largest of these parts, tables aside
@@ -21,11 +28,17 @@ def refusal(data, limits=LIMITS):
     return caught.value
 
 
-@pytest.mark.parametrize("name", [name for name in FLOODS if name not in ("jpeg-tables", "tiff-strips")])
+@pytest.mark.parametrize(
+    "name", [name for name in FLOODS if name not in ("jpeg-tables", "tiff-strips")]
+)
 def test_too_many_parts_are_refused(name):
     error = refusal(FLOODS[name]())
     assert error.code == (Code.PHOTO_DAMAGED if name == "tiff-entries" else Code.PHOTO_FORMAT)
-    assert "more than 150000 parts" in error.reason or "run-length" in error.reason or "entries" in error.reason
+    assert (
+        "more than 150000 parts" in error.reason
+        or "run-length" in error.reason
+        or "entries" in error.reason
+    )
 
 
 def test_strips_and_entries_of_a_tiff_are_counted():
@@ -38,16 +51,23 @@ def test_a_tenth_as_many_parts_are_taken():
     many = MAX_PARTS // 10
     png, jpeg = file_of(picture(), "PNG"), file_of(picture(), "JPEG")
     whole = decode(png, "a")
-    for data in (png[:33] + chunk(b"teSt", b"") * many + png[33:], png[:-12] + chunk(b"teSt", b"") * many + png[-12:]):
+    for data in (
+        png[:33] + chunk(b"teSt", b"") * many + png[33:],
+        png[:-12] + chunk(b"teSt", b"") * many + png[-12:],
+    ):
         np.testing.assert_array_equal(decode(data, "a").pixels, whole.pixels)
-    np.testing.assert_array_equal(decode(jpeg[:20] + b"\xff" * many + jpeg[20:], "a").pixels, decode(jpeg, "a").pixels)
+    np.testing.assert_array_equal(
+        decode(jpeg[:20] + b"\xff" * many + jpeg[20:], "a").pixels, decode(jpeg, "a").pixels
+    )
 
 
 def test_a_gif_may_have_all_the_blocks_of_a_full_file():
     blocks = 32 * 2**20 // 256
     gif = file_of(Image.fromarray(picture()).quantize(16), "GIF")
     check_parts(gif[:-2] + (b"\xff" + bytes(255)) * blocks + gif[-2:], "GIF", "a")
-    check_parts(gif[:-1] * 2 + b"!\xfe\0" * MAX_PARTS, "GIF", "a")  # after its second frame nobody looks
+    check_parts(
+        gif[:-1] * 2 + b"!\xfe\0" * MAX_PARTS, "GIF", "a"
+    )  # after its second frame nobody looks
 
 
 def test_scans_are_counted_up_to_the_end_of_the_picture():
@@ -56,17 +76,24 @@ def test_scans_are_counted_up_to_the_end_of_the_picture():
     usual = file_of(picture(), "JPEG", progressive=True)
     assert decode(usual + b"\xff\xda" * 1000, "a").width == 64
     comment = b"\xff\xfe\x10\x02" + b"\xff\xda" * 2048
-    np.testing.assert_array_equal(decode(usual[:2] + comment + usual[2:], "a").pixels, decode(usual, "a").pixels)
+    np.testing.assert_array_equal(
+        decode(usual[:2] + comment + usual[2:], "a").pixels, decode(usual, "a").pixels
+    )
 
 
 def test_a_header_over_the_limits_comes_before_too_many_scans():
-    assert refusal(scans_bomb(64, 64, 1000), Limits(max_pixels_in=1000)).code == Code.PHOTO_TOO_MANY_PIXELS
+    assert (
+        refusal(scans_bomb(64, 64, 1000), Limits(max_pixels_in=1000)).code
+        == Code.PHOTO_TOO_MANY_PIXELS
+    )
 
 
 def test_run_length_coding_is_taken_for_small_bitmaps_only():
     rows = b"".join(bytes([40, level]) + b"\0\0" for level in range(24)) + b"\0\1"
     photo = decode(run_length_bmp(40, 24, rows), "a")
-    np.testing.assert_array_equal(photo.pixels, np.repeat(np.arange(24, dtype=np.uint8)[::-1, None], 40, axis=1))
+    np.testing.assert_array_equal(
+        photo.pixels, np.repeat(np.arange(24, dtype=np.uint8)[::-1, None], 40, axis=1)
+    )
     assert "run-length" in refusal(run_length_bmp(2001, 2000, b"\0\1")).reason
     assert "run-length" in refusal(run_length_bmp(2001, -2000, b"\0\1")).reason
 
@@ -75,7 +102,9 @@ def test_a_png_is_held_against_its_checksums():
     raw = b"".join(b"\0" + row.tobytes() for row in picture(16, 16))
     data = png_file(picture(16, 16))
     at, end = next((start, end) for kind, start, end in png_chunks(data) if kind == b"IDAT")
-    stored = data[:at] + chunk(b"IDAT", zlib.compress(raw, 0)) + data[end:]  # samples as they are: nothing else tells
+    stored = (
+        data[:at] + chunk(b"IDAT", zlib.compress(raw, 0)) + data[end:]
+    )  # samples as they are: nothing else tells
     np.testing.assert_array_equal(decode(stored, "a").pixels, picture(16, 16))
     for place in (at + 100, len(stored) - 14):
         broken = stored[:place] + bytes([stored[place] ^ 1]) + stored[place + 1 :]
@@ -89,5 +118,11 @@ def test_a_png_is_held_against_its_checksums():
 def test_the_bits_of_a_jpeg():
     assert jpeg_bits(file_of(picture(), "JPEG")) == 8
     assert jpeg_bits(b"\xff\xd8\xff\xff\xff\xc1\0\x0b\x0c") == 12
-    for data in (b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xc0", b"\xff\xd8\xff\xc0\0\x08", b"\xff\xd8\xff\xc4\xff\xff"):
+    for data in (
+        b"\xff\xd8",
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xc0",
+        b"\xff\xd8\xff\xc0\0\x08",
+        b"\xff\xd8\xff\xc4\xff\xff",
+    ):
         assert jpeg_bits(data) == 8

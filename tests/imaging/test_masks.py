@@ -109,7 +109,9 @@ def test_what_reaches_beyond_the_photo_is_cut_off(far):
     assert drawn([[-far, -far], [far, -far], [far, far], [-far, far]]).all()
     np.testing.assert_array_equal(drawn([[-far, -far], [far, far], [-far, far]]), y >= x)
     np.testing.assert_array_equal(drawn([[20, -far], [far, -far], [far, far], [20, far]]), x >= 20)
-    np.testing.assert_array_equal(drawn([[-far, 10], [far, 10], [far, 12], [-far, 12]]), (y >= 10) & (y <= 12))
+    np.testing.assert_array_equal(
+        drawn([[-far, 10], [far, 10], [far, 12], [-far, 12]]), (y >= 10) & (y <= 12)
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,9 @@ def test_what_reaches_beyond_the_photo_is_cut_off(far):
     ],
 )
 def test_a_polygon_that_covers_no_pixel_is_refused_by_number_and_size(outside):
-    with pytest.raises(RestoreError, match=r"polygon 2 .*photo, which is 40x30.*x from 0 to 39 and y from 0 to 29") as caught:
+    with pytest.raises(
+        RestoreError, match=r"polygon 2 .*photo, which is 40x30.*x from 0 to 39 and y from 0 to 29"
+    ) as caught:
         drawn([TRIANGLE, outside])
     assert caught.value.code is Code.MASK
 
@@ -144,7 +148,13 @@ def test_pixels_are_inside_by_counting_edges_but_for_those_on_an_edge(vertices):
         with np.errstate(all="ignore"):
             crossing = start[0] + (y - start[1]) / along[1] * along[0]
             inside ^= ((start[1] > y) != (end[1] > y)) & (x < crossing)
-            share = np.clip(np.nan_to_num(((x - start[0]) * along[0] + (y - start[1]) * along[1]) / (along @ along)), 0, 1)
+            share = np.clip(
+                np.nan_to_num(
+                    ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / (along @ along)
+                ),
+                0,
+                1,
+            )
             near |= np.hypot(start[0] + share * along[0] - x, start[1] + share * along[1] - y) < 1.1
     try:
         mask = filled((polygon,), width, height)
@@ -182,7 +192,12 @@ def test_the_ringing_of_a_jpeg_mask_makes_no_holes():
 
 def test_what_is_transparent_in_a_mask_is_no_hole():
     white, alpha = np.full((2, 4), 255, np.uint8), np.array([[0, 127, 128, 255]] * 2, np.uint8)
-    assert mask_from(Photo("m.png", white, alpha), 4, 2, unheard)[0].tolist() == [False, False, True, True]
+    assert mask_from(Photo("m.png", white, alpha), 4, 2, unheard)[0].tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 60), (20, 15), (41, 31)])
@@ -202,6 +217,8 @@ def test_a_mask_of_the_same_aspect_is_resized_with_a_warning(width, height):
 
 @pytest.mark.parametrize(("width", "height"), [(30, 40), (40, 31), (400, 304), (40, 29)])
 def test_a_mask_of_another_aspect_is_refused_with_both_sizes(width, height):
-    with pytest.raises(RestoreError, match=rf"'m\.png' has 40x30 pixels, the photo {width}x{height}") as caught:
+    with pytest.raises(
+        RestoreError, match=rf"'m\.png' has 40x30 pixels, the photo {width}x{height}"
+    ) as caught:
         mask_from(Photo("m.png", np.zeros((30, 40), np.uint8)), width, height, unheard)
     assert caught.value.code is Code.MASK

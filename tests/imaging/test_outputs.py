@@ -25,7 +25,13 @@ def reports(count: int) -> list[Report]:
 
 
 def test_names_are_unique_and_in_order_even_for_equal_inputs(tmp_path):
-    paths = save_all([photo("a.jpg", 10), photo("a.jpg", 200)], reports(2), OutputOptions(output_format="png"), tmp_path, "p-")
+    paths = save_all(
+        [photo("a.jpg", 10), photo("a.jpg", 200)],
+        reports(2),
+        OutputOptions(output_format="png"),
+        tmp_path,
+        "p-",
+    )
     assert [path.name for path in paths] == ["p-1-a.png", "p-2-a.png"]
     assert [int(open_photo(path).pixels[0, 0, 0]) for path in paths] == [10, 200]
 
@@ -168,7 +174,9 @@ def test_a_clock_that_is_set_clears_nothing_that_may_be_read(tmp_path, monkeypat
     assert recent.exists()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")]
+)
 def test_what_fails_while_it_is_served_leaves_no_folder(tmp_path, monkeypatch, error):
     monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
 
@@ -182,7 +190,9 @@ def test_what_fails_while_it_is_served_leaves_no_folder(tmp_path, monkeypatch, e
     assert list((tmp_path / outputs.SERVED_FOLDER).iterdir()) == []
 
 
-def test_a_disk_that_fills_up_while_a_result_is_written_is_a_coded_error_that_leaves_nothing(tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_while_a_result_is_written_is_a_coded_error_that_leaves_nothing(
+    tmp_path, monkeypatch
+):
     real, room = Path.write_bytes, [1000]
 
     def full(path: Path, data: bytes) -> int:

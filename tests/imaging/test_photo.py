@@ -39,10 +39,22 @@ def refused(data, name="a.jpg", limits=LIMITS):
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_every_format_is_known_by_content_whatever_its_name(format_name):
-    options = {"lossless": True} if format_name == "WEBP" else {"quality": 95} if format_name == "JPEG" else {}
+    options = (
+        {"lossless": True}
+        if format_name == "WEBP"
+        else {"quality": 95}
+        if format_name == "JPEG"
+        else {}
+    )
     pixels = picture() if format_name != "GIF" else np.repeat(np.repeat(picture(6, 8), 8, 0), 8, 1)
     photo = decode(file_of(pixels, format_name, **options), "a.txt")
-    assert (photo.format, photo.width, photo.height, photo.bits, photo.is_grey) == (format_name, 64, 48, 8, False)
+    assert (photo.format, photo.width, photo.height, photo.bits, photo.is_grey) == (
+        format_name,
+        64,
+        48,
+        8,
+        False,
+    )
     assert levels_apart(photo.pixels, pixels) <= (8 if format_name == "JPEG" else 0)
     assert (photo.alpha, photo.icc, photo.exif, photo.warnings) == (None, None, None, ())
 
@@ -56,7 +68,11 @@ def test_grey_stays_grey(format_name):
 
 
 def test_colour_with_equal_channels_stays_colour():
-    assert decode(file_of(np.dstack([picture()[..., 0]] * 3), "PNG"), "a").pixels.shape == (48, 64, 3)
+    assert decode(file_of(np.dstack([picture()[..., 0]] * 3), "PNG"), "a").pixels.shape == (
+        48,
+        64,
+        3,
+    )
 
 
 def test_one_bit_becomes_black_and_white():
@@ -88,9 +104,14 @@ def test_premultiplied_tiff_alpha_is_undone():
 def test_palette_with_transparency():
     image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 4, "L").convert("P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
-    for data in (file_of(image, "PNG", transparency=bytes([0, 128, 255])), file_of(image, "GIF", transparency=0)):
+    for data in (
+        file_of(image, "PNG", transparency=bytes([0, 128, 255])),
+        file_of(image, "GIF", transparency=0),
+    ):
         photo = decode(data, "a")
-        np.testing.assert_array_equal(photo.pixels[0, :4], [[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])
+        np.testing.assert_array_equal(
+            photo.pixels[0, :4], [[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]
+        )
         assert photo.alpha[0, 0] == 0
         assert photo.alpha[0, 2] == photo.alpha[0, 3] == 255
 
@@ -98,12 +119,16 @@ def test_palette_with_transparency():
 def test_a_transparent_value_becomes_alpha_at_every_depth():
     grey = np.tile(np.arange(8, dtype=np.uint8), (8, 1))
     expected = np.where(grey == 3, 0, 255)
-    np.testing.assert_array_equal(decode(png_file(grey, chunk(b"tRNS", b"\0\3")), "a").alpha, expected)
+    np.testing.assert_array_equal(
+        decode(png_file(grey, chunk(b"tRNS", b"\0\3")), "a").alpha, expected
+    )
     packed = np.tile(np.array([0x01, 0x23, 0x45, 0x67], np.uint8), (8, 1))
     four_bits = decode(png_file(packed, chunk(b"tRNS", b"\0\3"), bits=4), "a")
     np.testing.assert_array_equal(four_bits.pixels, grey * 17)
     np.testing.assert_array_equal(four_bits.alpha, expected)
-    deep = decode(png_file(grey.astype(np.uint16) * 1000, chunk(b"tRNS", struct.pack(">H", 3000))), "a")
+    deep = decode(
+        png_file(grey.astype(np.uint16) * 1000, chunk(b"tRNS", struct.pack(">H", 3000))), "a"
+    )
     np.testing.assert_array_equal(deep.alpha, np.where(grey == 3, 0, 65535))
     rgb = deep_picture(3)
     keyed = decode(png_file(rgb, chunk(b"tRNS", struct.pack(">3H", *rgb[2, 5]))), "a")
@@ -117,7 +142,9 @@ def test_16_bit_png_is_read_and_written_at_16_bits(channels):
     samples = deep_picture(channels)
     first = decode(png_file(samples), "a")
     again = decode(encode(first, "png", 95)[0], "a")
-    colour, alpha = (samples, None) if channels in (1, 3) else (samples[..., :-1].squeeze(), samples[..., -1])
+    colour, alpha = (
+        (samples, None) if channels in (1, 3) else (samples[..., :-1].squeeze(), samples[..., -1])
+    )
     for photo in (first, again):
         assert (photo.bits, photo.is_grey, photo.warnings) == (16, channels < 3, ())
         np.testing.assert_array_equal(photo.pixels, colour)
@@ -167,11 +194,15 @@ def test_white_is_zero_and_12_bits_in_tiff():
 
 
 def test_a_tag_without_values_is_as_good_as_absent():
-    np.testing.assert_array_equal(decode(tiff_file(deep_picture(3), {338: []}), "a").pixels, deep_picture(3))
+    np.testing.assert_array_equal(
+        decode(tiff_file(deep_picture(3), {338: []}), "a").pixels, deep_picture(3)
+    )
 
 
 def test_a_tiff_that_lost_the_end_of_its_directory_is_not_guessed_at():
-    data = tiff_file(np.full((8, 8, 4), (100, 50, 25, 128), np.uint8), {338: [1]})  # premultiplied, told by the last tag
+    data = tiff_file(
+        np.full((8, 8, 4), (100, 50, 25, 128), np.uint8), {338: [1]}
+    )  # premultiplied, told by the last tag
     directory = data[8 : 8 + 2 + 12 * data[8] + 4]
     moved = data[:4] + struct.pack("<L", len(data)) + data[8:] + directory
     assert levels_apart(decode(moved, "a").pixels[0, 0], np.array([199, 100, 50])) <= 1
@@ -186,14 +217,25 @@ def test_layouts_that_readers_get_wrong_are_refused():
 
 
 def test_only_the_first_frame_is_used():
-    first, second = (Image.fromarray(np.repeat(np.repeat(c, 8, 0), 8, 1)) for c in (picture(6, 8), picture(6, 8)[::-1]))
+    first, second = (
+        Image.fromarray(np.repeat(np.repeat(c, 8, 0), 8, 1))
+        for c in (picture(6, 8), picture(6, 8)[::-1])
+    )
     expected = np.array(first)
-    for format_name, options in (("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
+    for format_name, options in (
+        ("GIF", {}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+    ):
         data = file_of(first, format_name, save_all=True, append_images=[second], **options)
         photo = decode(data, "a")
         np.testing.assert_array_equal(photo.pixels, expected)
         assert photo.warnings == ("only its first frame is used",)
-    mpo = decode(file_of(first, "MPO", save_all=True, append_images=[second], quality=100, subsampling=0), "a")
+    mpo = decode(
+        file_of(first, "MPO", save_all=True, append_images=[second], quality=100, subsampling=0),
+        "a",
+    )
     assert levels_apart(mpo.pixels, expected) <= 2
     assert (mpo.format, mpo.warnings) == ("JPEG", ())
 
@@ -232,7 +274,9 @@ def test_a_file_over_the_limit_is_refused_unread(tmp_path):
     path = tmp_path / "large.jpg"
     with path.open("wb") as file:
         file.truncate(33 * 2**20)
-    with pytest.raises(RestoreError, match=r"\[E202\] photo 'large.jpg': 33.0 MiB, the limit is 32"):
+    with pytest.raises(
+        RestoreError, match=r"\[E202\] photo 'large.jpg': 33.0 MiB, the limit is 32"
+    ):
         open_photo(path)
     assert refused(bytes(2**20 + 1), limits=Limits(max_bytes=2**20)).code == Code.PHOTO_TOO_LARGE
 
@@ -259,7 +303,12 @@ def test_with_pixels_keeps_everything_else():
     photo = decode(file_of(picture(), "PNG", icc_profile=adobe_profile(), exif=exif_block(6)), "a")
     larger = photo.with_pixels(np.zeros((10, 20, 3), np.uint8))
     assert (larger.width, larger.height, larger.megapixels) == (20, 10, 0.0002)
-    assert (larger.name, larger.icc, larger.exif, larger.converted) == (photo.name, photo.icc, photo.exif, True)
+    assert (larger.name, larger.icc, larger.exif, larger.converted) == (
+        photo.name,
+        photo.icc,
+        photo.exif,
+        True,
+    )
 
 
 @pytest.mark.shared

@@ -24,10 +24,29 @@ from restore.imaging.photo import Photo, decode, encode, write_atomically
 
 
 def test_png_carries_everything_exactly():
-    for channels, dtype in ((1, "u1"), (2, "u1"), (3, "u1"), (4, "u1"), (1, "u2"), (2, "u2"), (3, "u2"), (4, "u2")):
+    for channels, dtype in (
+        (1, "u1"),
+        (2, "u1"),
+        (3, "u1"),
+        (4, "u1"),
+        (1, "u2"),
+        (2, "u2"),
+        (3, "u2"),
+        (4, "u2"),
+    ):
         samples = deep_picture(channels).astype(dtype)
-        colour, alpha = (samples, None) if channels in (1, 3) else (samples[..., :-1].squeeze(), samples[..., -1])
-        photo = Photo("a", colour, alpha, icc=grey_profile() if channels < 3 else srgb_profile(), exif=exif_block(1))
+        colour, alpha = (
+            (samples, None)
+            if channels in (1, 3)
+            else (samples[..., :-1].squeeze(), samples[..., -1])
+        )
+        photo = Photo(
+            "a",
+            colour,
+            alpha,
+            icc=grey_profile() if channels < 3 else srgb_profile(),
+            exif=exif_block(1),
+        )
         data, notes = encode(photo, "png", 90)
         image = Image.open(io.BytesIO(data))
         image.load()
@@ -46,7 +65,9 @@ def test_16_bits_become_8_by_rounding_with_a_warning():
     photo = Photo("a", np.tile(levels, (10, 1)), np.tile(levels, (10, 1)))
     data, notes = encode(photo, "webp", 100)
     assert "16 bits became 8" in notes[0]
-    np.testing.assert_array_equal(decode(data, "a").alpha[0], np.round(levels / 257))  # WebP's alpha is lossless
+    np.testing.assert_array_equal(
+        decode(data, "a").alpha[0], np.round(levels / 257)
+    )  # WebP's alpha is lossless
     flat = Photo("a", np.full((16, 16), 129, np.uint16))
     assert decode(encode(flat, "jpg", 100)[0], "a").pixels[0, 0] == 1  # truncated it would be 0
 
@@ -61,7 +82,9 @@ def test_alpha_is_flattened_on_white_for_jpg_only():
         written, notes = encode(photo, format_name, 100)
         np.testing.assert_array_equal(decode(written, "a").alpha, 64)
         assert notes == ()
-    rounded = Photo("a", np.full((16, 16), 101, np.uint8), np.full((16, 16), 128, np.uint8))  # 177.7
+    rounded = Photo(
+        "a", np.full((16, 16), 101, np.uint8), np.full((16, 16), 128, np.uint8)
+    )  # 177.7
     np.testing.assert_array_equal(decode(encode(rounded, "jpg", 100)[0], "a").pixels, 178)
     opaque = Photo("a", black, np.full((16, 16), 255, np.uint8))
     assert encode(opaque, "jpg", 100)[1] == ()
@@ -71,14 +94,23 @@ def test_jpg_keeps_colour_at_full_resolution_and_heeds_quality():
     stripes = np.zeros((16, 16, 3), np.uint8)
     stripes[:, ::2, 0] = 200
     data, _ = encode(Photo("a", stripes), "jpg", 95)
-    assert levels_apart(decode(data, "a").pixels, stripes) < 20  # halved chroma would smear red by more than 50
+    assert (
+        levels_apart(decode(data, "a").pixels, stripes) < 20
+    )  # halved chroma would smear red by more than 50
     for format_name in ("jpg", "webp"):
-        assert len(encode(Photo("a", picture(), None), format_name, 30)[0]) < len(encode(Photo("a", picture()), format_name, 95)[0])
+        assert len(encode(Photo("a", picture(), None), format_name, 30)[0]) < len(
+            encode(Photo("a", picture()), format_name, 95)[0]
+        )
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_equal_photos_give_equal_bytes(format_name):
-    data = file_of(np.dstack([picture(), picture()[..., 0]]), "PNG", icc_profile=adobe_profile(), exif=exif_block(6))
+    data = file_of(
+        np.dstack([picture(), picture()[..., 0]]),
+        "PNG",
+        icc_profile=adobe_profile(),
+        exif=exif_block(6),
+    )
     assert encode(decode(data, "a"), format_name, 90) == encode(decode(data, "a"), format_name, 90)
 
 

@@ -9,7 +9,9 @@ from restore.imaging.sheet import Pair, before_after_sheet, crop_pair
 def flat_with_detail(height: int, width: int, top: int, left: int, side: int = 40) -> np.ndarray:
     """Grey but for one square of noise."""
     photo = np.full((height, width, 3), 90, np.uint8)
-    photo[top : top + side, left : left + side] = np.random.default_rng(1).integers(0, 256, (side, side, 3))
+    photo[top : top + side, left : left + side] = np.random.default_rng(1).integers(
+        0, 256, (side, side, 3)
+    )
     return photo
 
 
@@ -18,7 +20,11 @@ def test_the_crop_is_the_most_detailed_part_one_pixel_for_one_pixel():
     _, crop = crop_pair(after, after, 40)
     assert crop.shape == (40, 40, 3)
     # A gradient at the square's edge counts for the pixel before it, so that the window may sit a pixel off.
-    found = [np.array_equal(crop, after[110 + dy : 150 + dy, 230 + dx : 270 + dx]) for dy in (-1, 0) for dx in (-1, 0)]
+    found = [
+        np.array_equal(crop, after[110 + dy : 150 + dy, 230 + dx : 270 + dx])
+        for dy in (-1, 0)
+        for dx in (-1, 0)
+    ]
     assert any(found)
 
 
@@ -29,11 +35,15 @@ def test_both_crops_show_the_same_part():
     before = after[::4, ::4]
     small, large = crop_pair(before, after, 120)
     assert small.shape == large.shape == (120, 120, 3)
-    step_before, step_after = (np.abs(np.diff(crop[5, :, 0].astype(int))).argmax() for crop in (small, large))
+    step_before, step_after = (
+        np.abs(np.diff(crop[5, :, 0].astype(int))).argmax() for crop in (small, large)
+    )
     assert abs(step_before - step_after) <= 4
 
 
-@pytest.mark.parametrize(("centre", "corner"), [((0.5, 0.5), (60, 80)), ((0.0, 0.0), (0, 0)), ((1.0, 1.0), (120, 160))])
+@pytest.mark.parametrize(
+    ("centre", "corner"), [((0.5, 0.5), (60, 80)), ((0.0, 0.0), (0, 0)), ((1.0, 1.0), (120, 160))]
+)
 def test_a_centre_says_what_is_shown_as_far_as_the_photo_goes(centre, corner):
     after = np.random.default_rng(3).integers(0, 256, (200, 240, 3)).astype(np.uint8)
     _, crop = crop_pair(after[::2, ::2], after, 80, centre)
@@ -64,7 +74,14 @@ def test_grey_and_16_bit_look_like_8_bit_colour(kind):
 
 def test_a_sheet_holds_every_pair_where_it_should_be():
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    rows = [Pair(f"photo {i}", np.full((50, 70, 3), c, np.uint8), np.full((100, 140, 3), c, np.uint8) // 2) for i, c in enumerate(colours)]
+    rows = [
+        Pair(
+            f"photo {i}",
+            np.full((50, 70, 3), c, np.uint8),
+            np.full((100, 140, 3), c, np.uint8) // 2,
+        )
+        for i, c in enumerate(colours)
+    ]
     sheet = before_after_sheet(rows, cell_px=100, columns=2)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (16 + 24 + 2 * (24 + 100 + 16), 16 + 2 * (204 + 16), 3)
@@ -79,7 +96,11 @@ def test_a_sheet_holds_every_pair_where_it_should_be():
 def test_labels_are_written_and_cut_to_their_width():
     photo = np.zeros((40, 40, 3), np.uint8)
     plain = before_after_sheet([Pair("", photo, photo)], cell_px=40, columns=1)
-    labelled = before_after_sheet([Pair("a photo with a name far longer than its cells " * 5, photo, photo)], cell_px=40, columns=1)
+    labelled = before_after_sheet(
+        [Pair("a photo with a name far longer than its cells " * 5, photo, photo)],
+        cell_px=40,
+        columns=1,
+    )
     changed = np.argwhere((plain != labelled).any(axis=-1))
     assert len(changed) > 20
     assert changed[:, 1].max() <= 16 + 84
@@ -87,12 +108,22 @@ def test_labels_are_written_and_cut_to_their_width():
 
 
 def test_a_photo_smaller_than_its_cell_stays_at_its_size():
-    sheet = before_after_sheet([Pair("small", np.full((10, 10), 255, np.uint8), np.full((20, 30), 255, np.uint8))], cell_px=60, columns=1)
+    sheet = before_after_sheet(
+        [Pair("small", np.full((10, 10), 255, np.uint8), np.full((20, 30), 255, np.uint8))],
+        cell_px=60,
+        columns=1,
+    )
     assert (sheet[64:124, 80:140] == 255).all(axis=-1).sum() == 20 * 30
 
 
 @pytest.mark.parametrize(
-    "photo", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)]
+    "photo",
+    [
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+    ],
 )
 def test_what_is_no_photo_is_refused(photo):
     with pytest.raises(ValueError, match="no photo"):

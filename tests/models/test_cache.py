@@ -10,9 +10,19 @@ from restore.imaging.photo import Photo
 
 def test_a_machine_without_a_network_starts_under_auto_with_what_it_has(tmp_path, monkeypatch):
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
-    monkeypatch.setattr("restore.models.download.Downloader.fetch_member", lambda self, wanted, url, member: refusing(self, wanted, url))
+    monkeypatch.setattr(
+        "restore.models.download.Downloader.fetch_member",
+        lambda self, wanted, url, member: refusing(self, wanted, url),
+    )
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
-    assert {task for task, _ in restorer.shelf.loaded} == {"face_restore", "upscale", "restore", "colorize", "inpaint", "old_photo_restore"}
+    assert {task for task, _ in restorer.shelf.loaded} == {
+        "face_restore",
+        "upscale",
+        "restore",
+        "colorize",
+        "inpaint",
+        "old_photo_restore",
+    }
     assert restorer.run("face_restore", [Photo("a", ASTRONAUT)]).reports[0].variant == "lite"
     old = restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)]).reports[0]
     assert old.variant == "lite"
@@ -20,9 +30,13 @@ def test_a_machine_without_a_network_starts_under_auto_with_what_it_has(tmp_path
 
 
 def test_a_preloaded_task_has_the_lite_networks_beside_it(tmp_path):
-    restorer = Restorer(weights="lite", weights_dir=tmp_path, device="cpu", preload="old_photo_restore")
+    restorer = Restorer(
+        weights="lite", weights_dir=tmp_path, device="cpu", preload="old_photo_restore"
+    )
     before = restorer.shelf.loaded
-    assert before == {(task, "lite") for task in ("old_photo_restore", "inpaint", "restore", "face_restore")}
+    assert before == {
+        (task, "lite") for task in ("old_photo_restore", "inpaint", "restore", "face_restore")
+    }
     restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)], with_scratch=True)
     assert restorer.shelf.loaded == before
 

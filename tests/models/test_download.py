@@ -63,7 +63,9 @@ class TestWholeFile:
     def test_arrives_whole_reported_and_without_leftovers(self, server, wanted, monkeypatch):
         monkeypatch.setattr(download, "CHUNK_BYTES", 1000)
         heard = []
-        received = Downloader(lambda *event: heard.append(event)).fetch(wanted, server.add("net", BODY))
+        received = Downloader(lambda *event: heard.append(event)).fetch(
+            wanted, server.add("net", BODY)
+        )
         assert wanted.target.read_bytes() == BODY
         assert (received.sha256, received.bytes) == (sha(BODY), len(BODY))
         assert heard == [("net.pth", done, len(BODY)) for done in range(1000, len(BODY) + 1, 1000)]
@@ -92,14 +94,20 @@ class TestRefusals:
             (BODY, {"statuses": [403]}, "HTTP 403"),
         ],
     )
-    def test_at_once_and_nothing_is_left(self, server, wanted, downloader, pauses, body, how, reason):
+    def test_at_once_and_nothing_is_left(
+        self, server, wanted, downloader, pauses, body, how, reason
+    ):
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch(wanted, server.add("net", body, **how))
         assert not wanted.target.exists()
         assert pauses == []
 
-    @pytest.mark.parametrize(("body", "reason"), [(b" \n<html>quota exceeded", "page"), (b"", "empty")])
-    def test_page_or_nothing_where_nothing_is_known_of_the_file(self, server, wanted, downloader, body, reason):
+    @pytest.mark.parametrize(
+        ("body", "reason"), [(b" \n<html>quota exceeded", "page"), (b"", "empty")]
+    )
+    def test_page_or_nothing_where_nothing_is_known_of_the_file(
+        self, server, wanted, downloader, body, reason
+    ):
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch(Wanted(wanted.target), server.add("net", body))
         assert not wanted.target.exists()
@@ -109,7 +117,9 @@ class TestRefusals:
             downloader.fetch(wanted, server.add("net", OTHER))
         assert list(wanted.target.parent.iterdir()) == []
 
-    def test_nobody_listens_and_the_host_is_not_asked_again(self, wanted, downloader, pauses, monkeypatch):
+    def test_nobody_listens_and_the_host_is_not_asked_again(
+        self, wanted, downloader, pauses, monkeypatch
+    ):
         url = closed_port_url("net")
         with pytest.raises(UnusableSourceError, match="refused"):
             downloader.fetch(wanted, url)
@@ -140,7 +150,9 @@ class TestInterruptions:
         url = server.add("net", BODY, cuts=[3000] * (3 * MAX_STALLED))
         assert downloader.fetch(wanted, url).bytes == len(BODY)
 
-    def test_gives_up_when_nothing_comes_and_waits_longer_each_time(self, server, wanted, downloader, pauses):
+    def test_gives_up_when_nothing_comes_and_waits_longer_each_time(
+        self, server, wanted, downloader, pauses
+    ):
         url = server.add("net", BODY, cuts=[0] * 50)
         with pytest.raises(UnusableSourceError, match="gave up"):
             downloader.fetch(wanted, url)
@@ -149,7 +161,9 @@ class TestInterruptions:
         assert len(pauses) == MAX_STALLED - 1
 
     def test_a_busy_server_is_asked_again(self, server, wanted, downloader):
-        assert downloader.fetch(wanted, server.add("net", BODY, statuses=[503, 429])).bytes == len(BODY)
+        assert downloader.fetch(wanted, server.add("net", BODY, statuses=[503, 429])).bytes == len(
+            BODY
+        )
 
     def test_another_process_goes_on_with_the_part(self, server, wanted, downloader):
         url = server.add("net", BODY)
@@ -170,7 +184,9 @@ class TestInterruptions:
         assert downloader.fetch(unproven, server.add("mirror", BODY)).sha256 == sha(BODY)
         assert server.log == [("/mirror", None)]
 
-    def test_without_sum_and_validator_the_same_address_starts_anew(self, server, wanted, downloader):
+    def test_without_sum_and_validator_the_same_address_starts_anew(
+        self, server, wanted, downloader
+    ):
         unproven = Wanted(wanted.target)
         url = server.add("net", OTHER, etag=None)
         leave_part(unproven, url, server)
@@ -185,14 +201,18 @@ class TestInterruptions:
         assert downloader.fetch(unproven, url).sha256 == sha(BODY)
         assert server.log == [("/net", "bytes=20000-")]
 
-    def test_a_changed_length_starts_anew_though_the_validator_is_the_same(self, server, wanted, downloader):
+    def test_a_changed_length_starts_anew_though_the_validator_is_the_same(
+        self, server, wanted, downloader
+    ):
         unproven = Wanted(wanted.target)
         url = server.add("net", OTHER)
         leave_part(unproven, url, server)
         server.add("net", BODY + b"12")
         assert downloader.fetch(unproven, url).sha256 == sha(BODY + b"12")
 
-    def test_a_cut_that_looks_like_the_end_is_found_out_by_the_size(self, server, wanted, downloader):
+    def test_a_cut_that_looks_like_the_end_is_found_out_by_the_size(
+        self, server, wanted, downloader
+    ):
         downloader.fetch(wanted, server.add("net", BODY, length=False, cuts=[20_000]))
         assert [asked for _, asked in server.log] == [None, "bytes=20000-"]
 
@@ -241,7 +261,9 @@ class TestInterruptions:
 class TestSpace:
     def test_refused_before_the_first_byte(self, server, wanted, downloader, monkeypatch):
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
+        monkeypatch.setattr(
+            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
+        )
         with pytest.raises(RestoreError, match=r"net\.pth") as refused:
             downloader.fetch(wanted, server.add("net", BODY))
         assert refused.value.code is Code.WEIGHTS_NO_SPACE
@@ -251,7 +273,9 @@ class TestSpace:
         url = server.add("net", BODY)
         leave_part(wanted, url, server)
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000))
+        monkeypatch.setattr(
+            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000)
+        )
         assert downloader.fetch(wanted, url).bytes == len(BODY)
 
     def test_a_disk_that_fills_up_keeps_the_part(self, server, wanted, downloader, monkeypatch):
@@ -298,7 +322,9 @@ class TestMembers:
 
     @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
     def test_only_the_member_is_read(self, server, wanted, downloader, compression):
-        received = downloader.fetch_member(wanted, server.add("a.zip", zipped(compression)), "checkpoints/net")
+        received = downloader.fetch_member(
+            wanted, server.add("a.zip", zipped(compression)), "checkpoints/net"
+        )
         assert received.sha256 == sha(BODY)
         assert wanted.target.read_bytes() == BODY
         assert _asked_bytes(server) < 3 * len(BODY)
@@ -313,7 +339,9 @@ class TestMembers:
 
     def test_a_server_without_ranges_says_so(self, server, wanted, downloader):
         with pytest.raises(NoRangesError):
-            downloader.fetch_member(wanted, server.add("a.zip", zipped(), ranges=False), "checkpoints/net")
+            downloader.fetch_member(
+                wanted, server.add("a.zip", zipped(), ranges=False), "checkpoints/net"
+            )
 
     @pytest.mark.parametrize(
         ("body", "how", "member", "reason"),
@@ -337,17 +365,25 @@ class TestMembers:
         body = bytearray(zipped(zipfile.ZIP_STORED))
         body[body.index(BODY[:100]) + 50] ^= 1
         with pytest.raises(UnusableSourceError, match="damaged"):
-            downloader.fetch_member(Wanted(wanted.target), server.add("a.zip", bytes(body)), "checkpoints/net")
+            downloader.fetch_member(
+                Wanted(wanted.target), server.add("a.zip", bytes(body)), "checkpoints/net"
+            )
         assert not wanted.target.exists()
 
     def test_a_member_of_another_size_is_refused_without_a_sum(self, server, wanted, downloader):
         with pytest.raises(UnusableSourceError, match="sent 400000 bytes, 50000 expected"):
-            downloader.fetch_member(Wanted(wanted.target, len(BODY)), server.add("a.zip", zipped()), "checkpoints/optimizer")
+            downloader.fetch_member(
+                Wanted(wanted.target, len(BODY)),
+                server.add("a.zip", zipped()),
+                "checkpoints/optimizer",
+            )
         assert not wanted.target.exists()
 
     def test_a_member_that_does_not_fit_is_refused(self, server, wanted, downloader, monkeypatch):
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
+        monkeypatch.setattr(
+            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
+        )
         with pytest.raises(RestoreError) as refused:
             downloader.fetch_member(wanted, server.add("a.zip", zipped()), "checkpoints/net")
         assert refused.value.code is Code.WEIGHTS_NO_SPACE

@@ -71,7 +71,10 @@ def test_weights_are_the_files_mapping_not_a_copy(tmp_path, name, monkeypatch):
 
 
 def test_half_precision_files_compute_in_float32(tmp_path):
-    save_file({k: v.half() for k, v in NETS["Compact"]().state_dict().items()}, tmp_path / "net.safetensors")
+    save_file(
+        {k: v.half() for k, v in NETS["Compact"]().state_dict().items()},
+        tmp_path / "net.safetensors",
+    )
     assert {p.dtype for p in load_net(tmp_path / "net.safetensors").parameters()} == {torch.float32}
 
 
@@ -117,13 +120,17 @@ class TestWhatSpandrelDoesNotKnow:
         monkeypatch.setattr(socket.socket, "connect", refuse)
 
     # Building one here warns as it does there; that loading itself warns of nothing is a test of its own below.
-    @pytest.mark.filterwarnings("ignore:The parameter 'pretrained':UserWarning", "ignore:Arguments other than:UserWarning")
+    @pytest.mark.filterwarnings(
+        "ignore:The parameter 'pretrained':UserWarning", "ignore:Arguments other than:UserWarning"
+    )
     @pytest.mark.parametrize("name", sorted(RETINAFACE))
     def test_detectors(self, tmp_path, name):
         """Their official files are bare and were saved from a parallel module."""
         torch.manual_seed(4)
         net = RetinaFace(network_name=RETINAFACE[name], half=False, device=torch.device("cpu"))
-        torch.save({f"module.{key}": value for key, value in net.state_dict().items()}, tmp_path / "d.pth")
+        torch.save(
+            {f"module.{key}": value for key, value in net.state_dict().items()}, tmp_path / "d.pth"
+        )
         loaded = load_net(tmp_path / "d.pth", CATALOG.find("face_detect", name))
         assert not loaded.training
         assert not any(p.requires_grad for p in loaded.parameters())
@@ -148,8 +155,13 @@ class TestWhatSpandrelDoesNotKnow:
         """Kept in half precision, computed in full; its keys name it as well as its row does."""
         torch.manual_seed(4)
         net = LiteFace().half().float().eval()
-        save_file({key: value.half() for key, value in net.state_dict().items()}, tmp_path / "f.safetensors")
-        loaded = load_net(tmp_path / "f.safetensors", CATALOG.find("face_restore", "lite") if named else None)
+        save_file(
+            {key: value.half() for key, value in net.state_dict().items()},
+            tmp_path / "f.safetensors",
+        )
+        loaded = load_net(
+            tmp_path / "f.safetensors", CATALOG.find("face_restore", "lite") if named else None
+        )
         assert {p.dtype for p in loaded.parameters()} == {torch.float32}
         x = torch.rand(1, 3, 256, 256)
         with torch.inference_mode():
@@ -177,7 +189,12 @@ class TestWhatSpandrelDoesNotKnow:
 
     def test_they_come_without_a_warning(self):
         code = "from restore.models import architectures, loader; loader._extra_registry(); architectures.BUILDERS['retinaface_resnet50']()"
-        assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=PROJECT, check=False).returncode == 0
+        assert (
+            subprocess.run(
+                [sys.executable, "-W", "error", "-c", code], cwd=PROJECT, check=False
+            ).returncode
+            == 0
+        )
 
 
 def test_partners_are_networks_as_ready_as_the_first(tmp_path):

@@ -35,7 +35,9 @@ def hashed(monkeypatch) -> list[str]:
     """Names of the files that the store hashes."""
     names: list[str] = []
     original = weights.file_sha256
-    monkeypatch.setattr(weights, "file_sha256", lambda path: names.append(path.name) or original(path))
+    monkeypatch.setattr(
+        weights, "file_sha256", lambda path: names.append(path.name) or original(path)
+    )
     return names
 
 
@@ -43,7 +45,10 @@ class TestPlaces:
     def test_by_task_and_embedded_beside_the_manifest(self, store_of, tmp_path):
         store = store_of(row("a", "https://x.org/a"), lite_row())
         assert store.path_of(store.catalog.get("a")) == tmp_path / "root" / "upscale" / "a.pth"
-        assert store.path_of(store.catalog.get("lite-upscale")) == tmp_path / "manifest" / "lite" / "lite-upscale.pth"
+        assert (
+            store.path_of(store.catalog.get("lite-upscale"))
+            == tmp_path / "manifest" / "lite" / "lite-upscale.pth"
+        )
 
     def test_root_from_the_environment_else_beside_the_manifest(self, monkeypatch, tmp_path):
         catalog = Catalog((), tmp_path)
@@ -61,7 +66,12 @@ class TestVerification:
         path = put(store, checkpoint)
         assert store.status(checkpoint) is State.PRESENT
         found = store.locate(checkpoint)
-        assert (found.path, found.sha256, found.bytes, found.row) == (path, sha(BODY), len(BODY), checkpoint)
+        assert (found.path, found.sha256, found.bytes, found.row) == (
+            path,
+            sha(BODY),
+            len(BODY),
+            checkpoint,
+        )
         assert store.status(checkpoint) is State.VERIFIED
         assert store_of(checkpoint).locate(checkpoint) == found
         assert hashed == ["a.pth"]
@@ -79,7 +89,9 @@ class TestVerification:
 
     @pytest.mark.parametrize("known", [True, False])
     def test_a_flipped_byte_is_refused_by_name_with_both_sums(self, store_of, known):
-        checkpoint = row("a", "https://x.org/a") if known else row("a", "https://x.org/a", sha256=None)
+        checkpoint = (
+            row("a", "https://x.org/a") if known else row("a", "https://x.org/a", sha256=None)
+        )
         store = store_of(checkpoint)
         path = put(store, checkpoint)
         store.locate(checkpoint)
@@ -87,7 +99,12 @@ class TestVerification:
         with pytest.raises(RestoreError) as refused:
             store.ensure(checkpoint)
         assert refused.value.code is Code.WEIGHTS_CORRUPT
-        for named in ("a.pth", sha(BODY), sha(path.read_bytes()), "python -m restore weights fetch upscale"):
+        for named in (
+            "a.pth",
+            sha(BODY),
+            sha(path.read_bytes()),
+            "python -m restore weights fetch upscale",
+        ):
             assert named in str(refused.value)
 
     def test_a_wrong_size_is_refused_without_hashing(self, store_of, hashed):
@@ -175,23 +192,40 @@ class TestFetching:
     def test_progress_is_heard(self, server, tmp_path):
         heard = []
         catalog = Catalog((checkpoint := row("a", server.add("a", BODY)),), tmp_path)
-        WeightStore(catalog, tmp_path, progress=lambda *event: heard.append(event)).ensure(checkpoint)
+        WeightStore(catalog, tmp_path, progress=lambda *event: heard.append(event)).ensure(
+            checkpoint
+        )
         assert heard[-1] == ("a.pth", len(BODY), len(BODY))
 
     def test_mirrors_in_turn(self, store_of, server):
         good = server.add("good", BODY)
-        urls = [closed_port_url("a"), server.url("absent"), server.add("page", BODY, kind="text/html"), server.add("wrong", OTHER), good]
+        urls = [
+            closed_port_url("a"),
+            server.url("absent"),
+            server.add("page", BODY, kind="text/html"),
+            server.add("wrong", OTHER),
+            good,
+        ]
         store = store_of(checkpoint := row("a", *urls))
         assert store.ensure(checkpoint).path.read_bytes() == BODY
         assert [path for path, _ in server.log] == ["/absent", "/page", "/wrong", "/good"]
 
     def test_when_all_fail_each_is_named_with_its_reason(self, store_of, server):
-        urls = [closed_port_url("x/dead"), server.url("absent?key=secret"), server.add("wrong", OTHER)]
+        urls = [
+            closed_port_url("x/dead"),
+            server.url("absent?key=secret"),
+            server.add("wrong", OTHER),
+        ]
         store = store_of(checkpoint := row("a", *urls))
         with pytest.raises(RestoreError) as refused:
             store.ensure(checkpoint)
         assert refused.value.code is Code.WEIGHTS_UNREACHABLE
-        for named in ("a.pth", "/x/dead: cannot be reached", "/absent: HTTP 404", f"/wrong: sent a file with sha256 {sha(OTHER)}"):
+        for named in (
+            "a.pth",
+            "/x/dead: cannot be reached",
+            "/absent: HTTP 404",
+            f"/wrong: sent a file with sha256 {sha(OTHER)}",
+        ):
             assert named in str(refused.value)
         assert "secret" not in str(refused.value)
         assert not store.path_of(checkpoint).exists()
@@ -338,12 +372,17 @@ class TestOfficialFile:
     @pytest.mark.shared
     def test_verifies_through_the_shipped_manifest(self, store):
         resolved = store.resolve("upscale", "animevideov3", Policy.OFFICIAL)
-        assert resolved.net.sha256 == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
+        assert (
+            resolved.net.sha256
+            == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
+        )
 
     @pytest.mark.shared
     def test_one_flipped_byte_is_refused_by_name(self, store):
         row_ = store.catalog.find("upscale", "animevideov3")
         flip_a_byte(store.path_of(row_))
-        with pytest.raises(RestoreError, match=r"realesr-animevideov3\.pth.*b8a8376811077954") as refused:
+        with pytest.raises(
+            RestoreError, match=r"realesr-animevideov3\.pth.*b8a8376811077954"
+        ) as refused:
             store.resolve("upscale", "animevideov3", Policy.AUTO)
         assert refused.value.code is Code.WEIGHTS_CORRUPT

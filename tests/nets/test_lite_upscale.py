@@ -18,8 +18,12 @@ from training.upscale_data import (
 def photo_of(height: int, width: int, seed: int = 0) -> torch.Tensor:
     """What a camera gives: smooth, with noise; in 8 bits."""
     generator = torch.Generator().manual_seed(seed)
-    smooth = F.interpolate(torch.rand(1, 3, 6, 6, generator=generator), size=(height, width), mode="bilinear")
-    return ((smooth + 0.01 * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1) * 255).round() / 255
+    smooth = F.interpolate(
+        torch.rand(1, 3, 6, 6, generator=generator), size=(height, width), mode="bilinear"
+    )
+    return (
+        (smooth + 0.01 * torch.randn(1, 3, height, width, generator=generator)).clamp(0, 1) * 255
+    ).round() / 255
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,9 @@ def test_the_noise_of_a_part_is_that_part_of_the_noise():
 
 def test_eight_and_sixteen_bits_of_the_same_photo_have_the_same_noise():
     levels = (photo_of(32, 32) * 255).round()
-    torch.testing.assert_close(noise_of(levels / 255), noise_of(levels * 257 / 65535), rtol=0, atol=0)
+    torch.testing.assert_close(
+        noise_of(levels / 255), noise_of(levels * 257 / 65535), rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (1, 0), (0, 1), (1, 1), (1, -1)])
@@ -89,7 +95,10 @@ def test_while_it_trains_the_strengths_stand_beside_the_picture():
     assert output.shape == (1, 6, 64, 64)
     torch.testing.assert_close(output[:, :3], net.picture(photo))
     output[:, 3:].sum().backward()
-    assert not any(parameter.grad is not None and parameter.grad.any() for parameter in net.picture.parameters())
+    assert not any(
+        parameter.grad is not None and parameter.grad.any()
+        for parameter in net.picture.parameters()
+    )
     assert all(parameter.grad.any() for parameter in net.grain.parameters())
 
 
@@ -100,7 +109,10 @@ def test_strength_is_measured_and_edges_do_not_count():
     torch.testing.assert_close(found, 0.04 * bands(noise).std(dim=(2, 3)), rtol=0.1, atol=0)
     photo[..., 80:] += 0.3
     with_edge = deviations(photo).mean(dim=(2, 3))
-    squares = [bands(picture[:, :1]).square().mean(dim=(2, 3)).sqrt() for picture in (photo, 0.5 + 0.04 * noise)]
+    squares = [
+        bands(picture[:, :1]).square().mean(dim=(2, 3)).sqrt()
+        for picture in (photo, 0.5 + 0.04 * noise)
+    ]
     assert float((with_edge / found).max()) < 1.5
     assert float((squares[0] / squares[1]).max()) > 2.0
 
@@ -110,7 +122,10 @@ def test_the_loss_asks_for_the_texture_that_the_picture_has_not():
     smooth = F.avg_pool2d(F.pad(photo, (3,) * 4, mode="replicate"), 7, 1)
     lost = (deviations(photo).square() - deviations(smooth).square()).clamp_min(0).sqrt()
     right = lost.repeat_interleave(TEXTURE_STRIDE_PX, 2).repeat_interleave(TEXTURE_STRIDE_PX, 3)
-    losses = [float(picture_and_grain_loss(torch.cat([smooth, share * right], 1), photo, photo, 0.5)) for share in (0.0, 0.5, 1.0, 2.0)]
+    losses = [
+        float(picture_and_grain_loss(torch.cat([smooth, share * right], 1), photo, photo, 0.5))
+        for share in (0.0, 0.5, 1.0, 2.0)
+    ]
     assert losses[2] == min(losses)
     assert losses[0] > losses[1]
 
@@ -124,5 +139,7 @@ def test_it_begins_as_a_compact_and_later_as_itself():
         torch.testing.assert_close(begun.picture(photo), shallow(photo), rtol=1e-4, atol=1e-5)
     torch.manual_seed(8)
     again = with_grain_to_learn(LiteUpscale(), begun.state_dict())
-    assert all(torch.equal(value, again.state_dict()[key]) for key, value in begun.state_dict().items())
+    assert all(
+        torch.equal(value, again.state_dict()[key]) for key, value in begun.state_dict().items()
+    )
     assert grown(again.picture, shallow.state_dict()) is again.picture

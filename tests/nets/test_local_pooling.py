@@ -43,7 +43,9 @@ def test_a_map_within_the_window_is_averaged_globally(size):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_a_large_offset_on_a_large_map_costs_no_accuracy(dtype):
-    features = (100 + torch.randn(1, 1, 150, 900, generator=torch.Generator().manual_seed(0))).to(dtype)
+    features = (100 + torch.randn(1, 1, 150, 900, generator=torch.Generator().manual_seed(0))).to(
+        dtype
+    )
     pooled = LocalAveragePool2d(96)(features)
     assert pooled.dtype == dtype
     expected = nn.functional.avg_pool2d(features.double(), 96, stride=1)
@@ -70,7 +72,11 @@ def test_each_stage_gets_the_window_of_its_level_and_keeps_its_parameters():
     net = Stages()
     names = list(net.state_dict())
     assert use_local_pooling(net, 384) is net
-    windows = {name: module.kernel_px for name, module in net.named_modules() if isinstance(module, LocalAveragePool2d)}
+    windows = {
+        name: module.kernel_px
+        for name, module in net.named_modules()
+        if isinstance(module, LocalAveragePool2d)
+    }
     assert windows == {
         "encoders.0.0.sca.0": 384,
         "encoders.1.0.sca.0": 192,

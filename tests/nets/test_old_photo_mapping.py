@@ -21,7 +21,9 @@ def non_local(chunk_bytes: int = 1 << 28, width: int = WIDTH) -> MaskedNonLocal:
     return MaskedNonLocal(width, chunk_bytes).eval().requires_grad_(requires_grad=False)
 
 
-def attended_by_definition(net: MaskedNonLocal, x: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+def attended_by_definition(
+    net: MaskedNonLocal, x: torch.Tensor, visible: torch.Tensor
+) -> torch.Tensor:
     """Softmax over all keys, times the keys' mask, scaled to a sum of one: with all scores at once, and in the order of the paper."""
     net, x = net.double(), x.double()
     queries, keys, values = (convolve(x).flatten(2) for convolve in (net.theta, net.phi, net.g))
@@ -36,7 +38,9 @@ class TestNonLocal:
     def test_chunks_give_the_definition(self, positions_at_once, photos):
         x, visible = random(photos, WIDTH, 10, 12), random(photos, 1, 10, 12, seed=1) > -0.8
         attended = non_local(positions_at_once * photos * 120 * 4).attended(x, visible)
-        torch.testing.assert_close(attended.double(), attended_by_definition(non_local(), x, visible), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            attended.double(), attended_by_definition(non_local(), x, visible), rtol=1e-5, atol=1e-6
+        )
 
     def test_queries_that_see_next_to_nothing_are_not_scaled_up_to_one(self):
         """All the attention goes to a hole; a softmax over visible keys alone would be far from this."""
@@ -58,7 +62,13 @@ class TestNonLocal:
 
     def test_one_pixel_in_the_middle_of_a_position_makes_it_a_hole_and_so_does_its_corner(self):
         x = random(1, WIDTH, 8, 8)
-        for row, column, is_hole in [(9, 13, True), (10, 14, True), (8, 12, True), (11, 15, False), (8, 13, False)]:
+        for row, column, is_hole in [
+            (9, 13, True),
+            (10, 14, True),
+            (8, 12, True),
+            (11, 15, False),
+            (8, 13, False),
+        ]:
             holes = torch.zeros(1, 1, 32, 32)
             holes[..., row, column] = 1
             with torch.inference_mode():
@@ -115,13 +125,19 @@ def test_memory_grows_with_the_positions_and_not_with_their_square(kind, photos,
 def composed_by_definition(features: torch.Tensor, masked: torch.Tensor, side: int) -> torch.Tensor:
     """Patch by patch; `masked` says which, row by row."""
     rows, columns = (length // side for length in features.shape[-2:])
-    corners = [(row * side, column * side) for row, column in itertools.product(range(rows), range(columns))]
+    corners = [
+        (row * side, column * side)
+        for row, column in itertools.product(range(rows), range(columns))
+    ]
     patches = [features[:, y : y + side, x : x + side] for y, x in corners]
     composed = torch.zeros_like(features)
     for number, (y, x) in enumerate(corners):
         best = number
         if masked[number]:
-            angles = [F.cosine_similarity(patches[number].flatten(), other.flatten(), dim=0) for other in patches]
+            angles = [
+                F.cosine_similarity(patches[number].flatten(), other.flatten(), dim=0)
+                for other in patches
+            ]
             best = max((k for k in range(len(patches)) if not masked[k]), key=lambda k: angles[k])
         composed[:, y : y + side, x : x + side] = patches[best]
     return composed
@@ -129,26 +145,41 @@ def composed_by_definition(features: torch.Tensor, masked: torch.Tensor, side: i
 
 class TestPatchAttention:
     @pytest.mark.parametrize("chunk_bytes", [1, 3000, 1 << 28])
-    @pytest.mark.parametrize(("side", "size"), [(2, (8, 12)), (4, (16, 12)), (4, (17, 15)), (8, (36, 44))])
+    @pytest.mark.parametrize(
+        ("side", "size"), [(2, (8, 12)), (4, (16, 12)), (4, (17, 15)), (8, (36, 44))]
+    )
     def test_masked_patches_become_their_likest(self, side, size, chunk_bytes):
-        features = random(WIDTH, *size) * torch.linspace(0.1, 3, size[1])  # so that the largest product is not the smallest angle
+        features = random(WIDTH, *size) * torch.linspace(
+            0.1, 3, size[1]
+        )  # so that the largest product is not the smallest angle
         masked = random((size[0] // side) * (size[1] // side), seed=2) > 0.3
         assert 0 < masked.sum() < masked.numel()
         hollow = torch.zeros(1, *size)
-        whole = masked.float().view(size[0] // side, size[1] // side).repeat_interleave(side, 0).repeat_interleave(side, 1)
+        whole = (
+            masked.float()
+            .view(size[0] // side, size[1] // side)
+            .repeat_interleave(side, 0)
+            .repeat_interleave(side, 1)
+        )
         hollow[0, : whole.shape[0], : whole.shape[1]] = whole
         net = PatchAttention(WIDTH, side, chunk_bytes)
-        assert torch.equal(net.composed(features, hollow), composed_by_definition(features, masked, side))
+        assert torch.equal(
+            net.composed(features, hollow), composed_by_definition(features, masked, side)
+        )
 
     @pytest.mark.parametrize(("holes_in_patch", "replaced"), [(9, False), (10, True)])
     def test_a_patch_is_masked_above_six_tenths(self, holes_in_patch, replaced):
         features, hollow = random(WIDTH, 8, 8), torch.zeros(1, 8, 8)
         hollow[0, :4, :4] = (torch.arange(16) < holes_in_patch).view(4, 4)
-        assert torch.equal(PatchAttention(WIDTH, 4).composed(features, hollow), features) != replaced
+        assert (
+            torch.equal(PatchAttention(WIDTH, 4).composed(features, hollow), features) != replaced
+        )
 
     def test_without_a_masked_patch_the_rest_of_an_odd_map_stays(self):
         features = random(WIDTH, 9, 11)
-        assert torch.equal(PatchAttention(WIDTH, 8).composed(features, torch.zeros(1, 9, 11)), features)
+        assert torch.equal(
+            PatchAttention(WIDTH, 8).composed(features, torch.zeros(1, 9, 11)), features
+        )
 
     def test_with_nothing_to_fill_from_it_says_so(self):
         with pytest.raises(ValueError, match="every patch of 8 x 8 features is masked"):

@@ -39,12 +39,20 @@ class TestSizes:
 
     def test_the_smallest_photo_in_search_of_scratches(self):
         with torch.inference_mode(), torch.device("meta"):
-            assert OldPhotoScratchDetector().eval()(torch.zeros(1, 1, 32, 48)).shape == (1, 1, 32, 48)
+            assert OldPhotoScratchDetector().eval()(torch.zeros(1, 1, 32, 48)).shape == (
+                1,
+                1,
+                32,
+                48,
+            )
 
     def test_faces(self):
         with torch.inference_mode(), torch.device("meta"):
             net = OldPhotoFaces().eval()
-            assert [net(torch.zeros(1, 3, side, side)).shape[-1] for side in (256, 512)] == [256, 512]
+            assert [net(torch.zeros(1, 3, side, side)).shape[-1] for side in (256, 512)] == [
+                256,
+                512,
+            ]
             with pytest.raises(ValueError, match="multiples of 32"):
                 net(torch.zeros(1, 3, 250, 250))
 
@@ -52,7 +60,9 @@ class TestSizes:
 def test_spectral_norms_are_folded_by_the_vectors_of_the_checkpoint():
     torch.manual_seed(0)
     block = SpadeBlock(8, 4)
-    weight, u, v = (getattr(block.conv_0, f"weight_{part}").detach().clone() for part in ("orig", "u", "v"))
+    weight, u, v = (
+        getattr(block.conv_0, f"weight_{part}").detach().clone() for part in ("orig", "u", "v")
+    )
     with torch.no_grad():
         u += 0.01  # as trained vectors are: not what a few more steps of iteration would give
         block.conv_0.weight_u.copy_(u)
@@ -65,17 +75,24 @@ def test_spectral_norms_are_folded_by_the_vectors_of_the_checkpoint():
 
 
 def row_of(architecture: str):
-    return next(row for row in CATALOG.for_task("old_photo_restore") if row.architecture == architecture)
+    return next(
+        row for row in CATALOG.for_task("old_photo_restore") if row.architecture == architecture
+    )
 
 
 class TestLoading:
     def test_every_row_has_a_network(self):
-        assert {row.architecture for row in CATALOG.for_task("old_photo_restore")} <= BUILDERS.keys()
+        assert {
+            row.architecture for row in CATALOG.for_task("old_photo_restore")
+        } <= BUILDERS.keys()
 
     @pytest.mark.parametrize("fault", ["missing", "more", "shape"])
     @pytest.mark.parametrize("architecture", ["OldPhotoVae", "OldPhotoMapping"])
     def test_a_file_that_does_not_fit_is_refused(self, tmp_path, architecture, fault):
-        state = {key: torch.empty(value.shape) for key, value in BUILDERS[architecture]().state_dict().items()}
+        state = {
+            key: torch.empty(value.shape)
+            for key, value in BUILDERS[architecture]().state_dict().items()
+        }
         first = next(iter(state))
         if fault == "missing":
             del state[first]
@@ -91,8 +108,14 @@ class TestLoading:
     def test_the_detectors_file_holds_its_training_too(self, tmp_path):
         torch.manual_seed(0)
         net = OldPhotoScratchDetector()
-        optimiser = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
-        torch.save({"epoch": 7, "model_state": net.state_dict(), "optimizer_state": optimiser}, tmp_path / "d.pt")
+        optimiser = {
+            "state": {0: {"step": 3, "exp_avg": torch.zeros(2)}},
+            "param_groups": [{"lr": 1e-4, "params": [0]}],
+        }
+        torch.save(
+            {"epoch": 7, "model_state": net.state_dict(), "optimizer_state": optimiser},
+            tmp_path / "d.pt",
+        )
         loaded = load_net(tmp_path / "d.pt", row_of("OldPhotoScratchDetector"))
         assert not loaded.training
         state = loaded.state_dict()
@@ -114,7 +137,9 @@ def test_the_same_features_give_the_same_answer():
         assert torch.equal(filling(features, holes), filling(features, holes))
 
 
-@pytest.mark.parametrize("architecture", ["OldPhotoVae", "OldPhotoScratchMapping", "OldPhotoScratchDetector"])
+@pytest.mark.parametrize(
+    "architecture", ["OldPhotoVae", "OldPhotoScratchMapping", "OldPhotoScratchDetector"]
+)
 def test_an_optimized_copy_computes_the_same(architecture):
     torch.manual_seed(0)
     net = BUILDERS[architecture]().eval()
@@ -124,7 +149,9 @@ def test_an_optimized_copy_computes_the_same(architecture):
     holes[..., 40:44] = 1
     calls = {
         "OldPhotoVae": lambda it: it.decode(it.encode(photo)),
-        "OldPhotoScratchMapping": lambda it: it(torch.rand(1, 64, 16, 24, generator=torch.Generator().manual_seed(1)), holes),
+        "OldPhotoScratchMapping": lambda it: it(
+            torch.rand(1, 64, 16, 24, generator=torch.Generator().manual_seed(1)), holes
+        ),
         "OldPhotoScratchDetector": lambda it: it(photo[:, :1]),
     }
     with torch.inference_mode():

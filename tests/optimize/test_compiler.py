@@ -15,7 +15,15 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.optimize import compiler as compilation
-from restore.optimize.compiler import Compiler, OnlyThese, cut, fixed_shapes, graphs_compiled, joined, rearranged
+from restore.optimize.compiler import (
+    Compiler,
+    OnlyThese,
+    cut,
+    fixed_shapes,
+    graphs_compiled,
+    joined,
+    rearranged,
+)
 
 CPU = torch.device("cpu")
 CATALOG = Catalog.load()
@@ -73,7 +81,12 @@ def test_known_shapes_are_compiled_beforehand_and_others_never():
     before = graphs_compiled()
     with torch.inference_mode():
         views = torch.rand(512, 512, 3).permute(2, 0, 1)[None]  # of other strides
-        for photos in (torch.rand(TILE), views, torch.rand(1, 3, 100, 70), torch.rand(2, 3, 512, 512)):
+        for photos in (
+            torch.rand(TILE),
+            views,
+            torch.rand(1, 3, 100, 70),
+            torch.rand(2, 3, 512, 512),
+        ):
             torch.testing.assert_close(faster.net(photos), 2.0 * photos)
     assert graphs_compiled() == before
     assert made.recompiles == 0
@@ -137,7 +150,9 @@ def test_a_batch_is_cut_into_known_sizes():
         return faces + 1, None, [faces * 2]
 
     faces = torch.arange(6.0).reshape(6, 1, 1, 1)
-    first, nothing, [second] = OnlyThese(lambda faces: None, program, [(1, 1, 1, 1), (4, 1, 1, 1)], {}, torch.channels_last)(faces)
+    first, nothing, [second] = OnlyThese(
+        lambda faces: None, program, [(1, 1, 1, 1), (4, 1, 1, 1)], {}, torch.channels_last
+    )(faces)
     assert seen == [4, 1, 1]
     assert nothing is None
     torch.testing.assert_close(first, faces + 1)
@@ -150,7 +165,10 @@ def test_the_first_backend_is_the_processs_own():
     assert made.backend_for("auto") == "none"
     assert made.backend_for("eager") == "eager"  # asking settles nothing
     made.backend = "none"
-    with pytest.raises(RestoreError, match=r"compile_backend is eager, and this process .* none.*RESTORE_COMPILE_BACKEND=eager") as caught:
+    with pytest.raises(
+        RestoreError,
+        match=r"compile_backend is eager, and this process .* none.*RESTORE_COMPILE_BACKEND=eager",
+    ) as caught:
         made.backend_for("eager")
     assert caught.value.code is Code.OPTION_INVALID
     fixed = Compiler(CPU, {"RESTORE_COMPILE_BACKEND": " aot_eager "})
@@ -169,7 +187,10 @@ def test_a_refused_request_settles_no_backend(tmp_path):
     with pytest.raises(RestoreError, match="mask"):
         restorer.run("inpaint", [photo], stability_mode="optimized", compile_backend="eager")
     assert restorer.compiler.backend is None
-    assert restorer.run("restore", [photo], stability_mode="optimized").reports[0].compile_backend == "none"
+    assert (
+        restorer.run("restore", [photo], stability_mode="optimized").reports[0].compile_backend
+        == "none"
+    )
     with pytest.raises(RestoreError, match="compiles with none"):
         restorer.run("restore", [photo], stability_mode="optimized", compile_backend="eager")
 
@@ -190,7 +211,9 @@ def test_another_fidelity_is_no_new_program():
     faces = torch.rand(3, 3, 512, 512)
     with torch.inference_mode():
         for fidelity in (0.5, *np.linspace(0, 1, 12)):
-            torch.testing.assert_close(faster.net(faces, weight=float(fidelity))[0], 2.0 * faces * float(fidelity))
+            torch.testing.assert_close(
+                faster.net(faces, weight=float(fidelity))[0], 2.0 * faces * float(fidelity)
+            )
     assert made.recompiles == 0
 
 
@@ -211,23 +234,35 @@ def test_a_program_made_in_one_thread_serves_another():
 
 
 def test_safe_requests_are_the_same_before_and_after_optimized_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(compilation, "CALLS_UNTIL_WARM", 1)  # more are for CUDA graphs, and take this test's time
+    monkeypatch.setattr(
+        compilation, "CALLS_UNTIL_WARM", 1
+    )  # more are for CUDA graphs, and take this test's time
     restorer = Restorer(weights="lite", weights_dir=tmp_path, device="cpu")
-    photo = Photo("a", np.tile(ASTRONAUT, (3, 3, 1))[:520, :512])  # tiles are of the compiled size, which the whole photo is not
+    photo = Photo(
+        "a", np.tile(ASTRONAUT, (3, 3, 1))[:520, :512]
+    )  # tiles are of the compiled size, which the whole photo is not
     before = restorer.run("upscale", [photo], scale=3)
-    optimized = restorer.run("upscale", [photo], scale=3, stability_mode="optimized", compile_backend="aot_eager")
+    optimized = restorer.run(
+        "upscale", [photo], scale=3, stability_mode="optimized", compile_backend="aot_eager"
+    )
     assert [tile["height"] for tile in optimized.reports[0].tiles] == [512]
     assert (before.reports[0].tiles[0]["height"], before.reports[0].tiles[0]["count"]) == (520, 1)
     after = restorer.run("upscale", [photo], scale=3)
     np.testing.assert_array_equal(before.photos[0].pixels, after.photos[0].pixels)
     assert np.abs(before.photos[0].pixels.astype(int) - optimized.photos[0].pixels).max() <= 1
-    modes = [(report.stability_mode, report.compile_backend) for results in (before, optimized) for report in results.reports]
+    modes = [
+        (report.stability_mode, report.compile_backend)
+        for results in (before, optimized)
+        for report in results.reports
+    ]
     assert modes == [("safe", None), ("optimized", "aot_eager")]
     assert optimized.reports[0].to_dict()["recompiles"] == 0
     assert "optimize" in optimized.reports[0].stages_ms
 
 
 def test_a_backend_in_safe_mode_is_refused_before_any_work(lite):
-    with pytest.raises(RestoreError, match=r"compile_backend is inductor, and stability_mode safe.*optimized") as caught:
+    with pytest.raises(
+        RestoreError, match=r"compile_backend is inductor, and stability_mode safe.*optimized"
+    ) as caught:
         lite.run("upscale", [Photo("a", ASTRONAUT)], compile_backend="inductor")
     assert caught.value.code is Code.OPTION_INVALID

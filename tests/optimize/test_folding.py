@@ -61,7 +61,13 @@ class Residual(nn.Module):
 @pytest.mark.parametrize(
     "net",
     [
-        nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1, bias=False), nn.BatchNorm2d(4)),
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 4, 1, bias=False),
+            nn.BatchNorm2d(4),
+        ),
         Named(),
         ParseNet(64, 64, 32, 16, 19, relu_type="LeakyReLU", ch_range=[16, 32]),
     ],
@@ -73,7 +79,9 @@ def test_batch_norms_go_into_the_filters(net):
     expected, faster = net(photo), fold(copy.deepcopy(net))
     assert nn.BatchNorm2d not in kinds(faster)
     for result, reference in zip(faster(photo), expected, strict=True):
-        torch.testing.assert_close(result, reference, atol=2e-5 * float(reference.abs().max()), rtol=0)
+        torch.testing.assert_close(
+            result, reference, atol=2e-5 * float(reference.abs().max()), rtol=0
+        )
 
 
 def test_parsenets_layers_pad_inside_of_their_convolutions():
@@ -82,7 +90,9 @@ def test_parsenets_layers_pad_inside_of_their_convolutions():
     assert not kinds(faster) & {nn.ReflectionPad2d}
 
 
-@pytest.mark.parametrize(("inner", "outer", "shortcut"), [(8, 8, ""), (8, 12, "conv_out"), (12, 8, "nin_shortcut")])
+@pytest.mark.parametrize(
+    ("inner", "outer", "shortcut"), [(8, 8, ""), (8, 12, "conv_out"), (12, 8, "nin_shortcut")]
+)
 def test_a_residual_block_keeps_its_answer_and_its_input(inner, outer, shortcut):
     net = settled(nn.Sequential(Residual(inner, outer, shortcut)))
     features = torch.randn(1, inner, 10, 11)

@@ -16,13 +16,17 @@ from restore.optimize.winograd import WinogradConv2d, failure, is_suited, with_w
 
 def conv(inner: int = 16, outer: int = 24, **options) -> nn.Conv2d:
     torch.manual_seed(3)
-    return nn.Conv2d(inner, outer, 3, **{"padding": 1, **options}).requires_grad_(requires_grad=False)
+    return nn.Conv2d(inner, outer, 3, **{"padding": 1, **options}).requires_grad_(
+        requires_grad=False
+    )
 
 
 @pytest.fixture(params=["few", "many"])
 def way(request, monkeypatch):
     """The kernels' way, or torch's, whatever the number of channels."""
-    monkeypatch.setattr("restore.optimize.winograd.MANY_FILTERS", 1 if request.param == "many" else 1 << 30)
+    monkeypatch.setattr(
+        "restore.optimize.winograd.MANY_FILTERS", 1 if request.param == "many" else 1 << 30
+    )
     monkeypatch.setattr("restore.optimize.winograd.LEAST_PRODUCTS", 0)
     monkeypatch.setattr("restore.optimize.winograd.LEAST_PRODUCTS_OF_FEW", 0)
 
@@ -34,9 +38,13 @@ def way(request, monkeypatch):
     count=st.integers(1, 3),
     last=st.booleans(),
     biased=st.booleans(),
-    border=st.sampled_from([{"padding_mode": "zeros"}, {"padding_mode": "reflect"}, {"padding": 0}]),
+    border=st.sampled_from(
+        [{"padding_mode": "zeros"}, {"padding_mode": "reflect"}, {"padding": 0}]
+    ),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_it_is_the_same_convolution_at_every_size(height, width, count, last, biased, border):
     plain = conv(bias=biased, **border)
     features = torch.randn(count, 16, height, width)
@@ -53,7 +61,9 @@ def test_bands_do_not_matter(monkeypatch, band_bytes):
     monkeypatch.setattr("restore.optimize.winograd.LEAST_BAND_BYTES", band_bytes)
     monkeypatch.setattr("restore.optimize.winograd.MANY_FILTERS", 1)
     expected = plain(features)
-    torch.testing.assert_close(WinogradConv2d(plain)(features), expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(
+        WinogradConv2d(plain)(features), expected, atol=2e-5 * float(expected.abs().max()), rtol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,9 @@ def test_only_plain_convolutions_of_many_channels_are_suited(other):
 
 def test_a_network_keeps_its_answer_and_what_its_modules_share():
     shared = conv(192, 192)
-    net = nn.Sequential(conv(3, 192), nn.Sequential(shared, nn.ReLU(), shared), shared, conv(192, 3)).eval()
+    net = nn.Sequential(
+        conv(3, 192), nn.Sequential(shared, nn.ReLU(), shared), shared, conv(192, 3)
+    ).eval()
     features = torch.randn(1, 3, 20, 24)
     expected = net(features)
     faster = with_winograd(copy.deepcopy(net))
@@ -92,7 +104,9 @@ def test_a_network_keeps_its_answer_and_what_its_modules_share():
         nn.Conv2d,
     ]
     assert faster[1][0] is faster[1][2] is faster[2]
-    torch.testing.assert_close(faster(features), expected, atol=5e-5 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(
+        faster(features), expected, atol=5e-5 * float(expected.abs().max()), rtol=0
+    )
     assert type(net[2]) is nn.Conv2d
 
 
@@ -106,9 +120,13 @@ def test_threads_and_blocks_share_a_photo_without_a_gap(monkeypatch, threads, bl
     photo = features[0].permute(1, 2, 0).contiguous().numpy()
     result = np.full((70, 233, 5), np.nan, np.float32)
     filters, bias = way.filters.numpy(), plain.bias.numpy()
-    winograd_kernels.convolve_photo(photo, filters, bias, result, 1, mirrored=mode == "reflect", threads=threads)
+    winograd_kernels.convolve_photo(
+        photo, filters, bias, result, 1, mirrored=mode == "reflect", threads=threads
+    )
     expected = plain(features)[0].permute(1, 2, 0)
-    torch.testing.assert_close(torch.from_numpy(result), expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(
+        torch.from_numpy(result), expected, atol=2e-5 * float(expected.abs().max()), rtol=0
+    )
 
 
 @pytest.mark.usefixtures("way")
@@ -125,7 +143,9 @@ def test_small_maps_go_the_direct_way():
     small, large = torch.randn(1, 32, 64, 64), torch.randn(3, 32, 100, 100)
     assert torch.equal(way(small), plain(small))
     assert not torch.equal(way(large), plain(large)), "the other way rounds in another order"
-    torch.testing.assert_close(way(large), plain(large), atol=2e-5 * float(plain(large).abs().max()), rtol=0)
+    torch.testing.assert_close(
+        way(large), plain(large), atol=2e-5 * float(plain(large).abs().max()), rtol=0
+    )
 
 
 def test_a_forked_process_has_threads_of_its_own():

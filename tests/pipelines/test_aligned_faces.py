@@ -46,7 +46,9 @@ def test_an_aligned_face_is_what_the_network_makes_of_it(monkeypatch, face_net, 
     assert photo.pixels.dtype == pixels.dtype
     if alpha is not None:
         np.testing.assert_array_equal(photo.alpha, alpha)
-    [half] = face_restore([Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True, strength=0.5), [job])
+    [half] = face_restore(
+        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True, strength=0.5), [job]
+    )
     np.testing.assert_allclose(half.pixels / full, pixels / full + 0.05, atol=1.51 / 255)
     assert job.detector.asked == []
 
@@ -54,27 +56,49 @@ def test_an_aligned_face_is_what_the_network_makes_of_it(monkeypatch, face_net, 
 def test_aligned_faces_go_through_the_network_together_where_faces_do(monkeypatch, face_net):
     sizes = []
     real = module.restored
-    monkeypatch.setattr(module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest))
+    monkeypatch.setattr(
+        module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+    )
     photos = [Photo(str(i), cv2.resize(ASTRONAUT, (100 + i, 100 + i))) for i in range(4)]
-    face_restore(photos, FaceRestoreOptions(has_aligned=True), jobs_of(face_net, *[FixedDetector()] * 4, profile="fast"))
+    face_restore(
+        photos,
+        FaceRestoreOptions(has_aligned=True),
+        jobs_of(face_net, *[FixedDetector()] * 4, profile="fast"),
+    )
     assert sizes == [4]
 
 
 def test_has_aligned_asks_for_no_detector_and_no_background(tmp_path, monkeypatch):
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
     restorer = Restorer(weights="official", weights_dir=tmp_path, device="cpu")
-    inputs = {"face_model": "lite", "face_detector": "retinaface_resnet50", "background_enhance": True, "min_face_px": 9}
-    report = restorer.run("face_restore", [Photo("a", ASTRONAUT)], has_aligned=True, **inputs).reports[0]
+    inputs = {
+        "face_model": "lite",
+        "face_detector": "retinaface_resnet50",
+        "background_enhance": True,
+        "min_face_px": 9,
+    }
+    report = restorer.run(
+        "face_restore", [Photo("a", ASTRONAUT)], has_aligned=True, **inputs
+    ).reports[0]
     assert report.face_restoration_applied
-    assert [warning.split()[0] for warning in report.warnings] == ["background_enhance", "min_face_px"]
+    assert [warning.split()[0] for warning in report.warnings] == [
+        "background_enhance",
+        "min_face_px",
+    ]
 
 
 @pytest.mark.parametrize("noise", [0, 25])
 @pytest.mark.parametrize("side", [300, 500, 700, 3000])
 def test_the_lite_network_does_not_make_a_large_face_worse(lite, side, noise):
     """Beyond two pixels of the photo for one of the network's there is nothing to add; below, noise is averaged, not sampled."""
-    clean = cv2.GaussianBlur(cv2.resize(ASTRONAUT[40:170, 70:190], (side, side), interpolation=cv2.INTER_CUBIC), (0, 0), side / 400)
-    before = np.clip(clean + np.random.default_rng(1).normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
+    clean = cv2.GaussianBlur(
+        cv2.resize(ASTRONAUT[40:170, 70:190], (side, side), interpolation=cv2.INTER_CUBIC),
+        (0, 0),
+        side / 400,
+    )
+    before = np.clip(clean + np.random.default_rng(1).normal(0, noise, clean.shape), 0, 255).astype(
+        np.uint8
+    )
     results = lite.run("face_restore", [Photo("face", before)], has_aligned=True)
     after = results.photos[0].pixels
     if side > 512:
@@ -84,4 +108,6 @@ def test_the_lite_network_does_not_make_a_large_face_worse(lite, side, noise):
     elif noise:
         assert mse(after, clean) < 0.95 * mse(before, clean)
     else:
-        assert mse(after, clean) < 5.0**2  # what a face with nothing wrong loses of its finest detail
+        assert (
+            mse(after, clean) < 5.0**2
+        )  # what a face with nothing wrong loses of its finest detail

@@ -22,7 +22,9 @@ from restore.report import Report
 from restore.runtime.device import runtime_for
 
 ROW = Catalog.load().find("colorize", "modelscope")
-LITE_ROW = ROW.model_copy(update={"architecture": "LiteColorize", "input_px": 256, "channels_in": 1})
+LITE_ROW = ROW.model_copy(
+    update={"architecture": "LiteColorize", "input_px": 256, "channels_in": 1}
+)
 GREY = data.camera()[100:280, 150:310]
 
 
@@ -47,15 +49,25 @@ class Paint(nn.Module):
         painted[..., 0, 0] += 1e-4
         if not self.board:
             return painted
-        y, x = torch.arange(height)[:, None] * self.board // height, torch.arange(width) * self.board // width
+        y, x = (
+            torch.arange(height)[:, None] * self.board // height,
+            torch.arange(width) * self.board // width,
+        )
         return painted * (1 - 2 * ((x + y) % 2))
 
 
 def job_of(net: nn.Module, row=ROW, **rest) -> Job:
-    return Job({"colorize": Model(row, "modelscope", net)}, runtime_for("baseline", torch.device("cpu")), Report("a", "colorize"), **rest)
+    return Job(
+        {"colorize": Model(row, "modelscope", net)},
+        runtime_for("baseline", torch.device("cpu")),
+        Report("a", "colorize"),
+        **rest,
+    )
 
 
-def coloured(pixels: np.ndarray, net: nn.Module, alpha: np.ndarray | None = None, **options) -> np.ndarray:
+def coloured(
+    pixels: np.ndarray, net: nn.Module, alpha: np.ndarray | None = None, **options
+) -> np.ndarray:
     return colorize(Photo("a", pixels, alpha), ColorizeOptions(**options), job_of(net)).pixels
 
 
@@ -68,7 +80,11 @@ def test_the_side_at_which_a_network_sees_is_its_own_at_35_and_has_bounds():
     assert (sides[34], sides[0], sides[99]) == (512, 256, 1472)
     assert all(side % 32 == 0 for side in sides)
     assert sides == sorted(sides)
-    assert (network_side_px(35, 256), network_side_px(1, 256), network_side_px(100, 256)) == (256, 128, 736)
+    assert (network_side_px(35, 256), network_side_px(1, 256), network_side_px(100, 256)) == (
+        256,
+        128,
+        736,
+    )
 
 
 @pytest.mark.parametrize(("factor", "side"), [(35, 512), (17, 256), (50, 736)])
@@ -79,7 +95,9 @@ def test_the_network_sees_a_grey_square_of_that_side(factor, side):
     assert seen.shape == (1, 3, side, side)
     assert seen.dtype == torch.float32
     torch.testing.assert_close(seen[:, 0], seen[:, 2], rtol=0, atol=1e-3)
-    reduced = cv2.resize(GREY.astype(np.float32) / 255, (side, side), interpolation=cv2.INTER_LINEAR)
+    reduced = cv2.resize(
+        GREY.astype(np.float32) / 255, (side, side), interpolation=cv2.INTER_LINEAR
+    )
     np.testing.assert_allclose(seen[0, 1].numpy(), reduced, atol=2e-3)
 
 
@@ -144,14 +162,20 @@ def test_sixteen_bits_are_kept():
 def test_alpha_and_profile_are_kept_and_the_photo_is_not_written_to():
     alpha = np.tile(np.arange(160, dtype=np.uint8), (180, 1))
     before = GREY.copy()
-    photo = colorize(Photo("a", GREY, alpha, icc=b"profile"), ColorizeOptions(strength=0.4), job_of(Paint(9, -14)))
+    photo = colorize(
+        Photo("a", GREY, alpha, icc=b"profile"),
+        ColorizeOptions(strength=0.4),
+        job_of(Paint(9, -14)),
+    )
     np.testing.assert_array_equal(photo.alpha, alpha)
     assert photo.icc == b"profile"
     np.testing.assert_array_equal(GREY, before)
 
 
 def test_strength_blends_with_the_photo():
-    full, none, half = (coloured(GREY, Paint(30, 40), strength=s).astype(float) for s in (1, 0, 0.5))
+    full, none, half = (
+        coloured(GREY, Paint(30, 40), strength=s).astype(float) for s in (1, 0, 0.5)
+    )
     np.testing.assert_array_equal(none, np.repeat(GREY[..., None], 3, axis=2))
     assert np.abs(half - (full + none) / 2).max() <= 1
     assert np.abs(full - none).mean() > 10
@@ -182,7 +206,9 @@ def test_colours_beyond_rgb_are_clipped(scale):
 def test_colours_are_brought_to_the_photo_smoothly_and_only_by_the_official_code_in_blocks():
     flat, board = np.full((1100, 1100), 128, np.uint8), 8
     smooth = coloured(flat, Paint(20, 20, board)).astype(int)
-    blocks = colorize(Photo("a", flat), ColorizeOptions(), job_of(Paint(20, 20, board), official_quirks=True)).pixels.astype(int)
+    blocks = colorize(
+        Photo("a", flat), ColorizeOptions(), job_of(Paint(20, 20, board), official_quirks=True)
+    ).pixels.astype(int)
     assert len(np.unique(blocks[..., 0])) == 2
     assert len(np.unique(smooth[..., 0])) > 2
 
@@ -195,5 +221,10 @@ def test_bands_do_not_show(monkeypatch):
 
 def test_a_result_that_the_format_cannot_hold_is_refused():
     with pytest.raises(RestoreError) as caught:
-        check(Photo("a.png", np.zeros((8, 17000), np.uint8)), ColorizeOptions(), "webp", job_of(Paint(0, 0)))
+        check(
+            Photo("a.png", np.zeros((8, 17000), np.uint8)),
+            ColorizeOptions(),
+            "webp",
+            job_of(Paint(0, 0)),
+        )
     assert caught.value.code is Code.OUTPUT_TOO_LARGE

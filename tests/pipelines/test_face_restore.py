@@ -44,7 +44,10 @@ def test_a_photo_without_faces_is_resized_with_a_warning(lite, scale):
     pixels = data.chelsea()[:96, :128]
     results = lite.run("face_restore", [Photo("cat", pixels)], face_upscale=scale)
     report = results.reports[0]
-    assert (results.photos[0].width, results.photos[0].height) == (int(128 * scale), int(96 * scale))
+    assert (results.photos[0].width, results.photos[0].height) == (
+        int(128 * scale),
+        int(96 * scale),
+    )
     assert any("no face was found" in warning for warning in report.warnings)
     assert report.face_restoration_applied is False
     assert report.faces == []
@@ -82,7 +85,9 @@ def test_a_face_of_20_pixels_is_restored_unless_it_is_too_small_to_ask_for(face_
 
 
 def test_a_face_whose_landmarks_are_no_face_is_left_alone_with_the_reason(face_net):
-    line = Face((20, 20, 120, 120), 0.9, np.stack([np.linspace(20, 120, 5), np.linspace(20, 120, 5)], 1))
+    line = Face(
+        (20, 20, 120, 120), 0.9, np.stack([np.linspace(20, 120, 5), np.linspace(20, 120, 5)], 1)
+    )
     photo, report = one(face_net, ASTRONAUT, line, face_at(120, 110, 60))
     assert [face["restored"] for face in report.faces] == [False, True]
     assert "no transform" in str(report.faces[0]["reason"])
@@ -96,7 +101,9 @@ def test_a_profile_and_a_tilted_face_are_turned_upright(face_net):
         assert np.isfinite(photo.pixels).all()
         assert similarity(face_at(128, 110, 60, tilt).landmarks) is not None
     squeezed = face_at(128, 110, 60)
-    profile = dataclasses.replace(squeezed, landmarks=(squeezed.landmarks - (128, 110)) * (0.3, 1) + (128, 110))
+    profile = dataclasses.replace(
+        squeezed, landmarks=(squeezed.landmarks - (128, 110)) * (0.3, 1) + (128, 110)
+    )
     assert one(face_net, ASTRONAUT, profile)[1].face_restoration_applied
 
 
@@ -106,7 +113,9 @@ def test_a_photo_that_exif_turns_has_its_faces_found_upright(lite, tmp_path, ori
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(np.rot90(ASTRONAUT, turned))).save(path, exif=exif, quality=95)
+    Image.fromarray(np.ascontiguousarray(np.rot90(ASTRONAUT, turned))).save(
+        path, exif=exif, quality=95
+    )
     results = lite.run("face_restore", [path])
     assert len(results.reports[0].faces) == 1
     assert results.photos[0].pixels.shape == ASTRONAUT.shape
@@ -133,7 +142,9 @@ def test_grey_stays_grey(face_net, keep):
     photo, _ = one(face_net, grey, face_at(128, 110, 60), keep_color=keep)
     assert photo.pixels.shape == grey.shape
     assert (photo.pixels != grey).any()
-    as_colour, _ = one(face_net, np.repeat(grey[..., None], 3, 2), face_at(128, 110, 60), keep_color=keep)
+    as_colour, _ = one(
+        face_net, np.repeat(grey[..., None], 3, 2), face_at(128, 110, 60), keep_color=keep
+    )
     spread = as_colour.pixels.astype(int).max(axis=2) - as_colour.pixels.astype(int).min(axis=2)
     assert (spread.max() <= 1) if keep is not False else (spread.max() > 0)
 
@@ -145,10 +156,18 @@ def test_sepia_keeps_its_tone_unless_colour_is_asked_for(face_net, monkeypatch):
     monkeypatch.setattr(module, "restored", lambda faces, model, fidelity: 0.5 * faces + 0.5 * red)
     tones = {}
     for keep in (None, True, False):
-        pixels = one(face_net, sepia, face_at(128, 110, 60), keep_color=keep)[0].pixels[90:130, 110:150].astype(float)
+        pixels = (
+            one(face_net, sepia, face_at(128, 110, 60), keep_color=keep)[0]
+            .pixels[90:130, 110:150]
+            .astype(float)
+        )
         tones[keep] = pixels[..., 0].mean() - pixels[..., 2].mean()
     face = sepia[90:130, 110:150].astype(float)
-    assert tones[None] == tones[True] == pytest.approx(face[..., 0].mean() - face[..., 2].mean(), abs=6)
+    assert (
+        tones[None]
+        == tones[True]
+        == pytest.approx(face[..., 0].mean() - face[..., 2].mean(), abs=6)
+    )
     assert tones[False] > tones[None] + 40
     coloured = one(face_net, ASTRONAUT, face_at(128, 110, 60))[0].pixels
     assert coloured[90:130, 110:150, 0].mean() > ASTRONAUT[90:130, 110:150, 0].mean() + 20
@@ -158,19 +177,26 @@ def test_alpha_and_sixteen_bits_are_kept(face_net):
     alpha = np.tile(np.linspace(0, 255, 256).astype(np.uint8), (256, 1))
     photo, _ = one(face_net, degraded(ASTRONAUT), face_at(128, 110, 60), alpha=alpha)
     np.testing.assert_array_equal(photo.alpha, alpha)
-    doubled, _ = one(face_net, degraded(ASTRONAUT), face_at(128, 110, 60), alpha=alpha, face_upscale=2)
+    doubled, _ = one(
+        face_net, degraded(ASTRONAUT), face_at(128, 110, 60), alpha=alpha, face_upscale=2
+    )
     assert doubled.alpha.shape == (512, 512)
     deep = degraded(ASTRONAUT).astype(np.uint16) * 257
     photo, _ = one(face_net, deep, face_at(128, 110, 60))
     assert photo.pixels.dtype == np.uint16
-    assert len(np.unique(photo.pixels[90:130, 110:150] % 257)) > 50  # more than 8 bits where the face is
+    assert (
+        len(np.unique(photo.pixels[90:130, 110:150] % 257)) > 50
+    )  # more than 8 bits where the face is
     shallow, _ = one(face_net, degraded(ASTRONAUT), face_at(128, 110, 60))
     assert np.abs(photo.pixels / 257.0 - shallow.pixels).max() <= 1
 
 
 def test_strength_blends_with_the_original(face_net):
     pixels = degraded(ASTRONAUT)
-    full, none, half = (one(face_net, pixels, face_at(128, 110, 60), strength=s)[0].pixels.astype(float) for s in (1, 0, 0.5))
+    full, none, half = (
+        one(face_net, pixels, face_at(128, 110, 60), strength=s)[0].pixels.astype(float)
+        for s in (1, 0, 0.5)
+    )
     np.testing.assert_array_equal(none, pixels)
     assert np.abs(half - (full + none) / 2).max() <= 1
 
@@ -183,7 +209,10 @@ def test_a_face_finer_than_the_lite_network_keeps_its_detail(face_net):
     photo, report = one(face_net, large, face_at(800, 690, 150))
     assert report.face_restoration_applied
     inner = np.s_[640:740, 750:850]
-    fine = [float(np.abs(cv2.Laplacian(p[inner].astype(np.float32), -1)).mean()) for p in (large, photo.pixels)]
+    fine = [
+        float(np.abs(cv2.Laplacian(p[inner].astype(np.float32), -1)).mean())
+        for p in (large, photo.pixels)
+    ]
     assert fine[1] > 0.85 * fine[0]
     photo, report = one(face_net, large, face_at(800, 690, 400))
     assert "finer than what could be added" in str(report.faces[0]["reason"])
@@ -226,8 +255,14 @@ def test_a_result_that_would_be_too_large_is_refused_before_any_work(lite, monke
 
 
 def test_the_nearest_face_that_can_be_restored_is_the_centre_face(face_net):
-    line = Face((100, 100, 150, 150), 0.99, np.stack([np.linspace(100, 150, 5), np.linspace(100, 150, 5)], 1))
-    _, report = one(face_net, ASTRONAUT, line, face_at(60, 60, 40), face_at(5, 5, 40), only_center_face=True)
+    line = Face(
+        (100, 100, 150, 150),
+        0.99,
+        np.stack([np.linspace(100, 150, 5), np.linspace(100, 150, 5)], 1),
+    )
+    _, report = one(
+        face_net, ASTRONAUT, line, face_at(60, 60, 40), face_at(5, 5, 40), only_center_face=True
+    )
     assert [face["restored"] for face in report.faces] == [False, True, False]
 
 

@@ -7,7 +7,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from facejobs import ASTRONAUT, BrokenNet, FixedDetector, Parser, Recorder, face_at, jobs_of, official, one, refusing
+from facejobs import (
+    ASTRONAUT,
+    BrokenNet,
+    FixedDetector,
+    Parser,
+    Recorder,
+    face_at,
+    jobs_of,
+    official,
+    one,
+    refusing,
+)
 from skimage import data
 
 from restore import RestoreError, Restorer
@@ -23,13 +34,22 @@ from restore.pipelines.face_restore import face_restore
 def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net):
     """Issue figure: equal to 1e-4, in order."""
     rng = np.random.default_rng(3)
-    crops = [[rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(count)] for count in (3, 0, 1, 4)]
+    crops = [
+        [rng.integers(0, 256, (512, 512, 3), dtype=np.uint8) for _ in range(count)]
+        for count in (3, 0, 1, 4)
+    ]
     crops = [[cv2.GaussianBlur(crop, (0, 0), 5) for crop in several] for several in crops]
     detectors = [FixedDetector()] * 4
-    alone = module.restored_crops(crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors))
-    together = module.restored_crops(crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors, profile="fast"))
+    alone = module.restored_crops(
+        crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors)
+    )
+    together = module.restored_crops(
+        crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors, profile="fast")
+    )
     assert [len(several) for several in together] == [3, 0, 1, 4]
-    for one_by_one, batched in zip(itertools.chain(*alone), itertools.chain(*together), strict=True):
+    for one_by_one, batched in zip(
+        itertools.chain(*alone), itertools.chain(*together), strict=True
+    ):
         assert np.abs(one_by_one - batched).max() / 255 <= 1e-4
     assert np.abs(alone[0][0] - alone[0][1]).max() > 1  # or the order would not show
 
@@ -37,9 +57,13 @@ def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net)
 def test_fast_takes_all_faces_at_once_and_baseline_one_by_one(face_net, monkeypatch):
     sizes = []
     real = module.restored
-    monkeypatch.setattr(module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest))
+    monkeypatch.setattr(
+        module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+    )
     photos = [Photo(f"{i}.png", ASTRONAUT) for i in range(4)]
-    detectors = [FixedDetector(face_at(128, 110, 60), face_at(60, 60, 30), face_at(200, 60, 30))] * 4
+    detectors = [
+        FixedDetector(face_at(128, 110, 60), face_at(60, 60, 30), face_at(200, 60, 30))
+    ] * 4
     results = {}
     for profile in ("baseline", "fast"):
         sizes.clear()
@@ -62,7 +86,10 @@ def test_a_batch_that_memory_does_not_hold_is_halved_and_said(face_net, monkeypa
     detector = FixedDetector(*[face_at(60 + 40 * i, 100, 30) for i in range(4)])
     [job] = jobs_of(face_net, detector, profile="fast")
     [photo] = face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [job])
-    assert any("memory ran out with 4 faces at once; continued with 2" in warning for warning in job.report.warnings)
+    assert any(
+        "memory ran out with 4 faces at once; continued with 2" in warning
+        for warning in job.report.warnings
+    )
     [calm] = jobs_of(face_net, detector)
     monkeypatch.setattr(module, "restored", real)
     [expected] = face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [calm])
@@ -73,7 +100,11 @@ def test_a_network_that_fails_fails_the_request_and_names_the_photo(face_net):
     broken = dataclasses.replace(face_net, net=BrokenNet())
     good, bad = FixedDetector(), FixedDetector(face_at(128, 110, 60))
     with pytest.raises(RestoreError, match=r"photo '1\.png'") as caught:
-        face_restore([Photo("0.png", ASTRONAUT), Photo("1.png", ASTRONAUT)], FaceRestoreOptions(), jobs_of(broken, good, bad))
+        face_restore(
+            [Photo("0.png", ASTRONAUT), Photo("1.png", ASTRONAUT)],
+            FaceRestoreOptions(),
+            jobs_of(broken, good, bad),
+        )
     assert caught.value.code is Code.BAD_NUMBERS
 
 
@@ -85,7 +116,11 @@ def test_in_a_batch_too_the_photo_whose_face_fails_is_named(face_net):
 
     detectors = [FixedDetector(face_at(128, 110, 60))] * 3
     jobs = jobs_of(dataclasses.replace(face_net, net=Fails()), *detectors, profile="fast")
-    photos = [Photo("0.png", ASTRONAUT), Photo("1.png", np.full_like(ASTRONAUT, 255)), Photo("2.png", ASTRONAUT)]
+    photos = [
+        Photo("0.png", ASTRONAUT),
+        Photo("1.png", np.full_like(ASTRONAUT, 255)),
+        Photo("2.png", ASTRONAUT),
+    ]
     with pytest.raises(RestoreError, match=r"photo '1\.png'"):
         face_restore(photos, FaceRestoreOptions(), jobs)
 
@@ -97,10 +132,18 @@ def test_every_face_is_put_back_where_it_was_found(monkeypatch, profile):
     monkeypatch.setattr(module, "restored", recorder)
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[:, :200], pixels[:, 200:400], pixels[:, 400:] = (40, 0, 0), (0, 80, 0), (0, 0, 120)
-    detectors = [FixedDetector(face_at(500, 150, 30), face_at(100, 150, 30)), FixedDetector(face_at(300, 150, 30))]
+    detectors = [
+        FixedDetector(face_at(500, 150, 30), face_at(100, 150, 30)),
+        FixedDetector(face_at(300, 150, 30)),
+    ]
     jobs = jobs_of(official("gfpgan_v1.4"), *detectors, profile=profile)
-    photos = face_restore([Photo("0", pixels), Photo("1", pixels)], FaceRestoreOptions(codeformer_fidelity=0.8), jobs)
-    expected = [{500: (51, 51, 171), 100: (91, 51, 51), 300: (0, 80, 0)}, {500: (0, 0, 120), 100: (40, 0, 0), 300: (51, 131, 51)}]
+    photos = face_restore(
+        [Photo("0", pixels), Photo("1", pixels)], FaceRestoreOptions(codeformer_fidelity=0.8), jobs
+    )
+    expected = [
+        {500: (51, 51, 171), 100: (91, 51, 51), 300: (0, 80, 0)},
+        {500: (0, 0, 120), 100: (40, 0, 0), 300: (51, 131, 51)},
+    ]
     for photo, colours in zip(photos, expected, strict=True):
         for x, colour in colours.items():
             np.testing.assert_allclose(photo.pixels[150, x], colour, atol=1)
@@ -108,7 +151,10 @@ def test_every_face_is_put_back_where_it_was_found(monkeypatch, profile):
     assert [face.shape for face in recorder.seen] == [(3, 512, 512)] * 3
 
 
-@pytest.mark.parametrize(("variant", "asked"), [("codeformer", (640, 0.8)), ("gfpgan_v1.4", (None, 0.97)), ("restoreformer", (None, 0.97))])
+@pytest.mark.parametrize(
+    ("variant", "asked"),
+    [("codeformer", (640, 0.8)), ("gfpgan_v1.4", (None, 0.97)), ("restoreformer", (None, 0.97))],
+)
 def test_the_detector_is_asked_as_each_official_helper_asks(monkeypatch, variant, asked):
     monkeypatch.setattr(module, "restored", Recorder())
     [job] = jobs_of(official(variant), FixedDetector(face_at(128, 110, 60)))
@@ -116,18 +162,24 @@ def test_the_detector_is_asked_as_each_official_helper_asks(monkeypatch, variant
     assert job.detector.asked == [asked]
 
 
-def test_the_parser_sees_the_restored_face_in_its_own_range_and_not_at_all_at_max_speed(monkeypatch):
+def test_the_parser_sees_the_restored_face_in_its_own_range_and_not_at_all_at_max_speed(
+    monkeypatch,
+):
     monkeypatch.setattr(module, "restored", Recorder(0.2))
     pixels = np.full((256, 256, 3), 51, np.uint8)
     results = {}
     for profile in ("baseline", "max_speed"):
         parser = Parser()
-        [job] = jobs_of(official("codeformer", parser), FixedDetector(face_at(128, 110, 60)), profile=profile)
+        [job] = jobs_of(
+            official("codeformer", parser), FixedDetector(face_at(128, 110, 60)), profile=profile
+        )
         [photo] = face_restore([Photo("0", pixels)], FaceRestoreOptions(keep_color=False), [job])
         results[profile] = photo.pixels
         assert len(parser.seen) == (1 if profile == "baseline" else 0)
         for face in parser.seen:
-            inside = face[:, 200:300, 200:300]  # grey photos: CodeFormer's face takes the crop's own mean
+            inside = face[
+                :, 200:300, 200:300
+            ]  # grey photos: CodeFormer's face takes the crop's own mean
             assert inside.mean() == pytest.approx(2 * 51 / 255 - 1, abs=0.02)
     assert results["baseline"].shape == results["max_speed"].shape
 
@@ -148,18 +200,30 @@ def test_photos_of_one_request_keep_their_own_tones(monkeypatch):
     grey = np.repeat(cv2.cvtColor(ASTRONAUT, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     detectors = [FixedDetector(face_at(128, 110, 60))] * 3
     jobs = jobs_of(official("gfpgan_v1.4"), *detectors)
-    photos = face_restore([Photo("0", grey), Photo("1", ASTRONAUT), Photo("2", grey)], FaceRestoreOptions(), jobs)
+    photos = face_restore(
+        [Photo("0", grey), Photo("1", ASTRONAUT), Photo("2", grey)], FaceRestoreOptions(), jobs
+    )
     middle = np.s_[100:120, 118:138]
     spread = [float(np.ptp(photo.pixels[middle].astype(int), axis=2).mean()) for photo in photos]
     assert max(spread[0], spread[2]) <= 1
-    assert np.abs(photos[1].pixels[middle][..., 0].astype(int) - ASTRONAUT[middle][..., 0]).mean() > 20
+    assert (
+        np.abs(photos[1].pixels[middle][..., 0].astype(int) - ASTRONAUT[middle][..., 0]).mean() > 20
+    )
 
 
 def test_colour_is_kept_from_the_faces_own_crop(monkeypatch):
-    monkeypatch.setattr(module, "restored", lambda faces, model, fidelity: torch.full_like(faces, 0.5))
+    monkeypatch.setattr(
+        module, "restored", lambda faces, model, fidelity: torch.full_like(faces, 0.5)
+    )
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[:, :300], pixels[:, 300:] = (120, 60, 60), (60, 60, 120)
-    photo, _ = one(official("gfpgan_v1.4"), pixels, face_at(150, 150, 40), face_at(450, 150, 40), keep_color=True)
+    photo, _ = one(
+        official("gfpgan_v1.4"),
+        pixels,
+        face_at(150, 150, 40),
+        face_at(450, 150, 40),
+        keep_color=True,
+    )
     assert photo.pixels[150, 150, 0] > photo.pixels[150, 150, 2] + 40
     assert photo.pixels[150, 450, 2] > photo.pixels[150, 450, 0] + 40
 
@@ -173,18 +237,33 @@ def test_every_face_model_has_its_convention_and_its_parser_in_the_manifest():
         assert [partner.role for partner in partners] == ([] if variant == "lite" else ["parser"])
 
 
-def test_a_detector_that_cannot_be_had_is_stood_in_for_by_dlib_with_a_warning(tmp_path, monkeypatch):
+def test_a_detector_that_cannot_be_had_is_stood_in_for_by_dlib_with_a_warning(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu")
-    report = restorer.run("face_restore", [Photo("a", ASTRONAUT)], face_model="lite", face_detector="retinaface_resnet50").reports[0]
+    report = restorer.run(
+        "face_restore",
+        [Photo("a", ASTRONAUT)],
+        face_model="lite",
+        face_detector="retinaface_resnet50",
+    ).reports[0]
     assert report.face_detector == "dlib"
-    assert any("dlib stands in for the detector retinaface_resnet50" in warning for warning in report.warnings)
+    assert any(
+        "dlib stands in for the detector retinaface_resnet50" in warning
+        for warning in report.warnings
+    )
     with pytest.raises(RestoreError, match=r"detection_Resnet50_Final\.pth"):
         Restorer(weights="official", weights_dir=tmp_path).run(
-            "face_restore", [Photo("a", ASTRONAUT)], face_model="lite", face_detector="retinaface_resnet50"
+            "face_restore",
+            [Photo("a", ASTRONAUT)],
+            face_model="lite",
+            face_detector="retinaface_resnet50",
         )
     lite = Restorer(weights="lite", weights_dir=tmp_path, device="cpu")
-    report = lite.run("face_restore", [Photo("a", ASTRONAUT)], face_detector="retinaface_mobile0.25").reports[0]
+    report = lite.run(
+        "face_restore", [Photo("a", ASTRONAUT)], face_detector="retinaface_mobile0.25"
+    ).reports[0]
     assert any("answers with dlib" in warning for warning in report.warnings)
 
 

@@ -48,12 +48,16 @@ class Mean(Fill):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         known = 1 - mask
         super().forward(image, mask)
-        return ((image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)).expand(image.shape)
+        return ((image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)).expand(
+            image.shape
+        )
 
 
 def job_of(net: nn.Module, mask: np.ndarray | None, row: Checkpoint = ROW, **rest) -> Job:
     runtime = runtime_for("baseline", torch.device("cpu"))
-    return Job({"inpaint": Model(row, "big", net)}, runtime, Report("a.png", "inpaint"), mask=mask, **rest)
+    return Job(
+        {"inpaint": Model(row, "big", net)}, runtime, Report("a.png", "inpaint"), mask=mask, **rest
+    )
 
 
 def one_hole(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -71,7 +75,10 @@ def noise(*shape: int, dtype=np.uint8) -> np.ndarray:
 BOX = one_hole(20, 30, (5, 6, 7, 8))
 
 
-@pytest.mark.parametrize(("net", "row", "multiple"), [(Fill(1.0, 0.0, 0.5), ROW, 8), (LiteFill(1.0, 0.0, 0.5), LITE_ROW, 16)])
+@pytest.mark.parametrize(
+    ("net", "row", "multiple"),
+    [(Fill(1.0, 0.0, 0.5), ROW, 8), (LiteFill(1.0, 0.0, 0.5), LITE_ROW, 16)],
+)
 def test_the_network_sees_photo_and_hole_padded_by_its_own_multiple(net, row, multiple):
     pixels = noise(20, 30, 3)
     result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, BOX, row)).pixels
@@ -82,9 +89,13 @@ def test_the_network_sees_photo_and_hole_padded_by_its_own_multiple(net, row, mu
     assert image.shape == (1, 3, height, width)
     assert mask.shape == (1, 1, height, width)
     assert image.dtype == mask.dtype == torch.float32
-    mirrored = np.pad(pixels / 255, ((0, height - 20), (0, width - 30), (0, 0)), "symmetric").transpose(2, 0, 1)
+    mirrored = np.pad(
+        pixels / 255, ((0, height - 20), (0, width - 30), (0, 0)), "symmetric"
+    ).transpose(2, 0, 1)
     hidden = np.pad(BOX, ((0, height - 20), (0, width - 30)), "symmetric")
-    shown = mirrored * ~hidden if row is LITE_ROW else mirrored  # LaMa's program hides the hole itself
+    shown = (
+        mirrored * ~hidden if row is LITE_ROW else mirrored
+    )  # LaMa's program hides the hole itself
     np.testing.assert_allclose(image[0].numpy(), shown, atol=1e-6)
     np.testing.assert_array_equal(mask[0, 0].numpy(), hidden)
 
@@ -95,7 +106,9 @@ def test_a_side_shorter_than_its_padding_is_mirrored_again_and_again():
     photo = Photo("a", noise(8, 3, 3))
     inpaint(photo, InpaintOptions(), job_of(net, mask))
     assert net.seen[0][0].shape == (1, 3, 16, 16)
-    assert inpaint(photo, InpaintOptions(), job_of(net, mask, official_quirks=True)).pixels.shape == (8, 3, 3)
+    assert inpaint(
+        photo, InpaintOptions(), job_of(net, mask, official_quirks=True)
+    ).pixels.shape == (8, 3, 3)
 
 
 @settings(max_examples=60)
@@ -111,7 +124,9 @@ def test_pixels_outside_the_mask_never_change(data):
     alpha = rng.integers(0, np.iinfo(dtype).max, (height, width), dtype, endpoint=True)
     options = InpaintOptions(strength=data.draw(st.sampled_from([0.0, 0.3, 1.0])))
     before = pixels.copy()
-    result = inpaint(Photo("a", pixels, alpha, icc=b"profile"), options, job_of(Fill(0.2, 0.9, 0.4), mask))
+    result = inpaint(
+        Photo("a", pixels, alpha, icc=b"profile"), options, job_of(Fill(0.2, 0.9, 0.4), mask)
+    )
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(result.pixels[~mask], pixels[~mask])
     np.testing.assert_array_equal(result.alpha, alpha)
@@ -120,7 +135,11 @@ def test_pixels_outside_the_mask_never_change(data):
 
 
 def test_sixteen_bits_are_filled_in_sixteen_bits():
-    result = inpaint(Photo("a", noise(20, 30, 3, dtype=np.uint16)), InpaintOptions(), job_of(Fill(0.3001, 0.60001, 2.0), BOX)).pixels
+    result = inpaint(
+        Photo("a", noise(20, 30, 3, dtype=np.uint16)),
+        InpaintOptions(),
+        job_of(Fill(0.3001, 0.60001, 2.0), BOX),
+    ).pixels
     assert (result[BOX] == (round(0.3001 * 65535), round(0.60001 * 65535), 65535)).all()
 
 
@@ -137,7 +156,10 @@ def test_grey_is_shown_as_colour_and_filled_with_luminance():
 def test_strength_blends_in_the_hole():
     pixels = noise(20, 30, 3)
     none, third, full = (
-        inpaint(Photo("a", pixels), InpaintOptions(strength=s), job_of(Fill(0.5, 0.5, 0.5), BOX)).pixels for s in (0, 0.3, 1)
+        inpaint(
+            Photo("a", pixels), InpaintOptions(strength=s), job_of(Fill(0.5, 0.5, 0.5), BOX)
+        ).pixels
+        for s in (0, 0.3, 1)
     )
     np.testing.assert_array_equal(none, pixels)
     assert (full[BOX] == 128).all()
@@ -147,7 +169,10 @@ def test_strength_blends_in_the_hole():
 def test_levels_are_rounded_and_only_the_official_code_cuts_them_off():
     net, photo = Fill(0.999, 0.5, -3.0), Photo("a", noise(20, 30, 3))
     assert (inpaint(photo, InpaintOptions(), job_of(net, BOX)).pixels[BOX] == (255, 128, 0)).all()
-    assert (inpaint(photo, InpaintOptions(), job_of(net, BOX, official_quirks=True)).pixels[BOX] == (254, 127, 0)).all()
+    assert (
+        inpaint(photo, InpaintOptions(), job_of(net, BOX, official_quirks=True)).pixels[BOX]
+        == (254, 127, 0)
+    ).all()
 
 
 def test_an_empty_mask_gives_the_photo_back_with_a_warning():
@@ -161,7 +186,11 @@ def test_an_empty_mask_gives_the_photo_back_with_a_warning():
 
 @pytest.mark.parametrize(
     ("mask", "named"),
-    [(None, "no mask.*mask or masks.*points"), (np.ones((20, 30), np.bool_), "covers all"), (np.zeros((30, 20), np.bool_), "20x30.*30x20")],
+    [
+        (None, "no mask.*mask or masks.*points"),
+        (np.ones((20, 30), np.bool_), "covers all"),
+        (np.zeros((30, 20), np.bool_), "20x30.*30x20"),
+    ],
 )
 def test_masks_that_will_not_do_are_refused(mask, named):
     net, photo = Fill(1.0, 1.0, 1.0), Photo("a.png", noise(20, 30, 3))
@@ -177,7 +206,12 @@ def test_masks_that_will_not_do_are_refused(mask, named):
 def test_a_result_that_the_format_cannot_hold_is_refused():
     mask = np.zeros((8, 17000), np.bool_)
     with pytest.raises(RestoreError) as caught:
-        check(Photo("a.png", np.zeros((8, 17000), np.uint8)), InpaintOptions(), "webp", job_of(Fill(0, 0, 0), mask))
+        check(
+            Photo("a.png", np.zeros((8, 17000), np.uint8)),
+            InpaintOptions(),
+            "webp",
+            job_of(Fill(0, 0, 0), mask),
+        )
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
 
 
@@ -190,7 +224,11 @@ def test_numbers_that_are_none_are_refused(colour):
 
 def test_two_far_holes_of_a_large_photo_are_seen_in_two_crops():
     holes = [(100, 150, 60, 40), (1500, 2500, 300, 250)]
-    mask, net, pixels = one_hole(2000, 3000, *holes), Mean(0, 0, 0), np.zeros((2000, 3000, 3), np.uint8)
+    mask, net, pixels = (
+        one_hole(2000, 3000, *holes),
+        Mean(0, 0, 0),
+        np.zeros((2000, 3000, 3), np.uint8),
+    )
     pixels[:, :1500], pixels[:, 1500:] = 40, 200
     pixels[mask] = 255
     result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, mask)).pixels
@@ -220,7 +258,15 @@ def test_neighbours_share_a_crop_and_every_hole_in_sight_is_hidden():
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 700), st.integers(0, 1390), st.integers(1, 200), st.integers(1, 200)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 700), st.integers(0, 1390), st.integers(1, 200), st.integers(1, 200)
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_every_hole_is_filled_once_with_context_around_it(boxes):
     mask = one_hole(900, 1400, *boxes)
     filled = np.zeros(mask.shape, int)
@@ -250,11 +296,16 @@ def test_a_crop_that_would_be_too_large_is_seen_reduced_with_a_warning():
     pixels[mask] = 255
     job = job_of(net, mask)
     result = inpaint(Photo("a", pixels), InpaintOptions(), job).pixels
-    assert (result == 90).all()  # nothing of the hole's white was mixed into what the network may see
+    assert (
+        result == 90
+    ).all()  # nothing of the hole's white was mixed into what the network may see
     [(image, hidden)] = net.seen
     assert max(image.shape[2:]) == MAX_CROP_PX
     assert float(image[~hidden.bool().expand_as(image)].max()) < 0.36
-    assert any("2900x2500 pixels around it: it was filled at 2048x1766" in warning for warning in job.report.warnings)
+    assert any(
+        "2900x2500 pixels around it: it was filled at 2048x1766" in warning
+        for warning in job.report.warnings
+    )
 
 
 def test_a_crop_that_memory_does_not_hold_is_seen_smaller(monkeypatch):
@@ -301,13 +352,18 @@ def test_a_program_is_ready_in_float32_and_gives_the_same_twice(tmp_path):
         def forward(self, image: Tensor, mask: Tensor) -> Tensor:
             return torch.sigmoid(self.conv(torch.cat([image * (1 - mask), mask], 1)))
 
-    program = torch.jit.trace(Tiny().half(), (torch.rand(1, 3, 8, 8).half(), torch.rand(1, 1, 8, 8).half()))
+    program = torch.jit.trace(
+        Tiny().half(), (torch.rand(1, 3, 8, 8).half(), torch.rand(1, 1, 8, 8).half())
+    )
     program.train()
     torch.jit.save(program, tmp_path / "big-lama.pt")
     net = load_net(tmp_path / "big-lama.pt", ROW)
     assert not net.training
     assert {(p.dtype, p.requires_grad) for p in net.parameters()} == {(torch.float32, False)}
-    photos = [inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), job_of(net, BOX)).pixels for _ in range(3)]
+    photos = [
+        inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), job_of(net, BOX)).pixels
+        for _ in range(3)
+    ]
     assert all((photo == photos[0]).all() for photo in photos)
 
 

@@ -4,7 +4,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from oldphotojobs import MODES, ROLES, Mapping, face_at, job_of, model_of, restored, scratched, waves
+from oldphotojobs import (
+    MODES,
+    ROLES,
+    Mapping,
+    face_at,
+    job_of,
+    model_of,
+    restored,
+    scratched,
+    waves,
+)
 from skimage import transform
 from torch import Tensor
 
@@ -12,7 +22,11 @@ from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.faces.face import Face
 from restore.imaging.photo import Photo
-from restore.nets.old_photo.mapping import OldPhotoMapping, OldPhotoPatchMapping, OldPhotoScratchMapping
+from restore.nets.old_photo.mapping import (
+    OldPhotoMapping,
+    OldPhotoPatchMapping,
+    OldPhotoScratchMapping,
+)
 from restore.nets.old_photo.vae import OldPhotoVae
 from restore.pipelines.old_photo import LONGEST_PX, eight_bits
 from restore.pipelines.old_photo_face_stage import STANDARD, aligned_face, five_corners, to_photo
@@ -30,7 +44,9 @@ def test_the_result_is_of_the_photos_own_kind_and_size(mode, kind):
     result = restored(pixels, job, alpha=alpha, **MODES[mode])
     assert (result.pixels.shape, result.pixels.dtype) == (pixels.shape, pixels.dtype)
     levels = 257 if "deep" in kind else 1
-    assert np.abs(result.pixels.astype(int) - pixels)[4:-4, 4:-4].max() <= 10 * levels  # resized twice, and nothing else
+    assert (
+        np.abs(result.pixels.astype(int) - pixels)[4:-4, 4:-4].max() <= 10 * levels
+    )  # resized twice, and nothing else
     assert (result.alpha is None) == (alpha is None)
     if alpha is not None:
         np.testing.assert_array_equal(result.alpha, alpha)
@@ -51,7 +67,9 @@ def test_sixteen_bits_are_rounded_not_cut():
 
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.4, True), (0.7, True), (0.85, False)])
-def test_scratches_are_what_the_detector_says_at_the_threshold_painted_white_and_handed_on(threshold, found):
+def test_scratches_are_what_the_detector_says_at_the_threshold_painted_white_and_handed_on(
+    threshold, found
+):
     model, pixels = model_of("scratch"), scratched(96, 64)
     job = job_of(model)
     restored(pixels, job, with_scratch=True, scratch_threshold=threshold)
@@ -91,14 +109,21 @@ def test_high_resolution_widens_scratches_by_three_pixels_but_reports_them_as_fo
     for job, mode in zip(jobs, ("scratch", "scratch_hr"), strict=True):
         restored(scratched(96, 64), job, return_mask=True, **MODES[mode])
     narrow = plain.net.holes[0][0, 0].numpy()
-    np.testing.assert_array_equal(wide.net.holes[0][0, 0].numpy(), cv2.dilate(narrow, np.ones((7, 7), np.uint8)))
+    np.testing.assert_array_equal(
+        wide.net.holes[0][0, 0].numpy(), cv2.dilate(narrow, np.ones((7, 7), np.uint8))
+    )
     assert jobs[0].report.scratched_share == jobs[1].report.scratched_share
     np.testing.assert_array_equal(jobs[0].masks_found[0].pixels, jobs[1].masks_found[0].pixels)
 
 
 @pytest.mark.parametrize(
     ("mode", "quirks", "size"),
-    [("quality", False, (112, 76)), ("scratch", False, (112, 80)), ("scratch_hr", False, (96, 64)), ("scratch_hr", True, (112, 80))],
+    [
+        ("quality", False, (112, 76)),
+        ("scratch", False, (112, 80)),
+        ("scratch_hr", False, (96, 64)),
+        ("scratch_hr", True, (112, 80)),
+    ],
 )
 def test_each_mode_works_at_multiples_of_its_own(mode, quirks, size):
     model = model_of(mode)
@@ -132,7 +157,9 @@ def test_scratches_that_touch_every_feature_are_refused_though_half_of_the_photo
     for first in (1, 2):
         pixels[:, first::4] = 250
     job = job_of(model_of(mode))
-    with pytest.raises(RestoreError, match=r"photo 'grandma\.png': .*nothing is left to fill them from") as caught:
+    with pytest.raises(
+        RestoreError, match=r"photo 'grandma\.png': .*nothing is left to fill them from"
+    ) as caught:
         restored(pixels, job, **MODES[mode])
     assert caught.value.code is Code.MASK
 
@@ -142,23 +169,39 @@ def test_patches_that_are_all_masked_are_an_error_about_the_mask():
         def forward(self, features: Tensor, holes: Tensor) -> Tensor:
             raise ValueError("every patch of 8 x 8 features is masked")
 
-    with pytest.raises(RestoreError, match=r"photo 'grandma\.png': .*every patch of 8 x 8") as caught:
-        restored(scratched(96, 64), job_of(model_of("scratch_hr", NoPatch())), **MODES["scratch_hr"])
+    with pytest.raises(
+        RestoreError, match=r"photo 'grandma\.png': .*every patch of 8 x 8"
+    ) as caught:
+        restored(
+            scratched(96, 64), job_of(model_of("scratch_hr", NoPatch())), **MODES["scratch_hr"]
+        )
     assert caught.value.code is Code.MASK
 
 
 def test_masks_come_after_the_photos_at_their_sizes(tmp_path, monkeypatch):
     restorer = Restorer(weights="lite", weights_dir=tmp_path / "weights", device="cpu")
     asked = []
-    monkeypatch.setattr(restorer.shelf, "model", lambda task, variant: asked.append((task, variant)) or (model_of(variant), ()))
+    monkeypatch.setattr(
+        restorer.shelf,
+        "model",
+        lambda task, variant: asked.append((task, variant)) or (model_of(variant), ()),
+    )
     monkeypatch.setattr(restorer.shelf, "detector", None)  # without faces there is none to ask
     photos = [Photo("a b.jpg", scratched(91, 67)), Photo("c.png", waves(50, 60))]
     inputs = {"with_scratch": True, "with_face": False, "output_format": "png"}
     results = restorer.run("old_photo_restore", photos, return_mask=True, **inputs)
     assert asked == [("old_photo_restore", "scratch")]
-    assert [(mask.width, mask.height) for _, mask in sorted(results.masks.items())] == [(91, 67), (50, 60)]
+    assert [(mask.width, mask.height) for _, mask in sorted(results.masks.items())] == [
+        (91, 67),
+        (50, 60),
+    ]
     paths = results.save(tmp_path / "out")
-    assert [path.name for path in paths] == ["1-a_b.png", "2-c.png", "1-a_b-mask.png", "2-c-mask.png"]
+    assert [path.name for path in paths] == [
+        "1-a_b.png",
+        "2-c.png",
+        "1-a_b-mask.png",
+        "2-c-mask.png",
+    ]
     mask = cv2.imread(str(paths[2]), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (67, 91)
     assert (mask[:, 41:43] == 255).all()
@@ -172,7 +215,9 @@ def test_masks_come_after_the_photos_at_their_sizes(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_face_is_restored_in_its_place_and_nowhere_else(mode):
-    pixels = np.repeat(np.linspace(10, 90, 160)[None, :, None], 128, 0).repeat(3, 2).astype(np.uint8)
+    pixels = (
+        np.repeat(np.linspace(10, 90, 160)[None, :, None], 128, 0).repeat(3, 2).astype(np.uint8)
+    )
     before = restored(pixels, job_of(model_of(mode)), **MODES[mode]).pixels
     model = model_of(mode)
     job = job_of(model, face_at(60, 64, 80))
@@ -180,12 +225,26 @@ def test_a_face_is_restored_in_its_place_and_nowhere_else(mode):
     outside = np.ones((128, 160), bool)
     outside[24:104, 20:100] = False
     np.testing.assert_array_equal(after[outside], before[outside])
-    np.testing.assert_allclose(after[64, 40:81].astype(int), before[64, 80:39:-1], atol=2)  # mirrored, in the levels of before
+    np.testing.assert_allclose(
+        after[64, 40:81].astype(int), before[64, 80:39:-1], atol=2
+    )  # mirrored, in the levels of before
     [seen] = model.partners["face_generator"].seen
     assert seen.shape == ((1, 3, 512, 512) if mode == "scratch_hr" else (1, 3, 256, 256))
     report = job.report
-    assert (report.face_detector, report.face_restoration_applied, report.warnings) == ("fixed", True, [])
-    assert report.faces == [{"box": [20.0, 24.0, 100.0, 104.0], "score": 0.9, "size_px": 80.0, "restored": True, "reason": ""}]
+    assert (report.face_detector, report.face_restoration_applied, report.warnings) == (
+        "fixed",
+        True,
+        [],
+    )
+    assert report.faces == [
+        {
+            "box": [20.0, 24.0, 100.0, 104.0],
+            "score": 0.9,
+            "size_px": 80.0,
+            "restored": True,
+            "reason": "",
+        }
+    ]
 
 
 def test_every_face_is_restored_and_one_at_the_border_as_far_as_it_is_there():
@@ -213,7 +272,12 @@ NOWHERE = Face((10.0, 10.0, 50.0, 50.0), 0.9, np.full((5, 2), np.nan))
 
 @pytest.mark.parametrize(
     ("face", "reason"),
-    [(SPOT, "no transform"), (NOWHERE, "no transform"), (face_at(900, 60, 80), "outside"), (face_at(60, -90, 80), "outside")],
+    [
+        (SPOT, "no transform"),
+        (NOWHERE, "no transform"),
+        (face_at(900, 60, 80), "outside"),
+        (face_at(60, -90, 80), "outside"),
+    ],
 )
 def test_a_face_that_is_none_is_left_alone_and_said_to_be(face, reason):
     model, pixels = model_of(), waves(160, 128)
@@ -228,19 +292,26 @@ def test_a_face_that_is_none_is_left_alone_and_said_to_be(face, reason):
 
 def test_without_faces_asked_for_none_are_looked_for():
     job = job_of(model_of(), face_at(60, 64, 80))
-    np.testing.assert_array_equal(restored(waves(160, 128), job, with_face=False).pixels, waves(160, 128))
+    np.testing.assert_array_equal(
+        restored(waves(160, 128), job, with_face=False).pixels, waves(160, 128)
+    )
     assert job.detector.asked == []
     assert (job.report.faces, job.report.face_detector) == ([], "")
 
 
 def test_a_photo_without_faces_is_restored_as_a_whole_with_a_warning():
     job = job_of(model_of())
-    np.testing.assert_array_equal(restored(waves(160, 128), job, with_face=True).pixels, waves(160, 128))
+    np.testing.assert_array_equal(
+        restored(waves(160, 128), job, with_face=True).pixels, waves(160, 128)
+    )
     assert job.report.warnings == ["no face was found"]
     assert job.report.face_restoration_applied is False
 
 
-@pytest.mark.parametrize(("place", "side_px"), [((200, 150), 90.0), ((20, 30), 130.0), ((390, 280), 300.0), ((210.3, 149.6), 30.5)])
+@pytest.mark.parametrize(
+    ("place", "side_px"),
+    [((200, 150), 90.0), ((20, 30), 130.0), ((390, 280), 300.0), ((210.3, 149.6), 30.5)],
+)
 def test_a_face_is_aligned_from_its_own_region_as_from_the_whole_photo(place, side_px):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     turned = (face_at(0, 0, side_px).landmarks @ np.array([[0.9, 0.4], [-0.4, 0.9]])) + place
@@ -253,7 +324,13 @@ def test_a_face_is_aligned_from_its_own_region_as_from_the_whole_photo(place, si
 def test_the_corners_of_the_eyes_decide_where_the_outline_is_known():
     outline = np.stack([np.arange(68.0), np.arange(68.0) ** 2 / 8], axis=1)
     corners = five_corners(Face((0.0, 0.0, 9.0, 9.0), 0.9, STANDARD, outline))
-    expected = [(37, (36**2 + 39**2) / 16), (43, (42**2 + 45**2) / 16), (30, 30**2 / 8), (48, 48**2 / 8), (54, 54**2 / 8)]
+    expected = [
+        (37, (36**2 + 39**2) / 16),
+        (43, (42**2 + 45**2) / 16),
+        (30, 30**2 / 8),
+        (48, 48**2 / 8),
+        (54, 54**2 / 8),
+    ]
     np.testing.assert_array_equal(corners, np.floor(expected))
     np.testing.assert_array_equal(five_corners(Face((0.0, 0.0, 9.0, 9.0), 0.9, STANDARD)), STANDARD)
 
@@ -263,7 +340,12 @@ def test_numbers_that_are_none_are_an_error_about_the_photo(role):
     model = model_of("scratch")
     (model.net if role == "net" else model.partners[role]).broken = True
     with pytest.raises(RestoreError, match=r"photo 'grandma\.png': .* NaN") as caught:
-        restored(scratched(160, 128), job_of(model, face_at(60, 64, 80)), with_face=True, with_scratch=True)
+        restored(
+            scratched(160, 128),
+            job_of(model, face_at(60, 64, 80)),
+            with_face=True,
+            with_scratch=True,
+        )
     assert caught.value.code is Code.BAD_NUMBERS
 
 
@@ -288,7 +370,9 @@ def test_a_large_photo_is_worked_on_reduced_with_a_warning(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("size", [(8, 8), (31, 9), (9, 31), (2000, 16), (16, 2000), (5000, 8), (8, 5000)])
+@pytest.mark.parametrize(
+    "size", [(8, 8), (31, 9), (9, 31), (2000, 16), (16, 2000), (5000, 8), (8, 5000)]
+)
 def test_no_shape_of_a_photo_is_too_much_or_too_little(mode, size):
     model = model_of(mode)
     result = restored(waves(*size), job_of(model), return_mask=mode != "quality", **MODES[mode])
@@ -308,9 +392,16 @@ def test_official_quirks_stretch_the_contrast_and_leave_the_rounded_size():
 
 
 @pytest.mark.parametrize(
-    ("mode", "mapping"), [("quality", OldPhotoMapping), ("scratch", OldPhotoScratchMapping), ("scratch_hr", OldPhotoPatchMapping)]
+    ("mode", "mapping"),
+    [
+        ("quality", OldPhotoMapping),
+        ("scratch", OldPhotoScratchMapping),
+        ("scratch_hr", OldPhotoPatchMapping),
+    ],
 )
-def test_the_real_architectures_fit_together_and_the_same_photo_gives_the_same_result(mode, mapping):
+def test_the_real_architectures_fit_together_and_the_same_photo_gives_the_same_result(
+    mode, mapping
+):
     torch.manual_seed(0)
     model = model_of(mode, mapping().eval())
     model.partners.update(vae_a=OldPhotoVae().eval(), vae_b=OldPhotoVae().eval())
@@ -324,7 +415,9 @@ def test_two_requests_give_the_same_faces_and_masks():
     results = []
     for _ in range(2):
         job = job_of(model_of("scratch"), face_at(60, 64, 80))
-        photo = restored(scratched(160, 128), job, with_face=True, with_scratch=True, return_mask=True)
+        photo = restored(
+            scratched(160, 128), job, with_face=True, with_scratch=True, return_mask=True
+        )
         results.append((photo.pixels, job.masks_found[0].pixels))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)

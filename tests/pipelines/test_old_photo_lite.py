@@ -26,14 +26,25 @@ def cracked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_scratches_are_found_and_filled_from_around_them(lite):
     damaged, true = cracked(GREY)
-    results = lite.run("old_photo_restore", [Photo("a", damaged)], with_scratch=True, with_face=False, return_mask=True)
+    results = lite.run(
+        "old_photo_restore",
+        [Photo("a", damaged)],
+        with_scratch=True,
+        with_face=False,
+        return_mask=True,
+    )
     report = results.reports[0]
     found = results.masks[0].pixels > 0
     assert found[true].mean() > 0.9
     assert found.mean() < 0.25
     assert report.scratched_share == pytest.approx(found.mean(), abs=1e-4)
-    assert {row["file"] for row in report.weights} == {f"lite_{name}.safetensors" for name in ("scratches", "inpaint", "denoise", "faces")}
-    errors = [np.abs(pixels.astype(int)[true] - GREY[true]).mean() for pixels in (damaged, results.photos[0].pixels)]
+    assert {row["file"] for row in report.weights} == {
+        f"lite_{name}.safetensors" for name in ("scratches", "inpaint", "denoise", "faces")
+    }
+    errors = [
+        np.abs(pixels.astype(int)[true] - GREY[true]).mean()
+        for pixels in (damaged, results.photos[0].pixels)
+    ]
     assert errors[1] < 0.25 * errors[0]
 
 
@@ -46,7 +57,9 @@ def test_without_with_scratch_none_is_looked_for(lite):
 
 
 def test_faces_are_restored_where_asked(lite):
-    noisy = np.clip(ASTRONAUT + np.random.default_rng(1).normal(0, 20, ASTRONAUT.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(
+        ASTRONAUT + np.random.default_rng(1).normal(0, 20, ASTRONAUT.shape), 0, 255
+    ).astype(np.uint8)
     report = lite.run("old_photo_restore", [Photo("a", noisy)]).reports[0]
     assert report.face_restoration_applied
     assert report.face_detector == "dlib"
@@ -70,15 +83,20 @@ def test_alpha_and_sixteen_bits_survive_and_strength_blends(lite):
 
 def test_one_single_scratch_is_an_error_about_the_mask(lite, monkeypatch):
     monkeypatch.setattr(
-        "restore.pipelines.old_photo_lite.scratches", lambda photo, net, threshold: np.ones((photo.height, photo.width), bool)
+        "restore.pipelines.old_photo_lite.scratches",
+        lambda photo, net, threshold: np.ones((photo.height, photo.width), bool),
     )
-    with pytest.raises(RestoreError, match=r"photo 'a': scratches lie everywhere.*scratch_threshold") as caught:
+    with pytest.raises(
+        RestoreError, match=r"photo 'a': scratches lie everywhere.*scratch_threshold"
+    ) as caught:
         lite.run("old_photo_restore", [Photo("a", GREY)], with_scratch=True)
     assert caught.value.code is Code.MASK
 
 
 def test_what_lite_weights_do_not_have_is_said(lite):
-    report = lite.run("old_photo_restore", [Photo("a", GREY[:64, :64])], with_scratch=True, old_photo_hr=True).reports[0]
+    report = lite.run(
+        "old_photo_restore", [Photo("a", GREY[:64, :64])], with_scratch=True, old_photo_hr=True
+    ).reports[0]
     assert any("old_photo_hr" in warning for warning in report.warnings)
 
 
@@ -97,7 +115,13 @@ def test_a_large_photo_is_looked_at_reduced_and_its_mask_comes_back_at_its_size(
 def test_the_threshold_decides(lite):
     damaged, _ = cracked(GREY)
     shares = [
-        lite.run("old_photo_restore", [Photo("a", damaged)], with_scratch=True, with_face=False, scratch_threshold=level)
+        lite.run(
+            "old_photo_restore",
+            [Photo("a", damaged)],
+            with_scratch=True,
+            with_face=False,
+            scratch_threshold=level,
+        )
         .reports[0]
         .scratched_share
         for level in (0.05, 0.4, 0.95)
@@ -120,5 +144,7 @@ def test_lite_asked_for_by_name_needs_no_official_weights(tmp_path, monkeypatch)
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refused)
     monkeypatch.setattr("restore.models.download.Downloader.fetch_member", refused)
     restorer = Restorer(weights="official", weights_dir=tmp_path, device="cpu")
-    report = restorer.run("old_photo_restore", [Photo("a", GREY)], old_photo_variant="lite", with_face=False).reports[0]
+    report = restorer.run(
+        "old_photo_restore", [Photo("a", GREY)], old_photo_variant="lite", with_face=False
+    ).reports[0]
     assert (report.variant, report.warnings) == ("lite", [])

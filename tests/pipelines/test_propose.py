@@ -17,7 +17,10 @@ from restore.pipelines.propose import proposed_steps
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 96:352])
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
-DIM, DIM_GREY = np.minimum(ASTRONAUT, 200), np.minimum(GREY, 200)  # nothing white, which the stand-in takes for scratches
+DIM, DIM_GREY = (
+    np.minimum(ASTRONAUT, 200),
+    np.minimum(GREY, 200),
+)  # nothing white, which the stand-in takes for scratches
 
 
 def specks(pixels):
@@ -49,7 +52,9 @@ class Sees:
 
 def test_a_chain_is_its_steps_one_after_the_other_without_a_file_in_between(lite):
     photos = [Photo("a", ASTRONAUT), Photo("b", GREY)]
-    chained = lite.run("pipeline", photos, steps="restore,face_restore,upscale", scale=2, strength=0.9)
+    chained = lite.run(
+        "pipeline", photos, steps="restore,face_restore,upscale", scale=2, strength=0.9
+    )
     by_hand = photos
     for task in ("restore", "face_restore", "upscale"):
         by_hand = list(lite.run(task, by_hand, scale=2, strength=0.9).photos)
@@ -69,14 +74,19 @@ def test_a_chain_is_its_steps_one_after_the_other_without_a_file_in_between(lite
 
 
 def test_each_step_takes_its_own_parameters_and_a_step_may_come_twice(lite):
-    result = lite.run("pipeline", [Photo("a", ASTRONAUT[:64, :64])], steps="upscale,upscale", scale=1.5)
+    result = lite.run(
+        "pipeline", [Photo("a", ASTRONAUT[:64, :64])], steps="upscale,upscale", scale=1.5
+    )
     assert result.photos[0].pixels.shape == (144, 144, 3)
 
 
 def test_a_chain_that_would_grow_too_large_is_refused_before_any_work(lite, monkeypatch):
     monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
     big = Photo("big.png", np.zeros((1500, 2000, 3), np.uint8))
-    with pytest.raises(RestoreError, match=r"photo 'big\.png': in step 2 \(upscale\), 8 times 8000x6000.*Enlarge less") as caught:
+    with pytest.raises(
+        RestoreError,
+        match=r"photo 'big\.png': in step 2 \(upscale\), 8 times 8000x6000.*Enlarge less",
+    ) as caught:
         lite.run("pipeline", [big], steps="face_restore,upscale,upscale", scale=8, face_upscale=4)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
 
@@ -90,7 +100,9 @@ def test_a_step_that_lacks_its_mask_is_refused_before_any_work(lite, monkeypatch
 
 def test_a_mask_follows_the_photo_to_its_new_size(lite):
     polygon = "[[100, 100], [140, 100], [140, 140], [100, 140]]"
-    result = lite.run("pipeline", [Photo("a", ASTRONAUT)], steps="upscale,inpaint", scale=2, points=polygon)
+    result = lite.run(
+        "pipeline", [Photo("a", ASTRONAUT)], steps="upscale,inpaint", scale=2, points=polygon
+    )
     plain = lite.run("upscale", [Photo("a", ASTRONAUT)], scale=2).photos[0].pixels
     changed = np.argwhere((result.photos[0].pixels != plain).any(axis=2))
     assert changed.min() >= 199
@@ -105,7 +117,11 @@ def test_a_mask_follows_the_photo_to_its_new_size(lite):
         (DIM, 2, ["face_restore", "upscale"]),
         (np.tile(DIM, (4, 4, 1)), 1, ["face_restore"]),
         (np.tile(DIM, (4, 4, 1)), 0, []),
-        (np.rint(DIM_GREY[..., None] * (1.0, 0.9, 0.7)).astype(np.uint8), 0, ["colorize", "upscale"]),
+        (
+            np.rint(DIM_GREY[..., None] * (1.0, 0.9, 0.7)).astype(np.uint8),
+            0,
+            ["colorize", "upscale"],
+        ),
         (DIM_GREY.astype(np.uint16) * 257, 1, ["colorize", "face_restore", "upscale"]),
         (scratched(DIM_GREY), 1, ["old_photo_restore", "colorize", "face_restore", "upscale"]),
         (scratched(DIM), 0, ["old_photo_restore", "upscale"]),
@@ -121,7 +137,10 @@ def test_auto_proposes_what_it_sees_and_says_why(pixels, faces, expected):
 def test_auto_gives_each_photo_its_own_steps(lite):
     photos = [Photo("colour", ASTRONAUT), Photo("cat", data.chelsea()[:96, :96])]
     results = lite.run("pipeline", photos, scale=2)
-    assert [[step.task for step in report.steps] for report in results.reports] == [["face_restore", "upscale"], ["upscale"]]
+    assert [[step.task for step in report.steps] for report in results.reports] == [
+        ["face_restore", "upscale"],
+        ["upscale"],
+    ]
     assert "dlib sees" in results.reports[0].steps[0].why
     assert [photo.pixels.shape for photo in results.photos] == [(512, 512, 3), (192, 192, 3)]
 
@@ -145,7 +164,9 @@ def test_a_mask_is_used_by_inpaint_alone_and_proposed_where_there_is_one(lite):
     assert "lite_inpaint.safetensors" in [facts["file"] for facts in proposed.weights]
     with pytest.raises(RestoreError, match=r"m4\.png \(a mask\)"):
         lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=["m4.png"])
-    photo_as_mask = lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=[Photo("a", ASTRONAUT)]).reports[0]
+    photo_as_mask = lite.run(
+        "inpaint", [Photo("a", ASTRONAUT)], masks=[Photo("a", ASTRONAUT)]
+    ).reports[0]
     assert any("looks like a photo" in warning for warning in photo_as_mask.warnings)
 
 
@@ -160,8 +181,14 @@ def test_what_fails_while_a_photo_is_looked_at_names_the_photo(lite, monkeypatch
 
 
 def test_the_mask_of_proposed_scratches_is_returned(lite, monkeypatch):
-    monkeypatch.setattr("restore.restorer.proposed_steps", lambda *arguments, **options: [("old_photo_restore", "it looks scratched")])
-    photos = [Photo("clean", np.full((64, 64), 90, np.uint8)), Photo("scratched", scratched(DIM_GREY))]
+    monkeypatch.setattr(
+        "restore.restorer.proposed_steps",
+        lambda *arguments, **options: [("old_photo_restore", "it looks scratched")],
+    )
+    photos = [
+        Photo("clean", np.full((64, 64), 90, np.uint8)),
+        Photo("scratched", scratched(DIM_GREY)),
+    ]
     results = lite.run("pipeline", photos, return_mask=True)
     assert sorted(results.masks) == [0, 1]
     assert results.masks[1].name == "scratched"

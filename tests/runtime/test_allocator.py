@@ -42,7 +42,9 @@ needs_glibc = pytest.mark.skipif(heap._library() is None, reason="the C library 
 @needs_glibc
 def test_a_freed_block_serves_again_without_new_pages():
     code = FAULTS.replace("LARGE", str(LARGE))
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     outside, inside = map(int, done.stdout.split())
     assert outside > LARGE // 4096 // 2, "glibc gives it back by itself"
     assert inside < LARGE // 4096 // 20
@@ -103,7 +105,9 @@ def test_memory_is_given_back_when_much_was_kept_and_not_after_every_request(mon
         with own.kept():
             pass
         given_back.append(len(trims))
-    assert given_back == [0, 0, 1, 1, 2], "at 300 beyond 100, and at 221 beyond the 120 that were left"
+    assert given_back == [0, 0, 1, 1, 2], (
+        "at 300 beyond 100, and at 221 beyond the 120 that were left"
+    )
 
 
 def test_another_c_library_is_left_alone(monkeypatch):

@@ -53,7 +53,12 @@ def test_every_way_of_running_out_of_memory_is_recognised(error):
 def test_other_errors_are_not_taken_for_it():
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     with pytest.raises(RuntimeError, match="size mismatch"):
-        with_smaller_tiles(lambda tile_px: failing(tile_px, RuntimeError("size mismatch"), 0), 512, 2000, lambda *n: None)
+        with_smaller_tiles(
+            lambda tile_px: failing(tile_px, RuntimeError("size mismatch"), 0),
+            512,
+            2000,
+            lambda *n: None,
+        )
 
 
 def failing(tile_px: int, error: Exception, above_px: int) -> int:
@@ -92,7 +97,10 @@ def test_the_tile_is_halved_until_it_fits(tile_px, longest_px, fits_px, tried):
 
 def test_a_real_allocation_failure_is_survived():
     retries = []
-    assert with_smaller_tiles(real_out_of_memory, 512, 2000, lambda *sizes: retries.append(sizes)) == 128
+    assert (
+        with_smaller_tiles(real_out_of_memory, 512, 2000, lambda *sizes: retries.append(sizes))
+        == 128
+    )
     assert len(retries) == 2
 
 
@@ -125,7 +133,9 @@ def test_free_memory_is_the_least_of_what_machine_and_container_leave(tmp_path, 
     machine = free_memory_bytes(cpu)
     assert machine > 10**8
     (tmp_path / "memory.current").write_text("50000000\n")
-    (tmp_path / "memory.stat").write_text("anon 40000000\ninactive_file 6000000\nactive_file 1000000\nfile 7000000\n")
+    (tmp_path / "memory.stat").write_text(
+        "anon 40000000\ninactive_file 6000000\nactive_file 1000000\nfile 7000000\n"
+    )
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory_bytes(cpu) > 10**8
     (tmp_path / "memory.max").write_text("80000000\n")
@@ -137,7 +147,11 @@ def test_free_memory_is_the_least_of_what_machine_and_container_leave(tmp_path, 
 def test_opencv_running_out_of_memory_is_a_coded_error_about_the_photo():
     def greedy() -> None:
         with coded_memory_errors("a.jpg", "encoding"):
-            raise cv2.error("OpenCV(5.0.0) alloc.cpp: error: (-4:Insufficient memory) Failed to allocate")
+            raise cv2.error(
+                "OpenCV(5.0.0) alloc.cpp: error: (-4:Insufficient memory) Failed to allocate"
+            )
 
-    with pytest.raises(RestoreError, match=r"\[E501\] photo 'a\.jpg': memory ran out while encoding"):
+    with pytest.raises(
+        RestoreError, match=r"\[E501\] photo 'a\.jpg': memory ran out while encoding"
+    ):
         greedy()

@@ -55,7 +55,9 @@ def test_a_sound_answer_comes_back_as_it_is():
 def test_one_number_that_is_none_is_found_wherever_it_is(bad, where):
     answer = torch.rand(48)
     answer[where] = bad
-    with pytest.raises(RestoreError, match=r"\[E503\] the network 'net' answered with NaN or infinity"):
+    with pytest.raises(
+        RestoreError, match=r"\[E503\] the network 'net' answered with NaN or infinity"
+    ):
         sound(answer, torch.rand(48), "net")
 
 
@@ -65,7 +67,9 @@ def test_one_value_everywhere_is_refused_unless_the_network_saw_one_value(value)
     with pytest.raises(RestoreError, match=f"answered with {value:g} everywhere"):
         sound(answer, varied, "net")
     assert sound(answer, torch.full((64,), 0.3), "net") is answer
-    assert sound(answer, 0.98 + 0.02 * varied, "net") is answer, "white paper with noise may become white"
+    assert sound(answer, 0.98 + 0.02 * varied, "net") is answer, (
+        "white paper with noise may become white"
+    )
     assert sound(torch.ones(1), varied, "net").item() == 1.0, "one number is no picture"
 
 
@@ -86,7 +90,9 @@ def test_every_tasks_network_is_looked_at_and_the_next_request_is_right(lite, ta
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("task", ["upscale", "face_restore", "colorize", "inpaint"])
-def test_what_only_the_faster_copy_gets_wrong_is_done_without_it_with_a_warning(monkeypatch, task, bad):
+def test_what_only_the_faster_copy_gets_wrong_is_done_without_it_with_a_warning(
+    monkeypatch, task, bad
+):
     restorer = Restorer(weights=LITE, device="cpu")
     name, options = TASKS[task]
     photo = PORTRAIT if task == "face_restore" else EYE
@@ -96,21 +102,29 @@ def test_what_only_the_faster_copy_gets_wrong_is_done_without_it_with_a_warning(
     def spoilt(self, model):
         faster, failures = real(self, model)
         partners = {role: Spoilt(net, BAD[bad]) for role, net in faster.partners.items()}
-        return dataclasses.replace(faster, net=Spoilt(faster.net, BAD[bad]), partners=partners), failures
+        return dataclasses.replace(
+            faster, net=Spoilt(faster.net, BAD[bad]), partners=partners
+        ), failures
 
     monkeypatch.setattr(Compiler, "optimized", spoilt)
     results = restorer.run(name, [photo], **options, stability_mode="optimized")
     np.testing.assert_array_equal(results.photos[0].pixels, plain.photos[0].pixels)
     [report] = results.reports
     assert report.stability_mode == "safe"
-    assert any(text.startswith("faster copies of the networks failed (the network '") for text in report.warnings)
+    assert any(
+        text.startswith("faster copies of the networks failed (the network '")
+        for text in report.warnings
+    )
     assert report.tiles == plain.reports[0].tiles, "the failed attempt is not counted"
     assert len(report.faces) == len(plain.reports[0].faces)
 
 
 def test_what_the_plain_network_gets_wrong_too_is_an_error_in_optimized_mode(monkeypatch):
     restorer = Restorer(weights=LITE, device="cpu")
-    with lite_with(restorer, "upscale", lambda net: Spoilt(net, float("nan"))), pytest.raises(RestoreError) as caught:
+    with (
+        lite_with(restorer, "upscale", lambda net: Spoilt(net, float("nan"))),
+        pytest.raises(RestoreError) as caught,
+    ):
         restorer.run("upscale", [EYE], scale=1, stability_mode="optimized")
     assert (caught.value.code, caught.value.photo) == (Code.BAD_NUMBERS, "me.png")
 

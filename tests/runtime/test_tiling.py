@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from restore.errors import Code, RestoreError
 from restore.runtime.device import Runtime
-from restore.runtime.tiling import FEATHER_PX, axis_weights, plan_axis, quantise, run_official_tiles, run_tiled
+from restore.runtime.tiling import (
+    FEATHER_PX,
+    axis_weights,
+    plan_axis,
+    quantise,
+    run_official_tiles,
+    run_tiled,
+)
 
 CPU = Runtime(torch.device("cpu"), torch.float32, "baseline", tile_batch=1)
 
@@ -23,7 +30,11 @@ def convolution(scale: int, radius: int, seed: int = 0) -> torch.nn.Module:
     layers = [torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.PReLU(8)]
     for _ in range(radius - 2):
         layers += [torch.nn.Conv2d(8, 8, 3, padding=1), torch.nn.PReLU(8)]
-    layers += [torch.nn.Conv2d(8, 3 * scale * scale, 3, padding=1), torch.nn.PixelShuffle(scale), torch.nn.Sigmoid()]
+    layers += [
+        torch.nn.Conv2d(8, 3 * scale * scale, 3, padding=1),
+        torch.nn.PixelShuffle(scale),
+        torch.nn.Sigmoid(),
+    ]
     net = torch.nn.Sequential(*layers).eval().requires_grad_(False)
     for layer in net:
         if isinstance(layer, torch.nn.Conv2d):
@@ -33,7 +44,11 @@ def convolution(scale: int, radius: int, seed: int = 0) -> torch.nn.Module:
 
 def picture(height: int, width: int, dtype: type = np.uint8, grey: bool = False) -> np.ndarray:
     shape = (height, width) if grey else (height, width, 3)
-    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max, shape, endpoint=True).astype(dtype)
+    return (
+        np.random.default_rng(5)
+        .integers(0, np.iinfo(dtype).max, shape, endpoint=True)
+        .astype(dtype)
+    )
 
 
 @given(
@@ -43,7 +58,9 @@ def picture(height: int, width: int, dtype: type = np.uint8, grey: bool = False)
     multiple=st.sampled_from([1, 2, 4, 8, 16]),
     fixed=st.booleans(),
 )
-def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to_one(side, tile, margin, multiple, fixed):
+def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to_one(
+    side, tile, margin, multiple, fixed
+):
     axis = plan_axis(side, tile, margin, multiple, fixed=fixed)
     assert axis.padded_px % multiple == 0
     assert 0 <= axis.padded_px - side < multiple
@@ -71,9 +88,14 @@ def test_the_margin_of_an_inner_tile_end_counts_nothing(side, multiple):
     assert (axis.tile_px - gaps >= 2 * 24 + FEATHER_PX).all()
 
 
-@given(side=st.integers(700, 5000), tile=st.integers(128, 600), multiple=st.sampled_from([1, 2, 16]))
+@given(
+    side=st.integers(700, 5000), tile=st.integers(128, 600), multiple=st.sampled_from([1, 2, 16])
+)
 def test_tiles_are_no_more_and_no_longer_than_they_need_be(side, tile, multiple):
-    even, fixed = plan_axis(side, tile, 16, multiple), plan_axis(side, tile, 16, multiple, fixed=True)
+    even, fixed = (
+        plan_axis(side, tile, 16, multiple),
+        plan_axis(side, tile, 16, multiple, fixed=True),
+    )
     assert len(even.starts) == len(fixed.starts)
     assert fixed.tile_px == -(-tile // multiple) * multiple
     assert even.margin_px == fixed.margin_px
@@ -101,7 +123,9 @@ def test_tiles_that_see_enough_context_equal_the_whole(scale, grey, dtype):
     def run(tile_px: int, batch: int = 1) -> np.ndarray:
         runtime = Runtime(CPU.device, CPU.dtype, "baseline", tile_batch=batch)
         rows, columns = plan_axis(150, tile_px, 8, 1), plan_axis(203, tile_px, 8, 1)
-        return run_tiled(pixels, net, rows=rows, columns=columns, scale=scale, runtime=runtime, on_tile=nothing)
+        return run_tiled(
+            pixels, net, rows=rows, columns=columns, scale=scale, runtime=runtime, on_tile=nothing
+        )
 
     whole = run(0)
     assert whole.dtype == dtype
@@ -116,8 +140,24 @@ def test_tiles_that_see_enough_context_equal_the_whole(scale, grey, dtype):
 
 def test_without_context_the_seams_show_so_the_comparison_above_can_fail():
     pixels, net = picture(150, 203), convolution(1, radius=6)
-    whole = run_tiled(pixels, net, rows=plan_axis(150, 0, 0, 1), columns=plan_axis(203, 0, 0, 1), scale=1, runtime=CPU, on_tile=nothing)
-    cut = run_tiled(pixels, net, rows=plan_axis(150, 64, 0, 1), columns=plan_axis(203, 64, 0, 1), scale=1, runtime=CPU, on_tile=nothing)
+    whole = run_tiled(
+        pixels,
+        net,
+        rows=plan_axis(150, 0, 0, 1),
+        columns=plan_axis(203, 0, 0, 1),
+        scale=1,
+        runtime=CPU,
+        on_tile=nothing,
+    )
+    cut = run_tiled(
+        pixels,
+        net,
+        rows=plan_axis(150, 64, 0, 1),
+        columns=plan_axis(203, 64, 0, 1),
+        scale=1,
+        runtime=CPU,
+        on_tile=nothing,
+    )
     assert np.abs(cut.astype(int) - whole.astype(int)).max() > 1
 
 
@@ -129,7 +169,15 @@ def test_a_size_multiple_is_met_by_reflection_and_cropped_again():
         return tiles
 
     pixels = picture(101, 77)
-    result = run_tiled(pixels, net, rows=plan_axis(101, 64, 8, 8), columns=plan_axis(77, 64, 8, 8), scale=1, runtime=CPU, on_tile=nothing)
+    result = run_tiled(
+        pixels,
+        net,
+        rows=plan_axis(101, 64, 8, 8),
+        columns=plan_axis(77, 64, 8, 8),
+        scale=1,
+        runtime=CPU,
+        on_tile=nothing,
+    )
     assert set(shapes) == {(1, 3, 64, 56)}
     np.testing.assert_array_equal(result, pixels)
 
@@ -137,7 +185,15 @@ def test_a_size_multiple_is_met_by_reflection_and_cropped_again():
 def test_progress_counts_every_tile():
     seen = []
     axis = plan_axis(200, 64, 8, 1)
-    run_tiled(picture(200, 200), lambda x: x, rows=axis, columns=axis, scale=1, runtime=CPU, on_tile=lambda *n: seen.append(n))
+    run_tiled(
+        picture(200, 200),
+        lambda x: x,
+        rows=axis,
+        columns=axis,
+        scale=1,
+        runtime=CPU,
+        on_tile=lambda *n: seen.append(n),
+    )
     assert seen == [(n, len(axis.starts) ** 2) for n in range(1, len(axis.starts) ** 2 + 1)]
 
 
@@ -145,15 +201,27 @@ def test_progress_counts_every_tile():
 def test_numbers_that_are_none_are_refused(bad):
     axis = plan_axis(16, 0, 0, 1)
     with pytest.raises(RestoreError) as caught:
-        run_tiled(picture(16, 16), lambda x: x * bad, rows=axis, columns=axis, scale=1, runtime=CPU, on_tile=nothing)
+        run_tiled(
+            picture(16, 16),
+            lambda x: x * bad,
+            rows=axis,
+            columns=axis,
+            scale=1,
+            runtime=CPU,
+            on_tile=nothing,
+        )
     assert caught.value.code is Code.BAD_NUMBERS
 
 
 def test_quantise_clamps_and_rounds_half_to_even():
     planes = torch.tensor([-1.0, 0.5 / 255, 1.5 / 255, 2.0]).repeat(3, 1, 1)
-    np.testing.assert_array_equal(quantise(planes, np.dtype(np.uint8), grey=False)[0, :, 0], [0, 0, 2, 255])
+    np.testing.assert_array_equal(
+        quantise(planes, np.dtype(np.uint8), grey=False)[0, :, 0], [0, 0, 2, 255]
+    )
 
 
 def test_the_official_rule_refuses_tiles_that_break_the_multiple():
     with pytest.raises(RestoreError, match="multiple of 2"):
-        run_official_tiles(picture(40, 40), convolution(2, 3), scale=2, multiple=2, runtime=CPU, tile_px=15)
+        run_official_tiles(
+            picture(40, 40), convolution(2, 3), scale=2, multiple=2, runtime=CPU, tile_px=15
+        )

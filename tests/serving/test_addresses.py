@@ -42,18 +42,25 @@ def test_addresses_of_this_machine_and_its_networks_are_not_public(address):
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"],
+)
 def test_others_are(address):
     assert is_public(address)
 
 
 def found(*given: str):
-    return lambda host, port, **_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in given]
+    return lambda host, port, **_: [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in given
+    ]
 
 
 def test_one_private_address_among_several_is_enough_to_refuse(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", found("1.1.1.1", "10.0.0.1"))
-    with pytest.raises(RestoreError, match=r"'example\.org' is no address of the public internet") as caught:
+    with pytest.raises(
+        RestoreError, match=r"'example\.org' is no address of the public internet"
+    ) as caught:
         judged_addresses("example.org", 80)
     assert caught.value.code is Code.PHOTO_MISSING
     assert "RESTORE_ALLOW" in caught.value.remedy
@@ -61,9 +68,14 @@ def test_one_private_address_among_several_is_enough_to_refuse(monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1"])
-def test_a_private_address_is_refused_however_it_is_written_and_never_asked(server: FileServer, host):
+def test_a_private_address_is_refused_however_it_is_written_and_never_asked(
+    server: FileServer, host
+):
     url = server.add("a.jpg", b"x").replace("127.0.0.1", host)
-    with bounded_session(public=True) as session, pytest.raises(RestoreError, match="no address of the public internet"):
+    with (
+        bounded_session(public=True) as session,
+        pytest.raises(RestoreError, match="no address of the public internet"),
+    ):
         session.get(url, timeout=5)
     assert server.log == []
 
@@ -73,7 +85,10 @@ def test_a_redirect_to_a_private_address_is_refused(server: FileServer, monkeypa
     server.add("secret", b"x")
     port = server.url("").split(":")[2].strip("/")
     url = server.add("a.jpg", b"", location=f"http://127.0.0.2:{port}/secret")
-    with bounded_session(public=True) as session, pytest.raises(RestoreError, match=r"'127\.0\.0\.2' is no address"):
+    with (
+        bounded_session(public=True) as session,
+        pytest.raises(RestoreError, match=r"'127\.0\.0\.2' is no address"),
+    ):
         session.get(url, timeout=5)
     assert [path for path, _ in server.log] == ["/a.jpg"]
 
@@ -109,7 +124,11 @@ def test_a_server_that_sends_a_byte_now_and_then_is_left_in_the_end(monkeypatch,
         def drip() -> None:
             client, _ = listening.accept()
             with client:
-                head = b"HTTP/1.1 200 OK\r\nX-A: " if slow == "head" else b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"
+                head = (
+                    b"HTTP/1.1 200 OK\r\nX-A: "
+                    if slow == "head"
+                    else b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"
+                )
                 try:
                     client.sendall(head)
                     while True:

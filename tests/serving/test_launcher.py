@@ -14,7 +14,12 @@ from restore.serving.launcher import openapi_schema, running, write_schema
 def test_the_schema_has_the_components_that_cogs_analyser_makes():
     components = openapi_schema()["components"]["schemas"]
     inputs = components["Input"]["properties"]
-    assert components["task"] == {"title": "task", "description": "An enumeration.", "enum": list(TASKS), "type": "string"}
+    assert components["task"] == {
+        "title": "task",
+        "description": "An enumeration.",
+        "enum": list(TASKS),
+        "type": "string",
+    }
     assert inputs["task"]["allOf"] == [{"$ref": "#/components/schemas/task"}]
     assert inputs["task"]["default"] == "face_restore"
     assert inputs["scale"] == {
@@ -32,7 +37,11 @@ def test_the_schema_has_the_components_that_cogs_analyser_makes():
     assert inputs["keep_gps"]["type"] == "boolean"
     assert [field["x-order"] for field in inputs.values()] == list(range(len(inputs)))
     assert components["Input"]["required"] == []
-    assert components["Output"] == {"title": "Output", "type": "array", "items": {"type": "string", "format": "uri"}}
+    assert components["Output"] == {
+        "title": "Output",
+        "type": "array",
+        "items": {"type": "string", "format": "uri"},
+    }
 
 
 def test_writing_the_schema_twice_writes_it_once(tmp_path, monkeypatch):

@@ -48,7 +48,10 @@ def test_what_a_request_holds_is_there_for_the_length_of_the_block(tmp_path, mon
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
     items = [Unread("data:,a%20b"), Unread(server.add("c.jpg", b"c d"))]
     with uploads(None, items) as files:
-        assert [(name, path.read_bytes()) for name, path in files] == [("images[0]", b"a b"), ("images[1]", b"c d")]
+        assert [(name, path.read_bytes()) for name, path in files] == [
+            ("images[0]", b"a b"),
+            ("images[1]", b"c d"),
+        ]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,7 +65,10 @@ def test_a_data_uri_becomes_a_file(tmp_path):
     named = fetched(f"data:image/png;base64,{body}", tmp_path / "0")
     assert named.path.read_bytes() == b"bytes"
     assert fetched("data:,a%20b", tmp_path / "1").path.read_bytes() == b"a b"
-    assert fetched(f"data:;base64,{body[:4]}\n{body[4:]}%0A", tmp_path / "2").path.read_bytes() == b"bytes"
+    assert (
+        fetched(f"data:;base64,{body[:4]}\n{body[4:]}%0A", tmp_path / "2").path.read_bytes()
+        == b"bytes"
+    )
 
 
 @pytest.mark.parametrize("uri", ["data:image/png;base64", "data:image/png;base64,###"])
@@ -113,7 +119,9 @@ def test_paths_of_the_servers_disk_are_taken_where_that_is_allowed(monkeypatch):
             taken(item)
 
 
-def test_an_upload_that_the_disk_does_not_hold_is_a_coded_error_that_leaves_nothing(tmp_path, monkeypatch):
+def test_an_upload_that_the_disk_does_not_hold_is_a_coded_error_that_leaves_nothing(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     real, written = Path.write_bytes, []
 
@@ -132,7 +140,9 @@ def test_an_upload_that_the_disk_does_not_hold_is_a_coded_error_that_leaves_noth
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_served_url_that_gives_too_much_is_cut_off_and_leaves_nothing(server, tmp_path, monkeypatch):
+def test_a_served_url_that_gives_too_much_is_cut_off_and_leaves_nothing(
+    server, tmp_path, monkeypatch
+):
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(module, "LIMITS", type(module.LIMITS)(max_bytes=4000))
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
@@ -143,7 +153,10 @@ def test_a_served_url_that_gives_too_much_is_cut_off_and_leaves_nothing(server, 
         assert path.read_bytes() == b"x" * 4000
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[::1/a", "http://no-such-host.invalid/a.jpg", "http://a b/", "HTTP://\0/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://[::1/a", "http://no-such-host.invalid/a.jpg", "http://a b/", "HTTP://\0/"],
+)
 def test_what_is_no_address_is_no_photo(url, tmp_path, monkeypatch):
     monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
     with pytest.raises(RestoreError, match=r"\[E201\] photo 'image'"):

@@ -25,7 +25,11 @@ def test_it_learns_to_tell_what_is_smooth_from_what_is_not(adversary):
     losses = [adversary.learn(smooth, textured(step)) for step in range(60)]
     assert losses[-1] < 0.5 * losses[0]
     with torch.no_grad():
-        assert float(adversary.judged(textured(99)).mean()) > 0.0 > float(adversary.judged(smooth).mean())
+        assert (
+            float(adversary.judged(textured(99)).mean())
+            > 0.0
+            > float(adversary.judged(smooth).mean())
+        )
 
 
 def test_its_gradient_is_in_proportion_and_leaves_what_is_smooth_to_the_loss(adversary):
@@ -34,20 +38,30 @@ def test_its_gradient_is_in_proportion_and_leaves_what_is_smooth_to_the_loss(adv
     (own,) = torch.autograd.grad(loss, output)
     before = [parameter.clone() for parameter in adversary.critic.parameters()]
     pull = adversary.steered(output, (output - 0.25).square().mean()) - own
-    torch.testing.assert_close(adversary.steered(output, (output - 0.25).square().mean(), 0.5) - own, 0.5 * pull)
+    torch.testing.assert_close(
+        adversary.steered(output, (output - 0.25).square().mean(), 0.5) - own, 0.5 * pull
+    )
     assert float(pull.norm()) <= 2.0 * float(own.norm()) * (1.0 + 1e-5)
     assert float(pull.norm()) > 0.1 * float(own.norm())
     assert float(smoothed(pull).norm()) < 0.2 * float(pull.norm())
     assert abs(float(pull.mean())) < 1e-2 * float(pull.abs().mean())
     # To be judged is not to be learnt from: the critic stays as it is, and can still learn.
-    assert all(torch.equal(one, other) for one, other in zip(before, adversary.critic.parameters(), strict=True))
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in adversary.critic.parameters())
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(before, adversary.critic.parameters(), strict=True)
+    )
+    assert all(
+        parameter.requires_grad and parameter.grad is None
+        for parameter in adversary.critic.parameters()
+    )
 
 
 def test_what_it_pulls_towards_is_taken_for_a_photo(adversary):
     for step in range(60):
         adversary.learn(torch.full(SIZE, 0.5), textured(step))
-    output = torch.full(SIZE, 0.5) + 0.01 * torch.randn(SIZE, generator=torch.Generator().manual_seed(5))
+    output = torch.full(SIZE, 0.5) + 0.01 * torch.randn(
+        SIZE, generator=torch.Generator().manual_seed(5)
+    )
     moved = output.clone().requires_grad_()
     for _ in range(20):
         towards = adversary.steered(moved, 1e-3 * moved.sum())

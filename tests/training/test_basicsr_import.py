@@ -30,7 +30,13 @@ def photo() -> np.ndarray:
 
 
 def test_the_first_import_warns_of_nothing_and_leaves_nothing_behind():
-    run = subprocess.run([sys.executable, "-W", "error", "-c", IMPORT], cwd=PROJECT, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORT],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -50,7 +56,9 @@ def test_degradations_run(photo):
 def test_metrics_run(photo):
     metrics = import_basicsr("metrics.psnr_ssim")
     off_by_five = np.clip(photo, 5, 250) + np.uint8(5)
-    assert metrics.calculate_psnr(np.clip(photo, 5, 250), off_by_five, 4) == pytest.approx(20 * np.log10(255 / 5))
+    assert metrics.calculate_psnr(np.clip(photo, 5, 250), off_by_five, 4) == pytest.approx(
+        20 * np.log10(255 / 5)
+    )
     assert metrics.calculate_ssim(photo, photo, 4, test_y_channel=True) == pytest.approx(1)
     assert np.isfinite(import_basicsr("metrics.niqe").calculate_niqe(photo, 0))
 

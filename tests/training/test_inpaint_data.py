@@ -15,9 +15,17 @@ def hole_in(height: int, width: int) -> torch.Tensor:
 
 def test_each_pixel_of_the_fill_is_the_mean_of_its_neighbours():
     torch.manual_seed(1)
-    photo, mask = F.interpolate(torch.rand(1, 3, 6, 7), size=(66, 71), mode="bilinear"), hole_in(66, 71)
+    photo, mask = (
+        F.interpolate(torch.rand(1, 3, 6, 7), size=(66, 71), mode="bilinear"),
+        hole_in(66, 71),
+    )
     filled = harmonic_fill(photo, mask)
-    around = 0.25 * (filled[..., :-2, 1:-1] + filled[..., 2:, 1:-1] + filled[..., 1:-1, :-2] + filled[..., 1:-1, 2:])
+    around = 0.25 * (
+        filled[..., :-2, 1:-1]
+        + filled[..., 2:, 1:-1]
+        + filled[..., 1:-1, :-2]
+        + filled[..., 1:-1, 2:]
+    )
     residual = ((filled[..., 1:-1, 1:-1] - around) * mask[..., 1:-1, 1:-1]).abs()
     assert float(residual.max()) < 2e-3
     torch.testing.assert_close(filled * (1 - mask), photo * (1 - mask), rtol=0, atol=0)

@@ -9,7 +9,15 @@ from facejobs import ASTRONAUT
 
 from restore.nets.lite import camera_shake
 from restore.nets.lite.camera_shake import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
-from restore.nets.lite.deblur import GAMMAS, NOISES, SEARCHED, LiteDeblur, Mending, candidates, shakes_of
+from restore.nets.lite.deblur import (
+    GAMMAS,
+    NOISES,
+    SEARCHED,
+    LiteDeblur,
+    Mending,
+    candidates,
+    shakes_of,
+)
 from training import deblur_data as shake
 from training.deblur_data import STILL, draw_shaken, shake_kernel, shaken
 from training.metrics import as_tensor, colour_shift, psnr
@@ -37,18 +45,27 @@ def likeness(first: torch.Tensor, second: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("wear", [worn, lightly_worn])
 def test_a_worn_photo_is_drawn_by_its_seed_alone_and_keeps_its_colour(wear):
-    first, second, other = (wear(CLEAN, (64, 48), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, second, other = (
+        wear(CLEAN, (64, 48), np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
     assert first.shape == (48, 64, 3)
-    shifts = [colour_shift(CLEAN, wear(CLEAN, (64, 64), np.random.default_rng(seed))) for seed in range(8)]
+    shifts = [
+        colour_shift(CLEAN, wear(CLEAN, (64, 64), np.random.default_rng(seed))) for seed in range(8)
+    ]
     assert np.median(shifts) < 4.0
 
 
 def test_second_order_wear_is_worse_than_light_wear():
-    small = np.asarray(torch.nn.functional.avg_pool2d(as_tensor(CLEAN), 4)[0].permute(1, 2, 0) * 255.0)
+    small = np.asarray(
+        torch.nn.functional.avg_pool2d(as_tensor(CLEAN), 4)[0].permute(1, 2, 0) * 255.0
+    )
     rngs = [np.random.default_rng(seed) for seed in range(8)]
-    heavy, light = (np.mean([psnr(wear(CLEAN, (64, 64), rng), small) for rng in rngs]) for wear in (worn, lightly_worn))
+    heavy, light = (
+        np.mean([psnr(wear(CLEAN, (64, 64), rng), small) for rng in rngs])
+        for wear in (worn, lightly_worn)
+    )
     assert heavy < light - 1.0
 
 
@@ -72,7 +89,10 @@ def test_a_worn_patch_lies_where_its_target_does_and_that_is_sharper():
         moved = np.roll(small, 3, axis=1)
         distances.append(psnr(low, small) - psnr(low, moved))
     assert np.median(distances) > 1.0
-    steps = [np.abs(np.diff(photo.astype(np.float32), axis=1)).mean() for photo in (CLEAN, sharpened(CLEAN, 0.0), sharpened(CLEAN, 1.0))]
+    steps = [
+        np.abs(np.diff(photo.astype(np.float32), axis=1)).mean()
+        for photo in (CLEAN, sharpened(CLEAN, 0.0), sharpened(CLEAN, 1.0))
+    ]
     assert steps[0] == steps[1] < 0.8 * steps[2]
 
 
@@ -124,11 +144,16 @@ def test_of_several_ways_the_most_concentrated_kernel_goes_on(monkeypatch):
 
 def test_a_kernel_has_to_explain_the_photo(monkeypatch):
     true = torch.from_numpy(KERNEL[::-1, ::-1].copy())
-    sharp, seen = (camera_shake.Scale(as_tensor(photo)[0].mean(dim=0), KERNEL_PX) for photo in (CLEAN, blurred(KERNEL)))
+    sharp, seen = (
+        camera_shake.Scale(as_tensor(photo)[0].mean(dim=0), KERNEL_PX)
+        for photo in (CLEAN, blurred(KERNEL))
+    )
     assert seen.evidence(true) > camera_shake.LEAST_EVIDENCE
     assert seen.evidence(true) > seen.evidence(true.T)
     assert sharp.evidence(true) < 0.0 == sharp.evidence(point(KERNEL_PX, true))
-    monkeypatch.setattr(camera_shake.Scale, "evidence", lambda scale, kernel: camera_shake.LEAST_EVIDENCE - 0.01)
+    monkeypatch.setattr(
+        camera_shake.Scale, "evidence", lambda scale, kernel: camera_shake.LEAST_EVIDENCE - 0.01
+    )
     found = shake_of(as_tensor(blurred(KERNEL))[0])
     assert torch.equal(found, point(KERNEL_PX, found))
 
@@ -156,10 +181,15 @@ def test_no_photo_is_too_small_or_too_flat(size):
 def test_a_shake_is_undone_best_among_the_samples_that_added_up(right):
     seen = as_tensor(shaken(CLEAN, KERNEL, GAMMAS[right]))[0]
     true = torch.from_numpy(KERNEL[::-1, ::-1].copy())
-    photo, *deblurred = candidates(seen, [true, true]).unflatten(0, (1 + len(GAMMAS) * len(NOISES), 3))
+    photo, *deblurred = candidates(seen, [true, true]).unflatten(
+        0, (1 + len(GAMMAS) * len(NOISES), 3)
+    )
     assert torch.equal(photo, seen)
     inner = (slice(12, -12),) * 2
-    found = [psnr((255.0 * version.permute(1, 2, 0).numpy())[inner], CLEAN[inner]) for version in deblurred]
+    found = [
+        psnr((255.0 * version.permute(1, 2, 0).numpy())[inner], CLEAN[inner])
+        for version in deblurred
+    ]
     best = np.reshape(found, (len(GAMMAS), len(NOISES))).max(axis=1)
     assert best[right] > best[1 - right] + 1.0
 
@@ -185,7 +215,10 @@ def test_each_search_has_one_thread_and_those_to_come_have_as_many_as_before():
     for kernel, power in zip(kernels, SEARCHED, strict=True):
         assert likeness(kernel, shake_of(seen**power)) > 0.999
     with torch.inference_mode():
-        assert all(torch.equal(kernel, again) for kernel, again in zip(kernels, shakes_of(seen), strict=True))
+        assert all(
+            torch.equal(kernel, again)
+            for kernel, again in zip(kernels, shakes_of(seen), strict=True)
+        )
 
 
 def test_only_a_photo_in_which_no_shake_is_found_is_left_as_it_is():
@@ -210,9 +243,16 @@ def test_the_kernel_that_the_network_leans_to_is_undone(leans_to):
 
 
 def test_a_drawn_patch_holds_the_photo_deblurred_with_what_was_found_in_it(monkeypatch):
-    monkeypatch.setattr(shake, "shakes_of", lambda photo: [torch.from_numpy(STILL)] * 2)  # looking for them takes seconds
+    monkeypatch.setattr(
+        shake, "shakes_of", lambda photo: [torch.from_numpy(STILL)] * 2
+    )  # looking for them takes seconds
     source, target = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
-    assert (source.shape, source.dtype, target.shape, target.dtype) == ((144, 144, 15), np.float32, (144, 144, 3), np.uint8)
+    assert (source.shape, source.dtype, target.shape, target.dtype) == (
+        (144, 144, 15),
+        np.float32,
+        (144, 144, 3),
+        np.uint8,
+    )
     again, _ = draw_shaken((CLEAN, CLEAN), 144, np.random.default_rng(2))
     np.testing.assert_array_equal(source, again)
     assert np.abs(source[..., :3] - target / 255.0).mean() < 0.1

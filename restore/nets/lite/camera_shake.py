@@ -59,9 +59,14 @@ class Scale:
 
     def __init__(self, grey: Tensor, side_px: int) -> None:
         self.side_px = side_px
-        height, width = (max(MULTIPLE, round(length * side_px / KERNEL_PX / MULTIPLE) * MULTIPLE) for length in grey.shape)
+        height, width = (
+            max(MULTIPLE, round(length * side_px / KERNEL_PX / MULTIPLE) * MULTIPLE)
+            for length in grey.shape
+        )
         self.size = (height, width)
-        reduced = F.interpolate(grey[None, None], size=self.size, mode="bilinear", antialias=True, align_corners=False)[0, 0]
+        reduced = F.interpolate(
+            grey[None, None], size=self.size, mode="bilinear", antialias=True, align_corners=False
+        )[0, 0]
         seen, self.inner = tapered(reduced, side_px)
         self.spectrum: Tensor = torch.fft.rfft2(seen)
         self.gradients = sum_of_squares(*differences(self.size, seen))
@@ -76,10 +81,14 @@ class Scale:
         """(the kernel after as many turns, from one of another scale; the penalty that is left)."""
         if kernel.shape[-1] != self.side_px:
             wanted = (self.side_px, self.side_px)
-            kernel = F.interpolate(kernel[None, None], size=wanted, mode="bicubic", align_corners=False)[0, 0].clamp_min(0.0)
+            kernel = F.interpolate(
+                kernel[None, None], size=wanted, mode="bicubic", align_corners=False
+            )[0, 0].clamp_min(0.0)
             kernel = centred(normalised(kernel))
         for _ in range(TURNS):
-            kernel = self.kernel_of(self.with_few_edges(transfer(kernel, self.size), penalty), way.smooth)
+            kernel = self.kernel_of(
+                self.with_few_edges(transfer(kernel, self.size), penalty), way.smooth
+            )
             penalty = max(penalty / way.easing, LEAST_PENALTY)
         return kernel, penalty
 
@@ -93,7 +102,10 @@ class Scale:
             x, y = x.masked_fill(none, 0.0), y.masked_fill(none, 0.0)
             # The differences' adjoint.
             wanted = torch.roll(x, 1, 1) - x + torch.roll(y, 1, 0) - y
-            photo = torch.fft.irfft2((blurred + weight * torch.fft.rfft2(wanted)) / (power + weight * self.gradients), s=self.size)
+            photo = torch.fft.irfft2(
+                (blurred + weight * torch.fft.rfft2(wanted)) / (power + weight * self.gradients),
+                s=self.size,
+            )
             weight *= 4.0
         return photo
 
@@ -103,8 +115,12 @@ class Scale:
         both = x.conj() * self.seen_across + y.conj() * self.seen_down
         found = torch.fft.irfft2(both / (sum_of_squares(x, y) + smooth), s=self.size)
         reach = self.side_px // 2
-        kernel = torch.roll(found, (reach, reach), (0, 1))[: self.side_px, : self.side_px].clamp_min(0.0)
-        return normalised(torch.where(kernel < FAINTEST * kernel.max(), torch.zeros_like(kernel), kernel))
+        kernel = torch.roll(found, (reach, reach), (0, 1))[
+            : self.side_px, : self.side_px
+        ].clamp_min(0.0)
+        return normalised(
+            torch.where(kernel < FAINTEST * kernel.max(), torch.zeros_like(kernel), kernel)
+        )
 
     def evidence(self, kernel: Tensor) -> float:
         """How much likelier the photo is under the kernel than under none, in nats a frequency; gradients are taken for white."""
@@ -112,7 +128,9 @@ class Scale:
         noise = EVIDENT_NOISE * self.gradients
         powers = (transfer(kernel, self.size).abs().square() + noise, 1.0 + noise)
         # Minus the logarithm of the likelihood at the strength that makes it greatest.
-        blurred, still = (float((seen / power).mean().log() + power.log().mean()) for power in powers)
+        blurred, still = (
+            float((seen / power).mean().log() + power.log().mean()) for power in powers
+        )
         return still - blurred
 
 
@@ -143,14 +161,25 @@ def unshaken(photo: Tensor, kernel: Tensor, noises: Sequence[float]) -> Tensor:
     # Mirrored as far as there is something to mirror; the rest repeats the border.
     mirrored = [min(BORDER_PX, length - 1) for length in (height, width)]
     rest = [BORDER_PX - pixels for pixels in mirrored]
-    padded = F.pad(photo[None], (mirrored[1], mirrored[1], mirrored[0], mirrored[0]), mode="reflect")
-    right, bottom = (-(length + 2 * BORDER_PX) % 16 for length in (width, height))  # lengths of which transforms are fast
-    padded = F.pad(padded, (rest[1], rest[1] + right, rest[0], rest[0] + bottom), mode="replicate")[0]
+    padded = F.pad(
+        photo[None], (mirrored[1], mirrored[1], mirrored[0], mirrored[0]), mode="reflect"
+    )
+    right, bottom = (
+        -(length + 2 * BORDER_PX) % 16 for length in (width, height)
+    )  # lengths of which transforms are fast
+    padded = F.pad(padded, (rest[1], rest[1] + right, rest[0], rest[0] + bottom), mode="replicate")[
+        0
+    ]
     seen, _ = tapered(padded, BORDER_PX // 2 + 8)
     size = (seen.shape[-2], seen.shape[-1])
     blur, gradients = transfer(kernel, size), sum_of_squares(*differences(size, seen))
     blurred, power = blur.conj() * torch.fft.rfft2(seen), blur.abs().square()
-    restored = torch.stack([torch.fft.irfft2(blurred / (power + noise * (gradients + FLAT)), s=size) for noise in noises])
+    restored = torch.stack(
+        [
+            torch.fft.irfft2(blurred / (power + noise * (gradients + FLAT)), s=size)
+            for noise in noises
+        ]
+    )
     return restored[..., BORDER_PX : BORDER_PX + height, BORDER_PX : BORDER_PX + width]
 
 
@@ -219,16 +248,22 @@ def tapered(photo: Tensor, border_px: int) -> tuple[Tensor, Tensor]:
     weights = torch.exp(-0.5 * (places / max(border_px / 2, 1.0)).square())
     weights = weights / weights.sum()
     around = F.pad(photo.reshape(-1, 1, *size), (reach,) * 4, mode="circular")
-    smooth = F.conv2d(F.conv2d(around, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1)).view(photo.shape)
+    smooth = F.conv2d(F.conv2d(around, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1)).view(
+        photo.shape
+    )
     return share * photo + (1.0 - share) * smooth, share
 
 
 def transfer(kernel: Tensor, size: tuple[int, int]) -> Tensor:
     """The half spectrum of a kernel whose middle is the origin of a picture of (height, width) = `size`."""
     side = kernel.shape[-1]
-    wide = torch.zeros(max(size[0], side), max(size[1], side), dtype=kernel.dtype, device=kernel.device)
+    wide = torch.zeros(
+        max(size[0], side), max(size[1], side), dtype=kernel.dtype, device=kernel.device
+    )
     wide[:side, :side] = kernel
-    spectrum: Tensor = torch.fft.rfft2(torch.roll(wide, (-(side // 2), -(side // 2)), (0, 1))[: size[0], : size[1]])
+    spectrum: Tensor = torch.fft.rfft2(
+        torch.roll(wide, (-(side // 2), -(side // 2)), (0, 1))[: size[0], : size[1]]
+    )
     return spectrum
 
 

@@ -29,7 +29,9 @@ class LiteColorize(UNet):
     def __init__(self) -> None:
         super().__init__(WIDTHS, Block, nn.Identity())
         self.lightness_head = nn.Conv2d(4, WIDTHS[0], 3, padding=1)
-        self.scene = nn.Sequential(nn.Linear(WIDTHS[-1], WIDTHS[-1]), nn.LeakyReLU(0.1), nn.Linear(WIDTHS[-1], WIDTHS[-1]))
+        self.scene = nn.Sequential(
+            nn.Linear(WIDTHS[-1], WIDTHS[-1]), nn.LeakyReLU(0.1), nn.Linear(WIDTHS[-1], WIDTHS[-1])
+        )
         self.before, self.after = Block(WIDTHS[-1]), Block(WIDTHS[-1])
         self.tail = nn.Conv2d(WIDTHS[0], 2, 3, padding=1)
         start_as_identities(self)
@@ -41,20 +43,35 @@ class LiteColorize(UNet):
             return self.guessed(lightness)
         size = lightness.shape[-2:]
         answers = []
-        for share, is_mirrored in itertools.product(SIZES, (False, True)):  # one by one: together they take as many times the memory
+        for share, is_mirrored in itertools.product(
+            SIZES, (False, True)
+        ):  # one by one: together they take as many times the memory
             turned = lightness.flip(-1) if is_mirrored else lightness
-            seen = F.interpolate(turned, size=[max(1, round(share * side)) for side in size], mode="bilinear", antialias=True)
-            answer = F.interpolate(self.guessed(seen), size=size, mode="bilinear", align_corners=False)
+            seen = F.interpolate(
+                turned,
+                size=[max(1, round(share * side)) for side in size],
+                mode="bilinear",
+                antialias=True,
+            )
+            answer = F.interpolate(
+                self.guessed(seen), size=size, mode="bilinear", align_corners=False
+            )
             answers.append(answer.flip(-1) if is_mirrored else answer)
         return torch.stack(answers).mean(dim=0)
 
     def guessed(self, lightness: Tensor) -> Tensor:
         """Its colours at one size."""
         height, width = lightness.shape[-2:]
-        padded = F.pad((lightness - 0.5) / 0.25, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        padded = F.pad(
+            (lightness - 0.5) / 0.25,
+            (0, -width % MULTIPLE, 0, -height % MULTIPLE),
+            mode="replicate",
+        )
         x = self.through_scales(self.lightness_head(F.pixel_unshuffle(padded, 2)))
         ab = torch.tanh(self.tail(x))
-        return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+        return F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)[
+            ..., :height, :width
+        ]
 
     def at_the_coarsest(self, x: Tensor) -> Tensor:
         before = F.dropout2d(self.before(x), FORGOTTEN, self.training)

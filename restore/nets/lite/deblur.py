@@ -20,9 +20,16 @@ from torch import Tensor, nn
 from restore.nets.lite.camera_shake import shake_of, spread_of, unshaken
 from restore.nets.lite.residual import Block, UNet, blocks, start_as_identities
 
-WIDTHS = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size; one block before and one after each change of scale, two at the coarsest
+WIDTHS = (
+    32,
+    64,
+    96,
+)  # channels at 1/2, 1/4 and 1/8 of the size; one block before and one after each change of scale, two at the coarsest
 GAMMAS = (1.0, 2.2)  # powers of the samples, among which a shake is undone: as they are, and light
-SEARCHED = (1.0, 1.7)  # those, in the same order, among which it is looked for: in light itself a few highlights outweigh all edges
+SEARCHED = (
+    1.0,
+    1.7,
+)  # those, in the same order, among which it is looked for: in light itself a few highlights outweigh all edges
 NOISES = (3e-3, 3e-2)  # that the photo is deblurred for in each: one sharper, one smoother
 MULTIPLE = 8
 LEANING = 0.36  # of the way from the answer among samples to that among light: what lies beyond is light (tuned on training photos)
@@ -35,7 +42,9 @@ class Mending(UNet):
     def __init__(self) -> None:
         super().__init__(WIDTHS, Block, blocks(WIDTHS[-1]))
         self.head = nn.Conv2d(60, WIDTHS[0], 3, padding=1)
-        self.tail = nn.Conv2d(WIDTHS[0], 16, 3, padding=1)  # what is added, and the share of the second power in what that is added to
+        self.tail = nn.Conv2d(
+            WIDTHS[0], 16, 3, padding=1
+        )  # what is added, and the share of the second power in what that is added to
         start_as_identities(self)
         for parameter in self.tail.parameters():  # the mean of all four
             nn.init.zeros_(parameter)
@@ -47,8 +56,12 @@ class Mending(UNet):
         photo, sharper, smoother, sharper_light, smoother_light = padded.chunk(5, dim=1)
         mean = 0.5 * (sharper + smoother)
         other = 0.5 * (sharper_light + smoother_light) - mean
-        seen = torch.cat([photo - mean, mean - 0.5, sharper - smoother, other, sharper_light - smoother_light], 1)
-        answer = torch.pixel_shuffle(self.tail(self.through_scales(self.head(F.pixel_unshuffle(seen, 2)))), 2)
+        seen = torch.cat(
+            [photo - mean, mean - 0.5, sharper - smoother, other, sharper_light - smoother_light], 1
+        )
+        answer = torch.pixel_shuffle(
+            self.tail(self.through_scales(self.head(F.pixel_unshuffle(seen, 2)))), 2
+        )
         return (mean + answer[:, 3:].sigmoid() * other + answer[:, :3])[..., :height, :width]
 
 
@@ -84,7 +97,9 @@ def shakes_of(photo: Tensor) -> list[Tensor]:
         return [among(photo, power) for power in SEARCHED]
     threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(len(SEARCHED), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(
+            len(SEARCHED), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
             return list(pool.map(partial(among, photo), SEARCHED))
     finally:
         torch.set_num_threads(threads)  # threads to come begin with what any thread has set last

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 from restore.nets.lite.residual import UNet, blocks
 
 SIDE_PX = 256
-WIDTHS = (32, 64, 96, 128)  # channels at 128, 64, 32 and 16 px; two blocks before and two after each change of scale, two at the coarsest
+WIDTHS = (
+    32,
+    64,
+    96,
+    128,
+)  # channels at 128, 64, 32 and 16 px; two blocks before and two after each change of scale, two at the coarsest
 
 
 class LiteFace(UNet):

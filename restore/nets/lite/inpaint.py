@@ -28,7 +28,9 @@ class LiteInpaint(UNet):
     """
 
     def __init__(self) -> None:
-        super().__init__(WIDTHS, blocks, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS)))
+        super().__init__(
+            WIDTHS, blocks, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS))
+        )
         self.hole_head = nn.Conv2d(16, WIDTHS[0], 3, padding=1)
         self.tail = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
         start_as_identities(self)
@@ -39,7 +41,9 @@ class LiteInpaint(UNet):
         padded = F.pad(masked, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         mask = (padded[:, 3:] > 0.5).to(padded.dtype)
         start = harmonic_fill(padded[:, :3], mask)
-        x = self.through_scales(self.hole_head(F.pixel_unshuffle(torch.cat([start - 0.5, mask], 1), 2)))
+        x = self.through_scales(
+            self.hole_head(F.pixel_unshuffle(torch.cat([start - 0.5, mask], 1), 2))
+        )
         return (start + F.pixel_shuffle(self.tail(x), 2))[..., :height, :width]
 
 
@@ -67,7 +71,10 @@ def harmonic_fill(photo: Tensor, mask: Tensor) -> Tensor:
 def _relaxed(filled: Tensor, hole: Tensor) -> Tensor:
     """Sweeps over the hole's pixels, those of a chessboard's black squares and those of its white ones by turns."""
     height, width = filled.shape[-2:]
-    rows, columns = torch.arange(height, device=filled.device)[:, None], torch.arange(width, device=filled.device)
+    rows, columns = (
+        torch.arange(height, device=filled.device)[:, None],
+        torch.arange(width, device=filled.device),
+    )
     black = ((rows + columns) % 2).to(filled.dtype)
     rates = [RELAXATION * hole * black, RELAXATION * hole * (1.0 - black)]
     for _ in range(SWEEPS):

@@ -50,13 +50,19 @@ class UNet(nn.Module):
         middle: the blocks of the coarsest scale.
     """
 
-    def __init__(self, widths: Sequence[int], stage: Callable[[int], nn.Module], middle: nn.Module) -> None:
+    def __init__(
+        self, widths: Sequence[int], stage: Callable[[int], nn.Module], middle: nn.Module
+    ) -> None:
         super().__init__()
         steps = list(itertools.pairwise(widths))
         self.encoders = nn.ModuleList(stage(width) for width in widths[:-1])
-        self.downs = nn.ModuleList(nn.Conv2d(finer, coarser, 2, stride=2) for finer, coarser in steps)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(finer, coarser, 2, stride=2) for finer, coarser in steps
+        )
         self.middle = middle
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(coarser, finer, 2, stride=2) for finer, coarser in steps)
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(coarser, finer, 2, stride=2) for finer, coarser in steps
+        )
         self.decoders = nn.ModuleList(stage(width) for width in widths[:-1])
 
     def through_scales(self, x: Tensor) -> Tensor:

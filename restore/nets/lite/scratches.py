@@ -14,7 +14,10 @@ from restore.nets.lite.residual import Block, UNet, start_as_identities
 
 WIDTHS = (32, 48, 64, 96)  # channels at 1/2, 1/4, 1/8 and 1/16 of the size
 DILATIONS = (1, 2, 4)  # of the coarsest level's blocks
-CELLS_PX = (4, 16)  # sides of the cells whose averages, run into each other, a pixel is compared with
+CELLS_PX = (
+    4,
+    16,
+)  # sides of the cells whose averages, run into each other, a pixel is compared with
 MULTIPLE = 16
 
 
@@ -22,7 +25,9 @@ class LiteScratches(UNet):
     """Nx1xHxW luminance in [0, 1] -> Nx1xHxW logits of damage; any size, padded inside to a multiple of 16."""
 
     def __init__(self) -> None:
-        super().__init__(WIDTHS, Block, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS)))
+        super().__init__(
+            WIDTHS, Block, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS))
+        )
         self.damage_head = nn.Conv2d(4 * (1 + len(CELLS_PX)), WIDTHS[0], 3, padding=1)
         self.tail = nn.Conv2d(WIDTHS[0], 4, 3, padding=1)
         start_as_identities(self)
@@ -39,6 +44,11 @@ class LiteScratches(UNet):
 
 def with_contrast(luminance: Tensor) -> Tensor:
     """Nx1xHxW in [0, 1] -> Nx3xHxW: it, centred, and what it stands out of its surroundings by; each of about unit size."""
-    smooth = [F.interpolate(F.avg_pool2d(luminance, side), scale_factor=side, mode="bilinear", align_corners=False) for side in CELLS_PX]
+    smooth = [
+        F.interpolate(
+            F.avg_pool2d(luminance, side), scale_factor=side, mode="bilinear", align_corners=False
+        )
+        for side in CELLS_PX
+    ]
     contrasts = [(luminance - around) / 0.1 for around in smooth]
     return torch.cat([(luminance - 0.5) / 0.25, *contrasts], 1)

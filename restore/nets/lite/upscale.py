@@ -20,7 +20,11 @@ FEATURES, CONVOLUTIONS, SCALE = 48, 18, 4
 GRAIN_WIDTH = 16
 MOST_LOST = 0.2  # of 1, as the deviation of one band
 SIGMAS_PX = (0.8, 1.6, 3.2)  # what is finer than each, and coarser than the one before, is one band
-SHARES = (0.04, 0.14, 0.4)  # of the texture that is lost, by band: the finest are seen most, and look like it least
+SHARES = (
+    0.04,
+    0.14,
+    0.4,
+)  # of the texture that is lost, by band: the finest are seen most, and look like it least
 REACH_PX = 3  # of the input, around a pixel, whose noise makes its grain
 WINDOW_PX = 5  # of the input, that decides the noise of its middle
 BITS = 2**31 - 1  # that a hash keeps: its products with the factors below fit into 64
@@ -39,7 +43,9 @@ class LiteUpscale(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = Compact(num_feat=FEATURES, num_conv=CONVOLUTIONS, upscale=SCALE, act_type="prelu")
+        self.picture = Compact(
+            num_feat=FEATURES, num_conv=CONVOLUTIONS, upscale=SCALE, act_type="prelu"
+        )
         self.grain = nn.Sequential(
             nn.Conv2d(FEATURES, GRAIN_WIDTH, 3, padding=1),
             nn.PReLU(GRAIN_WIDTH),
@@ -84,7 +90,11 @@ def noise_of(photo: Tensor) -> Tensor:
     around = F.pad(levels, (WINDOW_PX // 2,) * 4, mode="replicate")
     colours = (around * around.new_tensor(PLACES).view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
     above, below = colours[..., :-1, :], colours[..., 1:, :]
-    pairs = [(above[..., 1:], above[..., :-1]), (below[..., :-1], above[..., :-1]), (below[..., 1:], above[..., :-1])]
+    pairs = [
+        (above[..., 1:], above[..., :-1]),
+        (below[..., :-1], above[..., :-1]),
+        (below[..., 1:], above[..., :-1]),
+    ]
     pairs.append((below[..., :-1], above[..., 1:]))
     changes = torch.cat([one != other for one, other in pairs], 1).to(photo.dtype)
     varied = F.max_pool2d(changes, WINDOW_PX - 1, 1).amin(dim=1, keepdim=True)
@@ -98,7 +108,9 @@ def noise_of(photo: Tensor) -> Tensor:
     numbers = []
     for _ in range(SCALE**2 // 2):
         hashed = (hashed ^ (hashed >> 15)) * APART & BITS
-        numbers += [(bits + 0.5).to(photo.dtype) for bits in (hashed >> 16, hashed & 0x7FFF)]  # 15 bits each
+        numbers += [
+            (bits + 0.5).to(photo.dtype) for bits in (hashed >> 16, hashed & 0x7FFF)
+        ]  # 15 bits each
     uniform = torch.cat(numbers, 1).div_(2**15).sub_(0.5)
     return uniform.mul_(math.sqrt(12.0) * varied)
 
@@ -120,12 +132,16 @@ def grain_filters() -> Tensor:
     impulse = torch.zeros(1, 1, side, side)
     impulse[..., SCALE * REACH_PX, SCALE * REACH_PX] = 1.0
     kernels = bands(impulse)[0]
-    kernels = kernels * (torch.tensor(SHARES) / kernels.square().sum(dim=(1, 2)).sqrt()).view(-1, 1, 1)
+    kernels = kernels * (torch.tensor(SHARES) / kernels.square().sum(dim=(1, 2)).sqrt()).view(
+        -1, 1, 1
+    )
     # A sample at `to` of its pixel is made of those at `at` of the pixels around: how far apart they are says by how much.
     width = 2 * REACH_PX + 1
     padded = F.pad(kernels, (SCALE - 1,) * 4)
     filters = torch.zeros(len(SHARES), SCALE, SCALE, SCALE, SCALE, width, width)
     for to_y, to_x, at_y, at_x in itertools.product(range(SCALE), repeat=4):
-        down, across = (slice(SCALE - 1 + at - to, None, SCALE) for to, at in ((to_y, at_y), (to_x, at_x)))
+        down, across = (
+            slice(SCALE - 1 + at - to, None, SCALE) for to, at in ((to_y, at_y), (to_x, at_x))
+        )
         filters[:, to_y, to_x, at_y, at_x] = padded[:, down, across][:, :width, :width]
     return filters.view(len(SHARES) * SCALE**2, SCALE**2, width, width)

@@ -42,7 +42,9 @@ class OldPhotoFaces(nn.Module):
         """
         height, width = faces.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-            raise ValueError(f"a face's sides must be multiples of {SIZE_MULTIPLE} px, not {width} x {height} px")
+            raise ValueError(
+                f"a face's sides must be multiples of {SIZE_MULTIPLE} px, not {width} x {height} px"
+            )
         x = self.fc(_resized(faces, (height // SIZE_MULTIPLE, width // SIZE_MULTIPLE)))
         x = self.head_0(x, faces)
         x = self.G_middle_0(_doubled(x), faces)
@@ -88,7 +90,9 @@ class ConditionalNorm(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """N,C,h,w and the N,3,h,w condition -> N,C,h,w."""
         hidden = self.mlp_shared(condition)
-        return cast(Tensor, self.param_free_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden))
+        return cast(
+            Tensor, self.param_free_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
+        )
 
 
 def fold_spectral_norms(net: nn.Module) -> nn.Module:

@@ -21,7 +21,9 @@ from restore.nets.old_photo.vae import ResidualBlock, normalised
 WIDTHS = (64, 128, 256, 512)
 WIDTH = WIDTHS[-1]
 CHUNK_BYTES = 256 << 20
-SMALLEST_MASS = 1e-12  # of a query's attention to visible keys, below which it is no longer scaled up to one
+SMALLEST_MASS = (
+    1e-12  # of a query's attention to visible keys, below which it is no longer scaled up to one
+)
 MASKED_SHARE = 0.6  # of a patch, above which it is filled rather than kept
 
 
@@ -154,7 +156,12 @@ class PatchAttention(nn.Module):
     def forward(self, x: Tensor, holes: Tensor) -> Tensor:
         """N,C,h,w and N,1,H,W holes -> N,C,h,w. Raises ValueError: no patch is visible."""
         hollow = (_resized(holes, x, "bilinear") > 0).to(x.dtype)
-        composed = torch.stack([self.composed(map_, hole) for map_, hole in zip(self.res_block(x), hollow, strict=True)])
+        composed = torch.stack(
+            [
+                self.composed(map_, hole)
+                for map_, hole in zip(self.res_block(x), hollow, strict=True)
+            ]
+        )
         combined: Tensor = self.F_Combine(torch.cat((x, composed, hollow), dim=1))
         return combined
 
@@ -176,12 +183,18 @@ class PatchAttention(nn.Module):
         if not bool(masked.any()):
             return features
         if bool(masked.all()):
-            raise ValueError(f"every patch of {side} x {side} features is masked: no visible patch is left to fill from")
+            raise ValueError(
+                f"every patch of {side} x {side} features is masked: no visible patch is left to fill from"
+            )
         rows, columns = (length // side for length in features.shape[-2:])
-        patches = F.pixel_unshuffle(features[:, : rows * side, : columns * side], side).flatten(1)  # a patch a column
+        patches = F.pixel_unshuffle(features[:, : rows * side, : columns * side], side).flatten(
+            1
+        )  # a patch a column
         patches[:, masked] = patches[:, self.most_similar(patches, masked)]
         composed = torch.zeros_like(features)
-        composed[:, : rows * side, : columns * side] = F.pixel_shuffle(patches.view(-1, rows, columns), side)
+        composed[:, : rows * side, : columns * side] = F.pixel_shuffle(
+            patches.view(-1, rows, columns), side
+        )
         return composed
 
     def most_similar(self, patches: Tensor, masked: Tensor) -> Tensor:
@@ -197,7 +210,9 @@ class PatchAttention(nn.Module):
         chunk = max(1, self.chunk_bytes // (sum(patches.shape) * patches.element_size()))
         best = []
         for some in torch.split(queries, chunk):
-            similarity = (patches[:, some].mT @ patches).mul_(scale).masked_fill_(masked, -torch.inf)
+            similarity = (
+                (patches[:, some].mT @ patches).mul_(scale).masked_fill_(masked, -torch.inf)
+            )
             best.append(similarity.argmax(dim=1))
         return torch.cat(best)
 
@@ -205,20 +220,30 @@ class PatchAttention(nn.Module):
 def _resized(holes: Tensor, features: Tensor, mode: str) -> Tensor:
     """A photo's N,1,H,W mask at the size of its N,C,h,w features; never antialiased, as the official code does it."""
     if holes.dim() != 4 or holes.shape[:2] != (features.shape[0], 1):
-        raise ValueError(f"a mask is one plane for each photo, {features.shape[0]},1,H,W, not {tuple(holes.shape)}")
+        raise ValueError(
+            f"a mask is one plane for each photo, {features.shape[0]},1,H,W, not {tuple(holes.shape)}"
+        )
     return F.interpolate(holes.to(features.dtype), features.shape[-2:], mode=mode)
 
 
 def _widening() -> list[nn.Module]:
     """64 -> 128 -> 256 -> 512 -> 512 channels."""
     pairs = [*pairwise(WIDTHS), (WIDTH, WIDTH)]
-    return [layer for before, after in pairs for layer in normalised(nn.Conv2d(before, after, 3, padding=1), after)]
+    return [
+        layer
+        for before, after in pairs
+        for layer in normalised(nn.Conv2d(before, after, 3, padding=1), after)
+    ]
 
 
 def _narrowing() -> list[nn.Module]:
     """512 -> 512 -> 256 -> 128 -> 64 channels, the last without norm."""
     pairs = [(WIDTH, WIDTH), *pairwise(WIDTHS[:0:-1])]
-    layers = [layer for before, after in pairs for layer in normalised(nn.Conv2d(before, after, 3, padding=1), after)]
+    layers = [
+        layer
+        for before, after in pairs
+        for layer in normalised(nn.Conv2d(before, after, 3, padding=1), after)
+    ]
     return [*layers, nn.Conv2d(WIDTHS[1], WIDTHS[0], 3, padding=1)]
 
 

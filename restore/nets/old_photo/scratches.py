@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 WIDTHS = (64, 128, 256, 512, 1024)  # channels at full size, and after each halving
 SIZE_MULTIPLE = 1 << (len(WIDTHS) - 1)
-SMALLEST_PX = 2 * SIZE_MULTIPLE  # below, the coarsest level is one pixel wide and cannot be padded by reflection
+SMALLEST_PX = (
+    2 * SIZE_MULTIPLE
+)  # below, the coarsest level is one pixel wide and cannot be padded by reflection
 
 
 class OldPhotoScratchDetector(nn.Module):
@@ -22,10 +24,18 @@ class OldPhotoScratchDetector(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         finer, coarser = WIDTHS[:-1], WIDTHS[1:]
-        self.first = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(1, WIDTHS[0], 7), nn.LeakyReLU(0.2, inplace=True))
-        self.down_sample = nn.ModuleList(nn.Sequential(*_layers(width, width), BlurredHalving(width)) for width in finer)
-        self.down_path = nn.ModuleList(DoubleConvolution(a, b) for a, b in zip(finer, coarser, strict=True))
-        self.up_path = nn.ModuleList(Up(b, a) for a, b in reversed(list(zip(finer, coarser, strict=True))))
+        self.first = nn.Sequential(
+            nn.ReflectionPad2d(3), nn.Conv2d(1, WIDTHS[0], 7), nn.LeakyReLU(0.2, inplace=True)
+        )
+        self.down_sample = nn.ModuleList(
+            nn.Sequential(*_layers(width, width), BlurredHalving(width)) for width in finer
+        )
+        self.down_path = nn.ModuleList(
+            DoubleConvolution(a, b) for a, b in zip(finer, coarser, strict=True)
+        )
+        self.up_path = nn.ModuleList(
+            Up(b, a) for a, b in reversed(list(zip(finer, coarser, strict=True)))
+        )
         self.last = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(WIDTHS[0], 1, 3))
 
     def forward(self, grey: Tensor) -> Tensor:
@@ -36,7 +46,9 @@ class OldPhotoScratchDetector(nn.Module):
         """
         height, width = grey.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or min(height, width) < SMALLEST_PX:
-            raise ValueError(f"sides must be multiples of {SIZE_MULTIPLE} and {SMALLEST_PX} px at least, not {width} x {height} px")
+            raise ValueError(
+                f"sides must be multiples of {SIZE_MULTIPLE} and {SMALLEST_PX} px at least, not {width} x {height} px"
+            )
         x = self.first(grey)
         skips = []
         for halve, convolve in zip(self.down_sample, self.down_path, strict=True):
@@ -58,7 +70,9 @@ class BlurredHalving(nn.Module):
         self.register_buffer("filt", (line.outer(line) / 16).repeat(width, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
+        return F.conv2d(
+            F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1]
+        )
 
 
 class DoubleConvolution(nn.Module):
@@ -79,7 +93,9 @@ class Up(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.up = nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False), nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3)
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(before, after, 3),
         )
         self.conv_block = DoubleConvolution(2 * after, after)
 
@@ -89,4 +105,9 @@ class Up(nn.Module):
 
 
 def _layers(before: int, after: int) -> list[nn.Module]:
-    return [nn.ReflectionPad2d(1), nn.Conv2d(before, after, 3), nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
+    return [
+        nn.ReflectionPad2d(1),
+        nn.Conv2d(before, after, 3),
+        nn.BatchNorm2d(after),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]

@@ -71,7 +71,9 @@ class OldPhotoVae(nn.Module):
         """
         height, width = photos.shape[-2:]
         if height % FEATURE_STRIDE or width % FEATURE_STRIDE or min(height, width) < SMALLEST_PX:
-            raise ValueError(f"sides must be multiples of {FEATURE_STRIDE} and {SMALLEST_PX} px at least, not {width} x {height} px")
+            raise ValueError(
+                f"sides must be multiples of {FEATURE_STRIDE} and {SMALLEST_PX} px at least, not {width} x {height} px"
+            )
         features: Tensor = self.encoder(photos)
         return features
 
