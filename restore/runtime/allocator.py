@@ -1,7 +1,8 @@
-"""What the C library does with memory that is freed: while a request computes on a CPU, it keeps it for what is allocated next.
+"""Settings of glibc's malloc: keep freed memory in the process while a request runs on a CPU.
 
-By default glibc gives every large block back to the system at once. A network asks for one a layer, and each comes back as pages
-that the system must find and fill with zeros first: a third of CodeFormer's time on a small machine, measured.
+By default glibc returns every large block to the system when it is freed. A network allocates large
+blocks for every layer, and the kernel must find and zero their pages each time: a third of
+CodeFormer's time on a small machine, measured.
 """
 
 from __future__ import annotations
@@ -17,85 +18,94 @@ from types import MappingProxyType
 
 SERVER_ENVIRONMENT = MappingProxyType(
     {
-        # One heap for all threads, so that the worker's can keep what is freed.
+        # One malloc arena for all threads, so that memory freed in the worker thread is reused.
         "MALLOC_ARENA_MAX": "1",
-        # torch and oneDNN keep 20 to 40 kB for each size of picture that a convolution has met, a thousand of them: memory grows for hours.
+        # torch and oneDNN cache 20 to 40 kB per input shape of a convolution, 1024 shapes by
+        # default, so memory grows for hours. Requests are as fast with 128, slower with 64.
         "LRU_CACHE_CAPACITY": "128",
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
     }
 )
-"""What a server's process is to start with, as cog.yaml says too; with 64 sizes requests are slower, with 128 as fast as with 1024."""
+"""Environment variables that a server process must start with; cog.yaml sets the same ones."""
 
-# mallopt's parameters, as malloc.h numbers them.
+# Parameter numbers of mallopt, from malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
-KEPT = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
-USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20, TOP_PAD: 128 << 10}
-"""Where glibc itself arrives in a process that has used large blocks."""
-LEFT_BYTES = 32 << 20
-"""What may stay with the process between requests, beyond what it held when it last gave memory back.
 
-More gained nothing that could be measured with the lite networks: the next request finds each page once, not once a layer.
+KEEP_SETTINGS = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
+DEFAULT_SETTINGS = {
+    MMAP_MAX: 65536,
+    MMAP_THRESHOLD: 32 << 20,
+    TRIM_THRESHOLD: 64 << 20,
+    TOP_PAD: 128 << 10,
+}
+"""The values that glibc's dynamic thresholds reach in a process that has used large blocks."""
+
+MAX_RETAINED_BYTES = 32 << 20
+"""Growth since the last trim above which free memory is returned to the system after a request.
+
+Larger values gave no measurable gain with the lite networks.
 """
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    """The C library, if it is glibc."""
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is glibc."""
     library = ctypes.CDLL(None)
     try:
-        library.mallopt.argtypes, library.malloc_trim.argtypes = (
-            (ctypes.c_int, ctypes.c_int),
-            (ctypes.c_size_t,),
-        )
+        library.mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
+        library.malloc_trim.argtypes = (ctypes.c_size_t,)
     except AttributeError:
         return None
     return library
 
 
-class Heap:
-    """The process's heap; there is one."""
+class Allocator:
+    """Controls malloc for the whole process. Use the single instance `ALLOCATOR`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._held_bytes: int | None = None
+        self._resident_after_trim_bytes: int | None = None
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """What is freed inside stays with the process; at the end it is given back if that is more than LEFT_BYTES.
+    def keep_freed_memory(self) -> Iterator[None]:
+        """Keep freed memory in the process while the block runs.
 
-        Does nothing where the C library is not glibc. Any number of threads may be inside.
+        When the last concurrent block ends, the default settings are restored, and free memory is
+        returned to the system if the process has grown by more than MAX_RETAINED_BYTES. Does
+        nothing if the C library is not glibc. Thread-safe.
         """
-        library = _library()
+        library = _glibc()
         if library is None:
             yield
             return
         with self._lock:
             self._users += 1
-            if self._held_bytes is None:
-                self._held_bytes = resident_bytes()
-            _set(library, KEPT)
+            if self._resident_after_trim_bytes is None:
+                self._resident_after_trim_bytes = resident_bytes()
+            _apply(library, KEEP_SETTINGS)
         try:
             yield
         finally:
             with self._lock:
                 self._users -= 1
                 if not self._users:
-                    _set(library, USUAL)
-                    # Not by what glibc counts as free: that includes what it has given back already.
-                    if resident_bytes() - self._held_bytes > LEFT_BYTES:
+                    _apply(library, DEFAULT_SETTINGS)
+                    # glibc's own count of free bytes includes pages that were returned already,
+                    # so resident memory is compared.
+                    if resident_bytes() - self._resident_after_trim_bytes > MAX_RETAINED_BYTES:
                         library.malloc_trim(0)
-                        self._held_bytes = resident_bytes()
+                        self._resident_after_trim_bytes = resident_bytes()
 
 
-HEAP = Heap()
+ALLOCATOR = Allocator()
 
 
 def resident_bytes() -> int:
-    """What the process holds of the machine's memory."""
+    """Return the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _set(library: ctypes.CDLL, parameters: dict[int, int]) -> None:
-    for parameter, value in parameters.items():
+def _apply(library: ctypes.CDLL, settings: dict[int, int]) -> None:
+    for parameter, value in settings.items():
         library.mallopt(parameter, value)

@@ -1,6 +1,6 @@
-"""What a network answered: numbers that may be worked with, or a failure of the network that nobody takes for a picture.
+"""Validation of network outputs: NaN, infinity and constant outputs are errors, not pictures.
 
-Every network's answer passes here, whatever the task: a new network needs one call.
+Every network output of every task passes through `checked_output`.
 """
 
 from __future__ import annotations
@@ -12,43 +12,46 @@ from torch import Tensor
 
 from restore.errors import Code, RestoreError
 
-NOTABLE = 1 / 16
-"""Of the range 0 to 1, that an input must span for a constant answer to be wrong: white paper with a trace of noise may become white."""
+MAX_RANGE_FOR_CONSTANT_OUTPUT = 1 / 16
+"""The range of input values, in [0, 1], up to which a constant output is valid.
+
+White paper with slight noise may become plain white.
+"""
 
 
-def sound(answer: Tensor, seen: Tensor, network: str) -> Tensor:
-    """The answer as it came, if all of it is finite and it is not one value everywhere to an input that is not.
-
-    Both are told by the extremes, which take no longer to find than a sum; NaN and infinity are always among them.
+def checked_output(output: Tensor, network_input: Tensor, network: str) -> Tensor:
+    """Return the output if it is finite, and not constant for an input that varies.
 
     Args:
-        answer: what the network gave, of any shape.
-        seen: what it was asked with.
-        network: its name, for the error.
+        output: the network output, of any shape.
+        network_input: the input that it was computed from.
+        network: the network's name, for the error message.
 
     Raises:
-        RestoreError: BAD_NUMBERS, naming the network.
+        RestoreError: BAD_NUMBERS, with the network's name.
     """
-    low, high = extremes(answer)
+    # aminmax propagates NaN and costs no more than a sum.
+    low, high = extremes(output)
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise _bad(network, "NaN or infinity")
-    if low == high and answer.numel() > 1:
-        darkest, lightest = extremes(seen)
-        if lightest - darkest > NOTABLE:
-            raise _bad(network, f"{low:g} everywhere, to a photo that is not the same everywhere")
-    return answer
+        raise _invalid(network, "NaN or infinity")
+    if low == high and output.numel() > 1:
+        input_low, input_high = extremes(network_input)
+        if input_high - input_low > MAX_RANGE_FOR_CONSTANT_OUTPUT:
+            raise _invalid(network, f"the value {low:g} for every pixel of a varied photo")
+    return output
 
 
 def extremes(values: Tensor) -> tuple[float, float]:
-    """Least and greatest value, NaN where there is any; (0, 0) of nothing."""
+    """Return minimum and maximum, NaN if there is any; (0, 0) for an empty tensor."""
     if not values.numel():
         return 0.0, 0.0
-    low, high = torch.stack(torch.aminmax(values)).tolist()  # one wait for the device, not two
+    low, high = torch.stack(torch.aminmax(values)).tolist()  # one device synchronisation, not two
     return low, high
 
 
-def _bad(network: str, given: str) -> RestoreError:
-    reason = f"the network '{network}' answered with {given}"
+def _invalid(network: str, found: str) -> RestoreError:
     return RestoreError(
-        Code.BAD_NUMBERS, reason, "Verify the weights with `python -m restore weights verify`."
+        Code.BAD_NUMBERS,
+        f"the network '{network}' returned {found}",
+        "Verify the weights with `python -m restore weights verify`.",
     )

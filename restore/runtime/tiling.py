@@ -1,8 +1,9 @@
-"""Plan, gather and blend tiles of one fixed size, so that a photo of any size meets one shape and bounded memory.
+"""Run a network over a photo in overlapping tiles of one size, and blend the results.
 
-The photo stays in host memory as integers; tiles travel to the device and results are blended in one horizontal band at a
-time, so the float copy of a result never exists as a whole. A tile's outer `margin_px` pixels, where it lacks the context
-that the whole photo would have given, count nothing; next to them the weight rises linearly over `FEATHER_PX`.
+The photo stays in host memory as integers. Tiles are moved to the device one at a time, and results
+are blended in one horizontal band, so memory is bounded and no float copy of the whole result exists.
+The outer `margin_px` pixels of a tile lack context and have weight 0; next to them the weight rises
+linearly over `FEATHER_PX` pixels.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from restore.errors import Code, RestoreError
 from restore.runtime.device import Runtime
-from restore.runtime.output_checks import sound
+from restore.runtime.output_checks import checked_output
 
 FEATHER_PX = 8
-QUANTISED_ROWS = 128  # rows turned into integers at once: their float copies are the size of this, not of the band
+MAX_QUANTISED_ROWS = 128
+"""Rows that are quantised at once, which bounds the size of the temporary float copies."""
 
 Net = Callable[[Tensor], Tensor]
 """Nx3xHxW float in [0, 1] -> Nx3x(sH)x(sW)."""
@@ -29,13 +31,13 @@ Net = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one side of the (padded) photo.
+    """The positions of the tiles along one side of the padded photo.
 
     Attributes:
-        starts: first pixel of each tile, ascending, each a multiple of the net's size multiple.
+        starts: first pixel of each tile, ascending, each a multiple of the network's size multiple.
         tile_px: length of every tile.
         padded_px: length of the side after padding.
-        margin_px: pixels at each inner end of a tile that count nothing.
+        margin_px: pixels with weight 0 at each inner end of a tile.
     """
 
     starts: tuple[int, ...]
@@ -47,22 +49,23 @@ class Axis:
 def plan_axis(
     side_px: int, tile_px: int, margin_px: int, multiple: int, *, fixed: bool = False
 ) -> Axis:
-    """Places tiles along a side of `side_px` pixels.
+    """Plan the tiles along a side: the fewest that `tile_px` allows, each as short as possible.
 
-    As few tiles as `tile_px` allows, and these no longer than they need be: a side of 800 takes two tiles of 440, not of 512.
+    For example, a side of 800 takes two tiles of 440 instead of two of 512.
 
     Args:
         side_px: the photo's side, at least 1.
-        tile_px: wanted tile length; 0 for one tile. Rounded up to `multiple`, never longer than the side needs.
-        margin_px: context that a tile needs at each inner end; reduced when a tile is too short to spare it.
+        tile_px: requested tile length, rounded up to `multiple` and at most the padded side;
+            0 for one tile.
+        margin_px: context that a tile needs at each inner end; reduced if the tile is too short.
         multiple: every tile length and start is a multiple of this.
-        fixed: every tile of the length wanted, for a network that is compiled for it.
+        fixed: use exactly the requested length, for a network compiled for that shape.
     """
     padded_px = _round_up(side_px, multiple)
     length = min(_round_up(tile_px, multiple), padded_px) if tile_px else padded_px
     if length == padded_px:
         return Axis((0,), length, padded_px, 0)
-    # At least half of a tile must advance, whatever the margin would like.
+    # Margins take at most a quarter of the tile each, so that every tile covers new pixels.
     margin = min(margin_px, (length - FEATHER_PX) // 4)
     stride_px = max(multiple, (length - 2 * margin - FEATHER_PX) // multiple * multiple)
     count = 1 + math.ceil((padded_px - length) / stride_px)
@@ -79,9 +82,9 @@ def plan_axis(
 
 
 def axis_weights(axis: Axis) -> list[np.ndarray]:
-    """One float32 array of `tile_px` weights per tile; at every pixel of the side the tiles' weights add up to 1."""
+    """Return `tile_px` float32 weights per tile; at every pixel of the side they sum to 1."""
     position = np.arange(axis.tile_px)
-    raw = []
+    unscaled = []
     for index in range(len(axis.starts)):
         weight = np.ones(axis.tile_px)
         if index > 0:
@@ -90,13 +93,13 @@ def axis_weights(axis: Axis) -> list[np.ndarray]:
             weight = np.minimum(
                 weight, (axis.tile_px - axis.margin_px - position) / (FEATHER_PX + 1)
             )
-        raw.append(np.clip(weight, 0.0, 1.0))
+        unscaled.append(np.clip(weight, 0.0, 1.0))
     total = np.zeros(axis.padded_px)
-    for start, weight in zip(axis.starts, raw, strict=True):
+    for start, weight in zip(axis.starts, unscaled, strict=True):
         total[start : start + axis.tile_px] += weight
     return [
-        (w / total[s : s + axis.tile_px]).astype(np.float32)
-        for s, w in zip(axis.starts, raw, strict=True)
+        (weight / total[start : start + axis.tile_px]).astype(np.float32)
+        for start, weight in zip(axis.starts, unscaled, strict=True)
     ]
 
 
@@ -111,63 +114,49 @@ def run_tiled(
     on_tile: Callable[[int, int], None],
     network: str = "unnamed",
 ) -> np.ndarray:
-    """Runs `net` over the photo in tiles.
+    """Run `net` over a photo in tiles and blend the results.
 
     Args:
-        pixels: HxW or HxWx3, uint8 or uint16. A grey photo goes through the net as three equal channels and comes back as
-            their luminance.
-        net: the network, fed float tiles in [0, 1].
-        rows, columns: plans for height and width.
-        scale: the net's own factor.
-        runtime: device, precision and number of tiles per forward.
-        on_tile: called as on_tile(done, total).
-        network: its name, for an error.
+        pixels: HxW or HxWx3, uint8 or uint16. A grey photo enters the network as three equal
+            channels; its result is their luminance.
+        net: the network, called with one 1x3xHxW tile in [0, 1].
+        rows: the plan for the height.
+        columns: the plan for the width.
+        scale: the network's scale factor.
+        runtime: device and precision.
+        on_tile: called as on_tile(done, total) after each tile.
+        network: the network's name, for error messages.
 
     Returns:
         (H*scale)x(W*scale)[x3] of the input's dtype, rounded half to even.
 
     Raises:
-        RestoreError: BAD_NUMBERS when the net's answer is none.
+        RestoreError: BAD_NUMBERS if the network output is invalid.
     """
     height, width = pixels.shape[:2]
-    padding = [(0, rows.padded_px - height), (0, columns.padded_px - width)] + [(0, 0)] * (
-        pixels.ndim - 2
-    )
-    padded = (
-        np.pad(pixels, padding, mode="reflect") if any(after for _, after in padding) else pixels
-    )
+    padded = _pad(pixels, rows.padded_px - height, columns.padded_px - width)
     result = np.empty((height * scale, width * scale, *pixels.shape[2:]), pixels.dtype)
-    weights_y, weights_x = (_stretched(axis, scale, runtime.device) for axis in (rows, columns))
+    row_weights, column_weights = (
+        _upscaled_weights(axis, scale, runtime.device) for axis in (rows, columns)
+    )
     total = len(rows.starts) * len(columns.starts)
-    done = 0
-    carry: Tensor | None = None
     band = torch.empty((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
+    overlap: Tensor | None = None
     for row, top in enumerate(rows.starts):
         band.zero_()
-        for first in range(0, len(columns.starts), runtime.tile_batch):
-            lefts = columns.starts[first : first + runtime.tile_batch]
-            tiles = [
-                padded[top : top + rows.tile_px, left : left + columns.tile_px] for left in lefts
-            ]
-            outputs = _forward(net, tiles, runtime, network)
-            for index, left in enumerate(lefts):
-                target = band[:, :, left * scale : (left + columns.tile_px) * scale]
-                target.addcmul_(outputs[index], weights_x[first + index])
-            done += len(lefts)
-            on_tile(done, total)
+        for column, left in enumerate(columns.starts):
+            tile = padded[top : top + rows.tile_px, left : left + columns.tile_px]
+            target = band[:, :, left * scale : (left + columns.tile_px) * scale]
+            target.addcmul_(_forward(net, tile, runtime, network), column_weights[column])
+            on_tile(row * len(columns.starts) + column + 1, total)
         if len(rows.starts) > 1:
-            band *= weights_y[row][:, None]
-        if carry is not None:
-            band[:, : carry.shape[1]] += carry
+            band *= row_weights[row][:, None]
+        if overlap is not None:
+            band[:, : overlap.shape[1]] += overlap
         next_top = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.padded_px
-        finished = min(next_top * scale, result.shape[0]) - top * scale
-        for start in range(0, finished, QUANTISED_ROWS):
-            stop = min(start + QUANTISED_ROWS, finished)
-            ready = band[:, start:stop, : result.shape[1]]
-            result[top * scale + start : top * scale + stop] = quantise(
-                ready, pixels.dtype, grey=pixels.ndim == 2
-            )
-        carry = band[:, (next_top - top) * scale :].clone()
+        finished = result[top * scale : next_top * scale]
+        _quantise_into(finished, band[:, : finished.shape[0], : result.shape[1]])
+        overlap = band[:, (next_top - top) * scale :].clone()
     return result
 
 
@@ -252,13 +241,29 @@ def quantise(planes: Tensor, dtype: np.dtype, *, grey: bool) -> np.ndarray:
     return levels.to(torch.int32).cpu().numpy().astype(dtype)
 
 
-def _forward(net: Net, tiles: list[np.ndarray], runtime: Runtime, network: str) -> Tensor:
-    seen = torch.stack([to_tensor(tile, runtime) for tile in tiles]).to(runtime.dtype)
-    return sound(net(seen).float(), seen, network)
+def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
+    """Pad by reflection at the bottom and the right; return the same array if there is none."""
+    if not (bottom_px or right_px):
+        return pixels
+    padding = [(0, bottom_px), (0, right_px)] + [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(pixels, padding, mode="reflect")
 
 
-def _stretched(axis: Axis, scale: int, device: torch.device) -> list[Tensor]:
-    """The axis' weights at output resolution: each input pixel's weight for its `scale` output pixels."""
+def _forward(net: Net, tile: np.ndarray, runtime: Runtime, network: str) -> Tensor:
+    """Return the network output for one tile: 3x(sH)x(sW) float32."""
+    batch = to_tensor(tile, runtime)[None].to(runtime.dtype)
+    return checked_output(net(batch).float(), batch, network)[0]
+
+
+def _quantise_into(target: np.ndarray, planes: Tensor) -> None:
+    """Quantise 3xHxW floats into HxW[x3] integers, MAX_QUANTISED_ROWS at a time."""
+    for start in range(0, target.shape[0], MAX_QUANTISED_ROWS):
+        rows = slice(start, start + MAX_QUANTISED_ROWS)
+        target[rows] = quantise(planes[:, rows], target.dtype, grey=target.ndim == 2)
+
+
+def _upscaled_weights(axis: Axis, scale: int, device: torch.device) -> list[Tensor]:
+    """Return the weights of an axis at output resolution: each repeated `scale` times."""
     return [torch.from_numpy(np.repeat(weight, scale)).to(device) for weight in axis_weights(axis)]
 
 

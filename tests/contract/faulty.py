@@ -37,11 +37,11 @@ class Predictor(RealPredictor):
         _wrap(Report, "stage", stage)
 
 
-def forward(real, net, tiles, *rest):
-    if (limit := fault("memory")) and max(tiles[0].shape[:2]) > int(limit[0]):
+def forward(real, net, tile, *rest):
+    if (limit := fault("memory")) and max(tile.shape[:2]) > int(limit[0]):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     bad = torch.nan if fault("nan") is not None else 1.0
-    return real(lambda seen: net(seen) * bad, tiles, *rest)
+    return real(lambda seen: net(seen) * bad, tile, *rest)
 
 
 def restored(real, *given, **named):

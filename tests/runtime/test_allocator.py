@@ -1,4 +1,4 @@
-"""What is freed stays with the process for a while, and is given back after."""
+"""Freed memory stays in the process during a request and is returned afterwards."""
 
 import subprocess
 import sys
@@ -8,109 +8,116 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from restore.runtime import allocator as heap
+from restore.runtime import allocator
+from restore.runtime.allocator import Allocator
 
-LARGE = 48 << 20  # above what glibc by itself ever keeps
+LARGE_BYTES = 48 << 20  # above the sizes that glibc keeps by default
+PAGE_BYTES = 4096
 
-
-# In a process of its own, as what other tests left in this one's heap serves as well.
-FAULTS = """
-import ctypes, resource, sys
-from restore.runtime.allocator import Heap
+# Run in a separate process, so that memory freed by other tests is not reused.
+COUNT_PAGE_FAULTS = """
+import ctypes, resource
+from restore.runtime.allocator import Allocator
 library = ctypes.CDLL(None)
-library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, (ctypes.c_size_t,), (ctypes.c_void_p,)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
+library.free.argtypes = (ctypes.c_void_p,)
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    address = library.malloc(LARGE)
-    ctypes.memset(address, 1, LARGE)
+    address = library.malloc(LARGE_BYTES)
+    ctypes.memset(address, 1, LARGE_BYTES)
     library.free(address)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()
 outside = faults()
-with Heap().kept():
+with Allocator().keep_freed_memory():
     faults()
     inside = faults()
 print(outside, inside)
 """
 
+needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="the C library is not glibc")
 
-needs_glibc = pytest.mark.skipif(heap._library() is None, reason="the C library is not glibc")
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, int]]:
+    """The settings that an Allocator applies, in order; none reaches malloc."""
+    settings: list[dict[int, int]] = []
+    monkeypatch.setattr(allocator, "_apply", lambda _, given: settings.append(given))
+    return settings
 
 
 @needs_glibc
-def test_a_freed_block_serves_again_without_new_pages():
-    code = FAULTS.replace("LARGE", str(LARGE))
+def test_freed_block_is_reused_without_page_faults() -> None:
+    code = COUNT_PAGE_FAULTS.replace("LARGE_BYTES", str(LARGE_BYTES))
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     outside, inside = map(int, done.stdout.split())
-    assert outside > LARGE // 4096 // 2, "glibc gives it back by itself"
-    assert inside < LARGE // 4096 // 20
+    assert outside > LARGE_BYTES // PAGE_BYTES // 2, "by default glibc returns the block"
+    assert inside < LARGE_BYTES // PAGE_BYTES // 20
 
 
 @needs_glibc
-def test_only_the_last_to_leave_gives_back(monkeypatch):
-    own, settings = heap.Heap(), []
-    monkeypatch.setattr(heap, "_set", lambda _, parameters: settings.append(parameters))
-    inside, leave = threading.Event(), threading.Event()
+def test_defaults_return_when_the_last_thread_leaves(applied: list[dict[int, int]]) -> None:
+    shared = Allocator()
+    entered, leave = threading.Event(), threading.Event()
 
-    def stay():
-        with own.kept():
-            inside.set()
+    def hold() -> None:
+        with shared.keep_freed_memory():
+            entered.set()
             leave.wait(10)
 
-    thread = threading.Thread(target=stay)
-    with own.kept():
+    thread = threading.Thread(target=hold)
+    with shared.keep_freed_memory():
         thread.start()
-        assert inside.wait(10)
-    assert settings == [heap.KEPT, heap.KEPT]
+        assert entered.wait(10)
+    assert applied == [allocator.KEEP_SETTINGS, allocator.KEEP_SETTINGS]
     leave.set()
     thread.join()
-    assert settings == [heap.KEPT, heap.KEPT, heap.USUAL]
+    assert applied[2:] == [allocator.DEFAULT_SETTINGS]
 
 
 @needs_glibc
-def test_an_error_inside_leaves_nothing_kept(monkeypatch):
-    own, settings = heap.Heap(), []
-    monkeypatch.setattr(heap, "_set", lambda _, parameters: settings.append(parameters))
-    with pytest.raises(ValueError, match="inside"), own.kept():
+def test_defaults_return_after_an_error(applied: list[dict[int, int]]) -> None:
+    with pytest.raises(ValueError, match="inside"), Allocator().keep_freed_memory():
         raise ValueError("inside")
-    assert settings[-1] == heap.USUAL
+    assert applied[-1] == allocator.DEFAULT_SETTINGS
 
 
 @needs_glibc
-def test_a_large_rest_is_given_back(monkeypatch):
-    monkeypatch.setattr(heap, "LEFT_BYTES", 1 << 20)
-
-    before = heap.resident_bytes()
-    with heap.Heap().kept():
-        blocks = [np.ones(LARGE, np.uint8) for _ in range(4)]
+def test_large_freed_memory_is_returned_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "MAX_RETAINED_BYTES", 1 << 20)
+    before = allocator.resident_bytes()
+    with Allocator().keep_freed_memory():
+        blocks = [np.ones(LARGE_BYTES, np.uint8) for _ in range(4)]
         del blocks
-        assert heap.resident_bytes() - before > 2 * LARGE
-    assert heap.resident_bytes() - before < LARGE
+        assert allocator.resident_bytes() - before > 2 * LARGE_BYTES
+    assert allocator.resident_bytes() - before < LARGE_BYTES
 
 
 @needs_glibc
-def test_memory_is_given_back_when_much_was_kept_and_not_after_every_request(monkeypatch):
-    held, trims = iter([100, 100, 150, 300, 120, 200, 221, 121]), []
+def test_memory_is_trimmed_only_above_the_retained_limit(
+    monkeypatch: pytest.MonkeyPatch, applied: list[dict[int, int]]
+) -> None:
+    resident = iter([100, 100, 150, 300, 120, 200, 221, 121])
+    trims: list[int] = []
     library = type("Library", (), {"malloc_trim": lambda _, pad: trims.append(pad)})()
-    monkeypatch.setattr(heap, "_library", lambda: library)
-    monkeypatch.setattr(heap, "_set", lambda *_: None)
-    monkeypatch.setattr(heap, "LEFT_BYTES", 100)
-    monkeypatch.setattr(heap, "resident_bytes", lambda: next(held))
-    own, given_back = heap.Heap(), []
+    monkeypatch.setattr(allocator, "_glibc", lambda: library)
+    monkeypatch.setattr(allocator, "MAX_RETAINED_BYTES", 100)
+    monkeypatch.setattr(allocator, "resident_bytes", lambda: next(resident))
+    instance = Allocator()
+    trims_after_each_request = []
     for _ in range(5):
-        with own.kept():
+        with instance.keep_freed_memory():
             pass
-        given_back.append(len(trims))
-    assert given_back == [0, 0, 1, 1, 2], (
-        "at 300 beyond 100, and at 221 beyond the 120 that were left"
-    )
+        trims_after_each_request.append(len(trims))
+    # Trims at 300, which is 200 above the first 100, and at 221, which is 101 above 120.
+    assert trims_after_each_request == [0, 0, 1, 1, 2]
 
 
-def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(heap, "_library", lambda: None)
-    with heap.Heap().kept():
-        assert np.ones(LARGE, np.uint8).sum() == LARGE
+def test_other_c_libraries_are_left_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_glibc", lambda: None)
+    with Allocator().keep_freed_memory():
+        assert np.ones(LARGE_BYTES, np.uint8).sum() == LARGE_BYTES

@@ -1,12 +1,13 @@
-"""Networks' answers that are none: found for every task's network, said with the photo's name, and not brought into any photo."""
+"""Invalid network outputs are errors that name the photo, for the networks of every task."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import lite_with
-from facejobs import ASTRONAUT, FixedDetector, Parser, Recorder, face_at, jobs_of, official
+from facejobs import ASTRONAUT, FixedDetector, Parser, Recorder, contexts_of, face_at, official
 from torch import Tensor, nn
 
 from restore import RestoreError, Restorer
@@ -14,13 +15,14 @@ from restore.errors import Code
 from restore.faces.detect import RetinaFaceDetector
 from restore.imaging.photo import Photo
 from restore.models.catalog import LITE
+from restore.models.loader import Model
 from restore.optimize.compiler import Compiler
 from restore.options import FaceRestoreOptions
 from restore.pipelines.face_restore import face_restore
-from restore.runtime.output_checks import sound
+from restore.runtime.output_checks import checked_output
 
 PORTRAIT, EYE = Photo("me.png", ASTRONAUT), Photo("me.png", ASTRONAUT[80:144, 90:154])
-TASKS = {
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "upscale": ("upscale", {"scale": 1}),
     "restore": ("restore", {}),
     "face_restore": ("face_restore", {}),
@@ -28,59 +30,61 @@ TASKS = {
     "old_photo_restore": ("old_photo_restore", {"with_scratch": True, "with_face": False}),
     "inpaint": ("inpaint", {"points": "[[20, 20], [50, 20], [50, 50]]"}),
 }
-"""For each network of the shelf, a request that needs it."""
+"""One request for each embedded network."""
 
 BAD = {"NaN": float("nan"), "infinity": float("inf"), "one value": 0.0}
 
 
-class Spoilt(nn.Module):
-    """Answers as `net` does, times `factor`: with NaN, infinity, or nothing but zeros."""
+class Scaled(nn.Module):
+    """A network whose output is multiplied by `factor`: NaN, infinity or zero."""
 
     def __init__(self, net: nn.Module, factor: float) -> None:
         super().__init__()
         self.net, self.factor = net, factor
 
-    def forward(self, *seen: Tensor) -> Tensor:
-        answer: Tensor = self.net(*seen)
-        return answer * self.factor
+    def forward(self, *inputs: Tensor) -> Tensor:
+        output: Tensor = self.net(*inputs)
+        return output * self.factor
 
 
-def test_a_sound_answer_comes_back_as_it_is():
-    answer, seen = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
-    assert sound(answer, seen, "net") is answer
+def test_valid_output_is_returned_unchanged() -> None:
+    output, network_input = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
+    assert checked_output(output, network_input, "net") is output
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("where", [0, 17, 47])
-def test_one_number_that_is_none_is_found_wherever_it_is(bad, where):
-    answer = torch.rand(48)
-    answer[where] = bad
-    with pytest.raises(
-        RestoreError, match=r"\[E503\] the network 'net' answered with NaN or infinity"
-    ):
-        sound(answer, torch.rand(48), "net")
+def test_single_nan_or_infinity_is_rejected(bad: float, where: int) -> None:
+    output = torch.rand(48)
+    output[where] = bad
+    with pytest.raises(RestoreError, match=r"\[E503\] the network 'net' returned NaN or infinity"):
+        checked_output(output, torch.rand(48), "net")
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_one_value_everywhere_is_refused_unless_the_network_saw_one_value(value):
-    answer, varied = torch.full((1, 3, 8, 8), value), torch.linspace(0.0, 1.0, 64)
-    with pytest.raises(RestoreError, match=f"answered with {value:g} everywhere"):
-        sound(answer, varied, "net")
-    assert sound(answer, torch.full((64,), 0.3), "net") is answer
-    assert sound(answer, 0.98 + 0.02 * varied, "net") is answer, (
-        "white paper with noise may become white"
-    )
-    assert sound(torch.ones(1), varied, "net").item() == 1.0, "one number is no picture"
+def test_constant_output_is_rejected_for_varied_input(value: float) -> None:
+    output, varied = torch.full((1, 3, 8, 8), value), torch.linspace(0.0, 1.0, 64)
+    with pytest.raises(RestoreError, match=f"returned the value {value:g} for every pixel"):
+        checked_output(output, varied, "net")
+
+
+def test_constant_output_is_valid_for_uniform_input_and_for_scalars() -> None:
+    output, varied = torch.full((1, 3, 8, 8), 1.0), torch.linspace(0.0, 1.0, 64)
+    assert checked_output(output, torch.full((64,), 0.3), "net") is output
+    assert checked_output(output, 0.98 + 0.02 * varied, "net") is output, "white paper with noise"
+    assert checked_output(torch.ones(1), varied, "net").item() == 1.0, "a scalar is not a picture"
 
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("task", TASKS)
-def test_every_tasks_network_is_looked_at_and_the_next_request_is_right(lite, task, bad):
+def test_every_task_rejects_invalid_output_and_recovers(
+    lite: Restorer, task: str, bad: str
+) -> None:
     name, options = TASKS[task]
     photo = PORTRAIT if task == "face_restore" else EYE
     before = lite.run(name, [photo], **options).photos[0].pixels
     with (
-        lite_with(lite, task, lambda net: Spoilt(net, BAD[bad])),
+        lite_with(lite, task, lambda net: Scaled(net, BAD[bad])),
         pytest.raises(RestoreError, match=r"photo 'me\.png'.*network '") as caught,
     ):
         lite.run(name, [photo], **options)
@@ -90,23 +94,23 @@ def test_every_tasks_network_is_looked_at_and_the_next_request_is_right(lite, ta
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("task", ["upscale", "face_restore", "colorize", "inpaint"])
-def test_what_only_the_faster_copy_gets_wrong_is_done_without_it_with_a_warning(
-    monkeypatch, task, bad
-):
+def test_invalid_output_of_an_optimized_network_falls_back_to_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, task: str, bad: str
+) -> None:
     restorer = Restorer(weights=LITE, device="cpu")
     name, options = TASKS[task]
     photo = PORTRAIT if task == "face_restore" else EYE
     plain = restorer.run(name, [photo], **options)
     real = Compiler.optimized
 
-    def spoilt(self, model):
+    def scaled(self: Compiler, model: Model) -> tuple[Model, Any]:
         faster, failures = real(self, model)
-        partners = {role: Spoilt(net, BAD[bad]) for role, net in faster.partners.items()}
+        partners = {role: Scaled(net, BAD[bad]) for role, net in faster.partners.items()}
         return dataclasses.replace(
-            faster, net=Spoilt(faster.net, BAD[bad]), partners=partners
+            faster, net=Scaled(faster.net, BAD[bad]), partners=partners
         ), failures
 
-    monkeypatch.setattr(Compiler, "optimized", spoilt)
+    monkeypatch.setattr(Compiler, "optimized", scaled)
     results = restorer.run(name, [photo], **options, stability_mode="optimized")
     np.testing.assert_array_equal(results.photos[0].pixels, plain.photos[0].pixels)
     [report] = results.reports
@@ -115,33 +119,35 @@ def test_what_only_the_faster_copy_gets_wrong_is_done_without_it_with_a_warning(
         text.startswith("faster copies of the networks failed (the network '")
         for text in report.warnings
     )
-    assert report.tiles == plain.reports[0].tiles, "the failed attempt is not counted"
+    assert report.tiles == plain.reports[0].tiles, "tiles of the failed attempt are not counted"
     assert len(report.faces) == len(plain.reports[0].faces)
 
 
-def test_what_the_plain_network_gets_wrong_too_is_an_error_in_optimized_mode(monkeypatch):
+def test_invalid_output_of_the_plain_network_is_an_error_in_optimized_mode() -> None:
     restorer = Restorer(weights=LITE, device="cpu")
     with (
-        lite_with(restorer, "upscale", lambda net: Spoilt(net, float("nan"))),
+        lite_with(restorer, "upscale", lambda net: Scaled(net, float("nan"))),
         pytest.raises(RestoreError) as caught,
     ):
         restorer.run("upscale", [EYE], scale=1, stability_mode="optimized")
     assert (caught.value.code, caught.value.photo) == (Code.BAD_NUMBERS, "me.png")
 
 
-def test_a_parser_that_fails_hides_no_face(monkeypatch):
-    class Blind(Parser):
+def test_invalid_parser_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FailingParser(Parser):
         def forward(self, faces: Tensor) -> list[Tensor]:
             return [super().forward(faces)[0] * float("nan")]
 
     monkeypatch.setattr("restore.pipelines.face_stage.restored", Recorder())
-    [job] = jobs_of(official("codeformer", Blind()), FixedDetector(face_at(128, 110, 60)))
-    with pytest.raises(RestoreError, match=r"photo '0\.png'.*'parser' answered with NaN"):
-        face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [job])
+    [context] = contexts_of(
+        official("codeformer", FailingParser()), FixedDetector(face_at(128, 110, 60))
+    )
+    with pytest.raises(RestoreError, match=r"photo '0\.png'.*'parser' returned NaN"):
+        face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [context])
 
 
-class Boxes(nn.Module):
-    """Stands in for RetinaFace: calls itself as facexlib does, and sees no face where it answers with NaN."""
+class FakeRetinaFace(nn.Module):
+    """Has facexlib's interface, and detects no faces if its scores are NaN."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -157,10 +163,10 @@ class Boxes(nn.Module):
         return np.zeros((int((scores > 2).sum()), 15))
 
 
-def test_a_detector_whose_network_fails_does_not_see_no_faces(face_net):
+def test_invalid_detector_output_is_an_error_and_not_zero_faces(face_net: Model) -> None:
     def detector(value: float) -> RetinaFaceDetector:
-        return RetinaFaceDetector(dataclasses.replace(face_net, net=Boxes(value)))
+        return RetinaFaceDetector(dataclasses.replace(face_net, net=FakeRetinaFace(value)))
 
     assert detector(1.0).find(PORTRAIT.pixels, short_side_px=None, threshold=0.5) == []
-    with pytest.raises(RestoreError, match=r"E503.*Boxes"):
+    with pytest.raises(RestoreError, match=r"E503.*FakeRetinaFace"):
         detector(float("nan")).find(PORTRAIT.pixels, short_side_px=None, threshold=0.5)

@@ -1,10 +1,11 @@
-"""Tile plans as pure functions; tiled results against whole ones; Real-ESRGAN's own rule."""
+"""Tile plans, and tiled results against untiled ones."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from restore.errors import Code, RestoreError
 from restore.runtime.device import Runtime
@@ -17,38 +18,33 @@ from restore.runtime.tiling import (
     run_tiled,
 )
 
-CPU = Runtime(torch.device("cpu"), torch.float32, "baseline", tile_batch=1)
+CPU = Runtime(torch.device("cpu"), torch.float32, "baseline")
 
 
-def nothing(done: int, total: int) -> None:
+def ignore_tile(done: int, total: int) -> None:
     pass
 
 
-def convolution(scale: int, radius: int, seed: int = 0) -> torch.nn.Module:
-    """A nonlinear net that sees `radius` pixels and enlarges by `scale`."""
+def convolution(scale: int, radius: int, seed: int = 0) -> nn.Module:
+    """Return a nonlinear network with a receptive field of `radius` and this scale factor."""
     torch.manual_seed(seed)
-    layers = [torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.PReLU(8)]
+    layers: list[nn.Module] = [nn.Conv2d(3, 8, 3, padding=1), nn.PReLU(8)]
     for _ in range(radius - 2):
-        layers += [torch.nn.Conv2d(8, 8, 3, padding=1), torch.nn.PReLU(8)]
-    layers += [
-        torch.nn.Conv2d(8, 3 * scale * scale, 3, padding=1),
-        torch.nn.PixelShuffle(scale),
-        torch.nn.Sigmoid(),
-    ]
-    net = torch.nn.Sequential(*layers).eval().requires_grad_(False)
+        layers += [nn.Conv2d(8, 8, 3, padding=1), nn.PReLU(8)]
+    layers += [nn.Conv2d(8, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale), nn.Sigmoid()]
+    net = nn.Sequential(*layers).eval().requires_grad_(False)
     for layer in net:
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.weight *= 2.5  # far pixels must matter, or no seam could be seen
+        if isinstance(layer, nn.Conv2d):
+            layer.weight *= 2.5  # distant pixels must influence the output, or seams would not show
     return net
 
 
-def picture(height: int, width: int, dtype: type = np.uint8, grey: bool = False) -> np.ndarray:
+def random_pixels(
+    height: int, width: int, dtype: type[np.unsignedinteger] = np.uint8, grey: bool = False
+) -> np.ndarray:
     shape = (height, width) if grey else (height, width, 3)
-    return (
-        np.random.default_rng(5)
-        .integers(0, np.iinfo(dtype).max, shape, endpoint=True)
-        .astype(dtype)
-    )
+    largest = int(np.iinfo(dtype).max)
+    return np.random.default_rng(5).integers(0, largest, shape, endpoint=True).astype(dtype)
 
 
 @given(
@@ -58,9 +54,9 @@ def picture(height: int, width: int, dtype: type = np.uint8, grey: bool = False)
     multiple=st.sampled_from([1, 2, 4, 8, 16]),
     fixed=st.booleans(),
 )
-def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to_one(
-    side, tile, margin, multiple, fixed
-):
+def test_plan_covers_the_side_and_weights_sum_to_one(
+    side: int, tile: int, margin: int, multiple: int, fixed: bool
+) -> None:
     axis = plan_axis(side, tile, margin, multiple, fixed=fixed)
     assert axis.padded_px % multiple == 0
     assert 0 <= axis.padded_px - side < multiple
@@ -76,7 +72,7 @@ def test_a_plan_covers_the_side_with_equal_aligned_tiles_whose_weights_add_up_to
 
 
 @given(side=st.integers(600, 3000), multiple=st.sampled_from([1, 2, 8]))
-def test_the_margin_of_an_inner_tile_end_counts_nothing(side, multiple):
+def test_margins_of_inner_tile_ends_have_weight_zero(side: int, multiple: int) -> None:
     axis = plan_axis(side, 256, 24, multiple)
     assert axis.margin_px == 24
     for index, weight in enumerate(axis_weights(axis)):
@@ -91,11 +87,9 @@ def test_the_margin_of_an_inner_tile_end_counts_nothing(side, multiple):
 @given(
     side=st.integers(700, 5000), tile=st.integers(128, 600), multiple=st.sampled_from([1, 2, 16])
 )
-def test_tiles_are_no_more_and_no_longer_than_they_need_be(side, tile, multiple):
-    even, fixed = (
-        plan_axis(side, tile, 16, multiple),
-        plan_axis(side, tile, 16, multiple, fixed=True),
-    )
+def test_plan_uses_the_fewest_and_shortest_tiles(side: int, tile: int, multiple: int) -> None:
+    even = plan_axis(side, tile, 16, multiple)
+    fixed = plan_axis(side, tile, 16, multiple, fixed=True)
     assert len(even.starts) == len(fixed.starts)
     assert fixed.tile_px == -(-tile // multiple) * multiple
     assert even.margin_px == fixed.margin_px
@@ -105,70 +99,70 @@ def test_tiles_are_no_more_and_no_longer_than_they_need_be(side, tile, multiple)
     assert (overlaps >= 2 * 16 + FEATHER_PX).all()
 
 
-def test_no_tiles_means_one_tile_of_the_padded_side():
+def test_tile_size_zero_plans_one_tile_of_the_padded_side() -> None:
     axis = plan_axis(101, 0, 32, 8)
     assert (axis.starts, axis.tile_px, axis.padded_px, axis.margin_px) == ((0,), 104, 104, 0)
 
 
-def test_a_photo_smaller_than_a_tile_is_not_padded_up_to_it():
+def test_tile_is_not_longer_than_the_photo() -> None:
     assert plan_axis(100, 512, 16, 1).tile_px == 100
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_tiles_that_see_enough_context_equal_the_whole(scale, grey, dtype):
-    pixels, net = picture(150, 203, dtype, grey), convolution(scale, radius=6)
+def test_tiles_with_enough_margin_equal_the_untiled_result(
+    scale: int, grey: bool, dtype: type[np.unsignedinteger]
+) -> None:
+    pixels, net = random_pixels(150, 203, dtype, grey), convolution(scale, radius=6)
 
-    def run(tile_px: int, batch: int = 1) -> np.ndarray:
-        runtime = Runtime(CPU.device, CPU.dtype, "baseline", tile_batch=batch)
+    def run(tile_px: int) -> np.ndarray:
         rows, columns = plan_axis(150, tile_px, 8, 1), plan_axis(203, tile_px, 8, 1)
         return run_tiled(
-            pixels, net, rows=rows, columns=columns, scale=scale, runtime=runtime, on_tile=nothing
+            pixels, net, rows=rows, columns=columns, scale=scale, runtime=CPU, on_tile=ignore_tile
         )
 
-    whole = run(0)
-    assert whole.dtype == dtype
-    assert whole.shape == ((150 * scale, 203 * scale) if grey else (150 * scale, 203 * scale, 3))
+    untiled = run(0)
+    assert untiled.dtype == dtype
+    assert untiled.shape == ((150 * scale, 203 * scale) if grey else (150 * scale, 203 * scale, 3))
     image = torch.from_numpy(pixels.astype(np.float32) / np.iinfo(dtype).max).reshape(150, 203, -1)
-    direct = net(image.permute(2, 0, 1).expand(3, -1, -1)[None])
-    np.testing.assert_array_equal(whole, quantise(direct[0], pixels.dtype, grey=grey))
+    expected = net(image.permute(2, 0, 1).expand(3, -1, -1)[None])
+    np.testing.assert_array_equal(untiled, quantise(expected[0], pixels.dtype, grey=grey))
     one_level = 1 if dtype == np.uint8 else 2
-    assert np.abs(run(64).astype(int) - whole.astype(int)).max() <= one_level
-    assert np.abs(run(64, batch=3).astype(int) - whole.astype(int)).max() <= one_level
+    assert np.abs(run(64).astype(int) - untiled.astype(int)).max() <= one_level
 
 
-def test_without_context_the_seams_show_so_the_comparison_above_can_fail():
-    pixels, net = picture(150, 203), convolution(1, radius=6)
-    whole = run_tiled(
+def test_tiles_without_margin_differ_from_the_untiled_result() -> None:
+    pixels, net = random_pixels(150, 203), convolution(1, radius=6)
+    untiled = run_tiled(
         pixels,
         net,
         rows=plan_axis(150, 0, 0, 1),
         columns=plan_axis(203, 0, 0, 1),
         scale=1,
         runtime=CPU,
-        on_tile=nothing,
+        on_tile=ignore_tile,
     )
-    cut = run_tiled(
+    tiled = run_tiled(
         pixels,
         net,
         rows=plan_axis(150, 64, 0, 1),
         columns=plan_axis(203, 64, 0, 1),
         scale=1,
         runtime=CPU,
-        on_tile=nothing,
+        on_tile=ignore_tile,
     )
-    assert np.abs(cut.astype(int) - whole.astype(int)).max() > 1
+    assert np.abs(tiled.astype(int) - untiled.astype(int)).max() > 1
 
 
-def test_a_size_multiple_is_met_by_reflection_and_cropped_again():
-    shapes = []
+def test_size_multiple_is_padded_by_reflection_and_cropped() -> None:
+    shapes: list[tuple[int, ...]] = []
 
     def net(tiles: torch.Tensor) -> torch.Tensor:
         shapes.append(tuple(tiles.shape))
         return tiles
 
-    pixels = picture(101, 77)
+    pixels = random_pixels(101, 77)
     result = run_tiled(
         pixels,
         net,
@@ -176,52 +170,52 @@ def test_a_size_multiple_is_met_by_reflection_and_cropped_again():
         columns=plan_axis(77, 64, 8, 8),
         scale=1,
         runtime=CPU,
-        on_tile=nothing,
+        on_tile=ignore_tile,
     )
     assert set(shapes) == {(1, 3, 64, 56)}
     np.testing.assert_array_equal(result, pixels)
 
 
-def test_progress_counts_every_tile():
-    seen = []
+def test_progress_counts_every_tile() -> None:
+    calls: list[tuple[int, int]] = []
     axis = plan_axis(200, 64, 8, 1)
     run_tiled(
-        picture(200, 200),
+        random_pixels(200, 200),
         lambda x: x,
         rows=axis,
         columns=axis,
         scale=1,
         runtime=CPU,
-        on_tile=lambda *n: seen.append(n),
+        on_tile=lambda *counts: calls.append(counts),
     )
-    assert seen == [(n, len(axis.starts) ** 2) for n in range(1, len(axis.starts) ** 2 + 1)]
+    assert calls == [(n, len(axis.starts) ** 2) for n in range(1, len(axis.starts) ** 2 + 1)]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_numbers_that_are_none_are_refused(bad):
+def test_nan_and_infinity_are_rejected(bad: float) -> None:
     axis = plan_axis(16, 0, 0, 1)
     with pytest.raises(RestoreError) as caught:
         run_tiled(
-            picture(16, 16),
+            random_pixels(16, 16),
             lambda x: x * bad,
             rows=axis,
             columns=axis,
             scale=1,
             runtime=CPU,
-            on_tile=nothing,
+            on_tile=ignore_tile,
         )
     assert caught.value.code is Code.BAD_NUMBERS
 
 
-def test_quantise_clamps_and_rounds_half_to_even():
+def test_quantise_clamps_and_rounds_half_to_even() -> None:
     planes = torch.tensor([-1.0, 0.5 / 255, 1.5 / 255, 2.0]).repeat(3, 1, 1)
     np.testing.assert_array_equal(
         quantise(planes, np.dtype(np.uint8), grey=False)[0, :, 0], [0, 0, 2, 255]
     )
 
 
-def test_the_official_rule_refuses_tiles_that_break_the_multiple():
+def test_official_tiles_must_be_a_multiple_of_the_size_multiple() -> None:
     with pytest.raises(RestoreError, match="multiple of 2"):
         run_official_tiles(
-            picture(40, 40), convolution(2, 3), scale=2, multiple=2, runtime=CPU, tile_px=15
+            random_pixels(40, 40), convolution(2, 3), scale=2, multiple=2, runtime=CPU, tile_px=15
         )

@@ -1,0 +1,12 @@
+"""The type of the progress callback, shared by downloads, models and pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(what, done, total) while a request runs or a file is downloaded."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress: the default where the caller passes no callback."""
