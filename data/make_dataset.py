@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data.degrade import PRESETS, Degradation, degrade, read_photo
+from data.degradation import PRESETS, Degradation, degrade, read_photo
 from restore.errors import Code, RestoreError
 
 HERE = Path(__file__).resolve().parent

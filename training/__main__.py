@@ -16,7 +16,7 @@ from pathlib import Path
 
 from training.evaluate import MEASURES, evaluate
 from training.metrics import HERE, Places
-from training.recipes import RECIPES
+from training.registry import RECIPES
 from training.train import Terms, train
 
 

@@ -18,7 +18,7 @@ from training import (
     measure_upscale,
 )
 from training.metrics import HERE, Figures, Measure, Places, provenance, write_figures
-from training.recipes import RECIPES
+from training.registry import RECIPES
 
 README = "README.md"
 QUALITY = 85  # of the pictures

@@ -15,7 +15,7 @@ from skimage.color import deltaE_ciede2000
 from torch import nn
 
 from restore.nets.lite.colorize import AB_SCALE, SIDE_PX
-from training.colorize_data import COLOUR_RECIPE, resized
+from training.recipe_colorize import COLOUR_RECIPE, resized
 from training.metrics import (
     Figures,
     Findings,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from restore.nets.lite.camera_shake import KERNEL_PX, unshaken
+from restore.nets.lite.kernel_estimation import KERNEL_PX, unshaken
 from restore.nets.lite.deblur import GAMMAS, NOISES, LiteDeblur, candidates, shakes_of
-from training.deblur_data import DEBLUR_RECIPE, STILL, shake_kernel, shaken
+from training.recipe_deblur import DEBLUR_RECIPE, STILL, shake_kernel, shaken
 from training.metrics import (
     Figures,
     Findings,

@@ -27,7 +27,7 @@ from training.metrics import (
     trained,
 )
 from training.recipe import Photo
-from training.recipes import RECIPES
+from training.registry import RECIPES
 
 TARGETS_DB = {15: 33.8, 25: 31.4, 50: 28.2}
 STRENGTHS = (0.6, 0.9)  # of non-local means, over sigma

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from training.basicsr_import import import_basicsr
-from training.faces_data import (
+from training.recipe_faces import (
     FACE_RECIPE,
     HELD_BACK_PEOPLE,
     aligned_face,

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from training.inpaint_data import INPAINT_RECIPE, hole_mask, scratch_mask
+from training.recipe_inpaint import INPAINT_RECIPE, hole_mask, scratch_mask
 from training.metrics import (
     Figures,
     Findings,
@@ -25,7 +25,7 @@ from training.metrics import (
     square,
     trained,
 )
-from training.photos import damage_maps
+from training.dataset import damage_maps
 from training.recipe import Maps, Photo
 
 SIDE_PX = 256

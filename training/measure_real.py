@@ -32,8 +32,8 @@ from training.metrics import (
     trained,
 )
 from training.recipe import Photo
-from training.upscale_data import UPSCALE_REAL_RECIPE
-from training.wear import lightly_worn, worn
+from training.recipe_upscale import UPSCALE_REAL_RECIPE
+from training.degradations import lightly_worn, worn
 
 SCALE = 4
 YARDSTICK = "realesr-general-x4v3"

@@ -31,9 +31,9 @@ from training.metrics import (
     square,
     trained,
 )
-from training.photos import damage_maps
+from training.dataset import damage_maps
 from training.recipe import Maps, Photo
-from training.scratches_data import DARK, GREY, LIGHT, SCRATCH_RECIPE, old_luminance, scratched
+from training.recipe_scratches import DARK, GREY, LIGHT, SCRATCH_RECIPE, old_luminance, scratched
 
 SIDE_PX = 320
 TIMES = 6

@@ -24,7 +24,7 @@ from training.metrics import (
     trained,
 )
 from training.recipe import Photo, Recipe
-from training.upscale_data import UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE, reduced
+from training.recipe_upscale import UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE, reduced
 
 EXAMPLE_PX = 256
 

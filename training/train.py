@@ -28,9 +28,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.adversary import Adversary
 from training.metrics import HERE, PROVENANCE, provenance
-from training.photos import Material, gathered
+from training.dataset import Material, gathered
 from training.recipe import Recipe
-from training.recipes import RECIPES
+from training.registry import RECIPES
 
 EMA_DECAY = 0.999
 Facts = dict[str, object]

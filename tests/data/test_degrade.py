@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from data.degrade import PRESETS, Degradation, degrade, main
+from data.degradation import PRESETS, Degradation, degrade, main
 from restore.errors import Code, RestoreError
 
 STEPS = {

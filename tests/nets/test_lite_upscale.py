@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from spandrel.architectures.Compact import Compact
 
 from restore.nets.lite.upscale import SCALE, SHARES, LiteUpscale, bands, noise_of
-from training.upscale_data import (
+from training.recipe_upscale import (
     TEXTURE_STRIDE_PX,
     deviations,
     grown,

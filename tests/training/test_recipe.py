@@ -20,15 +20,15 @@ from restore.models.catalog import Catalog
 from restore.models.loader import load_net
 from restore.nets.lite.inpaint import LiteInpaint
 from training import __main__ as command_line
-from training import deblur_data as shake
+from training import recipe_deblur as shake
 from training import measure_faces
-from training.faces_data import HELD_BACK_PEOPLE, degraded_face
-from training.inpaint_data import deepened
+from training.recipe_faces import HELD_BACK_PEOPLE, degraded_face
+from training.recipe_inpaint import deepened
 from training.metrics import Places, trained
-from training.photos import gathered
-from training.recipes import RECIPES, widened
+from training.dataset import gathered
+from training.registry import RECIPES, widened
 from training.train import Clock, Terms, drawn, train
-from training.upscale_data import grown
+from training.recipe_upscale import grown
 
 LITE = PROJECT / "weights" / "lite"
 LIMIT_BYTES = {

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.residual import Block, UNet, start_as_identities
+from restore.nets.lite.unet import Block, UNet, start_as_identities
 
 SIDE_PX = 256
 WIDTHS = (32, 64, 96, 104, 144)  # channels at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.camera_shake import shake_of, spread_of, unshaken
-from restore.nets.lite.residual import Block, UNet, blocks, start_as_identities
+from restore.nets.lite.kernel_estimation import shake_of, spread_of, unshaken
+from restore.nets.lite.unet import Block, UNet, blocks, start_as_identities
 
 WIDTHS = (
     32,

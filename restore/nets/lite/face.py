@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from restore.nets.lite.residual import UNet, blocks
+from restore.nets.lite.unet import UNet, blocks
 
 SIDE_PX = 256
 WIDTHS = (

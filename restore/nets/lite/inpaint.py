@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.residual import Block, UNet, blocks, start_as_identities
+from restore.nets.lite.unet import Block, UNet, blocks, start_as_identities
 
 WIDTHS = (64, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
 DILATIONS = (1, 2, 4, 8, 1, 16, 4)  # of the coarsest level's blocks

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.residual import Block, UNet, start_as_identities
+from restore.nets.lite.unet import Block, UNet, start_as_identities
 
 WIDTHS = (32, 48, 64, 96)  # channels at 1/2, 1/4, 1/8 and 1/16 of the size
 DILATIONS = (1, 2, 4)  # of the coarsest level's blocks

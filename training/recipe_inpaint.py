@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from restore.nets.lite.inpaint import LiteInpaint
-from training.faces_data import is_of_a_held_back_person
+from training.recipe_faces import is_of_a_held_back_person
 from training.recipe import (
     DAMAGE,
     FACES,
@@ -22,7 +22,7 @@ from training.recipe import (
     as_it_is,
     drawn_window,
 )
-from training.scratches_data import DAMAGED_FROM, crack_opacity, film_opacity
+from training.recipe_scratches import DAMAGED_FROM, crack_opacity, film_opacity
 
 LEAST_SHARE, MOST_SHARE = 0.05, 0.25  # of a patch that strokes and polygons cut out
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.nets.lite.scratches import LiteScratches
-from training.faces_data import is_of_a_held_back_person
+from training.recipe_faces import is_of_a_held_back_person
 from training.recipe import (
     DAMAGE,
     FACES,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from facejobs import ASTRONAUT
 
-from restore.nets.lite import camera_shake
-from restore.nets.lite.camera_shake import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
+from restore.nets.lite import kernel_estimation as camera_shake
+from restore.nets.lite.kernel_estimation import KERNEL_PX, WAYS, Way, entropy, point, shake_of, unshaken
 from restore.nets.lite.deblur import (
     GAMMAS,
     NOISES,
@@ -18,11 +18,11 @@ from restore.nets.lite.deblur import (
     candidates,
     shakes_of,
 )
-from training import deblur_data as shake
-from training.deblur_data import STILL, draw_shaken, shake_kernel, shaken
+from training import recipe_deblur as shake
+from training.recipe_deblur import STILL, draw_shaken, shake_kernel, shaken
 from training.metrics import as_tensor, colour_shift, psnr
-from training.upscale_data import draw_reduced, draw_worn, reduced, sharpened
-from training.wear import FIRST, blur_kernel, lightly_worn, sinc_kernel, worn
+from training.recipe_upscale import draw_reduced, draw_worn, reduced, sharpened
+from training.degradations import FIRST, blur_kernel, lightly_worn, sinc_kernel, worn
 
 CLEAN = ASTRONAUT  # 256 px
 KERNEL = shake_kernel(np.random.default_rng(3), 13)

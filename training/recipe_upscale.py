@@ -16,7 +16,7 @@ from torchvision.transforms.functional import rgb_to_grayscale
 
 from restore.nets.lite.upscale import LiteUpscale, bands
 from training.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
-from training.wear import lightly_worn, quantised, worn
+from training.degradations import lightly_worn, quantised, worn
 
 MARGIN_PX = (
     4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack

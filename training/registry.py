@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 from spandrel.architectures.DRUNet import DRUNet
 
-from training.colorize_data import COLOUR_RECIPE
-from training.deblur_data import DEBLUR_RECIPE
-from training.faces_data import FACE_RECIPE
-from training.inpaint_data import INPAINT_RECIPE
+from training.recipe_colorize import COLOUR_RECIPE
+from training.recipe_deblur import DEBLUR_RECIPE
+from training.recipe_faces import FACE_RECIPE
+from training.recipe_inpaint import INPAINT_RECIPE
 from training.recipe import NATURAL, Pair, Recipe, as_it_is, squared_loss, widened
-from training.scratches_data import SCRATCH_RECIPE
-from training.upscale_data import UPSCALE_REAL_RECIPE, UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE
+from training.recipe_scratches import SCRATCH_RECIPE
+from training.recipe_upscale import UPSCALE_REAL_RECIPE, UPSCALE_X2_RECIPE, UPSCALE_X4_RECIPE
 
 STRONGEST = 55.0  # sigma of noise in levels of 255: what lies at the end of the range is learnt worst, and 50 is to be served
 

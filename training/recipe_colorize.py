@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.nets.lite.colorize import AB_SCALE, SIDE_PX, LiteColorize
-from training.faces_data import is_of_a_held_back_person
+from training.recipe_faces import is_of_a_held_back_person
 from training.recipe import FACES, NATURAL, Folder, Pair, Photo, Recipe, as_it_is
-from training.wear import quantised
+from training.degradations import quantised
 
 SMALL_ERROR = 0.05  # of 110 Lab units: below it errors count by their square
 CHROMA_WEIGHT = 2.0  # how much more a pixel of chroma 110 counts than a grey one

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import torch
 
-from restore.nets.lite.camera_shake import KERNEL_PX
+from restore.nets.lite.kernel_estimation import KERNEL_PX
 from restore.nets.lite.deblur import GAMMAS, Mending, candidates, shakes_of
 from training.recipe import NATURAL, Pair, Photo, Recipe, widened
-from training.wear import compressed, quantised
+from training.degradations import compressed, quantised
 
 LEAST_PX = 3
 POINTS = 96  # of a path, spread over a kernel
