@@ -149,7 +149,7 @@ def test_an_unknown_task_is_refused_with_the_known_ones():
 
 @pytest.mark.parametrize(
     ("group", "choice"),
-    [(group, choice) for group in TASK_OPTIONS.values() for choice in group.choices],
+    [(group, choice) for group in TASK_OPTIONS.values() for choice in group.variant_choices],
 )
 def test_auto_is_the_environments_variant_else_the_default(group, choice):
     if group is OldPhotoOptions:
@@ -175,7 +175,7 @@ def test_the_first_choice_is_the_tasks_own_network():
 def test_every_choice_offers_what_the_manifest_has():
     catalog = Catalog.load()
     for group in TASK_OPTIONS.values():
-        for choice in group.choices:
+        for choice in group.variant_choices:
             offered = set(choices_of(group, choice.field)) - {"auto"}
             if group is OldPhotoOptions:  # v1 is one of three by what is asked of it
                 offered = offered - {"v1"} | {"quality", "scratch", "scratch_hr"}

@@ -1,0 +1,106 @@
+"""Tasks, their options and their limits, validated in one place.
+
+Every option has one name in a Cog request, on the command line and in Python. One flat mapping of
+options serves all tasks: each task uses its own options and ignores the others.
+"""
+
+from restore.options.base import Options, bounds_of, choices_of
+from restore.options.describe import (
+    OPTION_ORDER,
+    PHOTO_INPUTS,
+    OptionInfo,
+    PhotoInput,
+    describe_options,
+    tasks_using,
+)
+from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
+from restore.options.names import (
+    COMPILE_BACKENDS,
+    DEFAULT_TASK,
+    MAX_PHOTOS,
+    MAX_STEPS,
+    MIN_TILE_PX,
+    PIPELINE_TASK,
+    STEPS,
+    TASKS,
+    CompileBackend,
+    OutputFormat,
+    RuntimeProfile,
+    StabilityMode,
+    Step,
+    Task,
+)
+from restore.options.request import CATALOG_TASKS, GROUPS, Request
+from restore.options.shared import FaceOptions, TaskOptions, UpscalerOptions
+from restore.options.tasks import (
+    TASK_OPTIONS,
+    ColorizeOptions,
+    EnhanceOptions,
+    FaceRestoreOptions,
+    InpaintOptions,
+    OldPhotoOptions,
+    RestoreOptions,
+    UpscaleOptions,
+)
+from restore.options.variants import (
+    BACKGROUND,
+    DDCOLOR,
+    FACE,
+    LAMA,
+    NAFNET,
+    OLD_PHOTO,
+    UPSCALER,
+    VariantChoice,
+)
+
+__all__ = [
+    "BACKGROUND",
+    "CATALOG_TASKS",
+    "COMPILE_BACKENDS",
+    "DDCOLOR",
+    "DEFAULT_TASK",
+    "FACE",
+    "GROUPS",
+    "LAMA",
+    "MAX_PHOTOS",
+    "MAX_STEPS",
+    "MIN_TILE_PX",
+    "NAFNET",
+    "OLD_PHOTO",
+    "OPTION_ORDER",
+    "PHOTO_INPUTS",
+    "PIPELINE_TASK",
+    "STEPS",
+    "TASKS",
+    "TASK_OPTIONS",
+    "UPSCALER",
+    "ColorizeOptions",
+    "CompileBackend",
+    "EnhanceOptions",
+    "FaceOptions",
+    "FaceRestoreOptions",
+    "InpaintOptions",
+    "OldPhotoOptions",
+    "OptionInfo",
+    "Options",
+    "OutputFormat",
+    "OutputOptions",
+    "PhotoInput",
+    "PipelineOptions",
+    "Request",
+    "RestoreOptions",
+    "RunOptions",
+    "RuntimeProfile",
+    "StabilityMode",
+    "Step",
+    "Task",
+    "TaskOptions",
+    "UpscaleOptions",
+    "UpscalerOptions",
+    "VariantChoice",
+    "bounds_of",
+    "choices_of",
+    "describe_options",
+    "parse_steps",
+    "tasks_using",
+]

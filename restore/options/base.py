@@ -1,0 +1,112 @@
+"""Base class of the option groups: number types, validation and error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from restore.errors import Code, RestoreError
+
+MAX_SHOWN_CHARACTERS = 60
+
+
+def _reject_bool(value: object) -> object:
+    """Refuse true and false as numbers: JSON Schema does so too, but pydantic reads true as 1."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")  # noqa: TRY004 - pydantic collects ValueErrors
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_reject_bool)]
+WholeNumber = Annotated[int, BeforeValidator(_reject_bool)]
+Fraction = Annotated[Number, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Options(BaseModel):
+    """A frozen group of options that refuses unknown names.
+
+    `description` of a field is the text of the Cog schema, of the command line's help and of the
+    documentation: one sentence on one line, without double quotes or backslashes, because Cog
+    reads it from the source of predict.py. A field whose type and bounds do not say what is allowed
+    has the missing words in `json_schema_extra["allowed"]`; error messages use them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """Return the names of this group's options."""
+        return frozenset(cls.model_fields)
+
+    @classmethod
+    def from_inputs(cls, inputs: Mapping[str, object]) -> Self:
+        """Validate this group's options in a flat mapping; None means "not given".
+
+        Raises:
+            RestoreError: OPTION_INVALID, with the option, its value and what is allowed.
+        """
+        given = {
+            name: value
+            for name, value in inputs.items()
+            if name in cls.model_fields and value is not None
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise _option_error(cls, error) from None
+
+
+def choices_of(group: type[Options], name: str) -> tuple[str, ...]:
+    """Return the choices of an option, or () if it has none."""
+    annotation = group.model_fields[name].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def bounds_of(group: type[Options], name: str) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest allowed value of an option; None means no bound."""
+    minimum: float | None = None
+    maximum: float | None = None
+    for constraint in group.model_fields[name].metadata:
+        minimum = getattr(constraint, "ge", minimum)
+        maximum = getattr(constraint, "le", maximum)
+    return minimum, maximum
+
+
+def value_type_of(group: type[Options], name: str) -> tuple[type[bool | int | float | str], bool]:
+    """Return the Python type of an option's values, and whether None is allowed too."""
+    annotation = group.model_fields[name].annotation
+    if get_origin(annotation) is Literal:
+        return str, False
+    alternatives = get_args(annotation) or (annotation,)
+    optional = type(None) in alternatives
+    # Annotated[int, ...] | None keeps its metadata inside the union.
+    types = [get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in alternatives]
+    return next(kind for kind in types if kind is not type(None)), optional
+
+
+def _option_error(group: type[Options], error: ValidationError) -> RestoreError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    reason = f"{name} is {_shortened(first['input'])}, which is not allowed"
+    return RestoreError(Code.OPTION_INVALID, reason, f"Use {_allowed_values(group, name)}.")
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 3] + "..."
+
+
+def _allowed_values(group: type[Options], name: str) -> str:
+    extra = group.model_fields[name].json_schema_extra
+    if isinstance(extra, dict) and "allowed" in extra:
+        return str(extra["allowed"])
+    if choices := choices_of(group, name):
+        return f"one of {', '.join(choices)}"
+    value_type, _ = value_type_of(group, name)
+    kind = {bool: "true or false", int: "a whole number", float: "a finite number"}[value_type]
+    minimum, maximum = bounds_of(group, name)
+    if minimum is not None and maximum is not None:
+        return f"{kind} from {minimum:g} to {maximum:g}"
+    return kind if minimum is None else f"{kind} of at least {minimum:g}"

@@ -1,0 +1,173 @@
+"""Descriptions of all inputs, for the Cog schema, the command line and the documentation."""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import dataclass
+from typing import Literal
+
+from restore.errors import Code, RestoreError
+from restore.options.base import Options, bounds_of, choices_of, value_type_of
+from restore.options.general import OutputOptions, PipelineOptions, RunOptions
+from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, TASKS
+from restore.options.tasks import TASK_OPTIONS
+
+OptionGroup = Literal["task", "output", "run"]
+
+OPTION_ORDER = (
+    "face_model",
+    "codeformer_fidelity",
+    "face_upscale",
+    "face_detector",
+    "only_center_face",
+    "min_face_px",
+    "keep_color",
+    "has_aligned",
+    "background_enhance",
+    "face_enhance",
+    "upscale_variant",
+    "scale",
+    "denoise_strength",
+    "grain",
+    "restore_variant",
+    "colorize_variant",
+    "render_factor",
+    "old_photo_variant",
+    "with_scratch",
+    "with_face",
+    "scratch_threshold",
+    "old_photo_hr",
+    "return_mask",
+    "inpaint_variant",
+    "points",
+    "steps",
+    "tile_size",
+    "strength",
+    "runtime_profile",
+    "stability_mode",
+    "compile_backend",
+    "output_format",
+    "output_quality",
+    "keep_gps",
+)
+"""The order in which options are listed."""
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """What a user interface has to know about an option.
+
+    Attributes:
+        type: Python type of its values.
+        optional: whether it may be left unset (None), which is then its default.
+        choices: allowed values, or () if all values between the bounds are allowed.
+        minimum, maximum: bounds, inclusive; None means no bound.
+        group: "task" for what the task does, "output" for how results are written, "run" for how
+            they are computed.
+    """
+
+    name: str
+    type: builtins.type[bool | int | float | str]
+    optional: bool
+    choices: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+    default: bool | int | float | str | None
+    description: str
+    group: OptionGroup
+
+
+@dataclass(frozen=True)
+class PhotoInput:
+    """An input of a request that is one photo, or a list of photos.
+
+    Attributes:
+        several: whether it is a list.
+        option_before: the option after which the schema lists it; None means before all options.
+    """
+
+    name: str
+    several: bool
+    description: str
+    option_before: str | None = None
+
+
+PHOTO_INPUTS: tuple[PhotoInput, ...] = (
+    PhotoInput(
+        "image",
+        False,
+        "One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
+    ),
+    PhotoInput(
+        "images",
+        True,
+        f"One to {MAX_PHOTOS} photos; image and images together may hold at most {MAX_PHOTOS}.",
+    ),
+    PhotoInput(
+        "mask",
+        False,
+        "inpaint: an image of the same size as the photo, white where the photo is to be filled.",
+        option_before="points",
+    ),
+    PhotoInput(
+        "masks",
+        True,
+        "inpaint: one mask for all photos, or one mask for each photo in the same order.",
+        option_before="points",
+    ),
+)
+
+
+def describe_options(task: str) -> tuple[OptionInfo, ...]:
+    """Describe the options that a task uses; `pipeline` uses those of all tasks.
+
+    Args:
+        task: one of `TASKS`.
+
+    Raises:
+        RestoreError: OPTION_INVALID for a task that does not exist.
+    """
+    if task not in TASKS:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"task is '{task}', which does not exist",
+            f"Use one of {', '.join(TASKS)}.",
+        )
+    groups: list[tuple[type[Options], OptionGroup]] = [
+        (options, "task") for step, options in TASK_OPTIONS.items() if task in {step, PIPELINE_TASK}
+    ]
+    if task == PIPELINE_TASK:
+        groups.append((PipelineOptions, "task"))
+    groups += [(RunOptions, "run"), (OutputOptions, "output")]
+    found = {
+        name: _describe(options, name, group)
+        for options, group in groups
+        for name in options.model_fields
+    }
+    return tuple(found[name] for name in OPTION_ORDER if name in found)
+
+
+def tasks_using(name: str) -> tuple[str, ...]:
+    """Return the tasks that use an option, `pipeline` aside."""
+    return tuple(task for task in TASKS if task != PIPELINE_TASK and name in _option_names(task))
+
+
+def _option_names(task: str) -> frozenset[str]:
+    return frozenset(option.name for option in describe_options(task))
+
+
+def _describe(options: type[Options], name: str, group: OptionGroup) -> OptionInfo:
+    field = options.model_fields[name]
+    value_type, optional = value_type_of(options, name)
+    minimum, maximum = bounds_of(options, name)
+    return OptionInfo(
+        name=name,
+        type=value_type,
+        optional=optional,
+        choices=choices_of(options, name),
+        minimum=minimum,
+        maximum=maximum,
+        default=field.default,
+        description=field.description or "",
+        group=group,
+    )

@@ -1,0 +1,90 @@
+"""Options of a request as a whole: pipeline steps, output files and how it is computed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from restore.options.base import Options, WholeNumber
+from restore.options.names import (
+    MAX_STEPS,
+    STEPS,
+    CompileBackend,
+    OutputFormat,
+    RuntimeProfile,
+    StabilityMode,
+)
+
+
+def parse_steps(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of steps into names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _check_steps(text: str) -> str:
+    names = parse_steps(text)
+    if names == ("auto",):
+        return text
+    if not 1 <= len(names) <= MAX_STEPS or any(name not in STEPS for name in names):
+        raise ValueError("not a list of steps")
+    return text
+
+
+class PipelineOptions(Options):
+    """Options of `pipeline`: the tasks that it runs, one after the other."""
+
+    steps: Annotated[str, AfterValidator(_check_steps)] = Field(
+        default="auto",
+        description=(
+            "Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; "
+            "auto proposes them for each photo."
+        ),
+        json_schema_extra={
+            "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas"
+        },
+    )
+
+
+class OutputOptions(Options):
+    """How the results are written."""
+
+    output_format: OutputFormat = Field(
+        default="jpg",
+        description=(
+            "File format of the results; png keeps 16 bits, png and webp keep transparency."
+        ),
+    )
+    output_quality: WholeNumber = Field(
+        default=95, ge=1, le=100, description="Compression quality of jpg and webp files."
+    )
+    keep_gps: bool = Field(
+        default=False,
+        description="Keep the GPS position of the photo in the EXIF data of the result.",
+    )
+
+
+class RunOptions(Options):
+    """How a request is computed."""
+
+    runtime_profile: RuntimeProfile = Field(
+        default="baseline",
+        description=(
+            "baseline computes as the official implementations do; fast restores up to eight faces "
+            "in one batch; max_speed also skips face parsing."
+        ),
+    )
+    stability_mode: StabilityMode = Field(
+        default="safe",
+        description=(
+            "safe runs the networks as loaded; optimized runs copies in a faster memory layout, "
+            "compiled if compile_backend says so."
+        ),
+    )
+    compile_backend: CompileBackend = Field(
+        default="auto",
+        description=(
+            "Compiler of optimized networks, the same for all requests to a server; auto is the "
+            "environment variable RESTORE_COMPILE_BACKEND, or none."
+        ),
+    )

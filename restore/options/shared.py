@@ -1,0 +1,140 @@
+"""Options that several tasks share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from restore.errors import Code, RestoreError
+from restore.options.base import Fraction, Options, WholeNumber, choices_of
+from restore.options.names import MIN_TILE_PX, FaceDetector, FaceModel, UpscaleVariant
+from restore.options.variants import VariantChoice
+
+
+def _check_tile(tile_px: int) -> int:
+    if 0 < tile_px < MIN_TILE_PX:
+        raise ValueError("the tile is too small")
+    return tile_px
+
+
+class TaskOptions(Options):
+    """Options of every task.
+
+    Class attributes:
+        default_tile_px: tile side if `tile_size` is not given; 0 means the whole photo.
+        variant_choices: the options that select networks; the first selects the task's own network.
+    """
+
+    default_tile_px: ClassVar[int]
+    variant_choices: ClassVar[tuple[VariantChoice, ...]]
+
+    tile_size: Annotated[WholeNumber, AfterValidator(_check_tile)] | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            f"Side of a tile in pixels: {MIN_TILE_PX} or more, or 0 for the whole photo at once; "
+            "if not set, at least 512 for Real-ESRGAN and 0 for all other networks."
+        ),
+        json_schema_extra={"allowed": f"0 for the whole photo, or at least {MIN_TILE_PX} pixels"},
+    )
+    strength: Fraction = Field(
+        default=1.0,
+        description="Opacity of the result over the original photo: 1 is the result alone.",
+    )
+
+    @property
+    def tile_px(self) -> int:
+        """Side of a tile in input pixels; 0 means the whole photo."""
+        return self.default_tile_px if self.tile_size is None else self.tile_size
+
+    def variant(
+        self, choice: VariantChoice | None = None, environment: Mapping[str, str] = os.environ
+    ) -> str:
+        """Return the selected variant, with `auto` resolved through the environment.
+
+        Args:
+            choice: the option to read; None means the one of the task's own network.
+
+        Raises:
+            RestoreError: OPTION_INVALID if the environment names a variant that does not exist.
+        """
+        choice = choice or self.variant_choices[0]
+        selected: str = getattr(self, choice.field)
+        if selected != "auto":
+            return selected
+        variant = environment.get(choice.environment, "").strip() or choice.default
+        allowed = [name for name in choices_of(type(self), choice.field) if name != "auto"]
+        if variant not in allowed:
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"the environment variable {choice.environment} is '{variant}', "
+                f"which is not a variant of {choice.field}",
+                f"Set it to one of {', '.join(allowed)}, or unset it.",
+            )
+        return variant
+
+
+class UpscalerOptions(TaskOptions):
+    """Options of every task that may enlarge with Real-ESRGAN."""
+
+    default_tile_px = 512
+
+    upscale_variant: UpscaleVariant = Field(
+        default="auto",
+        description=(
+            "Real-ESRGAN network; auto is the environment variable MODEL_UPSCALE, or x4plus "
+            "(x2plus behind faces); lite and lite_fidelity (for clean photos) need no download."
+        ),
+    )
+    denoise_strength: Fraction = Field(
+        default=0.5,
+        description="Denoising by general_x4v3: 0 keeps the grain, 1 removes the noise.",
+    )
+    grain: bool = Field(
+        default=True,
+        description="Let the lite network add fine grain where a worn photo has lost its texture.",
+    )
+
+
+class FaceOptions(TaskOptions):
+    """Options of every task that may restore faces."""
+
+    face_model: FaceModel = Field(
+        default="auto",
+        description=(
+            "Face restoration network; auto is the environment variable MODEL_FACE, or codeformer; "
+            "lite needs no download."
+        ),
+    )
+    codeformer_fidelity: Fraction = Field(
+        default=0.5,
+        description="Weight of the input in codeformer: 0 for best quality, 1 for best likeness.",
+    )
+    face_detector: FaceDetector = Field(
+        default="auto",
+        description=(
+            "Face detector; auto is retinaface_resnet50, or dlib (needs no download) with the lite "
+            "face network."
+        ),
+    )
+    only_center_face: bool = Field(
+        default=False, description="Restore only the face nearest to the centre of the photo."
+    )
+    min_face_px: WholeNumber = Field(
+        default=0,
+        ge=0,
+        description="Skip faces whose shorter side is less than this many pixels.",
+    )
+    keep_color: bool | None = Field(
+        default=None,
+        description=(
+            "Restore only the luminance of faces and keep the colours of the photo; "
+            "if not set, only for grey and single-tone photos."
+        ),
+        json_schema_extra={
+            "allowed": "true or false, or leave it out (true for grey and single-tone photos)"
+        },
+    )

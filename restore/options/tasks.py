@@ -1,0 +1,188 @@
+"""The options of every task but `pipeline`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from restore.options.base import Fraction, Number, WholeNumber
+from restore.options.names import (
+    ColorizeVariant,
+    InpaintVariant,
+    OldPhotoVariant,
+    RestoreVariant,
+    Step,
+)
+from restore.options.shared import FaceOptions, TaskOptions, UpscalerOptions
+from restore.options.variants import (
+    BACKGROUND,
+    DDCOLOR,
+    FACE,
+    LAMA,
+    NAFNET,
+    OLD_PHOTO,
+    UPSCALER,
+    VariantChoice,
+)
+
+
+def _list_to_json(value: object) -> object:
+    """Convert a list (from JSON or Python) to the JSON text that the command line gives."""
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+class FaceRestoreOptions(FaceOptions, UpscalerOptions):
+    """Options of `face_restore`: restore the faces, and optionally enhance the background."""
+
+    variant_choices = (FACE, BACKGROUND)
+
+    face_upscale: Annotated[Number, Field(ge=1, le=4, allow_inf_nan=False)] = Field(
+        default=1.0, description="Enlarge the result by exactly this factor."
+    )
+    has_aligned: bool = Field(
+        default=False,
+        description="The photo is one face, aligned as in FFHQ: skip face detection.",
+    )
+    background_enhance: bool = Field(
+        default=False, description="Enhance the background behind the faces with Real-ESRGAN."
+    )
+
+
+class EnhanceOptions(FaceOptions, UpscalerOptions):
+    """Options of `enhance`: enlarge the photo with Real-ESRGAN and restore its faces."""
+
+    variant_choices = (UPSCALER, FACE)
+
+    scale: Annotated[Number, Field(ge=1, le=8, allow_inf_nan=False)] = Field(
+        default=4.0, description="Enlarge the result by exactly this factor."
+    )
+
+
+class UpscaleOptions(EnhanceOptions):
+    """Options of `upscale`: enlarge with Real-ESRGAN, then resize to the exact factor."""
+
+    face_enhance: bool = Field(
+        default=False, description="Restore faces too, as the task enhance does."
+    )
+
+
+class RestoreOptions(TaskOptions):
+    """Options of `restore`: denoise or deblur with NAFNet, without changing the size."""
+
+    default_tile_px = 0
+    variant_choices = (NAFNET,)
+
+    restore_variant: RestoreVariant = Field(
+        default="auto",
+        description=(
+            "NAFNet network; auto is the environment variable MODEL_RESTORE, or denoise; "
+            "lite (denoises) and lite_deblur (removes camera shake) need no download."
+        ),
+    )
+
+
+class ColorizeOptions(TaskOptions):
+    """Options of `colorize`: add colours with DDColor and keep the luminance of the photo."""
+
+    default_tile_px = 0
+    variant_choices = (DDCOLOR,)
+
+    colorize_variant: ColorizeVariant = Field(
+        default="auto",
+        description=(
+            "DDColor network; auto is the environment variable MODEL_COLORIZE, or modelscope; "
+            "lite needs no download."
+        ),
+    )
+    render_factor: WholeNumber = Field(
+        default=35,
+        ge=1,
+        le=100,
+        description=(
+            "Size at which the network sees the photo: 35 is 512 pixels, "
+            "other values are in proportion, from 256 to 1472 pixels."
+        ),
+    )
+
+
+class OldPhotoOptions(TaskOptions):
+    """Options of `old_photo_restore`: Bringing Old Photos Back to Life."""
+
+    default_tile_px = 0
+    variant_choices = (OLD_PHOTO,)
+
+    old_photo_variant: OldPhotoVariant = Field(
+        default="auto",
+        description=(
+            "Networks for old photos; auto is the environment variable MODEL_OLD_PHOTO, or v1; "
+            "lite needs no download."
+        ),
+    )
+    with_scratch: bool = Field(default=False, description="Detect scratches and fill them.")
+    with_face: bool = Field(default=True, description="Restore faces too.")
+    scratch_threshold: Fraction = Field(
+        default=0.4,
+        description="Probability from which a pixel counts as a scratch.",
+    )
+    old_photo_hr: bool = Field(
+        default=False,
+        description=(
+            "Fill scratches patch by patch, for large photos, and restore faces at 512 pixels."
+        ),
+    )
+    return_mask: bool = Field(
+        default=False,
+        description="Return the masks of the detected scratches after the restored photos.",
+    )
+
+    def variant(
+        self, choice: VariantChoice | None = None, environment: Mapping[str, str] = os.environ
+    ) -> str:
+        """As in `TaskOptions`; `v1` becomes the catalog's variant for the requested work."""
+        variant = super().variant(choice, environment)
+        if variant != "v1":
+            return variant
+        if not self.with_scratch:
+            return "quality"
+        return "scratch_hr" if self.old_photo_hr else "scratch"
+
+
+class InpaintOptions(TaskOptions):
+    """Options of `inpaint`: fill the holes given by masks or polygons with LaMa."""
+
+    default_tile_px = 0
+    variant_choices = (LAMA,)
+
+    inpaint_variant: InpaintVariant = Field(
+        default="auto",
+        description=(
+            "Inpainting network; auto is the environment variable MODEL_INPAINT, or big (LaMa); "
+            "lite needs no download."
+        ),
+    )
+    points: Annotated[str, BeforeValidator(_list_to_json)] | None = Field(
+        default=None,
+        description=(
+            "Areas to fill, as JSON: a polygon [[x, y], ...] in pixels of the upright photo, "
+            "or a list of polygons."
+        ),
+        json_schema_extra={
+            "allowed": "JSON: a polygon [[x, y], [x, y], [x, y], ...] in pixels, "
+            "or a list of such polygons"
+        },
+    )
+
+
+TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {
+    "face_restore": FaceRestoreOptions,
+    "enhance": EnhanceOptions,
+    "upscale": UpscaleOptions,
+    "restore": RestoreOptions,
+    "colorize": ColorizeOptions,
+    "old_photo_restore": OldPhotoOptions,
+    "inpaint": InpaintOptions,
+}
