@@ -8,7 +8,7 @@ import torch
 from benchmarks.floors import full_precision, tensors_in
 from benchmarks.networks import networks, ready
 from restore.models.catalog import Catalog
-from restore.nets.lite.upscale import noise_of
+from restore.nets.lite.grain import hash_noise
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 MOST_APART = 1e-4  # of the largest value: the sums are taken in another order
@@ -31,4 +31,4 @@ def test_an_embedded_network_answers_the_same(name):
 
 def test_grain_is_drawn_from_the_very_same_noise():
     photo = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(noise_of(photo.cuda()).cpu(), noise_of(photo))
+    assert torch.equal(hash_noise(photo.cuda()).cpu(), hash_noise(photo))

@@ -1,1 +1,1 @@
-"""Networks and layers that no library has. Imports torch and nothing of ours."""
+"""Network architectures that no library provides. Imports torch, numpy and nets only."""

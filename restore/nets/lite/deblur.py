@@ -1,10 +1,14 @@
-"""The embedded deblurring network: Wiener filters for the shake that is found in the photo, and a small U-Net that mends their results.
+"""The embedded deblurring network: blur kernel estimation, Wiener deconvolution and a U-Net.
 
-The shake is computed, not learnt (`camera_shake`). A sensor adds light up, and the photo's samples are a power of it; what became of
-a photo since, nobody knows: the shake is looked for, and undone, among the samples as they are and among those of a display's light.
-The network was trained here (training/) with a regression loss on photos deblurred with kernels as they are really found, wrong
-ones among them: it blends the two, and takes ringing and grain away. It also tells which to believe: the kernel of the side that its
-answer leans to is undone once more, in both. A photo in which no more is found than in a sharp one is left as it is.
+The blur kernel is estimated, not learnt (`kernel_estimation`). Camera shake averages linear
+light, but the tone curve of a photo is unknown. Therefore the kernel is estimated and the photo
+deconvolved in two domains: on the samples as they are and on a power of them (linear light).
+
+The U-Net was trained in this project (training/) with a regression loss on photos deconvolved
+with estimated kernels, wrong ones included. It blends the two domains and removes ringing and
+noise. Its output also selects the kernel: the two kernels are tried first, and the one of the
+domain that the output is closer to is used in both domains for the final result. A photo whose
+estimated kernels are as small as those of sharp photos is returned unchanged.
 """
 
 from __future__ import annotations
@@ -17,104 +21,150 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.kernel_estimation import shake_of, spread_of, unshaken
-from restore.nets.lite.unet import Block, UNet, blocks, start_as_identities
+from restore.nets.lite.blur_kernel import kernel_spread_px
+from restore.nets.lite.deconvolution import wiener_deconvolve
+from restore.nets.lite.kernel_estimation import estimate_blur_kernel
+from restore.nets.lite.unet import (
+    ResidualBlock,
+    UNet,
+    init_residual_weights,
+    two_residual_blocks,
+)
 
-WIDTHS = (
-    32,
-    64,
-    96,
-)  # channels at 1/2, 1/4 and 1/8 of the size; one block before and one after each change of scale, two at the coarsest
-GAMMAS = (1.0, 2.2)  # powers of the samples, among which a shake is undone: as they are, and light
-SEARCHED = (
-    1.0,
-    1.7,
-)  # those, in the same order, among which it is looked for: in light itself a few highlights outweigh all edges
-NOISES = (3e-3, 3e-2)  # that the photo is deblurred for in each: one sharper, one smoother
-MULTIPLE = 8
-LEANING = 0.36  # of the way from the answer among samples to that among light: what lies beyond is light (tuned on training photos)
-STEADY_PX = 1.2  # spread of the largest kernel that may be found in a sharp photo: most lie between 0.7 and 1.2
+CHANNELS = (32, 64, 96)  # at 1/2, 1/4 and 1/8 of the size
+SIZE_MULTIPLE = 8  # the input is padded to multiples of this
+DECONVOLUTION_GAMMAS = (1.0, 2.2)  # exponents of the samples for deconvolution: as is, linear light
+ESTIMATION_GAMMAS = (1.0, 1.7)  # for estimation: at 2.2, a few highlights outweigh all edges
+NOISE_RATIOS = (3e-3, 3e-2)  # of the Wiener filter: a sharper and a smoother output
+MIN_SPREAD_PX = 1.2  # of a kernel that is removed; sharp photos mostly give kernels of 0.7 to 1.2
+LINEAR_LIGHT_THRESHOLD = 0.36  # position between the domains (0 samples, 1 linear light) above
+# which the kernel of linear light is selected; tuned on training photos
 
 
-class Mending(UNet):
-    """Nx15xHxW, a photo and its four deblurred versions -> Nx3xHxW; padded inside to a multiple of 8."""
+class DeblurUNet(UNet):
+    """Combine a photo and its four deconvolved versions into one photo.
+
+    Input Nx15xHxW as `stack_candidates` makes it, output Nx3xHxW (not clamped); any size.
+    """
 
     def __init__(self) -> None:
-        super().__init__(WIDTHS, Block, blocks(WIDTHS[-1]))
-        self.head = nn.Conv2d(60, WIDTHS[0], 3, padding=1)
-        self.tail = nn.Conv2d(
-            WIDTHS[0], 16, 3, padding=1
-        )  # what is added, and the share of the second power in what that is added to
-        start_as_identities(self)
-        for parameter in self.tail.parameters():  # the mean of all four
+        super().__init__(CHANNELS, ResidualBlock, two_residual_blocks(CHANNELS[-1]))
+        self.head = nn.Conv2d(60, CHANNELS[0], 3, padding=1)
+        # Output: a residual (3 channels) and the weight of linear light (1), each 4 sub-pixels.
+        self.tail = nn.Conv2d(CHANNELS[0], 16, 3, padding=1)
+        init_residual_weights(self)
+        for parameter in self.tail.parameters():  # start with the mean of all four versions
             nn.init.zeros_(parameter)
 
-    def forward(self, guesses: Tensor) -> Tensor:
-        height, width = guesses.shape[-2:]
-        # Reflection needs more pixels than it adds, which a tiny picture has not.
-        padded = F.pad(guesses, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+    def forward(self, candidates: Tensor) -> Tensor:
+        height, width = candidates.shape[-2:]
+        # Reflection padding would need an input larger than the padding.
+        padded = F.pad(
+            candidates, (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE), mode="replicate"
+        )
         photo, sharper, smoother, sharper_light, smoother_light = padded.chunk(5, dim=1)
         mean = 0.5 * (sharper + smoother)
-        other = 0.5 * (sharper_light + smoother_light) - mean
-        seen = torch.cat(
-            [photo - mean, mean - 0.5, sharper - smoother, other, sharper_light - smoother_light], 1
+        light_offset = 0.5 * (sharper_light + smoother_light) - mean
+        features = torch.cat(
+            [
+                photo - mean,
+                mean - 0.5,
+                sharper - smoother,
+                light_offset,
+                sharper_light - smoother_light,
+            ],
+            1,
         )
-        answer = torch.pixel_shuffle(
-            self.tail(self.through_scales(self.head(F.pixel_unshuffle(seen, 2)))), 2
+        output = torch.pixel_shuffle(
+            self.tail(self.forward_scales(self.head(F.pixel_unshuffle(features, 2)))), 2
         )
-        return (mean + answer[:, 3:].sigmoid() * other + answer[:, :3])[..., :height, :width]
+        restored = mean + output[:, 3:].sigmoid() * light_offset + output[:, :3]
+        return restored[..., :height, :width]
 
 
-class LiteDeblur(Mending):
-    """Nx3xHxW RGB in [0, 1] -> the same, deblurred (not clamped); any size."""
+class LiteDeblur(DeblurUNet):
+    """Remove camera shake: Nx3xHxW RGB in [0, 1] to Nx3xHxW (not clamped); any size."""
 
     def forward(self, photos: Tensor) -> Tensor:
-        return torch.stack([self.without(shakes_of(photo), photo) for photo in photos])
+        return torch.stack([self.remove_blur(photo, estimate_kernels(photo)) for photo in photos])
 
-    def without(self, kernels: Sequence[Tensor], photo: Tensor) -> Tensor:
-        """3xHxW without the shake of `shakes_of`; as it is where that is none to speak of."""
-        found = [kernel for kernel in kernels if spread_of(kernel) >= STEADY_PX]
-        if not found:
+    def remove_blur(self, photo: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+        """Remove the blur that was estimated in a photo.
+
+        Args:
+            photo: 3xHxW in [0, 1].
+            kernels: one kernel for each of DECONVOLUTION_GAMMAS.
+
+        Returns:
+            3xHxW, not clamped; `photo` itself where all kernels are too small.
+        """
+        large = [kernel for kernel in kernels if kernel_spread_px(kernel) >= MIN_SPREAD_PX]
+        if not large:
             return photo
-        kernel = self.believed(found, photo) if len(found) == len(GAMMAS) else found[0]
-        return super().forward(candidates(photo, [kernel] * len(GAMMAS))[None])[0]
+        is_ambiguous = len(large) == len(DECONVOLUTION_GAMMAS)
+        kernel = self.select_kernel(photo, large) if is_ambiguous else large[0]
+        candidates = stack_candidates(photo, [kernel] * len(DECONVOLUTION_GAMMAS))
+        return super().forward(candidates[None])[0]
 
-    def believed(self, kernels: Sequence[Tensor], photo: Tensor) -> Tensor:
-        """That of two kernels, one for each of GAMMAS, which the network's answer for both leans to."""
-        guesses = candidates(photo, kernels)
-        samples, light = guesses[3:].view(len(GAMMAS), len(NOISES), *photo.shape).mean(dim=1)
-        way, gone = light - samples, super().forward(guesses[None])[0] - samples
-        return kernels[int((way * gone).mean() > LEANING * way.square().mean())]
+    def select_kernel(self, photo: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+        """Return the kernel of the domain that the network output is closer to.
+
+        Args:
+            photo: 3xHxW in [0, 1].
+            kernels: two kernels, one for each of DECONVOLUTION_GAMMAS.
+        """
+        candidates = stack_candidates(photo, kernels)
+        samples, light = (
+            candidates[3:]
+            .view(len(DECONVOLUTION_GAMMAS), len(NOISE_RATIOS), *photo.shape)
+            .mean(dim=1)
+        )
+        axis, offset = light - samples, super().forward(candidates[None])[0] - samples
+        threshold = LINEAR_LIGHT_THRESHOLD * axis.square().mean()
+        return kernels[int((axis * offset).mean() > threshold)]
 
 
-def shakes_of(photo: Tensor) -> list[Tensor]:
-    """The kernels that are found in 3xHxW in [0, 1], one for each of GAMMAS.
+def estimate_kernels(photo: Tensor) -> list[Tensor]:
+    """Estimate one blur kernel for each of DECONVOLUTION_GAMMAS.
 
-    On a CPU one thread looks for each: a search is thousands of small steps, and threads that share each of them wait for one another
-    (a fifth of the time on two idle cores, three quarters beside a busy process).
+    On a CPU, each estimation runs in a thread of its own with one compute thread. It consists of
+    thousands of small operations; splitting each of them among threads is slower (by a fifth on
+    two idle cores, by three quarters beside a busy process).
+
+    Args:
+        photo: 3xHxW in [0, 1].
     """
     if photo.device.type != "cpu":
-        return [among(photo, power) for power in SEARCHED]
+        return [_estimate_with_gamma(photo, gamma) for gamma in ESTIMATION_GAMMAS]
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(
-            len(SEARCHED), initializer=torch.set_num_threads, initargs=(1,)
+            len(ESTIMATION_GAMMAS), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            return list(pool.map(partial(among, photo), SEARCHED))
+            return list(pool.map(partial(_estimate_with_gamma, photo), ESTIMATION_GAMMAS))
     finally:
-        torch.set_num_threads(threads)  # threads to come begin with what any thread has set last
+        # The number that was set last, in any thread, is the default of threads created later.
+        torch.set_num_threads(threads)
 
 
-def among(photo: Tensor, power: float) -> Tensor:
-    """The kernel that is found among the powers of the samples."""
+def _estimate_with_gamma(photo: Tensor, gamma: float) -> Tensor:
     with torch.no_grad():
-        return shake_of(photo.clamp_min(0.0) ** power)
+        return estimate_blur_kernel(photo.clamp_min(0.0) ** gamma)
 
 
-def candidates(photo: Tensor, kernels: Sequence[Tensor]) -> Tensor:
-    """3xHxW -> 15xHxW: the photo, and in each of GAMMAS the photo deblurred for little and for more noise, in [0, 1]."""
-    deblurred = [
-        unshaken(photo.clamp_min(0.0) ** gamma, kernel, NOISES).clamp(0.0, 1.0) ** (1.0 / gamma)
-        for gamma, kernel in zip(GAMMAS, kernels, strict=True)
+def stack_candidates(photo: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+    """Stack a photo with its deconvolved versions, the input of DeblurUNet.
+
+    Args:
+        photo: 3xHxW in [0, 1].
+        kernels: one kernel for each of DECONVOLUTION_GAMMAS.
+
+    Returns:
+        15xHxW: the photo, then for each gamma the sharper and the smoother version, in [0, 1].
+    """
+    versions = [
+        wiener_deconvolve(photo.clamp_min(0.0) ** gamma, kernel, NOISE_RATIOS).clamp(0.0, 1.0)
+        ** (1.0 / gamma)
+        for gamma, kernel in zip(DECONVOLUTION_GAMMAS, kernels, strict=True)
     ]
-    return torch.cat([photo, *torch.cat(deblurred)])
+    return torch.cat([photo, *torch.cat(versions)])

@@ -1,8 +1,9 @@
-"""The embedded inpainting network: a U-Net that corrects the smoothest fill of the hole.
+"""The embedded inpainting network: a U-Net that corrects a harmonic fill of the hole.
 
-The hole is first filled harmonically: each pixel is the mean of its four neighbours, as a soap film spans a frame. That alone is nearer
-to the truth than OpenCV's two methods; the network, trained here (training/) with a regression loss only, adds what a film has not:
-edges and shading that run on. Its dilated middle sees across a hole.
+The hole is first filled harmonically: each pixel becomes the mean of its four neighbours. This
+alone is closer to the original than the two methods of OpenCV. The network was trained in this
+project (training/) with a regression loss only. It continues edges and shading into the hole.
+Dilated convolutions in the bottleneck give it a receptive field larger than a hole.
 """
 
 from __future__ import annotations
@@ -11,76 +12,92 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.unet import Block, UNet, blocks, start_as_identities
+from restore.nets.lite.unet import (
+    ResidualBlock,
+    UNet,
+    init_residual_weights,
+    two_residual_blocks,
+)
 
-WIDTHS = (64, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
-DILATIONS = (1, 2, 4, 8, 1, 16, 4)  # of the coarsest level's blocks
-MULTIPLE = 16
-SWEEPS = 8  # of the fill at each scale
-RELAXATION = 1.7  # of each sweep: with less, it would take more of them
+CHANNELS = (64, 64, 96)  # at 1/2, 1/4 and 1/8 of the size
+DILATIONS = (1, 2, 4, 8, 1, 16, 4)  # of the blocks of the bottleneck
+SIZE_MULTIPLE = 16  # the input is padded to multiples of this
+RELAXATION_ITERATIONS = 8  # of the harmonic fill at each pyramid level
+RELAXATION_FACTOR = 1.7  # of successive over-relaxation
 
 
 class LiteInpaint(UNet):
-    """Nx4xHxW, RGB in [0, 1] and a mask that is 1 in the hole -> Nx3xHxW RGB, filled (not clamped).
+    """Fill holes: Nx4xHxW to Nx3xHxW RGB (not clamped); any size.
 
-    What the photo holds in the hole is never looked at. Outside it the caller keeps the photo. Any size, padded inside to a
-    multiple of 16.
+    The input is RGB in [0, 1] and a mask that is 1 in the hole. Pixels in the hole are ignored.
+    Outside the hole, the caller keeps the photo.
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            WIDTHS, blocks, nn.Sequential(*(Block(WIDTHS[-1], dilation) for dilation in DILATIONS))
-        )
-        self.hole_head = nn.Conv2d(16, WIDTHS[0], 3, padding=1)
-        self.tail = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
-        start_as_identities(self)
+        bottleneck = nn.Sequential(*(ResidualBlock(CHANNELS[-1], d) for d in DILATIONS))
+        super().__init__(CHANNELS, two_residual_blocks, bottleneck)
+        self.hole_head = nn.Conv2d(16, CHANNELS[0], 3, padding=1)
+        self.tail = nn.Conv2d(CHANNELS[0], 12, 3, padding=1)
+        init_residual_weights(self)
         nn.init.zeros_(self.tail.weight)
 
-    def forward(self, masked: Tensor) -> Tensor:
-        height, width = masked.shape[-2:]
-        padded = F.pad(masked, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-        mask = (padded[:, 3:] > 0.5).to(padded.dtype)
-        start = harmonic_fill(padded[:, :3], mask)
-        x = self.through_scales(
-            self.hole_head(F.pixel_unshuffle(torch.cat([start - 0.5, mask], 1), 2))
+    def forward(self, photo_and_mask: Tensor) -> Tensor:
+        height, width = photo_and_mask.shape[-2:]
+        padded = F.pad(
+            photo_and_mask,
+            (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE),
+            mode="replicate",
         )
-        return (start + F.pixel_shuffle(self.tail(x), 2))[..., :height, :width]
+        mask = (padded[:, 3:] > 0.5).to(padded.dtype)
+        filled = fill_harmonically(padded[:, :3], mask)
+        x = self.forward_scales(
+            self.hole_head(F.pixel_unshuffle(torch.cat([filled - 0.5, mask], 1), 2))
+        )
+        return (filled + F.pixel_shuffle(self.tail(x), 2))[..., :height, :width]
 
 
-def harmonic_fill(photo: Tensor, mask: Tensor) -> Tensor:
-    """`photo` with the hole filled harmonically: Nx3xHxW, Nx1xHxW (1 = hole) -> Nx3xHxW.
+def fill_harmonically(photo: Tensor, mask: Tensor) -> Tensor:
+    """Fill the hole with a harmonic function, the solution of Laplace's equation.
 
-    From coarse to fine (a cascadic multigrid): a pyramid of averages of what is known (Burt's pull-push) is the start of each
-    scale, and sweeps of successive over-relaxation bring it near to the solution. A photo that is all hole comes out black.
+    A cascadic multigrid: each level starts from a pyramid of averages of the known pixels (Burt's
+    pull-push) and is improved by successive over-relaxation.
+
+    Args:
+        photo: Nx3xHxW.
+        mask: Nx1xHxW, 1 in the hole and 0 elsewhere.
+
+    Returns:
+        Nx3xHxW; all zeros where the whole photo is hole.
     """
     known = 1.0 - mask
     levels = [(photo * known, known)]
     while max(levels[-1][0].shape[-2:]) > 1:
         sums, weights = (F.avg_pool2d(level, 2, ceil_mode=True) for level in levels[-1])
-        # Once something in a cell is known, the cell counts in full: else the faintly known would fade towards the next level.
-        share = weights.clamp_min(1e-6)
-        full = (weights > 0).to(weights.dtype)
-        levels.append((sums / share * full, full))
+        averages = sums / weights.clamp_min(1e-6)
+        # A cell with any known pixel gets full weight; partial weights would fade at coarse levels.
+        is_known = (weights > 0).to(weights.dtype)
+        levels.append((averages * is_known, is_known))
     filled = levels[-1][0]
     for values, weights in reversed(levels[:-1]):
         coarse = F.interpolate(filled, size=values.shape[-2:], mode="bilinear", align_corners=False)
-        filled = _relaxed(values + (1.0 - weights) * coarse, 1.0 - weights)
+        filled = _relax(values + (1.0 - weights) * coarse, 1.0 - weights)
     return filled
 
 
-def _relaxed(filled: Tensor, hole: Tensor) -> Tensor:
-    """Sweeps over the hole's pixels, those of a chessboard's black squares and those of its white ones by turns."""
+def _relax(filled: Tensor, hole: Tensor) -> Tensor:
+    """Run red-black successive over-relaxation on the pixels of the hole."""
     height, width = filled.shape[-2:]
-    rows, columns = (
-        torch.arange(height, device=filled.device)[:, None],
-        torch.arange(width, device=filled.device),
-    )
-    black = ((rows + columns) % 2).to(filled.dtype)
-    rates = [RELAXATION * hole * black, RELAXATION * hole * (1.0 - black)]
-    for _ in range(SWEEPS):
+    rows = torch.arange(height, device=filled.device)[:, None]
+    columns = torch.arange(width, device=filled.device)
+    checkerboard = ((rows + columns) % 2).to(filled.dtype)
+    rates = [
+        RELAXATION_FACTOR * hole * checkerboard,
+        RELAXATION_FACTOR * hole * (1.0 - checkerboard),
+    ]
+    for _ in range(RELAXATION_ITERATIONS):
         for rate in rates:
-            around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
-            vertical = around[..., :-2, 1:-1] + around[..., 2:, 1:-1]
-            horizontal = around[..., 1:-1, :-2] + around[..., 1:-1, 2:]
+            padded = F.pad(filled, (1, 1, 1, 1), mode="replicate")
+            vertical = padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1]
+            horizontal = padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
             filled = filled + rate * (0.25 * (vertical + horizontal) - filled)
     return filled

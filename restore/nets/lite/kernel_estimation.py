@@ -1,286 +1,219 @@
-"""How a camera shook, told from the photo alone, and the photo with that undone: no weights, Fourier transforms only.
+"""Blind estimation of one blur kernel for a whole photo. Uses no weights.
 
-The kernel is found from coarse to fine, by turns with a photo of few edges (an L0 penalty on its gradients; Xu et al., CVPR 2013,
-and Pan et al., CVPR 2014), each step in closed form by half-quadratic splitting. The photo then comes from a Wiener filter whose
-noise is white and whose signal has the gradients of natural photos. One kernel is taken to hold all over the photo.
+The estimation alternates between a latent photo with few edges (L0 penalty on its gradients;
+Xu et al., CVPR 2013; Pan et al., CVPR 2014) and the kernel, from coarse to fine. Each step has a
+closed form in the Fourier domain; the L0 problem is solved by half-quadratic splitting.
 
-The search goes astray at its coarse end if at all: it is begun in several ways, and the way whose kernel is the most concentrated
-goes on. A kernel that was not found is a cloud. At last it has to explain the photo: where it lets little through, there has to be
-little. A kernel under which the photo's spectrum is not much likelier than under none (Whittle's likelihood) is not believed.
+The coarse levels are run with several settings. The settings with the kernel of lowest entropy
+continue, because a failed estimation gives a diffuse kernel. Finally, the kernel is accepted only
+if it makes the spectrum of the photo more likely (Whittle likelihood).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KERNEL_PX = 21  # side of the largest kernel
-SIDES_PX = (5, 7, 9, 13, 17, 21)  # of the kernel, from coarse to fine
-DECIDED_PX = 13  # side of the kernels by which one of the ways is chosen
-TURNS = 5  # of photo and kernel, at each of them
-WINDOW_PX = 640  # of the photo that the kernel is looked for in: where it has most edges
-LEAST_PX = 64  # side of a photo in which a kernel can be found
-CONTRAST = 0.2  # standard deviation that the photo is brought to, for penalties to mean the same in a faded one
-FAINT_CONTRAST = 0.02  # what has less is noise, and is not made stronger for that
-MULTIPLE = 8  # of the photo's sides on each scale: lengths of which transforms are fast
-LEAST_PENALTY = 1e-4  # on edges
-STRICTEST = 1e3  # weight up to which the splitting grows, fourfold a step
-LEAST_EVIDENCE = 0.4  # nats a frequency, that a kernel is believed for: right ones of 7 px on mostly have 0.5 to 1.5
-EVIDENT_NOISE = 1e-2  # of the photo, for that: power over that of its gradients
-FAINTEST = 0.05  # of a kernel's largest value: what is less is noise
-BORDER_PX = 32  # that a photo is continued by, mirrored and blurred, for its transform to have no edge where it wraps around
-FLAT = 0.05  # of the noise, that is taken for its share where the photo has no gradients at all
+from restore.nets.lite.blur_kernel import (
+    centre_kernel,
+    identity_kernel,
+    kernel_entropy,
+    normalise_kernel,
+    resize_kernel,
+)
+from restore.nets.lite.fourier import (
+    gradient_spectra,
+    horizontal_gradient,
+    power_sum,
+    taper_borders,
+    transfer_function,
+    vertical_gradient,
+)
+
+KERNEL_PX = 21  # side of the estimated kernel
+LEVEL_KERNELS_PX = (5, 7, 9, 13, 17, 21)  # kernel side at each pyramid level, from coarse to fine
+SELECTION_KERNEL_PX = 13  # level after which one of the settings is selected
+ITERATIONS = 5  # alternations of latent photo and kernel at each level
+WINDOW_PX = 640  # side of the part of the photo that is used
+WINDOW_STRIDE_PX = 32
+MIN_PHOTO_PX = 64  # a kernel cannot be estimated in smaller photos
+TARGET_CONTRAST = 0.2  # standard deviation after normalisation; the penalties are tuned for it
+MIN_CONTRAST = 0.02  # photos with less contrast are not amplified further: it is noise
+SIZE_MULTIPLE = 8  # sides of each level are multiples of this, which have fast transforms
+MIN_PENALTY = 1e-4
+MAX_SPLITTING_WEIGHT = 1e3
+SPLITTING_GROWTH = 4.0
+MIN_EVIDENCE = 0.4  # nats per frequency; correct kernels of 7 px and more mostly give 0.5 to 1.5
+EVIDENCE_NOISE_RATIO = 1e-2  # noise power over gradient power in the likelihood
+MIN_KERNEL_SHARE = 0.05  # kernel values below this share of the maximum are set to 0
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a kernel is looked for.
+class SearchSettings:
+    """Settings of one run of the estimation.
 
     Attributes:
-        penalty: on edges, at first.
-        easing: what each turn divides that by.
-        smooth: penalty on the kernel's squares.
+        penalty: initial L0 penalty on gradients.
+        penalty_decay: divisor of the penalty after each iteration.
+        kernel_penalty: L2 penalty on the kernel.
     """
 
     penalty: float
-    easing: float
-    smooth: float
+    penalty_decay: float
+    kernel_penalty: float
 
 
-WAYS = (Way(4e-3, 1.1, 4.0), Way(1.6e-2, 1.15, 1.0), Way(3.2e-2, 1.18, 8.0))
+SEARCH_SETTINGS = (
+    SearchSettings(4e-3, 1.1, 4.0),
+    SearchSettings(1.6e-2, 1.15, 1.0),
+    SearchSettings(3.2e-2, 1.18, 8.0),
+)
 
 
-class Scale:
-    """A photo reduced until its kernel has a side of `side_px`, and what of it no turn changes."""
+class PyramidLevel:
+    """A photo resized so that its blur kernel has a side of `kernel_px`.
 
-    def __init__(self, grey: Tensor, side_px: int) -> None:
-        self.side_px = side_px
+    Args:
+        grey: HxW photo at full size.
+        kernel_px: side of the kernel at this level.
+    """
+
+    def __init__(self, grey: Tensor, kernel_px: int) -> None:
+        self.kernel_px = kernel_px
         height, width = (
-            max(MULTIPLE, round(length * side_px / KERNEL_PX / MULTIPLE) * MULTIPLE)
-            for length in grey.shape
+            max(SIZE_MULTIPLE, round(side * kernel_px / KERNEL_PX / SIZE_MULTIPLE) * SIZE_MULTIPLE)
+            for side in grey.shape
         )
         self.size = (height, width)
-        reduced = F.interpolate(
+        resized = F.interpolate(
             grey[None, None], size=self.size, mode="bilinear", antialias=True, align_corners=False
         )[0, 0]
-        seen, self.inner = tapered(reduced, side_px)
-        self.spectrum: Tensor = torch.fft.rfft2(seen)
-        self.gradients = sum_of_squares(*differences(self.size, seen))
-        self.seen_across, self.seen_down = self.inner_gradients(seen)
+        blurred, self.taper = taper_borders(resized, kernel_px)
+        self.spectrum: Tensor = torch.fft.rfft2(blurred)
+        self.gradient_power = power_sum(*gradient_spectra(self.size, blurred))
+        self.horizontal, self.vertical = self._tapered_gradient_spectra(blurred)
 
-    def inner_gradients(self, photo: Tensor) -> tuple[Tensor, Tensor]:
-        """The half spectra of a photo's differences, less what lies at its border, which wraps around."""
-        x, y = (torch.fft.rfft2(step(photo) * self.inner) for step in (across, down))
-        return x, y
+    def refine(
+        self, kernel: Tensor, penalty: float, settings: SearchSettings
+    ) -> tuple[Tensor, float]:
+        """Alternate between the latent photo and the kernel.
 
-    def found(self, kernel: Tensor, way: Way, penalty: float) -> tuple[Tensor, float]:
-        """(the kernel after as many turns, from one of another scale; the penalty that is left)."""
-        if kernel.shape[-1] != self.side_px:
-            wanted = (self.side_px, self.side_px)
-            kernel = F.interpolate(
-                kernel[None, None], size=wanted, mode="bicubic", align_corners=False
-            )[0, 0].clamp_min(0.0)
-            kernel = centred(normalised(kernel))
-        for _ in range(TURNS):
-            kernel = self.kernel_of(
-                self.with_few_edges(transfer(kernel, self.size), penalty), way.smooth
-            )
-            penalty = max(penalty / way.easing, LEAST_PENALTY)
+        Args:
+            kernel: start value, also of another level.
+            penalty: current L0 penalty.
+            settings: settings of this run.
+
+        Returns:
+            (the refined kernel, the decayed penalty)
+        """
+        if kernel.shape[-1] != self.kernel_px:
+            kernel = resize_kernel(kernel, self.kernel_px)
+        for _ in range(ITERATIONS):
+            latent = self._estimate_latent_photo(transfer_function(kernel, self.size), penalty)
+            kernel = self._estimate_kernel(latent, settings.kernel_penalty)
+            penalty = max(penalty / settings.penalty_decay, MIN_PENALTY)
         return kernel, penalty
 
-    def with_few_edges(self, blur: Tensor, penalty: float) -> Tensor:
-        """The photo that looks like this one under `blur`, with as few gradients as the penalty makes worth it; HxW."""
-        blurred, power, weight = blur.conj() * self.spectrum, blur.abs().square(), 2.0 * penalty
+    def evidence(self, kernel: Tensor) -> float:
+        """Return the log likelihood ratio of a kernel against no blur, in nats per frequency.
+
+        It is Whittle's likelihood of the gradients, which are assumed to be white noise before
+        the blur. The signal power is the one of maximum likelihood.
+        """
+        observed = power_sum(self.horizontal, self.vertical)
+        noise = EVIDENCE_NOISE_RATIO * self.gradient_power
+        models = (transfer_function(kernel, self.size).abs().square() + noise, 1.0 + noise)
+        blurred, sharp = (
+            float((observed / power).mean().log() + power.log().mean()) for power in models
+        )
+        return sharp - blurred
+
+    def _tapered_gradient_spectra(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the spectra of the gradients without the border, which wraps around."""
+        horizontal, vertical = (
+            torch.fft.rfft2(gradient(photo) * self.taper)
+            for gradient in (horizontal_gradient, vertical_gradient)
+        )
+        return horizontal, vertical
+
+    def _estimate_latent_photo(self, blur: Tensor, penalty: float) -> Tensor:
+        """Solve for the sharp photo with an L0 penalty by half-quadratic splitting; HxW."""
+        numerator, power = blur.conj() * self.spectrum, blur.abs().square()
+        weight = 2.0 * penalty
         photo: Tensor = torch.fft.irfft2(self.spectrum, s=self.size)
-        while weight < STRICTEST:
-            x, y = across(photo), down(photo)
-            none = x.square() + y.square() < penalty / weight
-            x, y = x.masked_fill(none, 0.0), y.masked_fill(none, 0.0)
-            # The differences' adjoint.
-            wanted = torch.roll(x, 1, 1) - x + torch.roll(y, 1, 0) - y
+        while weight < MAX_SPLITTING_WEIGHT:
+            x, y = horizontal_gradient(photo), vertical_gradient(photo)
+            is_small = x.square() + y.square() < penalty / weight
+            x, y = x.masked_fill(is_small, 0.0), y.masked_fill(is_small, 0.0)
+            adjoint = torch.roll(x, 1, 1) - x + torch.roll(y, 1, 0) - y
             photo = torch.fft.irfft2(
-                (blurred + weight * torch.fft.rfft2(wanted)) / (power + weight * self.gradients),
+                (numerator + weight * torch.fft.rfft2(adjoint))
+                / (power + weight * self.gradient_power),
                 s=self.size,
             )
-            weight *= 4.0
+            weight *= SPLITTING_GROWTH
         return photo
 
-    def kernel_of(self, sharp: Tensor, smooth: float) -> Tensor:
-        """The kernel that makes the gradients of `sharp` (HxW) those of this photo."""
-        x, y = self.inner_gradients(sharp)
-        both = x.conj() * self.seen_across + y.conj() * self.seen_down
-        found = torch.fft.irfft2(both / (sum_of_squares(x, y) + smooth), s=self.size)
-        reach = self.side_px // 2
-        kernel = torch.roll(found, (reach, reach), (0, 1))[
-            : self.side_px, : self.side_px
-        ].clamp_min(0.0)
-        return normalised(
-            torch.where(kernel < FAINTEST * kernel.max(), torch.zeros_like(kernel), kernel)
-        )
-
-    def evidence(self, kernel: Tensor) -> float:
-        """How much likelier the photo is under the kernel than under none, in nats a frequency; gradients are taken for white."""
-        seen = sum_of_squares(self.seen_across, self.seen_down)
-        noise = EVIDENT_NOISE * self.gradients
-        powers = (transfer(kernel, self.size).abs().square() + noise, 1.0 + noise)
-        # Minus the logarithm of the likelihood at the strength that makes it greatest.
-        blurred, still = (
-            float((seen / power).mean().log() + power.log().mean()) for power in powers
-        )
-        return still - blurred
+    def _estimate_kernel(self, latent: Tensor, kernel_penalty: float) -> Tensor:
+        """Solve for the kernel that maps the gradients of the latent photo to those observed."""
+        x, y = self._tapered_gradient_spectra(latent)
+        correlation = x.conj() * self.horizontal + y.conj() * self.vertical
+        solution = torch.fft.irfft2(correlation / (power_sum(x, y) + kernel_penalty), s=self.size)
+        radius = self.kernel_px // 2
+        centred = torch.roll(solution, (radius, radius), (0, 1))
+        kernel = centred[: self.kernel_px, : self.kernel_px].clamp_min(0.0)
+        is_noise = kernel < MIN_KERNEL_SHARE * kernel.max()
+        return normalise_kernel(torch.where(is_noise, torch.zeros_like(kernel), kernel))
 
 
-def shake_of(photo: Tensor) -> Tensor:
-    """3xHxW in [0, 1] -> KERNEL_PX x KERNEL_PX that sums to 1, its mean in the middle; a point where nothing can be told."""
-    if min(photo.shape[-2:]) < LEAST_PX:
-        return point(KERNEL_PX, photo)
-    grey = window_of(photo.mean(dim=0))
-    grey = grey * (CONTRAST / grey.std().clamp_min(FAINT_CONTRAST))
-    scales = [Scale(grey, side) for side in SIDES_PX]
-    decided = SIDES_PX.index(DECIDED_PX) + 1
-    begun = [through(scales[:decided], way, point(SIDES_PX[0], grey), way.penalty) for way in WAYS]
-    way, (kernel, penalty) = min(zip(WAYS, begun, strict=True), key=lambda one: entropy(one[1][0]))
-    kernel = centred(through(scales[decided:], way, kernel, penalty)[0])
-    return kernel if scales[-1].evidence(kernel) >= LEAST_EVIDENCE else point(KERNEL_PX, photo)
+def estimate_blur_kernel(photo: Tensor) -> Tensor:
+    """Estimate the blur kernel of a photo.
 
+    Args:
+        photo: 3xHxW in [0, 1].
 
-def through(scales: list[Scale], way: Way, kernel: Tensor, penalty: float) -> tuple[Tensor, float]:
-    """(the kernel after these scales, from coarse to fine; the penalty that is left)."""
-    for scale in scales:
-        kernel, penalty = scale.found(kernel, way, penalty)
-    return kernel, penalty
-
-
-def unshaken(photo: Tensor, kernel: Tensor, noises: Sequence[float]) -> Tensor:
-    """3xHxW under the kernel -> Nx3xHxW by Wiener's filter, for each of N noises: their power over that of the photo's gradients."""
-    height, width = photo.shape[-2:]
-    # Mirrored as far as there is something to mirror; the rest repeats the border.
-    mirrored = [min(BORDER_PX, length - 1) for length in (height, width)]
-    rest = [BORDER_PX - pixels for pixels in mirrored]
-    padded = F.pad(
-        photo[None], (mirrored[1], mirrored[1], mirrored[0], mirrored[0]), mode="reflect"
-    )
-    right, bottom = (
-        -(length + 2 * BORDER_PX) % 16 for length in (width, height)
-    )  # lengths of which transforms are fast
-    padded = F.pad(padded, (rest[1], rest[1] + right, rest[0], rest[0] + bottom), mode="replicate")[
-        0
+    Returns:
+        KERNEL_PX x KERNEL_PX with a sum of 1 and its centre of mass in the middle. It is the
+        identity kernel where the photo is too small or no kernel is accepted.
+    """
+    if min(photo.shape[-2:]) < MIN_PHOTO_PX:
+        return identity_kernel(KERNEL_PX, photo)
+    grey = _select_window(photo.mean(dim=0))
+    grey = grey * (TARGET_CONTRAST / grey.std().clamp_min(MIN_CONTRAST))
+    levels = [PyramidLevel(grey, side) for side in LEVEL_KERNELS_PX]
+    split = LEVEL_KERNELS_PX.index(SELECTION_KERNEL_PX) + 1
+    start = identity_kernel(LEVEL_KERNELS_PX[0], grey)
+    runs = [
+        _refine_levels(levels[:split], start, settings.penalty, settings)
+        for settings in SEARCH_SETTINGS
     ]
-    seen, _ = tapered(padded, BORDER_PX // 2 + 8)
-    size = (seen.shape[-2], seen.shape[-1])
-    blur, gradients = transfer(kernel, size), sum_of_squares(*differences(size, seen))
-    blurred, power = blur.conj() * torch.fft.rfft2(seen), blur.abs().square()
-    restored = torch.stack(
-        [
-            torch.fft.irfft2(blurred / (power + noise * (gradients + FLAT)), s=size)
-            for noise in noises
-        ]
+    settings, (kernel, penalty) = min(
+        zip(SEARCH_SETTINGS, runs, strict=True), key=lambda run: kernel_entropy(run[1][0])
     )
-    return restored[..., BORDER_PX : BORDER_PX + height, BORDER_PX : BORDER_PX + width]
-
-
-def point(side_px: int, like: Tensor) -> Tensor:
-    """The kernel of a camera that does not shake."""
-    kernel = torch.zeros(side_px, side_px, dtype=like.dtype, device=like.device)
-    kernel[side_px // 2, side_px // 2] = 1.0
+    kernel = centre_kernel(_refine_levels(levels[split:], kernel, penalty, settings)[0])
+    if levels[-1].evidence(kernel) < MIN_EVIDENCE:
+        return identity_kernel(KERNEL_PX, photo)
     return kernel
 
 
-def window_of(grey: Tensor) -> Tensor:
-    """The WINDOW_PX square of HxW with the strongest gradients, or all of what is smaller."""
-    height, width = (min(length, WINDOW_PX) for length in grey.shape)
-    strength = (across(grey).abs() + down(grey).abs())[None, None]
-    stride = 32
-    sums = F.avg_pool2d(strength, (height, width), stride=stride)[0, 0]
-    place = int(sums.argmax())
-    top, left = stride * (place // sums.shape[1]), stride * (place % sums.shape[1])
+def _refine_levels(
+    levels: list[PyramidLevel], kernel: Tensor, penalty: float, settings: SearchSettings
+) -> tuple[Tensor, float]:
+    """Refine a kernel on each level; return (kernel, penalty)."""
+    for level in levels:
+        kernel, penalty = level.refine(kernel, penalty, settings)
+    return kernel, penalty
+
+
+def _select_window(grey: Tensor) -> Tensor:
+    """Return the WINDOW_PX square of an HxW photo with the strongest gradients."""
+    height, width = (min(side, WINDOW_PX) for side in grey.shape)
+    strength = (horizontal_gradient(grey).abs() + vertical_gradient(grey).abs())[None, None]
+    sums = F.avg_pool2d(strength, (height, width), stride=WINDOW_STRIDE_PX)[0, 0]
+    best = int(sums.argmax())
+    top = WINDOW_STRIDE_PX * (best // sums.shape[1])
+    left = WINDOW_STRIDE_PX * (best % sums.shape[1])
     return grey[top : top + height, left : left + width]
-
-
-def sum_of_squares(x: Tensor, y: Tensor) -> Tensor:
-    """Of the absolute values."""
-    return x.abs().square() + y.abs().square()
-
-
-def entropy(kernel: Tensor) -> float:
-    """In nats: 0 for a point, the logarithm of how many places share it evenly."""
-    return float(torch.special.entr(kernel).sum())
-
-
-def normalised(kernel: Tensor) -> Tensor:
-    """The kernel with the sum 1; a point in place of one that is empty."""
-    total = float(kernel.sum())
-    return kernel / total if total > 1e-6 else point(kernel.shape[-1], kernel)
-
-
-def centred(kernel: Tensor) -> Tensor:
-    """The kernel moved so that its mean lies in the middle: a shift of photo and kernel against each other cannot be told."""
-    side = kernel.shape[-1]
-    places = torch.arange(side, dtype=kernel.dtype, device=kernel.device) - side // 2
-    x, y = (kernel.sum(dim=0) * places).sum(), (kernel.sum(dim=1) * places).sum()
-    move = torch.eye(2, 3, dtype=kernel.dtype, device=kernel.device)
-    move[:, 2] = 2.0 * torch.stack([x, y]) / side
-    grid = F.affine_grid(move[None], [1, 1, side, side], align_corners=False)
-    return normalised(F.grid_sample(kernel[None, None], grid, align_corners=False)[0, 0])
-
-
-def spread_of(kernel: Tensor) -> float:
-    """How far a kernel reaches from its middle, in pixels: the root of the mean square, 0 for a point."""
-    side = kernel.shape[-1]
-    squares = (torch.arange(side, dtype=kernel.dtype, device=kernel.device) - side // 2).square()
-    return float((kernel * (squares[:, None] + squares[None])).sum().sqrt())
-
-
-def tapered(photo: Tensor, border_px: int) -> tuple[Tensor, Tensor]:
-    """(HxW or CxHxW running into a blurred copy of itself towards its border, where that wraps around; the share that is itself)."""
-    shares, size = [], photo.shape[-2:]
-    for length in size:
-        places = torch.arange(length, dtype=photo.dtype, device=photo.device) + 0.5
-        inside = (torch.minimum(places, length - places) / border_px).clamp_max(1.0)
-        shares.append(0.5 - 0.5 * torch.cos(torch.pi * inside))
-    share = shares[0][:, None] * shares[1][None]
-    reach = min(border_px, *(length - 1 for length in size))
-    places = torch.arange(-reach, reach + 1, dtype=photo.dtype, device=photo.device)
-    weights = torch.exp(-0.5 * (places / max(border_px / 2, 1.0)).square())
-    weights = weights / weights.sum()
-    around = F.pad(photo.reshape(-1, 1, *size), (reach,) * 4, mode="circular")
-    smooth = F.conv2d(F.conv2d(around, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1)).view(
-        photo.shape
-    )
-    return share * photo + (1.0 - share) * smooth, share
-
-
-def transfer(kernel: Tensor, size: tuple[int, int]) -> Tensor:
-    """The half spectrum of a kernel whose middle is the origin of a picture of (height, width) = `size`."""
-    side = kernel.shape[-1]
-    wide = torch.zeros(
-        max(size[0], side), max(size[1], side), dtype=kernel.dtype, device=kernel.device
-    )
-    wide[:side, :side] = kernel
-    spectrum: Tensor = torch.fft.rfft2(
-        torch.roll(wide, (-(side // 2), -(side // 2)), (0, 1))[: size[0], : size[1]]
-    )
-    return spectrum
-
-
-def differences(size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
-    """The half spectra of `across` and `down`."""
-    steps = torch.zeros(2, *size, dtype=torch.float32, device=like.device)
-    steps[:, 0, 0] = -1.0
-    steps[0, 0, -1] = steps[1, -1, 0] = 1.0
-    x, y = torch.fft.rfft2(steps)
-    return x, y
-
-
-def across(photo: Tensor) -> Tensor:
-    """Each pixel's difference to the next of its row, the last one's to the first."""
-    return torch.roll(photo, -1, 1) - photo
-
-
-def down(photo: Tensor) -> Tensor:
-    """Each pixel's difference to the next of its column, the last one's to the first."""
-    return torch.roll(photo, -1, 0) - photo

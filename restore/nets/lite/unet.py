@@ -1,4 +1,4 @@
-"""What the embedded networks are made of: residual blocks without norms, and how such a network starts."""
+"""Building blocks of the embedded networks: residual blocks without normalisation, and a U-Net."""
 
 from __future__ import annotations
 
@@ -9,80 +9,97 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Block(nn.Module):
-    """Two convolutions beside an identity.
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with a skip connection.
 
     Args:
-        width: channels.
-        dilation: of the first convolution.
-        slope: of the activation below zero; 0 is a ReLU.
+        channels: input and output channels.
+        dilation: dilation of the first convolution.
+        negative_slope: slope of the leaky ReLU between them; 0 is a ReLU.
     """
 
-    def __init__(self, width: int, dilation: int = 1, slope: float = 0.1) -> None:
+    def __init__(self, channels: int, dilation: int = 1, negative_slope: float = 0.1) -> None:
         super().__init__()
-        self.slope = slope
-        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.negative_slope = negative_slope
+        self.first = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner: Tensor = self.second(F.leaky_relu(self.first(x), self.slope))
-        return x + inner
+        residual: Tensor = self.second(F.leaky_relu(self.first(x), self.negative_slope))
+        return x + residual
 
 
-def start_as_identities(net: nn.Module) -> None:
-    """Starts every scale at the same strength and every block as an identity: without normalisation, training else stalls."""
+def two_residual_blocks(channels: int, negative_slope: float = 0.1) -> nn.Sequential:
+    """Return a sequence of two residual blocks."""
+    return nn.Sequential(
+        ResidualBlock(channels, negative_slope=negative_slope),
+        ResidualBlock(channels, negative_slope=negative_slope),
+    )
+
+
+def init_residual_weights(net: nn.Module) -> None:
+    """Initialise a network so that every residual block starts as an identity.
+
+    All convolutions get Kaiming initialisation; the last convolution of each block is then set
+    to zero. Without normalisation layers, training stalls otherwise.
+    """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-    # After all convolutions, as the second ones are among them.
     for module in net.modules():
-        if isinstance(module, Block):
+        if isinstance(module, ResidualBlock):
             for parameter in module.second.parameters():
                 nn.init.zeros_(parameter)
 
 
 class UNet(nn.Module):
-    """Stages of blocks at several scales: down, the coarsest, and up again, where each stage gets what its twin found added.
+    """An encoder and a decoder at several scales, with additive skip connections.
+
+    Subclasses add a head and a tail and call `forward_scales` between them.
 
     Args:
-        widths: channels at each scale, the finest first.
-        stage: channels -> the blocks before, and those after, a change of scale.
-        middle: the blocks of the coarsest scale.
+        channels: channels at each scale, from fine to coarse.
+        build_stage: builds the blocks of one scale for a number of channels; used for the encoder
+            and for the decoder.
+        bottleneck: the blocks of the coarsest scale.
     """
 
     def __init__(
-        self, widths: Sequence[int], stage: Callable[[int], nn.Module], middle: nn.Module
+        self,
+        channels: Sequence[int],
+        build_stage: Callable[[int], nn.Module],
+        bottleneck: nn.Module,
     ) -> None:
         super().__init__()
-        steps = list(itertools.pairwise(widths))
-        self.encoders = nn.ModuleList(stage(width) for width in widths[:-1])
-        self.downs = nn.ModuleList(
-            nn.Conv2d(finer, coarser, 2, stride=2) for finer, coarser in steps
-        )
-        self.middle = middle
+        pairs = list(itertools.pairwise(channels))
+        self.encoders = nn.ModuleList(build_stage(count) for count in channels[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.middle = bottleneck  # the name is part of the state dict keys
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(coarser, finer, 2, stride=2) for finer, coarser in steps
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs
         )
-        self.decoders = nn.ModuleList(stage(width) for width in widths[:-1])
+        self.decoders = nn.ModuleList(build_stage(count) for count in channels[:-1])
 
-    def through_scales(self, x: Tensor) -> Tensor:
-        """NxCxHxW features of the finest scale -> the same; height and width are multiples of 2 for each change of scale."""
+    def forward_scales(self, x: Tensor) -> Tensor:
+        """Run the encoder, the bottleneck and the decoder.
+
+        Args:
+            x: NxCxHxW features of the finest scale; H and W are multiples of 2**(scales - 1).
+
+        Returns:
+            NxCxHxW features.
+        """
         skips = []
-        for encode, down in zip(self.encoders, self.downs, strict=True):
-            x = encode(x)
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
             skips.append(x)
             x = down(x)
-        x = self.at_the_coarsest(x)
-        for up, decode, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
-            x = decode(up(x) + skip)
+        x = self.forward_bottleneck(x)
+        for up, decoder, skip in reversed(list(zip(self.ups, self.decoders, skips, strict=True))):
+            x = decoder(up(x) + skip)
         return x
 
-    def at_the_coarsest(self, x: Tensor) -> Tensor:
-        """What is done at the coarsest scale."""
-        answer: Tensor = self.middle(x)
-        return answer
-
-
-def blocks(width: int, slope: float = 0.1) -> nn.Sequential:
-    """Two residual blocks in a row."""
-    return nn.Sequential(Block(width, slope=slope), Block(width, slope=slope))
+    def forward_bottleneck(self, x: Tensor) -> Tensor:
+        """Run the blocks of the coarsest scale."""
+        features: Tensor = self.middle(x)
+        return features

@@ -1,8 +1,9 @@
-"""The face network of Bringing Old Photos Back to Life: draws a face anew, told at every scale what the old one looks like.
+"""The face network of Bringing Old Photos Back to Life.
 
-A SPADE generator (Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization", CVPR 2019) whose condition is the
-old face itself; the published ones use no label map. One network serves any side: the checkpoints for 256 and 512 px differ in
-nothing but values. The names of parts are those of the checkpoints, which load strictly, spectral norms included.
+A SPADE generator (Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization",
+CVPR 2019) conditioned on the degraded face at every scale; the published networks use no label
+map. The checkpoints for 256 and 512 px have the same architecture. The names of the modules are
+those of the checkpoints, which load strictly, spectral norms included.
 """
 
 from __future__ import annotations
@@ -14,81 +15,87 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import remove_spectral_norm, spectral_norm
 
-WIDTH = 64
-HIDDEN = 128  # channels between the condition and the factors made from it
-SIZE_MULTIPLE = 32  # it starts at a thirty-second of the face's side
+CHANNELS = 64  # of the last scale
+HIDDEN_CHANNELS = 128  # between the condition and the scale and shift computed from it
+SIZE_MULTIPLE = 32  # the first scale has 1/32 of the side of the face
 
 
 class OldPhotoFaces(nn.Module):
-    """N,3,S,S RGB faces in [-1, 1] -> N,3,S,S RGB in [-1, 1]; S is what the checkpoint was trained for, 256 or 512 px."""
+    """Restore faces: Nx3xSxS RGB in [-1, 1] to the same; S is 256 or 512, as in the training."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc = nn.Conv2d(3, 16 * WIDTH, 3, padding=1)
-        self.head_0 = SpadeBlock(16 * WIDTH, 16 * WIDTH)
-        self.G_middle_0 = SpadeBlock(16 * WIDTH, 16 * WIDTH)
-        self.G_middle_1 = SpadeBlock(16 * WIDTH, 16 * WIDTH)
-        self.up_0 = SpadeBlock(16 * WIDTH, 8 * WIDTH)
-        self.up_1 = SpadeBlock(8 * WIDTH, 4 * WIDTH)
-        self.up_2 = SpadeBlock(4 * WIDTH, 2 * WIDTH)
-        self.up_3 = SpadeBlock(2 * WIDTH, WIDTH)
-        self.conv_img = nn.Conv2d(WIDTH, 3, 3, padding=1)
+        self.fc = nn.Conv2d(3, 16 * CHANNELS, 3, padding=1)
+        self.head_0 = SpadeBlock(16 * CHANNELS, 16 * CHANNELS)
+        self.G_middle_0 = SpadeBlock(16 * CHANNELS, 16 * CHANNELS)
+        self.G_middle_1 = SpadeBlock(16 * CHANNELS, 16 * CHANNELS)
+        self.up_0 = SpadeBlock(16 * CHANNELS, 8 * CHANNELS)
+        self.up_1 = SpadeBlock(8 * CHANNELS, 4 * CHANNELS)
+        self.up_2 = SpadeBlock(4 * CHANNELS, 2 * CHANNELS)
+        self.up_3 = SpadeBlock(2 * CHANNELS, CHANNELS)
+        self.conv_img = nn.Conv2d(CHANNELS, 3, 3, padding=1)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """Restores faces.
+        """Restore faces.
 
         Raises:
-            ValueError: sides that are no multiple of 32 px.
+            ValueError: a side is not a multiple of 32 px.
         """
         height, width = faces.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
             raise ValueError(
-                f"a face's sides must be multiples of {SIZE_MULTIPLE} px, not {width} x {height} px"
+                f"the sides of a face must be multiples of {SIZE_MULTIPLE} px, "
+                f"not {width} x {height} px"
             )
-        x = self.fc(_resized(faces, (height // SIZE_MULTIPLE, width // SIZE_MULTIPLE)))
+        x = self.fc(_resize(faces, (height // SIZE_MULTIPLE, width // SIZE_MULTIPLE)))
         x = self.head_0(x, faces)
-        x = self.G_middle_0(_doubled(x), faces)
+        x = self.G_middle_0(_upsample(x), faces)
         x = self.G_middle_1(x, faces)
         for block in (self.up_0, self.up_1, self.up_2, self.up_3):
-            x = block(_doubled(x), faces)
+            x = block(_upsample(x), faces)
         return torch.tanh(self.conv_img(F.leaky_relu(x, 0.2)))
 
 
 class SpadeBlock(nn.Module):
-    """Two convolutions beside a shortcut, which has one of its own where the number of channels changes; each after its norm."""
+    """A residual block of two convolutions, each after a SPADE normalisation.
 
-    def __init__(self, before: int, after: int) -> None:
+    Where the number of channels changes, the skip connection has a 1x1 convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        between = min(before, after)
-        self.conv_0 = spectral_norm(nn.Conv2d(before, between, 3, padding=1))
-        self.conv_1 = spectral_norm(nn.Conv2d(between, after, 3, padding=1))
-        self.norm_0 = ConditionalNorm(before)
-        self.norm_1 = ConditionalNorm(between)
-        self.changes_width = before != after
-        if self.changes_width:
-            self.conv_s = spectral_norm(nn.Conv2d(before, after, 1, bias=False))
-            self.norm_s = ConditionalNorm(before)
+        inner_channels = min(in_channels, out_channels)
+        self.conv_0 = spectral_norm(nn.Conv2d(in_channels, inner_channels, 3, padding=1))
+        self.conv_1 = spectral_norm(nn.Conv2d(inner_channels, out_channels, 3, padding=1))
+        self.norm_0 = SpadeNorm(in_channels)
+        self.norm_1 = SpadeNorm(inner_channels)
+        self.has_learned_skip = in_channels != out_channels
+        if self.has_learned_skip:
+            self.conv_s = spectral_norm(nn.Conv2d(in_channels, out_channels, 1, bias=False))
+            self.norm_s = SpadeNorm(in_channels)
 
     def forward(self, x: Tensor, faces: Tensor) -> Tensor:
-        condition = _resized(faces, x.shape[-2:])
-        shortcut = self.conv_s(self.norm_s(x, condition)) if self.changes_width else x
-        inner = self.conv_0(F.leaky_relu(self.norm_0(x, condition), 0.2))
-        inner = self.conv_1(F.leaky_relu(self.norm_1(inner, condition), 0.2))
-        return cast(Tensor, shortcut + inner)
+        condition = _resize(faces, x.shape[-2:])
+        skip = self.conv_s(self.norm_s(x, condition)) if self.has_learned_skip else x
+        residual = self.conv_0(F.leaky_relu(self.norm_0(x, condition), 0.2))
+        residual = self.conv_1(F.leaky_relu(self.norm_1(residual, condition), 0.2))
+        return cast(Tensor, skip + residual)
 
 
-class ConditionalNorm(nn.Module):
-    """Batch norm, then a factor and an offset for each position, made from the condition."""
+class SpadeNorm(nn.Module):
+    """Batch norm with a scale and a shift for each position, computed from the condition."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.param_free_norm = nn.BatchNorm2d(width, affine=False)
-        self.mlp_shared = nn.Sequential(nn.Conv2d(3, HIDDEN, 3, padding=1), nn.ReLU(inplace=True))
-        self.mlp_gamma = nn.Conv2d(HIDDEN, width, 3, padding=1)
-        self.mlp_beta = nn.Conv2d(HIDDEN, width, 3, padding=1)
+        self.param_free_norm = nn.BatchNorm2d(channels, affine=False)
+        self.mlp_shared = nn.Sequential(
+            nn.Conv2d(3, HIDDEN_CHANNELS, 3, padding=1), nn.ReLU(inplace=True)
+        )
+        self.mlp_gamma = nn.Conv2d(HIDDEN_CHANNELS, channels, 3, padding=1)
+        self.mlp_beta = nn.Conv2d(HIDDEN_CHANNELS, channels, 3, padding=1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """N,C,h,w and the N,3,h,w condition -> N,C,h,w."""
+        """Normalise NxCxhxw features with an Nx3xhxw condition."""
         hidden = self.mlp_shared(condition)
         return cast(
             Tensor, self.param_free_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
@@ -96,10 +103,13 @@ class ConditionalNorm(nn.Module):
 
 
 def fold_spectral_norms(net: nn.Module) -> nn.Module:
-    """Divides each weight by its spectral norm once, in place, where it would be done anew for each call; returns `net`.
+    """Divide each weight by its spectral norm once, in place, instead of in each call.
 
-    The norm is u^T W v of the vectors that the checkpoint carries, as they are. To be called when the weights are loaded: what is
-    left are plain convolutions, whose keys are no longer those of the checkpoint.
+    The norm is u^T W v with the vectors of the checkpoint. Call this after the weights are
+    loaded: the keys of the remaining plain convolutions differ from those of the checkpoint.
+
+    Returns:
+        `net` itself.
     """
     for module in net.modules():
         if hasattr(module, "weight_orig"):
@@ -107,9 +117,9 @@ def fold_spectral_norms(net: nn.Module) -> nn.Module:
     return net
 
 
-def _resized(faces: Tensor, size: tuple[int, ...]) -> Tensor:
+def _resize(faces: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(faces, size, mode="bilinear", align_corners=False)
 
 
-def _doubled(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")

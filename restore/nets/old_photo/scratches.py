@@ -1,113 +1,112 @@
-"""The scratch detector of Bringing Old Photos Back to Life: a U-Net over a grey photo (Wan et al., CVPR 2020).
+"""The scratch detector of Bringing Old Photos Back to Life: a U-Net (Wan et al., CVPR 2020).
 
-The names of parts are those of the published checkpoint, which loads strictly; its synchronised batch norms are plain ones when
-nothing is trained. Halving blurs first (Zhang, "Making Convolutional Networks Shift-Invariant Again", ICML 2019), by kernels that
-the checkpoint carries.
+The names of the modules are those of the published checkpoint, which loads strictly. Its
+synchronised batch norms are plain batch norms at inference. Downsampling is antialiased (Zhang,
+"Making Convolutional Networks Shift-Invariant Again", ICML 2019), with kernels that are part of
+the checkpoint.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTHS = (64, 128, 256, 512, 1024)  # channels at full size, and after each halving
-SIZE_MULTIPLE = 1 << (len(WIDTHS) - 1)
-SMALLEST_PX = (
-    2 * SIZE_MULTIPLE
-)  # below, the coarsest level is one pixel wide and cannot be padded by reflection
+CHANNELS = (64, 128, 256, 512, 1024)  # at full size, and after each halving
+SIZE_MULTIPLE = 1 << (len(CHANNELS) - 1)
+MIN_PHOTO_PX = 2 * SIZE_MULTIPLE  # the coarsest level of smaller photos is too small for padding
 
 
 class OldPhotoScratchDetector(nn.Module):
-    """N,1,H,W grey in [-1, 1] -> N,1,H,W logits of a pixel being scratched (a sigmoid makes them probabilities)."""
+    """Detect scratches: Nx1xHxW grey in [-1, 1] to Nx1xHxW logits."""
 
     def __init__(self) -> None:
         super().__init__()
-        finer, coarser = WIDTHS[:-1], WIDTHS[1:]
+        pairs = list(itertools.pairwise(CHANNELS))
         self.first = nn.Sequential(
-            nn.ReflectionPad2d(3), nn.Conv2d(1, WIDTHS[0], 7), nn.LeakyReLU(0.2, inplace=True)
+            nn.ReflectionPad2d(3), nn.Conv2d(1, CHANNELS[0], 7), nn.LeakyReLU(0.2, inplace=True)
         )
         self.down_sample = nn.ModuleList(
-            nn.Sequential(*_layers(width, width), BlurredHalving(width)) for width in finer
+            nn.Sequential(*_conv_layers(fine, fine), BlurPool(fine)) for fine, _ in pairs
         )
-        self.down_path = nn.ModuleList(
-            DoubleConvolution(a, b) for a, b in zip(finer, coarser, strict=True)
-        )
-        self.up_path = nn.ModuleList(
-            Up(b, a) for a, b in reversed(list(zip(finer, coarser, strict=True)))
-        )
-        self.last = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(WIDTHS[0], 1, 3))
+        self.down_path = nn.ModuleList(DoubleConv(fine, coarse) for fine, coarse in pairs)
+        self.up_path = nn.ModuleList(UpBlock(coarse, fine) for fine, coarse in reversed(pairs))
+        self.last = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(CHANNELS[0], 1, 3))
 
     def forward(self, grey: Tensor) -> Tensor:
-        """Logits at the photo's size.
+        """Return logits; a sigmoid makes them probabilities.
 
         Raises:
-            ValueError: a side that is no multiple of 16 or is below 32 px.
+            ValueError: a side is not a multiple of 16 px or is below 32 px.
         """
         height, width = grey.shape[-2:]
-        if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or min(height, width) < SMALLEST_PX:
+        if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or min(height, width) < MIN_PHOTO_PX:
             raise ValueError(
-                f"sides must be multiples of {SIZE_MULTIPLE} and {SMALLEST_PX} px at least, not {width} x {height} px"
+                f"the sides of a photo must be multiples of {SIZE_MULTIPLE} px and at least "
+                f"{MIN_PHOTO_PX} px, not {width} x {height} px"
             )
         x = self.first(grey)
         skips = []
-        for halve, convolve in zip(self.down_sample, self.down_path, strict=True):
+        for downsample, convolve in zip(self.down_sample, self.down_path, strict=True):
             skips.append(x)
-            x = convolve(halve(x))
-        for up, skip in zip(self.up_path, reversed(skips), strict=True):
-            x = up(x, skip)
+            x = convolve(downsample(x))
+        for up_block, skip in zip(self.up_path, reversed(skips), strict=True):
+            x = up_block(x, skip)
         logits: Tensor = self.last(x)
         return logits
 
 
-class BlurredHalving(nn.Module):
-    """Every other pixel of each channel, after a blur by the kernel in `filt`."""
+class BlurPool(nn.Module):
+    """Downsample by 2 after a blur of each channel with the kernel in `filt`."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         line = torch.tensor([1.0, 2.0, 1.0])
         self.filt: Tensor
-        self.register_buffer("filt", (line.outer(line) / 16).repeat(width, 1, 1, 1))
+        self.register_buffer("filt", (line.outer(line) / 16).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(
-            F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1]
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(padded, self.filt, stride=2, groups=x.shape[1])
+
+
+class DoubleConv(nn.Module):
+    """Two convolutions with batch norm; the first one changes the number of channels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            *_conv_layers(in_channels, out_channels), *_conv_layers(out_channels, out_channels)
         )
 
-
-class DoubleConvolution(nn.Module):
-    """Two convolutions with batch norms, the first of which changes the number of channels."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.block = nn.Sequential(*_layers(before, after), *_layers(after, after))
-
     def forward(self, x: Tensor) -> Tensor:
-        convolved: Tensor = self.block(x)
-        return convolved
+        features: Tensor = self.block(x)
+        return features
 
 
-class Up(nn.Module):
-    """Doubles the size, and joins what was there at that size on the way down."""
+class UpBlock(nn.Module):
+    """Upsample by 2, concatenate the skip connection and convolve."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.up = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(before, after, 3),
+            nn.Conv2d(in_channels, out_channels, 3),
         )
-        self.conv_block = DoubleConvolution(2 * after, after)
+        self.conv_block = DoubleConv(2 * out_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        joined: Tensor = self.conv_block(torch.cat((self.up(x), skip), dim=1))
-        return joined
+        features: Tensor = self.conv_block(torch.cat((self.up(x), skip), dim=1))
+        return features
 
 
-def _layers(before: int, after: int) -> list[nn.Module]:
+def _conv_layers(in_channels: int, out_channels: int) -> list[nn.Module]:
     return [
         nn.ReflectionPad2d(1),
-        nn.Conv2d(before, after, 3),
-        nn.BatchNorm2d(after),
+        nn.Conv2d(in_channels, out_channels, 3),
+        nn.BatchNorm2d(out_channels),
         nn.LeakyReLU(0.2, inplace=True),
     ]
