@@ -1,7 +1,5 @@
 """`python -m restore`."""
 
-import sys
+from restore.cli.main import run
 
-from restore.cli.main import main
-
-sys.exit(main())
+run()

@@ -1,86 +1,161 @@
-"""`make demo`: restores the sample photos of data/ with the embedded weights and draws what came of it."""
+"""`restore demo`: runs every task once on the sample photos and draws a before/after sheet."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import cv2
 
 from restore.errors import Code, RestoreError
 from restore.imaging.outputs import make_folder
 from restore.imaging.photo import Photo, encode, open_photo, write_atomically
 from restore.imaging.sheet import Pair, before_after_sheet
-from restore.report import Report
-from restore.restorer import Restorer, Results
-from restore.runtime.device import Progress
+from restore.restorer import Restorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from restore.report import Report
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data"
-STEPS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "portrait": (("face_restore", {}), ("upscale", {"scale": 2})),
-    "historic": (("restore", {"strength": 0.8}), ("upscale", {"scale": 2})),
-    "noisy": (("restore", {}),),
-    "small": (("upscale", {"scale": 4}),),
-}
-KIND = dict.fromkeys(range(1, 9), "historic") | dict.fromkeys((1, 3, 8), "portrait")
-KIND |= {9: "noisy", 10: "noisy", 11: "small", 12: "small"}
+CELL_PX = 400
+"""Side of a photo on the sheet."""
 
 
-def run_demo(folder: Path, progress: Progress) -> Iterator[str]:
-    """Restores every sample photo into `folder`: results, one report each, and `sheet.png`. Gives a line to print as each is done.
+@dataclass(frozen=True)
+class Example:
+    """One row of the demo.
+
+    Attributes:
+        file: sample photo, below `data/`.
+        shows: what the photo is and what is done to it, for the sheet.
+        crop: whether the sheet shows a part at full size, around the best face if there is one,
+            instead of the whole photo.
+    """
+
+    file: str
+    task: str
+    shows: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    crop: bool = True
+
+
+EXAMPLES = (
+    Example("8.jpg", "face_restore", "soft face", {"face_upscale": 2}),
+    Example("3.jpg", "enhance", "small photo with a face, x2", {"scale": 2}),
+    Example("12.jpg", "upscale", "thumbnail, x4", {"scale": 4}),
+    Example("10.jpg", "restore", "noise"),
+    Example("9.jpg", "restore", "noise"),
+    Example("demo/shaken.jpg", "restore", "camera shake", {"restore_variant": "lite_deblur"}),
+    Example(
+        "demo/scratched.jpg",
+        "old_photo_restore",
+        "scratches and dust",
+        {"with_scratch": True},
+        crop=False,
+    ),
+    Example("5.jpg", "colorize", "black and white", crop=False),
+    Example(
+        "12.jpg",
+        "inpaint",
+        "a mast is removed",
+        {"points": "[[54, 26], [70, 26], [74, 113], [46, 113]]"},
+        crop=False,
+    ),
+    Example("1.jpg", "pipeline", "steps chosen from the photo", {"steps": "auto", "scale": 2}),
+)
+
+
+def run_demo(folder: Path, progress: Callable[[str, int, int], None]) -> Iterator[str]:
+    """Restore the sample photos into `folder`: results, one report each, and `sheet.png`.
+
+    Earlier results of the demo are replaced.
+
+    Yields:
+        Lines to print: for each photo its size, what was found and what was done.
 
     Raises:
-        RestoreError: PHOTO_MISSING when the samples are not there, OUTPUT_UNWRITABLE.
+        RestoreError: PHOTO_MISSING if the samples are not there, OUTPUT_UNWRITABLE.
     """
-    samples = sorted(SAMPLES.glob("[0-9]*.jpg"), key=lambda path: int(path.stem))
-    if not samples:
-        raise RestoreError(
-            Code.PHOTO_MISSING,
-            f"there are no sample photos in '{SAMPLES}'",
-            "Run the demo from a complete checkout.",
-        )
+    missing = [example.file for example in EXAMPLES if not (SAMPLES / example.file).is_file()]
+    if missing:
+        reason = f"the sample photos {', '.join(missing)} are not in '{SAMPLES}'"
+        remedy = "Run the demo from a checkout of the project."
+        raise RestoreError(Code.PHOTO_MISSING, reason, remedy)
     make_folder(folder)
     started_s = time.perf_counter()
-    restorer = Restorer(weights="lite", preload="all")
-    yield f"restoring {len(samples)} photos with the embedded lite weights on {restorer.device}"
-    rows = []
-    for index, path in enumerate(samples):
-        progress("samples", index, len(samples))
-        before = open_photo(path)
-        results, reports = _restored(restorer, before, KIND[int(path.stem)])
-        written = results.save(folder)[0].rename(folder / path.name)
-        text = json.dumps([report.to_dict() for report in reports], indent=2) + "\n"
-        write_atomically(text.encode(), written.with_suffix(".json"))
-        after = results.photos[0]
-        done = ", then ".join(
-            f"{report.task} ({sum(report.stages_ms.values()) / 1000:.1f} s)" for report in reports
-        )
-        yield f"  {path.name}: {before.width}x{before.height} -> {after.width}x{after.height}  {done}"
-        label = f"{path.name}: {', '.join(report.task for report in reports)}"
-        rows.append(Pair(label, before.pixels, after.pixels, _face_of(before, reports)))
-    progress("samples", len(samples), len(samples))
+    restorer = Restorer(weights="lite")
+    yield f"{len(EXAMPLES)} photos, embedded lite weights, device {restorer.device}"
+    pairs = []
+    for index, example in enumerate(EXAMPLES):
+        progress("samples", index, len(EXAMPLES))
+        photo = open_photo(SAMPLES / example.file)
+        results = restorer.run(example.task, [photo], output_quality=92, **example.options)
+        path = folder / f"{example.task}-{Path(example.file).name}"
+        results.save(folder)[0].replace(path)
+        report, result = results.reports[0], results.photos[0]
+        text = json.dumps(report.to_dict(), indent=2) + "\n"
+        write_atomically(text.encode(), path.with_suffix(".json"))
+        yield f"{path}  {photo.width}x{photo.height} -> {result.width}x{result.height}"
+        yield from (f"    {line}" for line in found_and_done(report))
+        pairs.append(pair_of(example, photo, result, report))
+    progress("samples", len(EXAMPLES), len(EXAMPLES))
     sheet = folder / "sheet.png"
-    data, _ = encode(Photo("sheet", before_after_sheet(rows)), "png", 100)
+    data, _ = encode(Photo("sheet", before_after_sheet(pairs, cell_px=CELL_PX)), "png", 100)
     write_atomically(data, sheet)
-    yield f"done in {time.perf_counter() - started_s:.1f} s: results and reports in {folder}/, before and after in {sheet}"
+    yield f"done in {time.perf_counter() - started_s:.1f} s; before and after: {sheet}"
 
 
-def _restored(restorer: Restorer, photo: Photo, kind: str) -> tuple[Results, list[Report]]:
-    """The results of the last step, and every step's report."""
-    reports = []
-    for task, inputs in STEPS[kind]:
-        results = restorer.run(task, [photo], output_quality=92, **inputs)
-        photo = results.photos[0]
-        reports.append(results.reports[0])
-    return results, reports
+def found_and_done(report: Report) -> list[str]:
+    """Return one line per step: the network, the seconds, and what it found in the photo."""
+    lines = []
+    for step in report.steps or [report]:
+        seconds = sum(step.stages_ms.values()) / 1000
+        line = f"{step.task} ({step.variant}, {seconds:.1f} s)"
+        reason = f" because {step.why}" if step.why else ""
+        found = []
+        if step.faces:
+            restored = sum(bool(face["restored"]) for face in step.faces)
+            found.append(f"faces: {len(step.faces)} found, {restored} restored")
+        if step.scratched_share is not None:
+            found.append(f"scratches on {100 * step.scratched_share:.1f} % of the photo")
+        lines.append(line + reason + (f": {', '.join(found)}" if found else ""))
+    return lines + [f"warning: {warning}" for warning in report.warnings]
 
 
-def _face_of(photo: Photo, reports: list[Report]) -> tuple[float, float] | None:
-    """Where the best face that was restored lies, as shares of the photo: the sheet shows that part."""
-    for report in reports:
-        for face in report.faces:
+def pair_of(example: Example, before: Photo, after: Photo, report: Report) -> Pair:
+    """Return the row of the sheet for a photo."""
+    steps = [step.task for step in report.steps]
+    done = f"{example.task} ({', '.join(steps)})" if steps else example.task
+    label = f"{done}: {example.shows}"
+    pixels = after.pixels
+    if not example.crop:
+        factor = CELL_PX / max(after.width, after.height)
+        size = (round(after.width * factor), round(after.height * factor))
+        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, size, interpolation=interpolation)
+    return Pair(label, before.pixels, pixels, best_face_centre(before, report))
+
+
+def best_face_centre(photo: Photo, report: Report) -> tuple[float, float] | None:
+    """Return the centre of the best restored face as shares of width and height, or None."""
+    for step in (report, *report.steps):
+        for face in step.faces:
             if face["restored"]:
                 left, top, right, bottom = cast("list[float]", face["box"])
-                return (left + right) / 2 / photo.width, (top + bottom) / 2 / photo.height
+                scale_x, scale_y = _step_scale(photo, step)
+                x, y = (left + right) / 2 / scale_x, (top + bottom) / 2 / scale_y
+                return x / photo.width, y / photo.height
     return None
+
+
+def _step_scale(photo: Photo, step: Report) -> tuple[float, float]:
+    """How much larger the input of a step was than the photo."""
+    width = cast("float", step.input.get("width", photo.width))
+    height = cast("float", step.input.get("height", photo.height))
+    return width / photo.width, height / photo.height

@@ -1,6 +1,9 @@
-"""`make demo`, on two of its photos."""
+"""Tests of `restore demo`, on two of its photos."""
 
+import dataclasses
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT
@@ -8,40 +11,64 @@ from PIL import Image
 
 from restore.cli import demo
 from restore.errors import Code, RestoreError
-from restore.runtime.device import silent
+from restore.imaging.photo import open_photo
+from restore.options import TASKS
+from restore.report import Report
 
 
-def test_the_demo_writes_results_reports_and_a_sheet(tmp_path, monkeypatch):
-    samples = tmp_path / "data"
-    samples.mkdir()
-    for number in (10, 12):
-        (samples / f"{number}.jpg").write_bytes((PROJECT / "data" / f"{number}.jpg").read_bytes())
-    monkeypatch.setattr(demo, "SAMPLES", samples)
+def ignore_progress(what: str, done: int, total: int) -> None:
+    pass
+
+
+def test_demo_writes_results_reports_and_a_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [one for one in demo.EXAMPLES if one.file == "12.jpg"]
+    monkeypatch.setattr(demo, "EXAMPLES", tuple(chosen))
     out = tmp_path / "out"
-    lines = list(demo.run_demo(out, silent))
+    lines = list(demo.run_demo(out, ignore_progress))
     assert sorted(path.name for path in out.iterdir()) == [
-        "10.jpg",
-        "10.json",
-        "12.jpg",
-        "12.json",
+        "inpaint-12.jpg",
+        "inpaint-12.json",
         "sheet.png",
+        "upscale-12.jpg",
+        "upscale-12.json",
     ]
-    with Image.open(samples / "12.jpg") as before, Image.open(out / "12.jpg") as after:
+    with (
+        Image.open(PROJECT / "data" / "12.jpg") as before,
+        Image.open(out / "upscale-12.jpg") as after,
+    ):
         assert after.size == (4 * before.width, 4 * before.height)
-    steps = json.loads((out / "10.json").read_text())
-    assert [(step["task"], step["variant"]) for step in steps] == [("restore", "lite")]
-    assert steps[0]["stages_ms"]["encode"] > 0
-    assert str(out) in lines[-1]
+    report = json.loads((out / "upscale-12.json").read_text())
+    assert (report["task"], report["variant"]) == ("upscale", "lite")
+    assert report["stages_ms"]["encode"] > 0
+    assert any("upscale (lite" in line for line in lines)
+    assert str(out / "sheet.png") in lines[-1]
 
 
-def test_every_sample_has_a_part_in_the_demo():
-    assert {path.stem for path in (PROJECT / "data").glob("[0-9]*.jpg")} == {
-        str(number) for number in demo.KIND
-    }
+def test_demo_shows_every_task() -> None:
+    assert {example.task for example in demo.EXAMPLES} == set(TASKS)
 
 
-def test_a_checkout_without_samples_is_told(tmp_path, monkeypatch):
+def test_every_sample_of_the_demo_exists() -> None:
+    for example in demo.EXAMPLES:
+        assert (PROJECT / "data" / example.file).is_file()
+
+
+def test_demo_without_samples_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SAMPLES", tmp_path)
     with pytest.raises(RestoreError) as caught:
-        list(demo.run_demo(tmp_path / "out", silent))
+        list(demo.run_demo(tmp_path / "out", ignore_progress))
     assert caught.value.code is Code.PHOTO_MISSING
+
+
+def test_faces_found_in_an_enlarged_photo_are_mapped_to_the_original(
+    photo_file: Callable[..., Path],
+) -> None:
+    photo = open_photo(photo_file(width=60, height=48))
+    face = {"box": [60.0, 48.0, 60.0, 48.0], "restored": True}
+    step = Report("a", "face_restore", input={"width": 120, "height": 96}, faces=[face])
+    report = Report("a", "pipeline", steps=[step])
+    assert demo.best_face_centre(photo, report) == (0.5, 0.5)
+    left_alone = dataclasses.replace(step, faces=[face | {"restored": False}])
+    assert demo.best_face_centre(photo, dataclasses.replace(report, steps=[left_alone])) is None

@@ -9,7 +9,8 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from restore.cli.main import main, photos_of, read_json, read_pairs
+from restore.cli.inputs import read_json, read_pairs, take_photos
+from restore.cli.main import main
 from restore.errors import RestoreError
 
 
@@ -55,7 +56,7 @@ def test_broken_json_is_refused(text):
 
 def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path):
     inputs = {"images": ["@b.jpg", "c.jpg"], "image": "@a.jpg", "scale": 2}
-    assert [photo.name for photo in photos_of(inputs, ("image", "images"), tmp_path)] == [
+    assert [photo.name for photo in take_photos(inputs, ("image", "images"), tmp_path)] == [
         "a.jpg",
         "b.jpg",
         "c.jpg",

@@ -1,0 +1,91 @@
+"""Inputs of `restore predict` in Cog's form: NAME=VALUE pairs, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from restore.errors import Code, RestoreError
+from restore.serving.uploads import NamedFile, fetched
+
+PHOTO_INPUT_NAMES = ("image", "images", "mask", "masks")
+LIST_INPUT_NAMES = ("images", "masks")
+
+_JSON_REMEDY = """Write for example --json '{"task": "upscale", "images": ["@a.jpg"]}'."""
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, object]:
+    """Return NAME=VALUE pairs as a mapping.
+
+    A name that occurs twice, `images` and `masks` give a list. A photo input may be a JSON array.
+
+    Raises:
+        RestoreError: OPTION_INVALID for a pair without `=`, or for a broken JSON array.
+    """
+    inputs: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            reason = f"-i {pair} is not of the form NAME=VALUE"
+            raise RestoreError(Code.OPTION_INVALID, reason, "Write for example -i scale=2.")
+        is_array = name in PHOTO_INPUT_NAMES and text.startswith("[")
+        values = _read_array(text) if is_array else [text]
+        if name in LIST_INPUT_NAMES or name in inputs:
+            previous = inputs.get(name, [])
+            inputs[name] = [*(previous if isinstance(previous, list) else [previous]), *values]
+        else:
+            inputs[name] = values[0] if len(values) == 1 else values
+    return inputs
+
+
+def read_json(text: str) -> dict[str, object]:
+    """Return the inputs in a JSON object.
+
+    Args:
+        text: the JSON itself, `@FILE`, or `@-` for standard input.
+
+    Raises:
+        RestoreError: OPTION_INVALID for text that is not a JSON object.
+    """
+    try:
+        if text.startswith("@"):
+            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
+        inputs = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = f"--json cannot be read ({error})"
+        raise RestoreError(Code.OPTION_INVALID, reason, _JSON_REMEDY) from error
+    if not isinstance(inputs, dict):
+        raise RestoreError(Code.OPTION_INVALID, "--json is not a JSON object", _JSON_REMEDY)
+    return inputs
+
+
+def take_photos(
+    inputs: dict[str, object], names: Sequence[str], download_folder: Path
+) -> list[NamedFile]:
+    """Remove the photo inputs of these names from `inputs` and return their files, in order.
+
+    Args:
+        inputs: all inputs; the named ones are removed.
+        names: names of photo inputs, such as `image` and `images`.
+        download_folder: existing folder for the content of URLs and data URIs.
+
+    Raises:
+        RestoreError: PHOTO_MISSING, PHOTO_TOO_LARGE.
+    """
+    sources = []
+    for name in names:
+        value = inputs.pop(name, None)
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        sources += [(f"{name}-{index}", str(source)) for index, source in enumerate(values)]
+    return [fetched(source, download_folder / file_name) for file_name, source in sources]
+
+
+def _read_array(text: str) -> list[object]:
+    try:
+        return list(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        reason = f"{text[:60]} is not a JSON array ({error})"
+        remedy = """Write for example '["a.jpg", "b.jpg"]'."""
+        raise RestoreError(Code.OPTION_INVALID, reason, remedy) from error

@@ -1,0 +1,196 @@
+"""One command per task, its options generated from `restore.options`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from restore.cli.batch import Outcome, Settings, exit_code, run_batch
+from restore.cli.progress import ProgressBars
+from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, describe_options
+from restore.options.describe import OptionInfo
+
+if TYPE_CHECKING:
+    from restore.restorer import Restorer
+
+SUMMARIES: Mapping[str, str] = {
+    "face_restore": "Restore the faces in photos.",
+    "enhance": "Enlarge photos and restore the faces in them.",
+    "upscale": "Enlarge photos.",
+    "restore": "Remove noise or motion blur.",
+    "colorize": "Give colours to black-and-white photos.",
+    "old_photo_restore": "Repair old photos: scratches, noise and faces.",
+    "inpaint": "Fill the holes that a mask or polygons mark.",
+    "pipeline": "Run several steps; without --steps, those that each photo needs.",
+}
+PANELS = {"task": "Task options", "run": "Computation", "output": "Output"}
+TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline"})
+
+Weights = Literal["auto", "lite", "official"]
+
+
+def add_task_commands(app: typer.Typer) -> None:
+    """Add a command for each task to a Typer application."""
+    for task in (*TASK_OPTIONS, PIPELINE_TASK):
+        app.command(task.replace("_", "-"), help=SUMMARIES[task])(task_command(task))
+
+
+def task_command(task: str) -> Callable[..., None]:
+    """Return a function with one typed parameter per option of a task, as Typer expects."""
+    options = describe_options(task)
+
+    def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
+        given = {
+            option.name: values[option.name] for option in options if _is_given(context, option)
+        }
+        raise typer.Exit(_run(task, given, values))
+
+    parameters = [
+        inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        ),
+        *_photo_parameters(task),
+        *(_option_parameter(option) for option in options if option.group == "task"),
+        *_output_parameters(),
+        *(_option_parameter(option) for option in options if option.group == "output"),
+        *_computation_parameters(),
+        *(_option_parameter(option) for option in options if option.group == "run"),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
+
+
+def _is_given(context: typer.Context, option: OptionInfo) -> bool:
+    source = context.get_parameter_source(option.name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> int:
+    """Run a task command; return its exit code."""
+    Request.from_inputs(task, given)  # refuses bad values before torch is imported
+    as_json, quiet = values["json"], values["quiet"] or values["json"]
+    settings = Settings(values["output"], values["overwrite"], values["report"])
+    sources = list(values["photos"])
+    with ProgressBars(quiet=quiet) as bars:
+        bars("photos", 0, len(sources))
+
+        def make_restorer() -> Restorer:
+            from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+            def progress(what: str, done: int, total: int) -> None:
+                if what != "photos":  # this command counts the photos
+                    bars(what, done, total)
+
+            weights, device = values["weights"], values["device"]
+            return Restorer(weights=weights, device=device, progress=progress)
+
+        def on_outcome(outcome: Outcome, done: int) -> None:
+            bars("photos", done, len(sources))
+            if not quiet or (outcome.status == "failed" and not as_json):
+                _print_outcome(outcome, bars)
+
+        masks = list(values.get("mask") or ())
+        outcomes = run_batch(make_restorer, task, sources, masks, given, settings, on_outcome)
+    code = exit_code(outcomes)
+    if as_json:
+        photos = [outcome.to_dict() for outcome in outcomes]
+        print(json.dumps({"task": task, "exit_code": code, "photos": photos}, indent=2))
+    elif len(outcomes) > 1 and not values["quiet"]:
+        print(_summary(outcomes))
+    return code
+
+
+def _print_outcome(outcome: Outcome, bars: ProgressBars) -> None:
+    if outcome.status == "failed":
+        typer.echo(f"error: {outcome.detail}", err=True)
+    elif outcome.status == "skipped":
+        bars.print(f"skipped {outcome.photo}: {outcome.detail}")
+    else:
+        bars.print(f"{outcome.output}  {outcome.detail}")
+        for path in outcome.extra:
+            bars.print(f"{path}")
+
+
+def _summary(outcomes: list[Outcome]) -> str:
+    counts = dict.fromkeys(("done", "skipped", "failed"), 0)
+    for outcome in outcomes:
+        counts[outcome.status] += 1
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def _option_parameter(option: OptionInfo) -> inspect.Parameter:
+    annotation: Any = Literal[option.choices] if option.choices else option.type
+    if option.optional:
+        annotation = annotation | None
+    flag = "--" + option.name.replace("_", "-")
+    declaration = f"{flag}/--no-{flag[2:]}" if option.type is bool else flag
+    details = typer.Option(
+        declaration,
+        help=option.description,
+        min=option.minimum,
+        max=option.maximum,
+        rich_help_panel=PANELS[option.group],
+    )
+    return _keyword(option.name, Annotated[annotation, details], option.default)
+
+
+def _photo_parameters(task: str) -> list[inspect.Parameter]:
+    photos = typer.Argument(
+        help="Photos: paths or URLs; any number.", metavar="PHOTO...", show_default=False
+    )
+    parameters = [_keyword("photos", Annotated[list[str], photos], inspect.Parameter.empty)]
+    if task in TASKS_WITH_MASKS:
+        mask = typer.Option(
+            "--mask",
+            help="Image that is white where a photo is to be filled; repeat for one per photo.",
+            rich_help_panel=PANELS["task"],
+        )
+        parameters.append(_keyword("mask", Annotated[list[str] | None, mask], None))
+    return parameters
+
+
+def _output_parameters() -> list[inspect.Parameter]:
+    panel = PANELS["output"]
+    folder = typer.Option("-o", "--output", help="Folder of the results.", rich_help_panel=panel)
+    flags = (
+        ("overwrite", (), "Replace existing results; they are skipped otherwise."),
+        ("report", (), "Write a JSON report beside each result."),
+        ("json", (), "Print one JSON object instead of text."),
+        ("quiet", ("-q",), "Print errors only."),
+    )
+    parameters = [_keyword("output", Annotated[Path, folder], Path("restored"))]
+    for name, short, text in flags:
+        flag = typer.Option(f"--{name}", *short, help=text, rich_help_panel=panel)
+        parameters.append(_keyword(name, Annotated[bool, flag], default=False))
+    return parameters
+
+
+def _computation_parameters() -> list[inspect.Parameter]:
+    weights = typer.Option(
+        "--weights",
+        help="lite needs no download; official downloads missing files; auto does so too and "
+        "falls back to lite. Default: RESTORE_WEIGHTS, or auto.",
+        rich_help_panel=PANELS["run"],
+        show_default=False,
+    )
+    device = typer.Option(
+        "--device",
+        help="cpu, cuda or cuda:N. Default: RESTORE_DEVICE, or CUDA if there is a GPU.",
+        rich_help_panel=PANELS["run"],
+        show_default=False,
+    )
+    return [
+        _keyword("weights", Annotated[Weights | None, weights], None),
+        _keyword("device", Annotated[str | None, device], None),
+    ]
+
+
+def _keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)

@@ -1,0 +1,213 @@
+"""Tests of the commands per task: options, results, skipped files and exit codes."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from restore.cli.main import main
+from restore.options import TASKS, describe_options
+from restore.version import __version__
+
+PhotoFile = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def embedded_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+def help_of(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([*arguments, "--help"]) == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_option_of_a_task_is_in_its_help(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = help_of(task.replace("_", "-"), capsys=capsys)
+    for option in describe_options(task):
+        assert f"--{option.name.replace('_', '-')}" in shown
+    assert "--overwrite" in shown
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = help_of(capsys=capsys)
+    names = {task.replace("_", "-") for task in TASKS}
+    for name in names | {"predict", "serve", "weights", "schema", "demo"}:
+        assert re.search(rf"\b{name}\b", shown)
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_photo_without_a_command_runs_the_proposed_steps(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = photo_file("a.png")
+    assert main([str(photo), "--scale", "2"]) == 0
+    with Image.open(tmp_path / "restored" / "a.jpg") as result:
+        assert result.size == (120, 96)
+    shown = capsys.readouterr().out
+    assert "pipeline" in shown
+    assert "upscale lite: its long side has 60 pixels" in shown
+
+
+def test_several_photos_are_written_under_their_own_names(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [str(photo_file(name)) for name in ("a.png", "b.png", "c.png", "d.png", "e.png")]
+    (tmp_path / "sub").mkdir()
+    twin = tmp_path / "sub" / "a.png"
+    twin.write_bytes(Path(photos[0]).read_bytes())
+    out = tmp_path / "out"
+    arguments = ["--scale", "2", "--output-format", "png", "--report", "-o", str(out)]
+    assert main(["upscale", *photos, str(twin), *arguments]) == 0
+    stems = ["a", "a-2", "b", "c", "d", "e"]
+    names = sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("json", "png"))
+    assert sorted(path.name for path in out.iterdir()) == names
+    report = json.loads((out / "a.json").read_text())
+    assert (report["task"], report["output"]["width"]) == ("upscale", 120)
+    assert "6 done" in capsys.readouterr().out
+
+
+def test_existing_results_are_skipped_unless_overwrite_is_given(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, out = str(photo_file("a.png")), tmp_path / "out"
+    out.mkdir()
+    (out / "a.jpg").write_bytes(b"finished")
+    assert main(["restore", photo, "-o", str(out)]) == 0
+    assert (out / "a.jpg").read_bytes() == b"finished"
+    shown = capsys.readouterr().out
+    assert f"skipped {photo}" in shown
+    assert "--overwrite" in shown
+    assert main(["restore", photo, "-o", str(out), "--overwrite"]) == 0
+    with Image.open(out / "a.jpg") as result:
+        assert result.size == (60, 48)
+
+
+@pytest.mark.parametrize("flags", [[], ["--overwrite"]])
+def test_a_photo_is_never_replaced_by_its_result(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    photo = photo_file("a.png")
+    before = photo.read_bytes()
+    arguments = [str(photo), "--output-format", "png", "-o", str(tmp_path), *flags]
+    assert main(["restore", *arguments]) == 2
+    assert photo.read_bytes() == before
+    assert "[E302]" in capsys.readouterr().err
+
+
+def test_a_failed_photo_does_not_stop_the_others(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("hello")
+    arguments = [str(photo_file("a.png")), str(bad), "missing.jpg", str(photo_file("b.png"))]
+    assert main(["restore", *arguments, "-o", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "[E205]" in captured.err
+    assert "[E201]" in captured.err
+    assert "2 done, 2 failed" in captured.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.jpg", "b.jpg"]
+
+
+def test_only_failed_photos_are_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upscale", "missing.jpg", "-o", str(tmp_path / "out")]) == 2
+    assert "[E201]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--scale", "9"],
+        ["--scale", "two"],
+        ["--upscale-variant", "x9"],
+        ["--tile-size", "-1"],
+        ["--sacle", "2"],
+    ],
+)
+def test_bad_values_are_refused_before_any_work(
+    photo_file: PhotoFile,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.setattr("restore.restorer.Restorer.__init__", None)
+    assert main(["upscale", str(photo_file()), *arguments]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_misspelt_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["upscal", "a.jpg"]) == 2
+    assert "upscale" in capsys.readouterr().err
+
+
+def test_json_output_has_reports_and_errors(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = str(photo_file("a.png"))
+    assert main(["restore", photo, "missing.jpg", "--json", "-o", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    done, failed = answer["photos"]
+    assert answer["exit_code"] == 1
+    assert (done["status"], done["output"]) == ("done", str(tmp_path / "out" / "a.jpg"))
+    assert done["report"]["task"] == "restore"
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "E201")
+
+
+def test_quiet_prints_nothing_unless_a_photo_fails(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["restore", str(photo_file("a.png")), "-q", "-o", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+    assert main(["restore", "missing.jpg", "-q"]) == 2
+    assert "[E201]" in capsys.readouterr().err
+
+
+def test_one_mask_serves_all_photos(photo_file: PhotoFile, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    picture = Image.new("L", (60, 48))
+    picture.paste(255, (20, 20, 30, 30))
+    picture.save(mask)
+    photos = [str(photo_file("a.png")), str(photo_file("b.png"))]
+    arguments = ["--mask", str(mask), "--output-format", "png", "-o", str(tmp_path / "out")]
+    assert main(["inpaint", *photos, *arguments]) == 0
+    with Image.open(photos[0]) as before, Image.open(tmp_path / "out" / "a.png") as after:
+        assert before.getpixel((5, 5)) == after.getpixel((5, 5))
+        assert before.tobytes() != after.tobytes()
+
+
+def test_mask_count_must_fit_the_photo_count(
+    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = [str(photo_file(name)) for name in ("a.png", "b.png", "c.png")]
+    masks = ["--mask", photos[0], "--mask", photos[1]]
+    assert main(["inpaint", *photos, *masks, "-o", str(tmp_path / "out")]) == 2
+    assert "[E104]" in capsys.readouterr().err
+
+
+def test_unexpected_errors_are_coded(
+    photo_file: PhotoFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("restore.restorer.Restorer.run", broken)
+    assert main(["restore", str(photo_file())]) == 2
+    assert "[E505]" in capsys.readouterr().err
