@@ -1,7 +1,8 @@
-"""The parts that a file is made of (segments, chunks, blocks, scans, runs), counted and summed up before a decoder walks them.
+"""Limits on the parts of a file (segments, chunks, blocks, scans), checked before decoding.
 
-Pillow steps through parts in Python: 32 MiB of empty ones took it 5 to 25 seconds and up to 1.5 GB, whatever the size of the
-picture, and a JPEG of 200 kB whose thousand scans are all empty took 15. No real photo comes near these limits.
+Pillow processes parts in Python. A file of 32 MiB of empty parts took it 5 to 25 seconds and up to
+1.5 GB, and a JPEG of 200 kB with a thousand empty scans took 15 seconds. Real photos are far below
+these limits.
 """
 
 from __future__ import annotations
@@ -13,146 +14,197 @@ from collections.abc import Iterator
 from restore.errors import Code, RestoreError
 
 MAX_PARTS = 150_000
-"""A GIF of 32 MiB has 131,586 blocks, as its format allows 255 bytes a block; all else needs far fewer."""
+"""A GIF of 32 MiB has up to 131,586 blocks of 255 bytes; other formats need far fewer parts."""
 MAX_SCANS = 64
-"""libjpeg's own order of progressive scans has 10. At 50 megapixels an empty scan takes up to 50 ms."""
-MAX_RUN_BYTES = 4_000_000
-"""Of a run-length coded BMP, its bytes and its pixels: Pillow unpacks each run in Python."""
+"""libjpeg's default progressive JPEG has 10 scans. An empty scan of 50 megapixels takes 50 ms."""
+MAX_RLE_BMP_SIZE = 4_000_000
+"""Limit on the bytes and the pixels of a run-length encoded BMP: Pillow decodes it in Python."""
 
-_FIRST_MARKER = re.compile(rb"\xff[^\x00\xff]")
-_MARKER_AMONG_SAMPLES = re.compile(
-    rb"\xff[\x02-\xcf\xd8-\xfe]"
-)  # FF 00 is a sample, D0 to D7 restart
-_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
+PNG_SIGNATURE_BYTES = 8
+_PNG_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
+_PNG_NEEDED_CHUNKS = (*_PNG_PICTURE_CHUNKS, b"IEND", b"eXIf")
+
+_JPEG_START_OF_SCAN = 0xDA
+_JPEG_END_OF_IMAGE = 0xD9
+_JPEG_NON_FRAME_MARKERS = (0xC4, 0xC8, 0xCC)  # in the range of the frame headers C0 to CF
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")
+# Inside a scan FF 00 is a sample, and D0 to D7 are restart markers.
+_JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+
+_GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
+_BMP_RUN_LENGTH_ENCODINGS = (1, 2)
+_BMP_FIRST_HEADER_WITH_ENCODING_BYTES = 40
 
 
-def check_parts(data: bytes, kind: str, name: str) -> None:
-    """Refuse a JPEG, PNG, GIF or BMP whose header alone would keep a decoder busy. Raises RestoreError with PHOTO_FORMAT."""
-    if kind == "JPEG":
-        _first_scan(data, name)
-    elif kind == "PNG":
+def check_parts(data: bytes, file_format: str, name: str) -> None:
+    """Reject a file with too many parts before its first sample, or a large run-length BMP.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT.
+    """
+    if file_format == "JPEG":
+        _find_first_scan(data, name)
+    elif file_format == "PNG":
         for count, _ in enumerate(png_chunks(data)):
             _check_count(count, name)
-    elif kind == "GIF":
-        _check_gif(data, name)
-    elif kind == "BMP" and data[14] >= 40 and int.from_bytes(data[30:34], "little") in (1, 2):
-        pixels = abs(
-            int.from_bytes(data[18:22], "little", signed=True)
-            * int.from_bytes(data[22:26], "little", signed=True)
-        )
-        if max(len(data), pixels) > MAX_RUN_BYTES:
-            raise _refusal(
-                f"it is a run-length coded BMP of more than {MAX_RUN_BYTES / 1e6:g} million bytes or pixels",
-                name,
-            )
+    elif file_format == "GIF":
+        _check_gif_blocks(data, name)
+    elif file_format == "BMP":
+        _check_bmp_encoding(data, name)
 
 
-def check_samples(data: bytes, kind: str, name: str) -> None:
-    """Look over the samples of a file whose header is within the limits.
+def check_samples(data: bytes, file_format: str, name: str) -> None:
+    """Check the encoded samples of a file whose header is within the limits.
 
-    Raises ValueError for a PNG that does not match its own checksums, which no reader holds against the samples of a whole
-    picture, and RestoreError with PHOTO_FORMAT for a JPEG of too many scans.
+    Raises:
+        ValueError: a PNG chunk does not match its checksum. Decoders do not verify the checksums
+            of picture chunks.
+        RestoreError: PHOTO_FORMAT for a JPEG with too many scans.
     """
-    if kind == "PNG":
-        for chunk, start, end in png_chunks(data):
-            if chunk in _PICTURE_CHUNKS and zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(
-                data[end - 4 : end], "big"
-            ):
-                raise ValueError(
-                    f"its {chunk.decode()} chunk at byte {start} does not match its checksum"
-                )
-    elif kind == "JPEG" and (at := _first_scan(data, name)) is not None:
-        scans = 1
-        while (found := _MARKER_AMONG_SAMPLES.search(data, at)) and data[found.start() + 1] != 0xD9:
-            at = _after_marker(data, found.start())
-            scans += data[found.start() + 1] == 0xDA
-            if scans > MAX_SCANS:
-                raise _refusal(f"it has more than {MAX_SCANS} scans", name)
+    if file_format == "PNG":
+        _check_png_checksums(data)
+    elif file_format == "JPEG":
+        _check_jpeg_scans(data, name)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Walk a PNG's whole chunks: name, start and end in bytes, length and checksum included."""
-    at = 8
-    while (end := at + 12 + int.from_bytes(data[at : at + 4], "big")) <= len(data):
-        yield data[at + 4 : at + 8], at, end
-        at = end
+    """Yield each complete PNG chunk as (type, start, end); the range includes length and CRC."""
+    start = PNG_SIGNATURE_BYTES
+    while (end := start + 12 + int.from_bytes(data[start : start + 4], "big")) <= len(data):
+        yield data[start + 4 : start + 8], start, end
+        start = end
+
+
+def without_ancillary_chunks(data: bytes) -> bytes:
+    """Return a PNG without its colour profile, texts and other chunks that no decoder needs."""
+    chunks = (
+        data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_NEEDED_CHUNKS
+    )
+    return data[:PNG_SIGNATURE_BYTES] + b"".join(chunks)
 
 
 def jpeg_bits(data: bytes) -> int:
-    """Return the sample precision that a JPEG's frame header declares; 8 where there is none."""
-    for marker, at in _jpeg_markers(data):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 4] if at + 4 < len(data) else 8
+    """Return the bits per sample in a JPEG's frame header, or 8 if there is no frame header."""
+    for marker, position in _jpeg_markers(data):
+        if 0xC0 <= marker <= 0xCF and marker not in _JPEG_NON_FRAME_MARKERS:
+            return data[position + 4] if position + 4 < len(data) else 8
     return 8
 
 
 def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Walk a JPEG's markers from its second one to its first scan, with where each is."""
-    at = 2
-    while found := _FIRST_MARKER.search(
-        data, at, at + MAX_PARTS + 3
-    ):  # farther off, there are too many bytes before it
+    """Yield (marker, position) of a JPEG's markers, from the second up to the first scan."""
+    position = 2
+    # A marker beyond this range has too many bytes before it, which `_find_first_scan` rejects.
+    while found := _JPEG_MARKER.search(data, position, position + MAX_PARTS + 3):
         marker = data[found.start() + 1]
         yield marker, found.start()
-        if marker == 0xDA:
+        if marker == _JPEG_START_OF_SCAN:
             return
-        at = _after_marker(data, found.start())
+        position = _jpeg_segment_end(data, found.start())
 
 
-def _after_marker(data: bytes, at: int) -> int:
-    """Return where the segment of a marker ends; those without one are two bytes."""
-    alone = data[at + 1] == 0x01 or 0xD0 <= data[at + 1] <= 0xD9
-    return at + 2 if alone else at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+def _jpeg_segment_end(data: bytes, position: int) -> int:
+    """Return where the segment of the marker at `position` ends; some markers have no segment."""
+    marker = data[position + 1]
+    if marker == 0x01 or 0xD0 <= marker <= 0xD9:
+        return position + 2
+    return position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
 
 
-def _first_scan(data: bytes, name: str) -> int | None:
-    """Return where a JPEG's samples begin, if they do. Each byte between segments counts as a part, as Pillow reads it alone."""
-    count, last = 0, 2
-    for marker, at in _jpeg_markers(data):
-        count += 1 + max(0, at - last)
+def _find_first_scan(data: bytes, name: str) -> int | None:
+    """Return where a JPEG's samples start, or None if there are none; check the parts before.
+
+    Bytes between segments count as parts, because Pillow reads them one at a time.
+    """
+    count, segment_end = 0, 2
+    for marker, position in _jpeg_markers(data):
+        count += 1 + max(0, position - segment_end)
         _check_count(count, name)
-        last = _after_marker(data, at)
-        if marker == 0xDA:
-            return last
-    _check_count(count + max(0, len(data) - last), name)
+        segment_end = _jpeg_segment_end(data, position)
+        if marker == _JPEG_START_OF_SCAN:
+            return segment_end
+    _check_count(count + max(0, len(data) - segment_end), name)
     return None
 
 
-def _check_gif(data: bytes, name: str) -> None:
-    """Count a GIF's blocks up to its second frame, which Pillow looks for."""
-    at, count, frames = 13 + _gif_palette_bytes(data[10:11]), 0, 0
-    while at < len(data) and frames < 2:
-        introducer = data[at]
-        if introducer == 0x2C:
+def _check_jpeg_scans(data: bytes, name: str) -> None:
+    position = _find_first_scan(data, name)
+    scans = 1
+    while position is not None and (found := _JPEG_MARKER_IN_SCAN.search(data, position)):
+        marker = data[found.start() + 1]
+        if marker == _JPEG_END_OF_IMAGE:
+            return
+        position = _jpeg_segment_end(data, found.start())
+        scans += marker == _JPEG_START_OF_SCAN
+        if scans > MAX_SCANS:
+            raise _unsupported(f"it has more than {MAX_SCANS} scans", name)
+
+
+def _check_png_checksums(data: bytes) -> None:
+    for kind, start, end in png_chunks(data):
+        if kind not in _PNG_PICTURE_CHUNKS:
+            continue
+        if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ValueError(f"its {kind.decode()} chunk at byte {start} has a wrong checksum")
+
+
+def _check_gif_blocks(data: bytes, name: str) -> None:
+    """Count a GIF's blocks up to its second frame, which is as far as Pillow reads."""
+    position, count, frames = 13 + _gif_palette_bytes(data[10:11]), 0, 0
+    while position < len(data) and frames < 2:
+        introducer = data[position]
+        if introducer == _GIF_IMAGE:
             frames += 1
-            at += 11 + _gif_palette_bytes(data[at + 9 : at + 10])
-        elif introducer == 0x21:
-            at += 2
-        else:  # Pillow skips what is no block, a byte at a time
-            at += 1
-        while introducer in (0x21, 0x2C) and at < len(data):
-            size = data[at]
-            at += 1 + size
-            count += 1
-            if not size or count > MAX_PARTS:
-                break
+            position += 11 + _gif_palette_bytes(data[position + 9 : position + 10])
+        elif introducer == _GIF_EXTENSION:
+            position += 2
+        else:  # Pillow skips other bytes one at a time
+            position += 1
+        if introducer in (_GIF_IMAGE, _GIF_EXTENSION):
+            position, blocks = _skip_gif_blocks(data, position, MAX_PARTS + 1 - count)
+            count += blocks
         count += 1
         _check_count(count, name)
+
+
+def _skip_gif_blocks(data: bytes, position: int, max_blocks: int) -> tuple[int, int]:
+    """Return the position after a series of blocks, and their number; stop after `max_blocks`."""
+    blocks = 0
+    while position < len(data) and blocks < max_blocks:
+        size = data[position]
+        position += 1 + size
+        blocks += 1
+        if not size:
+            break
+    return position, blocks
 
 
 def _gif_palette_bytes(flags: bytes) -> int:
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
+def _check_bmp_encoding(data: bytes, name: str) -> None:
+    if (
+        data[14] < _BMP_FIRST_HEADER_WITH_ENCODING_BYTES
+        or int.from_bytes(data[30:34], "little") not in _BMP_RUN_LENGTH_ENCODINGS
+    ):
+        return
+    width = int.from_bytes(data[18:22], "little", signed=True)
+    height = int.from_bytes(data[22:26], "little", signed=True)
+    if max(len(data), abs(width * height)) > MAX_RLE_BMP_SIZE:
+        limit = f"{MAX_RLE_BMP_SIZE / 1e6:g} million bytes or pixels"
+        raise _unsupported(f"it is a run-length encoded BMP of more than {limit}", name)
+
+
 def _check_count(count: int, name: str) -> None:
     if count > MAX_PARTS:
-        raise _refusal(f"it is made of more than {MAX_PARTS} parts", name)
+        raise _unsupported(f"it has more than {MAX_PARTS} parts", name)
 
 
-def _refusal(reason: str, name: str) -> RestoreError:
+def _unsupported(reason: str, name: str) -> RestoreError:
     return RestoreError(
         Code.PHOTO_FORMAT,
         reason,
-        "Save it anew with an image editor, as plain JPEG or PNG.",
+        "Save it again with an image editor, as plain JPEG or PNG.",
         photo=name,
     )

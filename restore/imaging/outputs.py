@@ -1,10 +1,11 @@
-"""Where results are written: unique names in the order of the request, all of them or none, and old ones cleared away."""
+"""Result files: their names, writing all of a request or none, and the folders they are in."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -16,13 +17,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from restore.errors import Code, RestoreError
-from restore.imaging.photo import Photo, encode, write_atomically
+from restore.imaging.encode import encode
+from restore.imaging.photo import Photo
 from restore.options import OutputOptions
 from restore.report import Report
 
 SERVED_FOLDER = f"restore-outputs-{os.getuid()}"
-SERVED_FOR_S = 600.0
+"""The folder in the temporary folder that holds the results of served requests."""
+SERVED_LIFETIME_S = 600.0
+"""Age at which the results of a served request are deleted."""
 MAX_STEM_BYTES = 180
+
+_NO_MASKS: Mapping[int, Photo] = MappingProxyType({})
+_NO_MASK_NAMES: Mapping[int, str] = MappingProxyType({})
 
 
 def save_all(
@@ -31,61 +38,103 @@ def save_all(
     output: OutputOptions,
     folder: Path,
     prefix: str = "",
-    masks: Mapping[int, Photo] = MappingProxyType({}),
+    masks: Mapping[int, Photo] = _NO_MASKS,
     *,
     with_reports: bool = False,
 ) -> list[Path]:
-    """Encodes every photo, then writes them as `<prefix><n>-<name>.<format>`; if one cannot be written, none stays.
+    """Encode all photos, then write them; if one file cannot be written, none remains.
 
-    Masks, by their photo's index, follow as `<prefix><n>-<name>-mask.png`. With `with_reports` each photo's report lies beside it as
-    `<prefix><n>-<name>.json`.
+    Args:
+        photos: the results of a request, in its order.
+        reports: their reports, which are updated with the encoded size and warnings.
+        output: format, quality, and whether the GPS position is kept.
+        folder: where to write; it is created if it does not exist.
+        prefix: start of every file name.
+        masks: masks to write as PNG, by the index of their photo.
+        with_reports: write each photo's report beside it as JSON.
+
+    Returns:
+        The paths of photos and masks, as from `planned_paths`.
 
     Raises:
-        RestoreError: OUTPUT_UNWRITABLE, naming the folder.
+        RestoreError: OUTPUT_UNWRITABLE.
     """
-    encoded = []
-    for photo, report in zip(photos, reports, strict=True):
-        with report.stage("encode"):
-            data, warnings = encode(
-                photo, output.output_format, output.output_quality, keep_gps=output.keep_gps
-            )
-        for warning in warnings:
-            report.warn(warning)
-        report.output = {
-            "format": output.output_format,
-            "width": photo.width,
-            "height": photo.height,
-            "bytes": len(data),
-        }
-        encoded.append(data)
-    paths = [
-        folder / f"{prefix}{n}-{_stem(photo.name)}.{output.output_format}"
-        for n, photo in enumerate(photos, start=1)
+    names = [photo.name for photo in photos]
+    mask_names = {index: mask.name for index, mask in masks.items()}
+    paths = planned_paths(names, output.output_format, folder, prefix, mask_names)
+    contents = [
+        _encode_with_report(photo, report, output)
+        for photo, report in zip(photos, reports, strict=True)
     ]
-    for index, mask in sorted(masks.items()):
-        encoded.append(encode(mask, "png", 100)[0])
-        paths.append(folder / f"{prefix}{index + 1}-{_stem(mask.name)}-mask.png")
-    files = list(zip(paths, encoded, strict=True))
+    contents += [encode(masks[index], "png", 100)[0] for index in sorted(masks)]
+    files = list(zip(paths, contents, strict=True))
     if with_reports:
-        texts = [(json.dumps(report.to_dict(), indent=2) + "\n").encode() for report in reports]
-        files += list(
-            zip([path.with_suffix(".json") for path in paths[: len(reports)]], texts, strict=True)
-        )
-    written: list[Path] = []
-    try:
-        make_folder(folder)
-        for path, data in files:
-            write_atomically(data, path)
-            written.append(path)
-    except BaseException:  # an interrupt leaves no half of a request either
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
+        for path, report in zip(paths[: len(reports)], reports, strict=True):
+            text = json.dumps(report.to_dict(), indent=2) + "\n"
+            files.append((path.with_suffix(".json"), text.encode()))
+    _write_all(files, folder)
     return paths
 
 
+def planned_paths(
+    names: Sequence[str],
+    output_format: str,
+    folder: Path,
+    prefix: str = "",
+    masks: Mapping[int, str] = _NO_MASK_NAMES,
+) -> list[Path]:
+    """Return the paths that `save_all` writes, so that a caller can check them before the work.
+
+    Args:
+        names: the names of the photos of a request, in its order.
+        output_format: 'jpg', 'png' or 'webp'.
+        folder: the output folder.
+        prefix: start of every file name.
+        masks: names of masks, by the index of their photo.
+
+    Returns:
+        `<prefix><n>-<name>.<format>` for each photo, then `<prefix><n>-<name>-mask.png` for each
+        mask; n starts at 1.
+    """
+    paths = [
+        folder / f"{prefix}{number}-{file_stem(name)}.{output_format}"
+        for number, name in enumerate(names, start=1)
+    ]
+    return paths + [
+        folder / f"{prefix}{index + 1}-{file_stem(name)}-mask.png"
+        for index, name in sorted(masks.items())
+    ]
+
+
+def file_stem(name: str) -> str:
+    """Return a photo's name without suffix, as a short file name without special characters."""
+    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")
+    return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore") or "photo"
+
+
+def write_atomically(data: bytes, path: Path) -> None:
+    """Write a file so that it is either complete or absent, whatever happens meanwhile.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
+    """
+    # In the same folder, so that the rename is atomic.
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL character
+        raise _unwritable(
+            f"'{path.name}' cannot be written to the folder '{path.parent}' ({error})",
+            "Choose an existing folder that you can write to, with enough free space.",
+        ) from error
+
+
 def make_folder(folder: Path) -> None:
-    """Creates an output folder.
+    """Create an output folder, and its parents, if it does not exist.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE.
@@ -94,78 +143,117 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(
-            f"the output folder '{folder}' cannot be made ({error.strerror})"
+            f"the output folder '{folder}' cannot be created ({error.strerror})"
         ) from error
 
 
 def require_writable(folder: Path) -> None:
-    """Finds out, before minutes of work and without making it, whether an output folder can be written to.
+    """Check, before the work and without creating it, that an output folder is writable.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE.
     """
     try:
-        nearest = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
-        usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path())
+        is_writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     except OSError as error:
         raise _unwritable(
-            f"the output folder '{str(folder)[:80]}' cannot be written to ({error.strerror})"
+            f"the output folder '{str(folder)[:80]}' is not writable ({error.strerror})"
         ) from error
-    if not usable:
+    if not is_writable:
         raise _unwritable(
-            f"the output folder '{folder}' cannot be written to ('{nearest}' is no folder that you may write to)"
+            f"the output folder '{folder}' is not writable "
+            f"('{existing}' is not a folder that you can write to)"
         )
 
 
 @contextmanager
 def served_folder() -> Iterator[Path]:
-    """A new folder for the results of one served request, after removing those older than `SERVED_FOR_S`; gone if the block fails.
+    """Create a folder for the results of one served request; delete it if the block fails.
 
-    Cog reads outputs after predict() has returned and never deletes them: only what is old enough to have been read may go. A
-    folder's name says when it was made, by the clock that all processes share since the machine started and nobody can set.
+    Cog reads the results after predict() has returned, and never deletes them. Folders older than
+    SERVED_LIFETIME_S are deleted here. A folder's name contains its creation time by the monotonic
+    clock, which all processes share and which cannot be set.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
     """
     root = Path(tempfile.gettempdir()) / SERVED_FOLDER
-    _require_own(root)
+    _make_private(root)
     now_s = int(time.monotonic())
-    for old in root.iterdir():
-        made = re.fullmatch("[0-9a-f]{32}-([0-9]+)", old.name)
-        # From the future: the machine was started anew since.
-        if made and not 0 <= now_s - int(made[1]) <= SERVED_FOR_S:
-            shutil.rmtree(old, ignore_errors=True)
+    _delete_old_folders(root, now_s)
     folder = root / f"{uuid.uuid4().hex}-{now_s}"
     try:
         make_folder(folder)
         yield folder
-    except BaseException:  # a cancelled request leaves nothing either
+    except BaseException:  # cancellation included
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _require_own(root: Path) -> None:
-    """Makes the served folder ours alone: its name in a shared folder is known to all, and what is old in it is deleted."""
+def _encode_with_report(photo: Photo, report: Report, output: OutputOptions) -> bytes:
+    with report.stage("encode"):
+        data, warnings = encode(
+            photo, output.output_format, output.output_quality, keep_gps=output.keep_gps
+        )
+    for warning in warnings:
+        report.warn(warning)
+    report.output = {
+        "format": output.output_format,
+        "width": photo.width,
+        "height": photo.height,
+        "bytes": len(data),
+    }
+    return data
+
+
+def _write_all(files: Sequence[tuple[Path, bytes]], folder: Path) -> None:
+    """Write all files; on any failure, delete those already written."""
+    written: list[Path] = []
+    try:
+        make_folder(folder)
+        for path, data in files:
+            write_atomically(data, path)
+            written.append(path)
+    except BaseException:  # an interrupt included
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _delete_old_folders(root: Path, now_s: int) -> None:
+    for folder in root.iterdir():
+        created = re.fullmatch("[0-9a-f]{32}-([0-9]+)", folder.name)
+        # The age is negative if the machine was restarted since.
+        if created and not 0 <= now_s - int(created[1]) <= SERVED_LIFETIME_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_private(root: Path) -> None:
+    """Create the served folder for this user only.
+
+    The temporary folder is shared and the name is predictable, so a folder or link of another user
+    must not be used.
+    """
     try:
         root.mkdir(mode=0o700, exist_ok=True)
-        facts = root.lstat()
-        own = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
-        if own:
+        status = root.lstat()
+        is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        if is_private:
             root.chmod(0o700)
     except OSError as error:
         raise _unwritable(
-            f"the folder '{root}' cannot be made ({error.strerror})",
-            "Set TMPDIR to a folder that you may write to.",
+            f"the folder '{root}' cannot be created ({error.strerror})",
+            "Set TMPDIR to a folder that you can write to.",
         ) from error
-    if not own:
+    if not is_private:
         raise _unwritable(
-            f"'{root}' is a link, no folder, or somebody else's",
-            "Remove it, or set TMPDIR to a folder of your own.",
+            f"'{root}' is a link, not a folder, or belongs to another user",
+            "Delete it, or set TMPDIR to your own folder.",
         )
 
 
-def _unwritable(reason: str, remedy: str = "Name a folder that you may write to.") -> RestoreError:
+def _unwritable(
+    reason: str, remedy: str = "Choose a folder that you can write to."
+) -> RestoreError:
     return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
-
-
-def _stem(name: str) -> str:
-    """A file name's stem without anything a path or a shell could trip over, and short enough for any file system."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")
-    return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore") or "photo"

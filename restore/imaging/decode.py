@@ -1,0 +1,184 @@
+"""Decoding of a checked file: the samples and metadata of its first frame, as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.exif import tiff_exif
+from restore.imaging.limits import CheckedFile
+from restore.imaging.tiff import (
+    BITS_PER_SAMPLE,
+    EXTRA_SAMPLES,
+    PHOTOMETRIC,
+    Tags,
+    unsupported_layout,
+)
+
+# Values of the TIFF tags ExtraSamples and PhotometricInterpretation.
+_UNSPECIFIED, _PREMULTIPLIED_ALPHA, _ALPHA = 0, 1, 2
+_WHITE_IS_ZERO = 0
+
+# Byte offsets in a PNG's header chunk, and a colour type.
+_PNG_BITS_OFFSET, _PNG_COLOUR_TYPE_OFFSET = 24, 25
+_PNG_GREY_ALPHA = 4
+
+Samples = tuple[str, np.ndarray, np.ndarray | None]
+"""Mode, pixels and alpha, as in `Raster`."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The samples and metadata of a file's first frame, as stored.
+
+    Attributes:
+        mode: 'L', 'RGB', 'CMYK' or 'LAB'.
+        pixels: HxW or HxWxC, uint8, or uint16 for the modes 'L' and 'RGB'.
+        alpha: HxW of the same dtype, not premultiplied; None without transparency.
+        format: as from `identify`.
+        icc: the colour profile.
+        exif: the EXIF block.
+        is_upright: whether the decoder has already applied the orientation, as for TIFF.
+        warnings: what was degraded.
+    """
+
+    mode: str
+    pixels: np.ndarray
+    alpha: np.ndarray | None
+    format: str
+    icc: bytes | None
+    exif: bytes | None
+    is_upright: bool
+    warnings: tuple[str, ...] = ()
+
+
+def decode_raster(file: CheckedFile, name: str) -> Raster:
+    """Decode the first frame of a checked file.
+
+    Args:
+        file: as from `check_limits`.
+        name: the photo's name, for error messages.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT for a TIFF with values that do not fit 16 bits.
+        One of DECODER_ERRORS: the file is damaged.
+    """
+    image, is_tiff = file.image, file.format == "TIFF"
+    exif = tiff_exif(image) if is_tiff else None  # its tags are gone after loading
+    image.load()
+    is_deep = _bits_per_sample(file) == 16
+    mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
+    warnings = []
+    if is_deep and pixels.dtype == np.uint8:
+        warnings.append("its 16 bits could only be read as 8")
+    # The further frames of an MPO are previews and gain maps of the same picture.
+    if image.format != "MPO" and _has_more_frames(image):
+        warnings.append("only its first frame is used")
+    return Raster(
+        mode=mode,
+        pixels=pixels,
+        alpha=alpha,
+        format=file.format,
+        icc=image.info.get("icc_profile") or None,
+        exif=exif if is_tiff else image.info.get("exif"),
+        is_upright=is_tiff,
+        warnings=tuple(warnings),
+    )
+
+
+def _bits_per_sample(file: CheckedFile) -> int:
+    if file.format == "PNG":
+        return file.data[_PNG_BITS_OFFSET]
+    return max(file.tags.get(BITS_PER_SAMPLE, (8,)))
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except DECODER_ERRORS:  # a later frame is damaged; the first one is used
+        return True
+
+
+def _read_samples(file: CheckedFile, name: str, *, is_deep: bool) -> Samples:
+    """Return the samples of a loaded image, with the bit depth of its file."""
+    image, mode = file.image, file.image.mode
+    extra_samples = file.tags.get(EXTRA_SAMPLES)
+    is_premultiplied = bool(extra_samples) and extra_samples[0] == _PREMULTIPLIED_ALPHA
+    if is_deep and mode in ("RGB", "RGBA") and not is_premultiplied:  # OpenCV keeps premultiplied
+        return _read_deep_colour(file, is_opaque=extra_samples == (_UNSPECIFIED,))
+    if mode.startswith("I"):
+        return _read_deep_grey(image, file.tags, name)
+    if mode in ("1", "L"):
+        return _read_grey(image, file.data[_PNG_BITS_OFFSET] if file.format == "PNG" else 8)
+    return _read_colour(image)
+
+
+def _read_colour(image: Image.Image) -> Samples:
+    """Return the 8-bit samples of a mode with a palette or with several channels."""
+    if image.mode == "P" and _is_grey_palette(image):  # GIF stores grey photos like this
+        image = image.convert("LA")
+        if image.getextrema()[1] == (255, 255):
+            return "L", np.array(image.getchannel("L")), None
+    if image.mode in ("CMYK", "LAB"):
+        return image.mode, np.array(image), None
+    if image.mode in ("LA", "La"):
+        grey, alpha = np.moveaxis(np.array(image.convert("LA")), -1, 0)
+        return "L", np.ascontiguousarray(grey), np.ascontiguousarray(alpha)
+    if not image.has_transparency_data:
+        return "RGB", np.array(image.convert("RGB")), None
+    rgba = np.array(image.convert("RGBA"))
+    return "RGB", np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+
+
+def _is_grey_palette(image: Image.Image) -> bool:
+    palette = image.getpalette()
+    return bool(palette) and palette[::3] == palette[1::3] == palette[2::3]
+
+
+def _read_grey(image: Image.Image, png_bits: int) -> Samples:
+    """Return 8-bit grey, and the alpha of a single transparent value."""
+    pixels, transparent = np.array(image.convert("L")), image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return "L", pixels, None
+    if png_bits in (2, 4):  # Pillow scales the samples to 8 bits, but not the transparent value
+        transparent *= 255 // (2**png_bits - 1)
+    return "L", pixels, np.where(pixels == transparent, 0, 255).astype(np.uint8)
+
+
+def _read_deep_colour(file: CheckedFile, *, is_opaque: bool) -> Samples:
+    """Return 16-bit colour, or grey with alpha, by OpenCV: Pillow reduces these to 8 bits."""
+    array = cv2.imdecode(np.frombuffer(file.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if (
+        array is None
+        or array.dtype != np.uint16
+        or array.ndim != 3
+        or array.shape[1::-1] != file.image.size
+    ):
+        raise ValueError("its 16-bit samples cannot be read")
+    has_alpha = array.shape[2] == 4
+    alpha = np.ascontiguousarray(array[..., 3]) if has_alpha and not is_opaque else None
+    if file.image.format == "PNG" and file.data[_PNG_COLOUR_TYPE_OFFSET] == _PNG_GREY_ALPHA:
+        return "L", np.ascontiguousarray(array[..., 0]), alpha
+    to_rgb = cv2.COLOR_BGRA2RGB if has_alpha else cv2.COLOR_BGR2RGB
+    return "RGB", cv2.cvtColor(array, to_rgb), alpha
+
+
+def _read_deep_grey(image: Image.Image, tags: Tags, name: str) -> Samples:
+    """Return 16-bit grey of Pillow's modes 'I;16...' and 'I', if its values fit."""
+    values = np.array(image)
+    if values.min() < 0 or values.max() > 65535:
+        span = f"its grey values are from {values.min()} to {values.max()}"
+        raise unsupported_layout(f"{span}, only 0 to 65535 are supported", name)
+    pixels = values.astype(np.uint16)
+    if tags.get(BITS_PER_SAMPLE) == (12,):
+        pixels = pixels * 16 + pixels // 256  # 4095 becomes 65535
+    if tags.get(PHOTOMETRIC) == (_WHITE_IS_ZERO,):  # Pillow inverts 8 bits, but not 16
+        pixels = 65535 - pixels
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return "L", pixels, None
+    return "L", pixels, np.where(pixels == transparent, 0, 65535).astype(np.uint16)

@@ -1,0 +1,153 @@
+"""Encoding of photos as PNG, JPEG or WebP, with their colour profile and EXIF."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from restore.imaging.colour import from_working_space
+from restore.imaging.convert import to_8_bits
+from restore.imaging.exif import EXIF_PREFIX, exif_for_output
+from restore.imaging.limits import check_output_size
+from restore.imaging.photo import Photo
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER_END = 33  # the signature and the IHDR chunk
+_PNG_GREY_ALPHA = 4
+_PNG_FILTER_UP = 2  # each row is stored as its difference to the row above
+
+
+def encode(
+    photo: Photo, output_format: str, quality: int, *, keep_gps: bool = False
+) -> tuple[bytes, tuple[str, ...]]:
+    """Encode a photo; equal photos give equal bytes.
+
+    PNG keeps bit depth, grey and alpha. JPEG has 8 bits, no chroma subsampling, and alpha is
+    flattened on white. WebP has 8 bits and no grey.
+
+    Args:
+        photo: the photo.
+        output_format: 'jpg', 'png' or 'webp'.
+        quality: 1 to 100, for jpg and webp.
+        keep_gps: keep the GPS position in the EXIF data.
+
+    Returns:
+        The content of the file, and warnings about what it cannot hold.
+
+    Raises:
+        RestoreError: OPTION_INVALID or OUTPUT_TOO_LARGE.
+    """
+    check_output_size(photo.name, photo.width, photo.height, output_format)
+    notes: list[str] = []
+    pixels, alpha = photo.pixels, photo.alpha
+    if output_format != "png" and photo.bits == 16:
+        notes.append(
+            f"16 bits were reduced to 8, the most that {output_format} holds; png keeps 16"
+        )
+        pixels, alpha = to_8_bits(pixels), None if alpha is None else to_8_bits(alpha)
+    if output_format == "jpg" and alpha is not None:
+        if alpha.min() < 255:
+            notes.append(
+                "transparency was flattened on white, because jpg has none; png and webp keep it"
+            )
+        pixels, alpha = _flatten_on_white(pixels, alpha), None
+    pixels, icc = from_working_space(
+        pixels, photo.icc, output_format, notes, converted=photo.converted
+    )
+    size = (photo.width, photo.height)
+    exif = exif_for_output(photo.exif, size, output_format, notes, keep_gps=keep_gps)
+    if output_format == "png":
+        data = _write_png(pixels, alpha, icc, exif)
+    elif output_format == "jpg":
+        data = _write_jpeg(pixels, quality, icc, exif)
+    else:
+        data = _write_webp(pixels, alpha, quality, icc, exif)
+    return data, tuple(notes)
+
+
+def _flatten_on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    opacity = alpha.astype(np.uint16) if pixels.ndim == 2 else alpha.astype(np.uint16)[..., None]
+    # At most 255 * 255 + 127 = 65152, which fits 16 bits. In place, for photos of 50 megapixels.
+    mixed = pixels * opacity
+    mixed += 255 * (255 - opacity) + 127
+    return (mixed // 255).astype(np.uint8)
+
+
+def _write_png(
+    pixels: np.ndarray, alpha: np.ndarray | None, icc: bytes | None, exif: bytes | None
+) -> bytes:
+    """Write HxW or HxWx3 pixels of 8 or 16 bits as PNG.
+
+    OpenCV at level 1 takes a quarter of the time of Pillow's default, for a fifth more bytes. It
+    does not write grey with alpha, and libpng drops some profiles without an error, so the
+    profile and EXIF chunks are inserted here.
+    """
+    if alpha is not None and pixels.ndim == 2:
+        plain = _write_grey_alpha_png(pixels, alpha)
+    else:
+        plain = _write_opencv_png(pixels, alpha)
+    metadata = _png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc)) if icc else b""
+    metadata += _png_chunk(b"eXIf", exif.removeprefix(EXIF_PREFIX)) if exif else b""
+    return plain[:_PNG_HEADER_END] + metadata + plain[_PNG_HEADER_END:]
+
+
+def _write_opencv_png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
+    array = np.ascontiguousarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+    if array.ndim == 3:
+        array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR if alpha is None else cv2.COLOR_RGBA2BGRA)
+    written, buffer = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not written:
+        raise RuntimeError(f"OpenCV cannot write a PNG of {array.dtype} with shape {array.shape}")
+    return buffer.tobytes()
+
+
+def _write_grey_alpha_png(grey: np.ndarray, alpha: np.ndarray) -> bytes:
+    height, width = grey.shape
+    bits = grey.dtype.itemsize * 8
+    samples = np.dstack([grey, alpha]).astype(grey.dtype.newbyteorder(">"))
+    rows = samples.reshape(height, -1).view(np.uint8)
+    filtered = np.full((height, rows.shape[1] + 1), _PNG_FILTER_UP, np.uint8)
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, bits, _PNG_GREY_ALPHA, 0, 0, 0)
+    return (
+        _PNG_SIGNATURE
+        + _png_chunk(b"IHDR", header)
+        + _png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1))
+        + _png_chunk(b"IEND", b"")
+    )
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _write_jpeg(pixels: np.ndarray, quality: int, icc: bytes | None, exif: bytes | None) -> bytes:
+    """Write HxW or HxWx3 pixels of 8 bits as baseline JPEG without chroma subsampling."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(
+        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=exif or b""
+    )
+    return out.getvalue()
+
+
+def _write_webp(
+    pixels: np.ndarray,
+    alpha: np.ndarray | None,
+    quality: int,
+    icc: bytes | None,
+    exif: bytes | None,
+) -> bytes:
+    """Write HxW or HxWx3 pixels of 8 bits as lossy WebP, which has no grey mode."""
+    colour = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
+    array = colour if alpha is None else np.dstack([colour, alpha])
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array)).save(
+        out, "WEBP", quality=quality, icc_profile=icc or b"", exif=exif or b""
+    )
+    return out.getvalue()

@@ -1,0 +1,125 @@
+"""EXIF: reading it safely, the orientation, and the block that is written with a result."""
+
+from __future__ import annotations
+
+import warnings
+
+from PIL import ExifTags, Image
+
+from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.tiff import read_directory
+
+EXIF_PREFIX = b"Exif\x00\x00"
+MAX_EXIF_BYTES = 2**20
+MAX_JPEG_EXIF_BYTES = 65_533
+"""The size of one APP1 segment."""
+MAX_CLAIMED_SHARE = 8
+"""Limit on the bytes that the entries point at, relative to the size of the block."""
+
+UPRIGHT = 1
+_ORIENTATIONS = range(1, 9)
+# Tags of a TIFF that describe the picture and not the layout of the file: ImageDescription,
+# Make, Model, Orientation, resolution, Software, DateTime, Artist and Copyright.
+_DESCRIPTIVE_TIFF_TAGS = (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432)
+_UNREADABLE = b"unreadable"
+
+
+def tiff_exif(image: Image.Image) -> bytes | None:
+    """Return an EXIF block of the TIFF tags that describe the picture."""
+    try:
+        stored, exif = image.getexif(), Image.Exif()
+        for tag in _DESCRIPTIVE_TIFF_TAGS:
+            if tag in stored:
+                exif[tag] = stored[tag]
+        for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if children := stored.get_ifd(pointer):
+                exif.get_ifd(pointer).update(children)
+                exif[pointer] = exif.get_ifd(pointer)
+        return exif.tobytes() if len(exif) else None
+    except DECODER_ERRORS:
+        return _UNREADABLE  # `clean_exif` drops it with a warning
+
+
+def clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
+    """Set the orientation of an EXIF block to upright.
+
+    Args:
+        raw: the block as stored in the file, or None.
+        notes: warnings are appended here.
+
+    Returns:
+        The block, or None if it cannot be read, and the orientation it had, from 1 to 8.
+    """
+    orientation = UPRIGHT
+    if not raw:
+        return None, orientation
+    with warnings.catch_warnings(record=True) as skipped:  # Pillow warns about skipped entries
+        warnings.simplefilter("always")
+        try:
+            exif = _load(raw)
+            stored = exif.get(ExifTags.Base.Orientation)
+            if stored is not None:
+                is_valid = isinstance(stored, int) and stored in _ORIENTATIONS
+                orientation = stored if is_valid else UPRIGHT
+                exif[ExifTags.Base.Orientation] = UPRIGHT
+            block = exif.tobytes() if len(exif) else None
+        except DECODER_ERRORS as error:
+            notes.append(f"its EXIF cannot be read and was dropped ({error})")
+            return None, orientation
+    if skipped:
+        notes.append("a part of its EXIF cannot be read and was dropped")
+    return block, orientation
+
+
+def exif_for_output(
+    block: bytes | None,
+    size: tuple[int, int],
+    output_format: str,
+    notes: list[str],
+    *,
+    keep_gps: bool,
+) -> bytes | None:
+    """Return the EXIF block of a result.
+
+    Args:
+        block: the photo's EXIF block.
+        size: (width, height) of the result in pixels, which the block is updated to.
+        output_format: 'jpg', 'png' or 'webp'.
+        notes: warnings are appended here.
+        keep_gps: keep the GPS position, which is removed otherwise.
+    """
+    if block is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            exif = _load(block)
+            if not keep_gps:
+                exif.pop(ExifTags.IFD.GPSInfo, None)
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+            tags = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+            for tag, side_px in zip(tags, size, strict=True):
+                if tag in details:
+                    details[tag] = side_px
+            written = exif.tobytes() if len(exif) else None
+        except DECODER_ERRORS as error:
+            notes.append(f"its EXIF cannot be written and was dropped ({error})")
+            return None
+    if written and output_format == "jpg" and len(written) > MAX_JPEG_EXIF_BYTES:
+        notes.append(
+            f"its EXIF of {len(written)} bytes was dropped, jpg holds at most {MAX_JPEG_EXIF_BYTES}"
+        )
+        return None
+    return written
+
+
+def _load(raw: bytes) -> Image.Exif:
+    """Parse an EXIF block. Raises one of DECODER_ERRORS if it is damaged or hostile."""
+    tiff = raw.removeprefix(EXIF_PREFIX)
+    if len(tiff) > MAX_EXIF_BYTES:
+        raise ValueError(f"{len(tiff)} bytes, the limit is {MAX_EXIF_BYTES}")
+    if read_directory(tiff).claimed_bytes > MAX_CLAIMED_SHARE * len(tiff):
+        raise ValueError("its entries claim more bytes than it has")
+    exif = Image.Exif()
+    exif.load(raw)
+    return exif

@@ -1,0 +1,64 @@
+"""Identification of a file's format by its content; the file name is never used."""
+
+from __future__ import annotations
+
+import re
+
+from restore.errors import Code, RestoreError
+
+_FORMATS = (
+    ("JPEG", re.compile(rb"\xff\xd8\xff")),
+    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("GIF", re.compile(rb"GIF8[79]a")),
+    ("WEBP", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+    # 'CR' after the header marks a Canon raw file.
+    ("TIFF", re.compile(rb"(II[*+]\x00|MM\x00[*+])....(?!CR)", re.DOTALL)),
+    # The size of the info header, in each of its versions, tells a bitmap from text.
+    ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+)
+_UNSUPPORTED = (
+    ("HEIC", re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL)),
+    ("AVIF", re.compile(rb"....ftypavi", re.DOTALL)),
+    ("a camera raw file", re.compile(rb"II[*+]\x00|MM\x00[*+]|....ftypcrx", re.DOTALL)),
+    ("a video", re.compile(rb"....ftyp|RIFF....AVI |\x1aE\xdf\xa3", re.DOTALL)),
+    ("PDF", re.compile(rb"%PDF")),
+    ("PostScript", re.compile(rb"%!PS|\xc5\xd0\xd3\xc6")),
+    ("a Photoshop document", re.compile(rb"8BPS")),
+    ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
+    ("JPEG 2000", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
+    ("a ZIP archive", re.compile(rb"PK\x03\x04")),
+    ("SVG", re.compile(rb".{0,1000}<svg", re.DOTALL | re.IGNORECASE)),
+    ("an HTML page", re.compile(rb".{0,1000}<(!doctype )?html", re.DOTALL | re.IGNORECASE)),
+    ("text", re.compile(rb"[\t\n\f\r -\x7e\x80-\xff]{16,1024}\Z")),
+)
+_MAX_HEAD_BYTES = 1024
+
+
+def identify(data: bytes, name: str) -> str:
+    """Return the format of a file: 'JPEG', 'PNG', 'GIF', 'WEBP', 'TIFF' or 'BMP'.
+
+    Args:
+        data: the content of the file.
+        name: the photo's name, for error messages.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT for every other content.
+    """
+    for file_format, signature in _FORMATS:
+        if signature.match(data):
+            return file_format
+    raise RestoreError(
+        Code.PHOTO_FORMAT,
+        f"its content looks like {_describe(data)}, which is not supported",
+        "Send JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        photo=name,
+    )
+
+
+def _describe(data: bytes) -> str:
+    """Name the format that unsupported content appears to have, for the error message."""
+    head = data[:_MAX_HEAD_BYTES]
+    return next(
+        (description for description, signature in _UNSUPPORTED if signature.match(head)),
+        "an unknown file type",
+    )
