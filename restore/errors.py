@@ -1,7 +1,7 @@
-"""RestoreError and its stable codes: the one way this project says no.
+"""RestoreError, the exception for everything that a user can act on, and its stable codes.
 
-A message names the photo, the value and the remedy, in that order, and starts with its code, so that it survives Cog,
-HTTP and a terminal alike: `[E203] photo 'a.jpg': 60.0 megapixels, the limit is 50. Make the photo smaller.`
+A message starts with its code and names the photo, the problem and the remedy:
+`[E203] photo 'a.jpg': 60.0 megapixels, the limit is 50. Make the photo smaller.`
 """
 
 from __future__ import annotations
@@ -10,31 +10,34 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable error codes. A code never changes its meaning; new ones are added at the end of their family."""
+    """Stable error codes.
+
+    The meaning of a code never changes; new codes are added at the end of their group.
+    """
 
     # E1xx: the request
     OPTION_UNKNOWN = "E101"
     OPTION_INVALID = "E102"
     PHOTO_COUNT = "E103"
     MASK = "E104"
-    # E2xx: a photo that came in
+    # E2xx: an input photo
     PHOTO_MISSING = "E201"
     PHOTO_TOO_LARGE = "E202"
     PHOTO_TOO_MANY_PIXELS = "E203"
     PHOTO_TOO_SMALL = "E204"
     PHOTO_FORMAT = "E205"
     PHOTO_DAMAGED = "E206"
-    # E3xx: what the request would produce
+    # E3xx: the output
     OUTPUT_TOO_LARGE = "E301"
     OUTPUT_UNWRITABLE = "E302"
-    # E4xx: weights
+    # E4xx: the weights
     WEIGHTS_MISSING = "E401"
     WEIGHTS_CORRUPT = "E402"
     WEIGHTS_UNREACHABLE = "E403"
     WEIGHTS_NO_SPACE = "E404"
     WEIGHTS_MANIFEST = "E405"
     WEIGHTS_UNSUPPORTED = "E406"
-    # E5xx: the machine
+    # E5xx: the machine and the server
     OUT_OF_MEMORY = "E501"
     DEVICE = "E502"
     BAD_NUMBERS = "E503"
@@ -43,13 +46,13 @@ class Code(StrEnum):
 
 
 class RestoreError(Exception):
-    """A refusal or failure that a caller can act on.
+    """An error that the caller can act on.
 
     Attributes:
-        code: stable `Code`.
-        reason: what is wrong, with the offending value in it.
-        remedy: what to do about it, as a full sentence.
-        photo: the name of the photo it is about, if it is about one.
+        code: stable error code.
+        reason: what is wrong, including the value, without a full stop.
+        remedy: what to do about it, as a sentence.
+        photo: name of the photo, if the error is about one.
     """
 
     def __init__(self, code: Code, reason: str, remedy: str, *, photo: str | None = None) -> None:
@@ -60,7 +63,7 @@ class RestoreError(Exception):
         super().__init__(reason)
 
     def about(self, photo: str) -> RestoreError:
-        """The same error, about a photo where it was about none."""
+        """Return this error with the name of a photo, unless it has one already."""
         return (
             self if self.photo else RestoreError(self.code, self.reason, self.remedy, photo=photo)
         )
@@ -71,8 +74,12 @@ class RestoreError(Exception):
 
 
 def unexpected(error: Exception) -> RestoreError:
-    """A fault of this project as an error with a code: its kind alone, as its text may hold anything."""
-    reason = f"this request met a fault of the program ({type(error).__name__})"
+    """Wrap an internal error.
+
+    The message shows the type of the error only: its text may hold file names or photo data.
+    """
     return RestoreError(
-        Code.UNEXPECTED, reason, "The server's log has the details; please report it with them."
+        Code.UNEXPECTED,
+        f"an internal error occurred ({type(error).__name__})",
+        "Please report it together with the server's log, which has the details.",
     )

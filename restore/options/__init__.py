@@ -6,7 +6,7 @@ options serves all tasks: each task uses its own options and ignores the others.
 
 from restore.options.base import Options, bounds_of, choices_of
 from restore.options.describe import (
-    OPTION_ORDER,
+    INPUT_ORDER,
     PHOTO_INPUTS,
     OptionInfo,
     PhotoInput,
@@ -61,13 +61,13 @@ __all__ = [
     "DEFAULT_TASK",
     "FACE",
     "GROUPS",
+    "INPUT_ORDER",
     "LAMA",
     "MAX_PHOTOS",
     "MAX_STEPS",
     "MIN_TILE_PX",
     "NAFNET",
     "OLD_PHOTO",
-    "OPTION_ORDER",
     "PHOTO_INPUTS",
     "PIPELINE_TASK",
     "STEPS",

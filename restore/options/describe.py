@@ -9,12 +9,15 @@ from typing import Literal
 from restore.errors import Code, RestoreError
 from restore.options.base import Options, bounds_of, choices_of, value_type_of
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions
-from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, TASKS
+from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, STEPS, TASKS
 from restore.options.tasks import TASK_OPTIONS
 
 OptionGroup = Literal["task", "output", "run"]
 
-OPTION_ORDER = (
+INPUT_ORDER = (
+    "task",
+    "image",
+    "images",
     "face_model",
     "codeformer_fidelity",
     "face_upscale",
@@ -40,6 +43,8 @@ OPTION_ORDER = (
     "return_mask",
     "inpaint_variant",
     "points",
+    "mask",
+    "masks",
     "steps",
     "tile_size",
     "strength",
@@ -50,7 +55,7 @@ OPTION_ORDER = (
     "output_quality",
     "keep_gps",
 )
-"""The order in which options are listed."""
+"""The order of all inputs in the Cog schema, on the command line and in the documentation."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +84,17 @@ class OptionInfo:
 
 @dataclass(frozen=True)
 class PhotoInput:
-    """An input of a request that is one photo, or a list of photos.
+    """An input of a request that is a photo, or a list of photos.
 
     Attributes:
         several: whether it is a list.
-        option_before: the option after which the schema lists it; None means before all options.
+        tasks: the tasks that use it.
     """
 
     name: str
     several: bool
     description: str
-    option_before: str | None = None
+    tasks: tuple[str, ...] = STEPS
 
 
 PHOTO_INPUTS: tuple[PhotoInput, ...] = (
@@ -101,19 +106,19 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
     PhotoInput(
         "images",
         True,
-        f"One to {MAX_PHOTOS} photos; image and images together may hold at most {MAX_PHOTOS}.",
+        f"Up to {MAX_PHOTOS} photos; image and images together may hold at most {MAX_PHOTOS}.",
     ),
     PhotoInput(
         "mask",
         False,
-        "inpaint: an image of the same size as the photo, white where the photo is to be filled.",
-        option_before="points",
+        "Image of the same size as the photo, white where the photo is to be filled.",
+        tasks=("inpaint",),
     ),
     PhotoInput(
         "masks",
         True,
-        "inpaint: one mask for all photos, or one mask for each photo in the same order.",
-        option_before="points",
+        "One mask for all photos, or one mask for each photo in the same order.",
+        tasks=("inpaint",),
     ),
 )
 
@@ -144,16 +149,18 @@ def describe_options(task: str) -> tuple[OptionInfo, ...]:
         for options, group in groups
         for name in options.model_fields
     }
-    return tuple(found[name] for name in OPTION_ORDER if name in found)
+    return tuple(found[name] for name in INPUT_ORDER if name in found)
 
 
 def tasks_using(name: str) -> tuple[str, ...]:
-    """Return the tasks that use an option, `pipeline` aside."""
-    return tuple(task for task in TASKS if task != PIPELINE_TASK and name in _option_names(task))
+    """Return the tasks that use an option, in the order of `TASKS`.
 
-
-def _option_names(task: str) -> frozenset[str]:
-    return frozenset(option.name for option in describe_options(task))
+    `pipeline` uses the options of all tasks; it is named only for the options of its own.
+    """
+    tasks = tuple(step for step, options in TASK_OPTIONS.items() if name in options.model_fields)
+    if not tasks and name in PipelineOptions.model_fields:
+        return (PIPELINE_TASK,)
+    return tasks or STEPS
 
 
 def _describe(options: type[Options], name: str, group: OptionGroup) -> OptionInfo:

@@ -84,7 +84,7 @@ class RunOptions(Options):
     compile_backend: CompileBackend = Field(
         default="auto",
         description=(
-            "Compiler of optimized networks, the same for all requests to a server; auto is the "
-            "environment variable RESTORE_COMPILE_BACKEND, or none."
+            "Compiler of optimized networks, the same for all requests to a server; auto uses the "
+            "environment variable RESTORE_COMPILE_BACKEND, else none."
         ),
     )

@@ -42,7 +42,7 @@ class TaskOptions(Options):
     )
     strength: Fraction = Field(
         default=1.0,
-        description="Opacity of the result over the original photo: 1 is the result alone.",
+        description="Weight of the result in a blend with the original photo: 1 is the result alone.",
     )
 
     @property
@@ -85,7 +85,7 @@ class UpscalerOptions(TaskOptions):
     upscale_variant: UpscaleVariant = Field(
         default="auto",
         description=(
-            "Real-ESRGAN network; auto is the environment variable MODEL_UPSCALE, or x4plus "
+            "Real-ESRGAN network; auto uses the environment variable MODEL_UPSCALE, else x4plus "
             "(x2plus behind faces); lite and lite_fidelity (for clean photos) need no download."
         ),
     )
@@ -105,7 +105,7 @@ class FaceOptions(TaskOptions):
     face_model: FaceModel = Field(
         default="auto",
         description=(
-            "Face restoration network; auto is the environment variable MODEL_FACE, or codeformer; "
+            "Face restoration network; auto uses the environment variable MODEL_FACE, else codeformer; "
             "lite needs no download."
         ),
     )
@@ -116,7 +116,7 @@ class FaceOptions(TaskOptions):
     face_detector: FaceDetector = Field(
         default="auto",
         description=(
-            "Face detector; auto is retinaface_resnet50, or dlib (needs no download) with the lite "
+            "Face detector; auto uses retinaface_resnet50, or dlib (needs no download) with the lite "
             "face network."
         ),
     )

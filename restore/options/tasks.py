@@ -79,7 +79,7 @@ class RestoreOptions(TaskOptions):
     restore_variant: RestoreVariant = Field(
         default="auto",
         description=(
-            "NAFNet network; auto is the environment variable MODEL_RESTORE, or denoise; "
+            "NAFNet network; auto uses the environment variable MODEL_RESTORE, else denoise; "
             "lite (denoises) and lite_deblur (removes camera shake) need no download."
         ),
     )
@@ -94,7 +94,7 @@ class ColorizeOptions(TaskOptions):
     colorize_variant: ColorizeVariant = Field(
         default="auto",
         description=(
-            "DDColor network; auto is the environment variable MODEL_COLORIZE, or modelscope; "
+            "DDColor network; auto uses the environment variable MODEL_COLORIZE, else modelscope; "
             "lite needs no download."
         ),
     )
@@ -118,7 +118,7 @@ class OldPhotoOptions(TaskOptions):
     old_photo_variant: OldPhotoVariant = Field(
         default="auto",
         description=(
-            "Networks for old photos; auto is the environment variable MODEL_OLD_PHOTO, or v1; "
+            "Networks for old photos; auto uses the environment variable MODEL_OLD_PHOTO, else v1; "
             "lite needs no download."
         ),
     )
@@ -160,7 +160,7 @@ class InpaintOptions(TaskOptions):
     inpaint_variant: InpaintVariant = Field(
         default="auto",
         description=(
-            "Inpainting network; auto is the environment variable MODEL_INPAINT, or big (LaMa); "
+            "Inpainting network; auto uses the environment variable MODEL_INPAINT, else big (LaMa); "
             "lite needs no download."
         ),
     )

@@ -1,8 +1,10 @@
-"""Which addresses a server fetches photos from, and for how long: public ones, and not for ever.
+"""HTTP sessions for the URLs of requests: public addresses only, and a limit on the total time.
 
-A server that fetches what a stranger names can reach what the stranger cannot: its own machine, its network, the metadata of a cloud.
-A name is therefore looked up here and the connection made to the address that was judged, redirects included, so that a name that
-points elsewhere a moment later gains nothing. Where the environment names a proxy, that proxy is asked and judges.
+A server that fetches URLs for strangers can reach what they cannot: itself, its local network and
+the metadata service of a cloud. Each host name is therefore resolved here once, and the connection
+is made to the address that was checked, also after a redirect, so that a name that resolves to
+another address a moment later (DNS rebinding) gains nothing. If the environment sets a proxy, the
+proxy connects and its rules apply.
 """
 
 from __future__ import annotations
@@ -24,63 +26,68 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from restore.errors import Code, RestoreError
 
 TOTAL_TIMEOUT_S = 60.0
-"""Of a connection, from its beginning: a timeout of each read alone lets a byte now and then hold a server for days."""
+"""Lifetime of a connection. A read timeout alone does not stop a server that sends slowly."""
+
+NAT64_PREFIX = ipaddress.ip_network("64:ff9b::/96")
+"""IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052)."""
+
+MAX_SHOWN_CHARACTERS = 80
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet: neither this machine nor a network around it, nor many at once."""
+    """Check whether an IP address is a unicast address of the public internet."""
     ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(
         address.partition("%")[0]
     )
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        # NAT64 (RFC 6052) carries the address it means in its last four bytes.
-        ip = inner or (
-            ipaddress.IPv4Address(ip.packed[-4:])
-            if ip in ipaddress.ip_network("64:ff9b::/96")
-            else ip
-        )
+        embedded = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64_PREFIX:
+            embedded = ipaddress.IPv4Address(ip.packed[-4:])
+        ip = embedded or ip
     return ip.is_global and not ip.is_multicast
 
 
-def bounded_session(*, public: bool) -> requests.Session:
-    """A session whose connections end after TOTAL_TIMEOUT_S, whatever they are at.
+def time_limited_session(*, public: bool) -> requests.Session:
+    """Create a session whose connections are closed after TOTAL_TIMEOUT_S.
 
     Args:
-        public: connect to addresses of the public internet alone; its requests then raise RestoreError: PHOTO_MISSING for others.
+        public: connect to public addresses only; requests to other addresses raise
+            RestoreError: PHOTO_MISSING.
     """
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _PublicAdapter() if public else _BoundedAdapter())
+        session.mount(scheme, _PublicAdapter() if public else _TimeLimitedAdapter())
     return session
 
 
-def judged_addresses(host: str, port: int) -> list[str]:
-    """The IP addresses of a host, none of which is private.
+def public_addresses(host: str, port: int) -> list[str]:
+    """Resolve a host name to its IP addresses, all of which must be public.
 
     Raises:
-        RestoreError: PHOTO_MISSING for a host with an address that is none of the public internet.
-        OSError, UnicodeError: it has none.
+        RestoreError: PHOTO_MISSING if an address is not public.
+        OSError, UnicodeError: if the name cannot be resolved.
     """
-    addresses = [
-        str(place[0]) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    ]
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(socket_address[0]) for *_, socket_address in entries]
     if not all(is_public(address) for address in addresses):
-        remedy = "Send the photo itself as a data URI. Whoever runs the server may set RESTORE_ALLOW=addresses."
+        # The addresses are not shown: they may describe a private network.
         raise RestoreError(
-            Code.PHOTO_MISSING, f"'{host[:80]}' is no address of the public internet", remedy
+            Code.PHOTO_MISSING,
+            f"'{host[:MAX_SHOWN_CHARACTERS]}' is not a host on the public internet",
+            "Send the photo itself as a data URI. "
+            "The operator of the server can allow such hosts with RESTORE_ALLOW=addresses.",
         )
     return addresses
 
 
-class _Bounded(HTTPConnection):
-    """A connection that is shut when its time is up; what reads from it then fails, or finds its end."""
+class _TimeLimitedConnection(HTTPConnection):
+    """A connection that is shut down after TOTAL_TIMEOUT_S: reads then fail or return no data."""
 
     _timer: threading.Timer | None = None
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
-        self._timer = threading.Timer(TOTAL_TIMEOUT_S, _shut, (connected,))
+        self._timer = threading.Timer(TOTAL_TIMEOUT_S, _shut_down, (connected,))
         self._timer.daemon = True
         self._timer.start()
         return connected
@@ -91,15 +98,15 @@ class _Bounded(HTTPConnection):
         super().close()
 
 
-class _Public(_Bounded):
-    """A connection to an address that was judged, not to what its name means a moment later."""
+class _PublicConnection(_TimeLimitedConnection):
+    """A connection to an address that has been checked to be public."""
 
     def _new_conn(self) -> socket.socket:
-        name = self._dns_host
+        host = self._dns_host
         try:
-            addresses = judged_addresses(name.strip("[]"), self.port or 0)
+            addresses = public_addresses(host.strip("[]"), self.port or 0)
         except (OSError, UnicodeError) as error:
-            raise NewConnectionError(self, f"its address is not known ({error})") from error
+            raise NewConnectionError(self, f"cannot resolve the host name ({error})") from error
         failure: NewConnectionError | ConnectTimeoutError | None = None
         for address in addresses:
             self._dns_host = address
@@ -108,48 +115,48 @@ class _Public(_Bounded):
             except (NewConnectionError, ConnectTimeoutError) as error:
                 failure = error
             finally:
-                self._dns_host = name  # which TLS and the Host header are about
-        raise failure or NewConnectionError(self, "it has no address")
+                self._dns_host = host  # TLS and the Host header need the name
+        raise failure or NewConnectionError(self, "the host has no address")
 
 
-class _BoundedTls(_Bounded, HTTPSConnection):
+class _TimeLimitedTlsConnection(_TimeLimitedConnection, HTTPSConnection):
     pass
 
 
-class _PublicTls(_Public, HTTPSConnection):
+class _PublicTlsConnection(_PublicConnection, HTTPSConnection):
     pass
 
 
-class _BoundedPool(HTTPConnectionPool):
-    ConnectionCls = _Bounded
+class _TimeLimitedPool(HTTPConnectionPool):
+    ConnectionCls = _TimeLimitedConnection
 
 
-class _BoundedTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _BoundedTls
+class _TimeLimitedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimeLimitedTlsConnection
 
 
 class _PublicPool(HTTPConnectionPool):
-    ConnectionCls = _Public
+    ConnectionCls = _PublicConnection
 
 
 class _PublicTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicTls
+    ConnectionCls = _PublicTlsConnection
 
 
-class _BoundedAdapter(HTTPAdapter):
+class _TimeLimitedAdapter(HTTPAdapter):
     pools: Mapping[str, type[HTTPConnectionPool]] = MappingProxyType(
-        {"http": _BoundedPool, "https": _BoundedTlsPool}
+        {"http": _TimeLimitedPool, "https": _TimeLimitedTlsPool}
     )
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - as requests hands them on
-        super().init_poolmanager(*arguments, **options)
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = dict(self.pools)
 
 
-class _PublicAdapter(_BoundedAdapter):
+class _PublicAdapter(_TimeLimitedAdapter):
     pools = MappingProxyType({"http": _PublicPool, "https": _PublicTlsPool})
 
 
-def _shut(connected: socket.socket) -> None:
-    with suppress(OSError):  # it was closed in between
+def _shut_down(connected: socket.socket) -> None:
+    with suppress(OSError):  # it may be closed already
         connected.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,110 @@
+"""The worker process of Cog's server: set-up, requests, logs and the end of the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from restore.errors import RestoreError, unexpected
+from restore.imaging.outputs import served_folder
+from restore.serving.uploads import allowed_sources, open_uploads
+
+POLL_S = 0.1
+
+log = logging.getLogger("restore.serving.worker")
+
+
+@dataclass(frozen=True)
+class Response:
+    """The result of a request.
+
+    Attributes:
+        paths: one file for each photo, in order, then the masks if the request asked for them.
+        reports: the report of each photo.
+    """
+
+    paths: list[Path]
+    reports: list[dict[str, Any]]
+
+
+class Worker:
+    """The networks of a worker process of Cog's server, and the requests that it serves."""
+
+    def __init__(self) -> None:
+        """Load the networks named by RESTORE_PRELOAD, or all of them if it is not set.
+
+        Raises:
+            RestoreError: for a setting or weights that cannot be used.
+        """
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+        end_with_parent()
+        from restore import Restorer  # noqa: PLC0415 - imports torch
+        from restore.serving.cog_patch import leave_sources_unread  # noqa: PLC0415 - imports cog
+
+        try:
+            allowed_sources()
+            leave_sources_unread()
+            self.restorer = Restorer(preload=os.environ.get("RESTORE_PRELOAD", "").strip() or "all")
+        except Exception:
+            log.exception("setup failed")  # Cog logs the message only
+            raise
+
+    def respond(
+        self,
+        *,
+        task: str,
+        image: object,
+        images: Sequence[object] | None,
+        mask: object,
+        masks: Sequence[object] | None,
+        **options: object,
+    ) -> Response:
+        """Restore the photos of a request and write the results to a temporary folder.
+
+        Raises:
+            RestoreError: for a request that cannot be served; UNEXPECTED for an internal error.
+        """
+        try:
+            return self._restore(task, (image, images), (mask, masks), options)
+        except RestoreError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says everything
+            raise
+        except Exception as error:
+            log.exception("prediction failed")  # Cog returns the message only and logs nothing
+            raise unexpected(error) from error
+
+    def _restore(
+        self,
+        task: str,
+        photos: tuple[object, Sequence[object] | None],
+        masks: tuple[object, Sequence[object] | None],
+        options: Mapping[str, object],
+    ) -> Response:
+        with open_uploads(*photos) as photo_files, open_uploads(*masks, "mask") as mask_files:
+            results = self.restorer.run(task, photo_files, masks=mask_files, **options)
+        with served_folder() as folder:
+            paths = results.save(folder, prefix=f"{folder.name[:8]}-")
+        return Response(paths, [report.to_dict() for report in results.reports])
+
+
+def end_with_parent() -> None:
+    """End this process soon after its parent process has ended, in whatever way.
+
+    A worker that is in setup or in a prediction when Cog's server dies would otherwise run forever
+    and keep its memory. (Linux can send a signal on the death of the parent, but also sends it when
+    the parent's thread that started this process ends, and that may be a thread of a pool.)
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
