@@ -43,6 +43,7 @@ lint: $(DEV)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy --config-file tests/mypy.ini
 
 serve: $(RUNTIME)
 	@$(VENV)/bin/restore serve --port $(PORT)
