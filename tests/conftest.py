@@ -1,4 +1,4 @@
-"""What the tests share: where things lie, small photos, and a Restorer on embedded weights."""
+"""Fixtures for all tests: paths, small photos, and a Restorer with the embedded weights."""
 
 import dataclasses
 import os
@@ -17,8 +17,9 @@ from weightrows import store_in
 
 from restore import Restorer
 from restore.models.loader import Model
+from restore.models.store import WeightStore
 
-# A busy machine is no failure, and the same commit is to give the same verdict.
+# No time limits, because machines may be busy; the same commit gives the same result.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
@@ -27,7 +28,7 @@ SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="slow: --slow runs it"))
     if not SHARED.is_dir():
         absent = pytest.mark.skip(
-            reason="the folder of shared photos and weights is not here (RESTORE_SHARED)"
+            reason="the folder of shared photos and weights is missing (RESTORE_SHARED)"
         )
         for item in items:
             if "shared" in item.keywords:
@@ -50,8 +51,8 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def photo_file(tmp_path: Path):
-    """Writes a small photo-like picture (waves and a disc) and gives its path."""
+def photo_file(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a small picture (waves and a disc) and returns its path."""
 
     def write(name: str = "a.png", height: int = 48, width: int = 60, mode: str = "RGB") -> Path:
         y, x = np.mgrid[0:height, 0:width]
@@ -66,8 +67,8 @@ def photo_file(tmp_path: Path):
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """A web server on 127.0.0.1 that serves what a test adds, as badly as it asks."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A file server on 127.0.0.1 with faults that a test can switch on."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     served = FileServer()
     yield served
@@ -75,37 +76,37 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def store_of(tmp_path: Path):
-    """Makes a weight store of the rows it is given; embedded files are there."""
+def store_of(tmp_path: Path) -> Callable[..., WeightStore]:
+    """Return a function that makes a weight store of manifest rows, with their embedded files."""
     return partial(store_in, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def lite() -> Restorer:
-    """The embedded networks, loaded once for all tests that do not need their own."""
+    """A Restorer with the embedded networks, shared by all tests."""
     return Restorer(weights="lite", device="cpu")
 
 
 @pytest.fixture(scope="session")
 def face_net(lite: Restorer) -> Model:
     """The embedded face network."""
-    return lite.shelf.model("face_restore", "lite")[0]
+    return lite.cache.model("face_restore", "lite")[0]
 
 
 @contextmanager
-def lite_with(
+def changed_lite_networks(
     restorer: Restorer, task: str, change: Callable[[nn.Module], nn.Module]
 ) -> Iterator[None]:
-    """For the length of a block, a catalog task's embedded networks are what `change` makes of them, their faster copies too."""
-    shelf, key = restorer.shelf, (task, "lite")
-    before, _ = shelf.model(*key)
-    faster = shelf._optimized.pop(key, None)
+    """Replace a task's embedded networks by `change(network)` within a `with` block."""
+    cache, key = restorer.cache, (task, "lite")
+    before, _ = cache.model(*key)
+    faster = cache._optimized.pop(key, None)
     partners = {role: change(net) for role, net in before.partners.items()}
-    shelf._models[key] = dataclasses.replace(before, net=change(before.net), partners=partners)
+    cache._models[key] = dataclasses.replace(before, net=change(before.net), partners=partners)
     try:
         yield
     finally:
-        shelf._models[key] = before
-        shelf._optimized.pop(key, None)
+        cache._models[key] = before
+        cache._optimized.pop(key, None)
         if faster:
-            shelf._optimized[key] = faster
+            cache._optimized[key] = faster
