@@ -1,38 +1,39 @@
-"""Validation of requests, and that predict.py's literal schema says the same."""
+"""Tests of restore.options: validation of requests and descriptions of options."""
 
-import ast
-import inspect
-import typing
-from pathlib import Path
+from collections.abc import Mapping
 
-import cog
 import pytest
 
-import predict
 from restore.errors import Code, RestoreError
 from restore.models.catalog import Catalog
 from restore.options import (
-    DEFAULT_TASK,
     GROUPS,
+    INPUT_ORDER,
+    PHOTO_INPUTS,
+    PIPELINE_TASK,
+    STEPS,
     TASK_OPTIONS,
     TASKS,
     EnhanceOptions,
     FaceRestoreOptions,
     OldPhotoOptions,
+    OptionInfo,
     OutputOptions,
     Request,
     RestoreOptions,
+    RunOptions,
+    TaskOptions,
     UpscaleOptions,
-    bounds_of,
+    VariantChoice,
     choices_of,
+    describe_options,
+    tasks_using,
 )
 
-SIGNATURE = inspect.signature(predict.Predictor.predict)
-NOT_OPTIONS = {"self", "task", "image", "images", "mask", "masks"}
-FIELDS = {name: group for group in GROUPS for name in group.model_fields}
+OPTION_NAMES = {name for group in GROUPS for name in group.model_fields}
 
 
-def test_defaults_make_a_valid_request_for_every_task():
+def test_defaults_make_a_valid_request_for_every_task() -> None:
     for task in TASKS:
         request = Request.from_inputs(task, {})
         assert {step: type(options) for step, options in request.options.items()} == dict(
@@ -42,7 +43,7 @@ def test_defaults_make_a_valid_request_for_every_task():
         assert request.output == OutputOptions()
 
 
-def test_a_task_takes_its_own_inputs_and_leaves_the_others():
+def test_task_uses_its_own_options_and_ignores_the_others() -> None:
     request = Request.from_inputs(
         "restore",
         {"scale": 2, "restore_variant": "deblur", "output_format": "png", "strength": 0.25},
@@ -51,12 +52,12 @@ def test_a_task_takes_its_own_inputs_and_leaves_the_others():
     assert request.output.output_format == "png"
 
 
-def test_a_wrong_value_of_another_task_is_refused_all_the_same():
+def test_invalid_option_of_another_task_is_refused() -> None:
     with pytest.raises(RestoreError, match="scale is 99"):
         Request.from_inputs("restore", {"scale": 99})
 
 
-def test_steps_are_taken_in_their_order_and_as_often_as_they_are_named():
+def test_steps_keep_their_order_and_may_repeat() -> None:
     request = Request.from_inputs(
         "pipeline", {"steps": " colorize, face_restore ,upscale,colorize", "scale": 2}
     )
@@ -65,14 +66,12 @@ def test_steps_are_taken_in_their_order_and_as_often_as_they_are_named():
     assert Request.from_inputs("restore", {"steps": "upscale"}).steps == ("restore",)
 
 
-def test_none_means_not_given():
-    assert (
-        Request.from_inputs("upscale", {"tile_size": None, "scale": None}).options["upscale"]
-        == UpscaleOptions()
-    )
+def test_none_means_not_given() -> None:
+    request = Request.from_inputs("upscale", {"tile_size": None, "scale": None})
+    assert request.options["upscale"] == UpscaleOptions()
 
 
-def test_tile_defaults_differ_by_task():
+def test_default_tile_size_depends_on_the_task() -> None:
     assert UpscaleOptions().tile_px == 512
     assert RestoreOptions().tile_px == 0
     assert UpscaleOptions(tile_size=0).tile_px == 0
@@ -80,7 +79,7 @@ def test_tile_defaults_differ_by_task():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "wanted"),
+    ("inputs", "expected"),
     [
         ({"scale": 9}, ["scale is 9", "from 1 to 8"]),
         ({"scale": 0.5}, ["scale is 0.5"]),
@@ -106,8 +105,9 @@ def test_tile_defaults_differ_by_task():
         ({"face_upscale": 0.5}, ["face_upscale is 0.5"]),
         ({"face_detector": "mtcnn"}, ["face_detector is 'mtcnn'", "dlib"]),
         ({"min_face_px": -1}, ["min_face_px is -1", "whole number of at least 0"]),
-        ({"keep_color": "perhaps"}, ["keep_color is 'perhaps'", "true, false"]),
+        ({"keep_color": "perhaps"}, ["keep_color is 'perhaps'", "true or false"]),
         ({"render_factor": 0}, ["render_factor is 0", "whole number from 1 to 100"]),
+        ({"points": 3}, ["points is 3", "polygon"]),
         (
             {"steps": "upscale,sharpen"},
             ["steps is 'upscale,sharpen'", "face_restore", "separated by commas"],
@@ -119,65 +119,77 @@ def test_tile_defaults_differ_by_task():
         ({"has_aligned": "perhaps"}, ["has_aligned is 'perhaps'", "true or false"]),
     ],
 )
-def test_a_bad_value_is_refused_with_its_name_its_value_and_what_is_allowed(inputs, wanted):
+def test_invalid_value_is_refused_with_the_allowed_values(
+    inputs: Mapping[str, object], expected: list[str]
+) -> None:
     with pytest.raises(RestoreError) as caught:
         Request.from_inputs("upscale", inputs)
     assert caught.value.code is Code.OPTION_INVALID
-    for text in wanted:
+    for text in expected:
         assert text in str(caught.value)
 
 
-def test_a_long_value_is_not_echoed_whole():
+def test_long_value_is_shortened_in_the_message() -> None:
     with pytest.raises(RestoreError) as caught:
         Request.from_inputs("upscale", {"scale": "x" * 100_000})
     assert len(str(caught.value)) < 300
 
 
-def test_an_unknown_name_is_refused_with_the_nearest_known_one():
+def test_unknown_option_is_refused_with_a_suggestion() -> None:
     with pytest.raises(RestoreError, match="Did you mean scale") as caught:
         Request.from_inputs("upscale", {"scal": 2})
     assert caught.value.code is Code.OPTION_UNKNOWN
 
 
-def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(
-        RestoreError,
-        match="face_restore, enhance, upscale, restore, colorize, old_photo_restore, inpaint, pipeline",
-    ):
-        Request.from_inputs("sharpen", {})
+def test_unknown_option_without_a_similar_name_is_refused_with_all_names() -> None:
+    with pytest.raises(RestoreError, match=r"The options are background_enhance, .*with_scratch"):
+        Request.from_inputs("upscale", {"zzzzzz": 2})
+
+
+def test_unknown_task_is_refused_with_the_known_ones() -> None:
+    for validate in (lambda task: Request.from_inputs(task, {}), describe_options):
+        with pytest.raises(RestoreError, match=", ".join(TASKS)) as caught:
+            validate("sharpen")
+        assert caught.value.code is Code.OPTION_INVALID
 
 
 @pytest.mark.parametrize(
     ("group", "choice"),
     [(group, choice) for group in TASK_OPTIONS.values() for choice in group.variant_choices],
 )
-def test_auto_is_the_environments_variant_else_the_default(group, choice):
+def test_auto_is_the_variant_of_the_environment_or_the_default(
+    group: type[TaskOptions], choice: VariantChoice
+) -> None:
     if group is OldPhotoOptions:
+        with_scratch, high_resolution = (
+            OldPhotoOptions(with_scratch=True),
+            OldPhotoOptions(with_scratch=True, old_photo_hr=True),
+        )
         assert group().variant(choice, {}) == "quality"
-        assert group(with_scratch=True).variant(choice, {choice.environment: "v1"}) == "scratch"
-        assert group(with_scratch=True, old_photo_hr=True).variant(choice, {}) == "scratch_hr"
+        assert with_scratch.variant(choice, {choice.environment: "v1"}) == "scratch"
+        assert high_resolution.variant(choice, {}) == "scratch_hr"
     else:
         assert group().variant(choice, {}) == choice.default
     assert group().variant(choice, {choice.environment: " lite "}) == "lite"
     explicit = group.model_validate({choice.field: "lite"})
     assert explicit.variant(choice, {choice.environment: choice.default}) == "lite"
-    for bad in ("auto", "nothing"):
+    for invalid in ("auto", "nothing"):
         with pytest.raises(RestoreError, match=choice.environment):
-            group().variant(choice, {choice.environment: bad})
+            group().variant(choice, {choice.environment: invalid})
 
 
-def test_the_first_choice_is_the_tasks_own_network():
+def test_first_variant_choice_is_the_network_of_the_task() -> None:
     assert FaceRestoreOptions().variant(environment={}) == "codeformer"
     assert EnhanceOptions().variant(environment={}) == "x4plus"
     assert RestoreOptions().variant(environment={}) == "denoise"
 
 
-def test_every_choice_offers_what_the_manifest_has():
+def test_choices_are_the_variants_of_the_manifest() -> None:
     catalog = Catalog.load()
     for group in TASK_OPTIONS.values():
         for choice in group.variant_choices:
             offered = set(choices_of(group, choice.field)) - {"auto"}
-            if group is OldPhotoOptions:  # v1 is one of three by what is asked of it
+            if group is OldPhotoOptions:  # v1 becomes one of three variants
                 offered = offered - {"v1"} | {"quality", "scratch", "scratch_hr"}
             assert offered == set(catalog.variants(choice.task))
     assert set(choices_of(FaceRestoreOptions, "face_detector")) - {"auto", "dlib"} == set(
@@ -185,42 +197,56 @@ def test_every_choice_offers_what_the_manifest_has():
     )
 
 
-def test_the_schema_offers_exactly_the_options():
-    assert set(SIGNATURE.parameters) - NOT_OPTIONS == set(FIELDS)
-    task = SIGNATURE.parameters["task"].default
-    assert tuple(task.choices) == TASKS
-    assert task.default == DEFAULT_TASK
-
-
-@pytest.mark.parametrize("name", sorted(FIELDS))
-def test_an_input_has_the_choices_bounds_and_default_of_its_option(name):
-    info, group = SIGNATURE.parameters[name].default, FIELDS[name]
-    assert tuple(info.choices or ()) == choices_of(group, name)
-    assert (info.ge, info.le) == bounds_of(group, name)
-    assert info.default == group.model_fields[name].default
-
-
-def test_every_input_is_written_so_that_cogs_static_analyser_reads_it():
-    """The traps of facts about Cog 0.23: what is no literal is dropped or makes an input required, silently."""
-    tree = ast.parse(Path(predict.__file__).read_text())
-    method = next(
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name == "predict"
+@pytest.mark.parametrize("task", TASKS)
+def test_description_of_a_task_has_its_options_in_order(task: str) -> None:
+    names = [option.name for option in describe_options(task)]
+    assert names == sorted(names, key=INPUT_ORDER.index)
+    general = set(OutputOptions.model_fields) | set(RunOptions.model_fields)
+    if task == PIPELINE_TASK:
+        assert set(names) == OPTION_NAMES
+    else:
+        assert set(names) == set(TASK_OPTIONS[task].model_fields) | general
+    groups = {option.name: option.group for option in describe_options(task)}
+    assert {name for name, group in groups.items() if group == "output"} == set(
+        OutputOptions.model_fields
     )
-    assert len(method.args.defaults) == len(method.args.args) - 1
-    for argument, default in zip(method.args.args[1:], method.args.defaults, strict=True):
-        assert isinstance(default, ast.Call), argument.arg
-        assert ast.unparse(default.func) == "Input"
-        assert not default.args, "positional arguments make an input required"
-        keywords = {keyword.arg: keyword.value for keyword in default.keywords}
-        for key, value in keywords.items():
-            ast.literal_eval(value)
-            if key in {"ge", "le"}:
-                assert isinstance(value, ast.Constant)
-        description = keywords["description"]
-        assert description.lineno == description.end_lineno
-        assert "\\" not in ast.get_source_segment(Path(predict.__file__).read_text(), description)
-        if "default" in keywords and ast.literal_eval(keywords["default"]) is None:
-            assert "Optional[" in ast.unparse(argument.annotation), argument.arg
-    assert typing.get_type_hints(predict.Predictor.predict)["return"] == list[cog.Path]
+    assert {name for name, group in groups.items() if group == "run"} == set(
+        RunOptions.model_fields
+    )
+
+
+def test_description_of_an_option_has_its_type_choices_bounds_and_default() -> None:
+    options = {option.name: option for option in describe_options(PIPELINE_TASK)}
+
+    def facts(name: str) -> tuple[object, ...]:
+        option = options[name]
+        return option.type, option.optional, option.minimum, option.maximum, option.default
+
+    assert facts("scale") == (float, False, 1, 8, 4.0)
+    assert facts("render_factor") == (int, False, 1, 100, 35)
+    assert facts("tile_size") == (int, True, 0, None, None)
+    assert facts("keep_color") == (bool, True, None, None, None)
+    assert facts("with_face") == (bool, False, None, None, True)
+    assert facts("points") == (str, True, None, None, None)
+    assert facts("output_format") == (str, False, None, None, "jpg")
+    assert options["output_format"].choices == ("jpg", "png", "webp")
+    assert options["scale"].choices == ()
+
+
+@pytest.mark.parametrize("option", describe_options(PIPELINE_TASK), ids=lambda option: option.name)
+def test_every_option_is_described_in_one_sentence(option: OptionInfo) -> None:
+    text = option.description
+    assert text.endswith(".")
+    assert ". " not in text
+    assert not {"\n", '"', "\\"} & set(text), "Cog's analyser cannot read it"
+
+
+def test_input_order_lists_every_input_once() -> None:
+    photo_inputs = {photo_input.name for photo_input in PHOTO_INPUTS}
+    assert sorted(INPUT_ORDER) == sorted({"task"} | photo_inputs | OPTION_NAMES)
+
+
+def test_tasks_using_an_option() -> None:
+    assert tasks_using("scale") == ("enhance", "upscale")
+    assert tasks_using("steps") == ("pipeline",)
+    assert tasks_using("strength") == tasks_using("output_format") == STEPS

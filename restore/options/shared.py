@@ -42,7 +42,9 @@ class TaskOptions(Options):
     )
     strength: Fraction = Field(
         default=1.0,
-        description="Weight of the result in a blend with the original photo: 1 is the result alone.",
+        description=(
+            "Weight of the result in a blend with the original photo: 1 is the result alone."
+        ),
     )
 
     @property
@@ -105,8 +107,8 @@ class FaceOptions(TaskOptions):
     face_model: FaceModel = Field(
         default="auto",
         description=(
-            "Face restoration network; auto uses the environment variable MODEL_FACE, else codeformer; "
-            "lite needs no download."
+            "Face restoration network; auto uses the environment variable MODEL_FACE, "
+            "else codeformer; lite needs no download."
         ),
     )
     codeformer_fidelity: Fraction = Field(
@@ -116,8 +118,8 @@ class FaceOptions(TaskOptions):
     face_detector: FaceDetector = Field(
         default="auto",
         description=(
-            "Face detector; auto uses retinaface_resnet50, or dlib (needs no download) with the lite "
-            "face network."
+            "Face detector; auto uses retinaface_resnet50, or dlib (needs no download) "
+            "with the lite face network."
         ),
     )
     only_center_face: bool = Field(

@@ -160,8 +160,8 @@ class InpaintOptions(TaskOptions):
     inpaint_variant: InpaintVariant = Field(
         default="auto",
         description=(
-            "Inpainting network; auto uses the environment variable MODEL_INPAINT, else big (LaMa); "
-            "lite needs no download."
+            "Inpainting network; auto uses the environment variable MODEL_INPAINT, "
+            "else big (LaMa); lite needs no download."
         ),
     )
     points: Annotated[str, BeforeValidator(_list_to_json)] | None = Field(

@@ -97,7 +97,7 @@ def _source_of(label: str, value: object, allowed: frozenset[str]) -> str | Path
     if path is None:
         raise RestoreError(
             Code.PHOTO_MISSING,
-            "the value is not an uploaded file or a URL",
+            "it is not an uploaded file or a URL",
             "Send a data URI or an http(s) URL; with `cog predict`, put @ before a file name.",
             photo=label,
         )

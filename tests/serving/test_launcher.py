@@ -1,66 +1,52 @@
-"""The schema file that the Cog server validates with; what starting a server says when it cannot."""
+"""Tests of restore.serving.launcher and of the folder that the server runs in.
 
-import json
+tests/contract starts real servers.
+"""
+
 import socket
+from pathlib import Path
 
+import platformdirs
 import pytest
 
 from restore.errors import Code, RestoreError
-from restore.options import TASKS
-from restore.serving import launcher as server
-from restore.serving.launcher import openapi_schema, running, write_schema
+from restore.serving import folder, launcher
+from restore.serving.folder import server_folder
+from restore.serving.launcher import running
 
 
-def test_the_schema_has_the_components_that_cogs_analyser_makes():
-    components = openapi_schema()["components"]["schemas"]
-    inputs = components["Input"]["properties"]
-    assert components["task"] == {
-        "title": "task",
-        "description": "An enumeration.",
-        "enum": list(TASKS),
-        "type": "string",
-    }
-    assert inputs["task"]["allOf"] == [{"$ref": "#/components/schemas/task"}]
-    assert inputs["task"]["default"] == "face_restore"
-    assert inputs["scale"] == {
-        "type": "number",
-        "title": "Scale",
-        "description": "upscale, enhance: the result is exactly this many times larger.",
-        "minimum": 1,
-        "maximum": 8,
-        "default": 4,
-        "x-order": list(inputs).index("scale"),
-    }
-    assert inputs["image"]["nullable"] is True
-    assert inputs["image"]["format"] == "uri"
-    assert (inputs["images"]["minItems"], inputs["images"]["maxItems"]) == (1, 4)
-    assert inputs["keep_gps"]["type"] == "boolean"
-    assert [field["x-order"] for field in inputs.values()] == list(range(len(inputs)))
-    assert components["Input"]["required"] == []
-    assert components["Output"] == {
-        "title": "Output",
-        "type": "array",
-        "items": {"type": "string", "format": "uri"},
-    }
-
-
-def test_writing_the_schema_twice_writes_it_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "SCHEMA_FILE", tmp_path / ".cog" / "openapi_schema.json")
-    path = write_schema()
-    first = path.stat().st_mtime_ns
-    assert json.loads(path.read_text()) == openapi_schema()
-    assert write_schema().stat().st_mtime_ns == first
-    path.write_text("{}")
-    assert json.loads(write_schema().read_text()) == openapi_schema()
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_port_that_is_taken_is_said_before_anything_starts(monkeypatch):
-    monkeypatch.setattr(server.subprocess, "Popen", None)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_port_in_use_is_reported_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher.subprocess, "Popen", None)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with pytest.raises(RestoreError, match=f"port {port}") as caught, running(port):
             pass
     assert caught.value.code is Code.SERVER
+
+
+def test_server_of_a_checkout_runs_in_the_checkout() -> None:
+    assert server_folder() == Path(__file__).resolve().parents[2]
+
+
+def test_server_of_an_installed_package_runs_in_the_cache_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "PROJECT", tmp_path / "site-packages")
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    assert server_folder() == tmp_path / "cache" / "restore" / "server"
+
+
+def test_predictor_and_schema_are_written_for_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+    monkeypatch.setattr(launcher, "server_folder", lambda: tmp_path / "server")
+    monkeypatch.setattr(
+        launcher.subprocess, "Popen", lambda command, *, cwd, **_: started.append(cwd)
+    )
+    launcher.start("127.0.0.1", 0)
+    assert started == [tmp_path / "server"]
+    files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {Path("server/predict.py"), Path("server/.cog/openapi_schema.json")}

@@ -1,155 +1,120 @@
-"""Photos out of a Cog request and off a command line."""
+"""Tests of restore.serving.uploads: the photos of a Cog request."""
 
-import base64
 import errno
+import tempfile
 from pathlib import Path
 
 import cog
 import pytest
-from fileserver import closed_port_url
+from fileserver import FileServer
 
 from restore.errors import Code, RestoreError
-from restore.serving import uploads as module
-from restore.serving.uploads import NamedFile, fetched, uploads
+from restore.imaging.sources import NamedFile
+from restore.serving import fetch
+from restore.serving.uploads import allowed_sources, open_uploads
 
 
 class Unread:
-    """What Cog hands over of a URL or data URI, once it leaves reading to us."""
+    """What Cog passes on for a URL or data URI, as patched by restore.serving.cog_patch."""
 
     def __init__(self, source: str) -> None:
         self.source = source
 
 
-def taken(image: object, images: list[object] | None = None) -> list[NamedFile]:
-    with uploads(image, images) as files:
+def uploaded(single: object, several: list[object] | None = None) -> list[NamedFile]:
+    with open_uploads(single, several) as files:
         return files
 
 
-def test_image_comes_first_then_images_each_under_its_own_name(tmp_path):
+@pytest.fixture
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_image_comes_first_then_images_with_their_index(tmp_path: Path) -> None:
     files = [cog.Path(tmp_path / name) for name in ("x", "y", "z")]
-    assert taken(files[0], files[1:]) == [
+    assert uploaded(files[0], files[1:]) == [
         NamedFile("image", tmp_path / "x"),
         NamedFile("images[0]", tmp_path / "y"),
         NamedFile("images[1]", tmp_path / "z"),
     ]
-    assert taken(None, None) == []
+    assert uploaded(None, None) == []
 
 
-@pytest.mark.parametrize("item", ["/etc/hostname", "data:image/png;base64,xx", object(), 3])
-def test_what_is_no_uploaded_file_is_refused_by_position_without_an_echo(tmp_path, item):
+@pytest.mark.parametrize("value", ["/etc/hostname", "data:image/png;base64,xx", object(), 3])
+def test_value_that_is_not_an_upload_is_refused_without_quoting_it(
+    tmp_path: Path, value: object
+) -> None:
     with pytest.raises(RestoreError, match=r"photo 'images\[1\]'") as caught:
-        taken(None, [cog.Path(tmp_path / "x"), item])
+        uploaded(None, [cog.Path(tmp_path / "x"), value])
     assert caught.value.code is Code.PHOTO_MISSING
     assert "hostname" not in str(caught.value)
 
 
-def test_what_a_request_holds_is_there_for_the_length_of_the_block(tmp_path, monkeypatch, server):
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+def test_files_exist_inside_the_block_only(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch, server: FileServer
+) -> None:
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
-    items = [Unread("data:,a%20b"), Unread(server.add("c.jpg", b"c d"))]
-    with uploads(None, items) as files:
+    values = [Unread("data:,a%20b"), Unread(server.add("c.jpg", b"c d"))]
+    with open_uploads(None, values) as files:
         assert [(name, path.read_bytes()) for name, path in files] == [
             ("images[0]", b"a b"),
             ("images[1]", b"c d"),
         ]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_files_on_the_command_line_keep_their_name(tmp_path):
-    assert fetched("@some/a b.jpg", tmp_path / "0") == NamedFile("a b.jpg", Path("some/a b.jpg"))
-    assert fetched("a.jpg", tmp_path / "0") == NamedFile("a.jpg", Path("a.jpg"))
-
-
-def test_a_data_uri_becomes_a_file(tmp_path):
-    body = base64.b64encode(b"bytes").decode()
-    named = fetched(f"data:image/png;base64,{body}", tmp_path / "0")
-    assert named.path.read_bytes() == b"bytes"
-    assert fetched("data:,a%20b", tmp_path / "1").path.read_bytes() == b"a b"
-    assert (
-        fetched(f"data:;base64,{body[:4]}\n{body[4:]}%0A", tmp_path / "2").path.read_bytes()
-        == b"bytes"
-    )
-
-
-@pytest.mark.parametrize("uri", ["data:image/png;base64", "data:image/png;base64,###"])
-def test_a_broken_data_uri_is_refused(tmp_path, uri):
-    with pytest.raises(RestoreError) as caught:
-        fetched(uri, tmp_path / "0")
-    assert caught.value.code is Code.PHOTO_MISSING
-
-
-def test_a_url_is_downloaded(server, tmp_path):
-    named = fetched(server.add("a.jpg", b"x" * 5000) + "?size=big", tmp_path / "0")
-    assert named == NamedFile("a.jpg", tmp_path / "0")
-    assert named.path.read_bytes() == b"x" * 5000
-
-
-def test_a_url_that_gives_too_much_is_cut_off(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LIMITS", type(module.LIMITS)(max_bytes=4000))
-    with pytest.raises(RestoreError) as caught:
-        fetched(server.add("a.jpg", b"x" * 5000), tmp_path / "0")
-    assert caught.value.code is Code.PHOTO_TOO_LARGE
-    assert not (tmp_path / "0").exists()
-
-
-@pytest.mark.parametrize("listening", [True, False])
-def test_a_url_that_gives_nothing_is_named(server, tmp_path, listening):
-    url = server.url("missing.jpg") if listening else closed_port_url("missing.jpg")
-    with pytest.raises(RestoreError, match=r"photo 'missing\.jpg'") as caught:
-        fetched(url, tmp_path / "0")
-    assert caught.value.code is Code.PHOTO_MISSING
+    assert list(temporary_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("outside", ["/etc/hostname", "link", "../{}"])
-def test_a_path_object_outside_of_the_temporary_folder_is_no_upload(tmp_path, monkeypatch, outside):
+def test_path_outside_the_temporary_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: str
+) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     (tmp_path / "secret").write_bytes(b"x")
     (temporary / "link").symlink_to(tmp_path / "secret")
-    monkeypatch.setattr(module.tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(RestoreError, match="is not an uploaded file"):
-        taken(cog.Path(temporary / outside.format("secret")))
+        uploaded(cog.Path(temporary / outside.format("secret")))
 
 
-def test_paths_of_the_servers_disk_are_taken_where_that_is_allowed(monkeypatch):
+def test_paths_on_the_server_are_accepted_if_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTORE_ALLOW", "paths")
-    assert taken("/photos/a.jpg") == [NamedFile("image", Path("/photos/a.jpg"))]
-    for item in ("a\0b", 3):
+    assert uploaded("/photos/a.jpg") == [NamedFile("image", Path("/photos/a.jpg"))]
+    for value in ("a\0b", 3):
         with pytest.raises(RestoreError, match="is not an uploaded file"):
-            taken(item)
+            uploaded(value)
 
 
-def test_an_upload_that_the_disk_does_not_hold_is_a_coded_error_that_leaves_nothing(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
-    real, written = Path.write_bytes, []
+def test_full_disk_is_reported_and_leaves_no_files(
+    temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes, written = Path.write_bytes, []
 
-    def full(path: Path, data: bytes) -> int:
+    def write_until_full(path: Path, data: bytes) -> int:
         if written:
-            real(path, b"half")
+            write_bytes(path, b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(path)
-        return real(path, data)
+        return write_bytes(path, data)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
     with pytest.raises(RestoreError, match="No space left") as caught:
-        taken(None, [Unread("data:,x"), Unread("data:,y")])
+        uploaded(None, [Unread("data:,x"), Unread("data:,y")])
     assert caught.value.code is Code.SERVER
     assert caught.value.photo is not None
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary_folder.iterdir()) == []
 
 
-def test_a_served_url_that_gives_too_much_is_cut_off_and_leaves_nothing(
-    server, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(module, "LIMITS", type(module.LIMITS)(max_bytes=4000))
+def test_download_over_the_size_limit_is_refused_and_leaves_no_files(
+    server: FileServer, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "LIMITS", type(fetch.LIMITS)(max_bytes=4000))
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
     with pytest.raises(RestoreError, match=r"\[E202\] photo 'images\[1\]'"):
-        taken(None, [Unread("data:,x"), Unread(server.add("a.jpg", b"x" * 5000))])
-    assert list(tmp_path.iterdir()) == []
-    with uploads(Unread(server.add("b.jpg", b"x" * 4000)), None) as [(_, path)]:
+        uploaded(None, [Unread("data:,x"), Unread(server.add("a.jpg", b"x" * 5000))])
+    assert list(temporary_folder.iterdir()) == []
+    with open_uploads(Unread(server.add("b.jpg", b"x" * 4000)), None) as [(_, path)]:
         assert path.read_bytes() == b"x" * 4000
 
 
@@ -157,14 +122,20 @@ def test_a_served_url_that_gives_too_much_is_cut_off_and_leaves_nothing(
     "url",
     ["http://", "http://[::1/a", "http://no-such-host.invalid/a.jpg", "http://a b/", "HTTP://\0/"],
 )
-def test_what_is_no_address_is_no_photo(url, tmp_path, monkeypatch):
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+def test_invalid_url_is_refused(url: str, temporary_folder: Path) -> None:
     with pytest.raises(RestoreError, match=r"\[E201\] photo 'image'"):
-        taken(Unread(url))
-    assert list(tmp_path.iterdir()) == []
+        uploaded(Unread(url))
+    assert list(temporary_folder.iterdir()) == []
 
 
-def test_an_address_of_this_machine_is_not_asked(server):
-    with pytest.raises(RestoreError, match="no address of the public internet"):
-        taken(Unread(server.add("a.jpg", b"x")))
+def test_url_of_this_machine_is_refused_without_a_request(server: FileServer) -> None:
+    with pytest.raises(RestoreError, match="not a host on the public internet"):
+        uploaded(Unread(server.add("a.jpg", b"x")))
     assert server.log == []
+
+
+def test_environment_variable_allows_sources() -> None:
+    assert allowed_sources({}) == frozenset()
+    assert allowed_sources({"RESTORE_ALLOW": " paths , addresses "}) == {"paths", "addresses"}
+    with pytest.raises(RestoreError, match="RESTORE_ALLOW names 'all'"):
+        allowed_sources({"RESTORE_ALLOW": "all"})

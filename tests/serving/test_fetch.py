@@ -1,0 +1,64 @@
+"""Tests of restore.serving.fetch: file names, URLs and data URIs on the command line."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from fileserver import FileServer, closed_port_url
+
+from restore.errors import Code, RestoreError
+from restore.imaging.sources import NamedFile
+from restore.serving import fetch
+from restore.serving.fetch import fetch_photo
+
+
+def test_file_keeps_its_name(tmp_path: Path) -> None:
+    assert fetch_photo("@some/a b.jpg", tmp_path / "0") == NamedFile(
+        "a b.jpg", Path("some/a b.jpg")
+    )
+    assert fetch_photo("a.jpg", tmp_path / "0") == NamedFile("a.jpg", Path("a.jpg"))
+
+
+def test_data_uri_is_decoded(tmp_path: Path) -> None:
+    body = base64.b64encode(b"bytes").decode()
+    named = fetch_photo(f"data:image/png;base64,{body}", tmp_path / "0")
+    assert named.path.read_bytes() == b"bytes"
+    assert fetch_photo("data:,a%20b", tmp_path / "1").path.read_bytes() == b"a b"
+    with_line_breaks = f"data:;base64,{body[:4]}\n{body[4:]}%0A"
+    assert fetch_photo(with_line_breaks, tmp_path / "2").path.read_bytes() == b"bytes"
+
+
+@pytest.mark.parametrize(
+    ("uri", "cause"),
+    [("data:image/png;base64", "it has no comma"), ("data:image/png;base64,###", "base64")],
+)
+def test_invalid_data_uri_is_refused(tmp_path: Path, uri: str, cause: str) -> None:
+    with pytest.raises(RestoreError, match=f"the data URI is not valid .*{cause}") as caught:
+        fetch_photo(uri, tmp_path / "0")
+    assert caught.value.code is Code.PHOTO_MISSING
+
+
+def test_url_is_downloaded(server: FileServer, tmp_path: Path) -> None:
+    named = fetch_photo(server.add("a.jpg", b"x" * 5000) + "?size=big", tmp_path / "0")
+    assert named == NamedFile("a.jpg", tmp_path / "0")
+    assert named.path.read_bytes() == b"x" * 5000
+
+
+def test_download_over_the_size_limit_is_refused(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "LIMITS", type(fetch.LIMITS)(max_bytes=4000))
+    with pytest.raises(RestoreError) as caught:
+        fetch_photo(server.add("a.jpg", b"x" * 5000), tmp_path / "0")
+    assert caught.value.code is Code.PHOTO_TOO_LARGE
+    assert not (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_failed_download_names_the_file(
+    server: FileServer, tmp_path: Path, listening: bool
+) -> None:
+    url = server.url("missing.jpg") if listening else closed_port_url("missing.jpg")
+    with pytest.raises(RestoreError, match=r"photo 'missing\.jpg'") as caught:
+        fetch_photo(url, tmp_path / "0")
+    assert caught.value.code is Code.PHOTO_MISSING

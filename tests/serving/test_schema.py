@@ -1,0 +1,51 @@
+"""Tests of restore.serving.schema: the file that Cog's server validates requests with."""
+
+import json
+from pathlib import Path
+
+from restore.options import TASKS, describe_options
+from restore.serving.schema import openapi_schema, write_schema
+
+
+def test_schema_has_one_property_per_input() -> None:
+    components = openapi_schema()["components"]["schemas"]
+    inputs = components["Input"]["properties"]
+    assert components["task"] == {
+        "title": "task",
+        "description": "An enumeration.",
+        "enum": list(TASKS),
+        "type": "string",
+    }
+    assert inputs["task"]["allOf"] == [{"$ref": "#/components/schemas/task"}]
+    assert inputs["task"]["default"] == "face_restore"
+    [scale] = [option for option in describe_options("upscale") if option.name == "scale"]
+    assert inputs["scale"] == {
+        "type": "number",
+        "title": "Scale",
+        "description": f"enhance, upscale: {scale.description}",
+        "minimum": 1,
+        "maximum": 8,
+        "default": 4,
+        "x-order": list(inputs).index("scale"),
+    }
+    assert inputs["image"]["nullable"] is True
+    assert inputs["image"]["format"] == "uri"
+    assert (inputs["images"]["minItems"], inputs["images"]["maxItems"]) == (1, 4)
+    assert inputs["keep_gps"]["type"] == "boolean"
+    assert [field["x-order"] for field in inputs.values()] == list(range(len(inputs)))
+    assert "required" not in components["Input"]
+    assert components["Output"] == {
+        "title": "Output",
+        "type": "array",
+        "items": {"type": "string", "format": "uri"},
+    }
+
+
+def test_schema_file_is_rewritten_only_if_it_is_out_of_date(tmp_path: Path) -> None:
+    path = write_schema(tmp_path)
+    first_ns = path.stat().st_mtime_ns
+    assert json.loads(path.read_text()) == openapi_schema()
+    assert write_schema(tmp_path).stat().st_mtime_ns == first_ns
+    path.write_text("{}")
+    assert json.loads(write_schema(tmp_path).read_text()) == openapi_schema()
+    assert list(path.parent.iterdir()) == [path]
