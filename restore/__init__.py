@@ -16,13 +16,14 @@ from restore.errors import Code, RestoreError
 if TYPE_CHECKING:
     from restore.imaging.photo import Photo, open_photo
     from restore.report import Report
-    from restore.restorer import Restorer, Results
+    from restore.restorer import Restorer
+    from restore.results import Results
 
 __all__ = ["Restorer", "Results", "Photo", "open_photo", "Report", "RestoreError", "Code"]
 
 _HOMES = {
     "Restorer": "restore.restorer",
-    "Results": "restore.restorer",
+    "Results": "restore.results",
     "Photo": "restore.imaging.photo",
     "open_photo": "restore.imaging.photo",
     "Report": "restore.report",

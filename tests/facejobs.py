@@ -12,8 +12,8 @@ from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.models.partial_download import UnusableSourceError
 from restore.options import FaceRestoreOptions
-from restore.pipelines.face_restore import face_restore
-from restore.pipelines.job import Job
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_restore import run_face_restore
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -89,9 +89,11 @@ def official(variant: str, parser: torch.nn.Module | None = None) -> Model:
     )
 
 
-def jobs_of(model: Model, *detectors: FixedDetector, profile: str = "baseline") -> list[Job]:
+def contexts_of(
+    model: Model, *detectors: FixedDetector, profile: str = "baseline"
+) -> list[StepContext]:
     return [
-        Job(
+        StepContext(
             {"face_restore": model},
             runtime_for(profile, CPU),
             Report(f"{i}.png", "face_restore"),
@@ -104,9 +106,11 @@ def jobs_of(model: Model, *detectors: FixedDetector, profile: str = "baseline") 
 def one(
     model: Model, pixels: np.ndarray, *faces: Face, alpha: np.ndarray | None = None, **options
 ) -> tuple[Photo, Report]:
-    [job] = jobs_of(model, FixedDetector(*faces))
-    [photo] = face_restore([Photo("0.png", pixels, alpha)], FaceRestoreOptions(**options), [job])
-    return photo, job.report
+    [context] = contexts_of(model, FixedDetector(*faces))
+    [photo] = run_face_restore(
+        [Photo("0.png", pixels, alpha)], FaceRestoreOptions(**options), [context]
+    )
+    return photo, context.report
 
 
 def refusing(self, wanted, url):

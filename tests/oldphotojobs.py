@@ -12,9 +12,11 @@ from restore.models.loader import Model
 from restore.nets.old_photo import scratches as old_photo_scratches
 from restore.nets.old_photo import vae as old_photo_vae
 from restore.options import OldPhotoOptions
-from restore.pipelines import PIPELINES
-from restore.pipelines.job import Job
+from restore.pipelines import TASK_SPECS
+from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
 from restore.pipelines.old_photo_face_stage import ENLARGEMENT, STANDARD
+from restore.pipelines.rules import PixelRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -45,7 +47,7 @@ class Autoencoder(StandIn):
 
     def encode(self, photos: Tensor) -> Tensor:
         assert photos.shape[1] == 3
-        assert min(photos.shape[-2:]) >= old_photo_vae.SMALLEST_PX
+        assert min(photos.shape[-2:]) >= old_photo_vae.MIN_PHOTO_PX
         return self.answer(photos, F.pixel_unshuffle(photos, old_photo_vae.FEATURE_STRIDE))
 
     def decode(self, features: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class ScratchDetector(StandIn):
 
     def forward(self, grey: Tensor) -> Tensor:
         assert all(side % old_photo_scratches.SIZE_MULTIPLE == 0 for side in grey.shape[-2:])
-        assert min(grey.shape[-2:]) >= old_photo_scratches.SMALLEST_PX
+        assert min(grey.shape[-2:]) >= old_photo_scratches.MIN_PHOTO_PX
         return self.answer(grey, torch.logit((grey + 1.0) / 2.0, eps=1e-6))
 
 
@@ -114,30 +116,30 @@ def model_of(variant: str = "quality", net: nn.Module | None = None) -> Model:
     )
 
 
-def job_of(model: Model, *faces: Face, quirks: bool = False) -> Job:
+def context_of(model: Model, *faces: Face, quirks: bool = False) -> StepContext:
     runtime = runtime_for("baseline", torch.device("cpu"))
     report = Report("grandma.png", "old_photo_restore")
-    return Job(
+    return StepContext(
         {"old_photo_restore": model},
         runtime,
         report,
         detector=FixedDetector(*faces),
-        official_quirks=quirks,
+        rules=OfficialRules() if quirks else PixelRules(),
     )
 
 
 def restored(
     pixels: np.ndarray,
-    job: Job,
+    context: StepContext,
     *,
     alpha: np.ndarray | None = None,
     with_face: bool = False,
     **options,
 ) -> Photo:
-    [result] = PIPELINES["old_photo_restore"].run(
+    [result] = TASK_SPECS["old_photo_restore"].run(
         [Photo("grandma.png", pixels, alpha)],
         OldPhotoOptions(with_face=with_face, **options),
-        [job],
+        [context],
     )
     return result
 

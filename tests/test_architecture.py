@@ -13,7 +13,7 @@ PACKAGE = PROJECT / "restore"
 # A module may import from its own layer and from the layers below it in this table.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli", "__main__", "serving"}),
-    frozenset({"restorer", "__init__"}),
+    frozenset({"restorer", "results", "__init__"}),
     frozenset({"engine"}),
     frozenset({"pipelines"}),
     frozenset({"faces", "optimize"}),

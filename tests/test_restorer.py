@@ -10,17 +10,20 @@ from safetensors.torch import load_file
 from restore import RestoreError, Restorer, open_photo
 from restore.errors import Code
 from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_lanczos
 from restore.models import cache as module
 from restore.models.catalog import Catalog
 from restore.models.loader import load_model
-from restore.models.store import Resolved, VerifiedFile
+from restore.models.policy import Resolved
+from restore.models.store import VerifiedFile
 from restore.options import UpscaleOptions
-from restore.pipelines.job import Job
-from restore.pipelines.upscale import check_between, resized, suited, upscale, usual_tile_px
+from restore.pipelines.context import StepContext
+from restore.pipelines.sizes import check_network_output_size
+from restore.pipelines.upscale import default_tile_px, network_for_scale, run_upscale
 from restore.report import Report
 from restore.runtime import tiling
 from restore.runtime.device import runtime_for
-from training.deblur_data import shake_kernel, shaken
+from training.recipe_deblur import shake_kernel, shaken
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -70,7 +73,7 @@ def test_deblurring_with_lite_weights_undoes_a_shake(lite):
     blurred = Photo("blurred", np.clip(np.rint(shaken(ASTRONAUT, kernel)), 0, 255).astype(np.uint8))
     results = lite.run("restore", [blurred], restore_variant="deblur")
     assert results.reports[0].variant == "lite_deblur"
-    assert any("deblur was asked for" in warning for warning in results.reports[0].warnings)
+    assert any("instead of deblur" in warning for warning in results.reports[0].warnings)
     inner = (slice(12, -12),) * 2
     assert (
         psnr(results.photos[0].pixels[inner], ASTRONAUT[inner])
@@ -156,7 +159,7 @@ def test_strength_blends_with_the_resized_original(lite, photo_file):
         lite.run("upscale", [path], scale=2, strength=s).photos[0].pixels.astype(float)
         for s in (1, 0, 0.5)
     )
-    lanczos = resized(open_photo(path).pixels, (120, 96))
+    lanczos = resize_lanczos(open_photo(path).pixels, (120, 96))
     np.testing.assert_array_equal(none, lanczos)
     assert np.abs(half - (full + none) / 2).max() <= 1
     assert (full != none).any()
@@ -192,10 +195,10 @@ def test_equal_requests_give_equal_pixels_and_leave_no_state(lite, photo_file):
 def test_out_of_memory_halves_the_tile_and_says_so(lite, photo_file, monkeypatch):
     real = tiling._forward
 
-    def hungry(net, tiles, *rest):
-        if tiles[0].shape[0] > 100:
+    def hungry(net, tile, *rest):
+        if tile.shape[0] > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(net, tiles, *rest)
+        return real(net, tile, *rest)
 
     monkeypatch.setattr(tiling, "_forward", hungry)
     results = lite.run("upscale", [photo_file(height=150, width=150)], scale=1)
@@ -204,7 +207,7 @@ def test_out_of_memory_halves_the_tile_and_says_so(lite, photo_file, monkeypatch
 
 
 def test_a_photo_that_would_not_fit_whole_is_tiled_and_says_so(lite, photo_file, monkeypatch):
-    monkeypatch.setattr("restore.pipelines.job.free_memory_bytes", lambda device: 10_000_000)
+    monkeypatch.setattr("restore.pipelines.tiles.free_memory_bytes", lambda device: 10_000_000)
     results = lite.run("restore", [photo_file(height=160, width=160)])
     assert any("would not fit into 0.0 GB" in warning for warning in results.reports[0].warnings)
     assert results.reports[0].tiles[0]["height"] == 80
@@ -235,7 +238,7 @@ def test_a_result_that_would_be_too_large_is_refused_before_any_work(lite, monke
 
 @pytest.mark.parametrize("task", ["upscale", "restore"])
 def test_a_result_that_the_format_cannot_hold_is_refused_before_any_work(lite, monkeypatch, task):
-    monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
+    monkeypatch.setattr("restore.pipelines.tiles.run_tiled", None)
     long = Photo("long.png", np.zeros((8, 17_000), np.uint8))
     with pytest.raises(RestoreError, match="a side of webp has at most 16383"):
         lite.run(task, [long], scale=1, output_format="webp")
@@ -243,22 +246,22 @@ def test_a_result_that_the_format_cannot_hold_is_refused_before_any_work(lite, m
 
 def test_a_net_that_works_far_above_the_asked_scale_is_bounded_too(lite):
     model, photo = (
-        lite.shelf.model("upscale", "lite")[0],
+        lite.cache.get("upscale", "lite")[0],
         Photo("big.png", np.zeros((6000, 8000), np.uint8)),
     )
     with pytest.raises(RestoreError, match="works at 4 times") as caught:
-        check_between(photo, model)
+        check_network_output_size(photo, model)
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
-    check_between(photo, suited(model, 1.0))
+    check_network_output_size(photo, network_for_scale(model, 1.0))
 
 
 @pytest.mark.parametrize(("scale", "factor"), [(1, 2), (1.5, 2), (2, 2), (2.1, 4), (4, 4)])
 def test_the_network_that_enlarges_twice_serves_what_needs_no_more(lite, scale, factor):
-    model = lite.shelf.model("upscale", "lite")[0]
-    assert suited(model, scale).row.scale == factor
+    model = lite.cache.get("upscale", "lite")[0]
+    assert network_for_scale(model, scale).row.scale == factor
     photo = Photo("a", np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8))
     with torch.inference_mode():
-        direct = suited(model, scale).net(
+        direct = network_for_scale(model, scale).net(
             torch.from_numpy(photo.pixels).permute(2, 0, 1)[None] / 255.0
         )
     assert direct.shape == (1, 3, 24 * factor, 20 * factor)
@@ -271,7 +274,7 @@ def test_the_network_that_enlarges_twice_serves_what_needs_no_more(lite, scale, 
 
 def test_a_variant_that_lite_stands_in_for_is_a_warning(lite, photo_file):
     asked = lite.run("upscale", [photo_file()], scale=1, upscale_variant="x2plus").reports[0]
-    assert any("x2plus was asked for" in warning for warning in asked.warnings)
+    assert any("instead of x2plus" in warning for warning in asked.warnings)
     assert lite.run("upscale", [photo_file()], scale=1).reports[0].warnings == []
     assert (
         lite.run("upscale", [photo_file()], scale=1, upscale_variant="lite").reports[0].warnings
@@ -291,7 +294,7 @@ def test_preloading_reads_the_weights_once(monkeypatch, photo_file):
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
     assert len(loads) == 8
-    assert Restorer(weights="lite", device="cpu", preload="restore").shelf.loaded == {
+    assert Restorer(weights="lite", device="cpu", preload="restore").cache.loaded == {
         ("restore", "lite"),
         ("restore", "lite_deblur"),
     }
@@ -338,7 +341,7 @@ def test_the_real_animevideov3_is_verified_used_and_sharpens(shared, tmp_path, m
     def edges(pixels: np.ndarray) -> float:
         return float(np.abs(np.diff(pixels.astype(float), axis=1)).mean())
 
-    assert edges(photos[0].pixels) > 1.15 * edges(resized(small, (192, 192)))
+    assert edges(photos[0].pixels) > 1.15 * edges(resize_lanczos(small, (192, 192)))
 
     flipped = bytearray(official)
     flipped[1000] ^= 1
@@ -374,26 +377,28 @@ def test_denoise_strength_moves_between_the_two_real_networks(shared, tmp_path):
     noise = np.clip(np.random.default_rng(4).normal(128, 20, (48, 48, 3)), 0, 255).astype(np.uint8)
     grain = {}
     for strength in (0.0, 0.5, 1.0):
-        job = Job(
+        context = StepContext(
             {"upscale": model},
             runtime_for("baseline", torch.device("cpu")),
             Report("noise", "upscale"),
         )
-        photo = upscale(Photo("noise", noise), UpscaleOptions(denoise_strength=strength), job)
+        photo = run_upscale(
+            Photo("noise", noise), UpscaleOptions(denoise_strength=strength), context
+        )
         grain[strength] = float(photo.pixels.std())
     assert grain[0.0] > grain[0.5] > grain[1.0]
 
 
 def test_without_a_tile_size_a_small_network_takes_larger_tiles_but_a_compiled_one_its_own(lite):
-    model = lite.shelf.model("upscale", "lite")[0]
+    model = lite.cache.get("upscale", "lite")[0]
     report = Report("a", "upscale")
     safe, compiled = (
         runtime_for("baseline", torch.device("cpu"), backend) for backend in (None, "eager")
     )
-    assert usual_tile_px(model.row, Job({}, safe, report)) == 825
-    assert usual_tile_px(model.row, Job({}, compiled, report)) == 512
+    assert default_tile_px(model.row, StepContext({}, safe, report)) == 825
+    assert default_tile_px(model.row, StepContext({}, compiled, report)) == 512
     x4plus = lite.catalog.find("upscale", "x4plus")
-    assert usual_tile_px(x4plus, Job({}, safe, report)) == 512
+    assert default_tile_px(x4plus, StepContext({}, safe, report)) == 512
     big = Photo("big", np.zeros((530, 540, 3), np.uint8))
     assert lite.run("upscale", [big], scale=1).reports[0].tiles[0]["count"] == 1
     assert lite.run("upscale", [big], scale=1, tile_size=512).reports[0].tiles[0]["count"] == 4

@@ -18,13 +18,14 @@ from facejobs import ASTRONAUT
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
-from restore.models.cache import Shelf
+from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, MANIFEST, Catalog
-from restore.models.store import Policy, WeightStore
+from restore.models.policy import Policy
+from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
 from restore.options import TASKS
-from restore.restorer import Results
-from restore.runtime.device import silent
+from restore.results import Results
+from restore.runtime.progress import no_progress
 
 FACE, SMALL = Photo("face.png", ASTRONAUT), Photo("small.png", ASTRONAUT[80:132, 84:148])
 HOLE = "[[20, 20], [40, 20], [40, 40]]"
@@ -74,8 +75,8 @@ def spoil(
         codes.append(caught.value.code)
     with monkeypatch.context() as patched:
         for model in (
-            *restorer.shelf._models.values(),
-            *(faster for faster, _ in restorer.shelf._optimized.values()),
+            *restorer.cache._models.values(),
+            *(faster for faster, _ in restorer.cache._optimized.values()),
         ):
             for net in (model.net, *model.partners.values()):
                 patched.setattr(net, "forward", breaks)
@@ -187,7 +188,9 @@ class TestWeightsBelowARunningProcess:
         restorer = Restorer(weights=LITE, device="cpu")
         restorer.catalog = Catalog.load(tmp_path / MANIFEST.name)
         restorer.store = WeightStore(restorer.catalog)
-        restorer.shelf = Shelf(restorer.store, Policy.LITE, Compiler(torch.device("cpu")), silent)
+        restorer.cache = ModelCache(
+            restorer.store, Policy.LITE, Compiler(torch.device("cpu")), no_progress
+        )
         return restorer
 
     @staticmethod
@@ -234,10 +237,10 @@ class TestWeightsBelowARunningProcess:
 
     def test_a_file_that_is_touched_is_loaded_anew_and_the_same(self, restorer):
         before, path = sum_of(asked(restorer, "upscale")), self.file_of(restorer)
-        first = restorer.shelf.model("upscale", LITE)[0]
-        assert restorer.shelf.model("upscale", LITE)[0] is first
+        first = restorer.cache.get("upscale", LITE)[0]
+        assert restorer.cache.get("upscale", LITE)[0] is first
         path.touch()
-        assert restorer.shelf.model("upscale", LITE)[0] is not first
+        assert restorer.cache.get("upscale", LITE)[0] is not first
         assert sum_of(asked(restorer, "upscale")) == before
 
 

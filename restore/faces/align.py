@@ -107,14 +107,9 @@ def is_outside(matrix: Array, width: int, height: int) -> bool:
     return x0 >= x1 or y0 >= y1
 
 
-def eye_distance_px(face: Face, *, quirks: bool) -> float:
-    """Return the distance of the eyes in photo pixels; with quirks CodeFormer's: its indices are one off.
-
-    It takes the eyes' difference in y for the one in x, and the x of the right eye minus the x of the nose for the one in y.
-    """
-    left, right, nose = face.landmarks[:3]
-    if quirks:
-        return float(np.hypot(left[1] - right[1], right[0] - nose[0]))
+def eye_distance_px(face: Face) -> float:
+    """Return the distance between the eyes in pixels of the photo."""
+    left, right = face.landmarks[:2]
     return float(np.hypot(*(left - right)))
 
 

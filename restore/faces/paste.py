@@ -60,12 +60,13 @@ class Frame:
 
     Args:
         pixels: HxWx3 uint8 or uint16, the photo at the result's size; changed in place by `settle`.
-        quirks: as the official code to the last bit that matters: truncated, wrapped at 0 and 255.
     """
 
-    def __init__(self, pixels: Array, *, quirks: bool = False) -> None:
+    skips_empty_blocks = True
+    """Whether blocks in which a face has no weight are left out."""
+
+    def __init__(self, pixels: Array) -> None:
         self.pixels = pixels
-        self._quirks = quirks
         self._blocks: dict[tuple[int, int], Array] = {}
 
     def paste(
@@ -77,7 +78,6 @@ class Frame:
         mask: Array | None,
         square: bool,
         crop: Array | None = None,
-        whole_frame: bool = False,
     ) -> Region:
         """Paste one restored face over what is there, earlier faces included.
 
@@ -89,7 +89,6 @@ class Frame:
             square: whether the crop's own square, eroded and softened, limits the mask (CodeFormer). One of the two is needed.
             crop: 512x512x3, what the face was restored from. With it, what the network changed is added to the frame in place of
                 replacing it, so that a face larger than a crop keeps the detail that a crop cannot hold.
-            whole_frame: compute everything over the whole frame; the same result for more work, for tests and benchmarks.
 
         Returns:
             The region that was computed; (0, 0, 0, 0) where the face lies outside the frame.
@@ -97,8 +96,7 @@ class Frame:
         if mask is None and not square:
             raise ValueError("a face is pasted by a mask, by its square or by both, not by neither")
         to_frame = placement(matrix, scale, exact=crop is not None)
-        height, width = self.pixels.shape[:2]
-        region = (0, 0, width, height) if whole_frame else _region(to_frame, width, height)
+        region = self.region_of(to_frame)
         if region == (0, 0, 0, 0):
             return region
         from_frame = cv2.invertAffineTransform(to_frame)
@@ -114,32 +112,30 @@ class Frame:
                     limit.soft[here] if weight is None else np.minimum(weight, limit.soft[here])
                 )
             assert weight is not None  # for the type checker; refused above
-            self._compose(
-                block, layer, weight[..., None], added=crop is not None, sparing=not whole_frame
-            )
+            self._compose(block, layer, weight[..., None], added=crop is not None)
         return region
 
     def settle(self) -> None:
-        """Round what was pasted into the pixels."""
-        full = np.iinfo(self.pixels.dtype).max
+        """Convert the pasted blocks to integers and write them into the pixels."""
         for (y0, x0), values in self._blocks.items():
-            place = self.pixels[y0 : y0 + BLOCK_PX, x0 : x0 + BLOCK_PX]
-            if (
-                self._quirks
-            ):  # by way of integers, as a cast out of range is not the same on every machine
-                place[...] = (values.astype(np.int64) & full).astype(place.dtype)
-            else:
-                place[...] = np.clip(np.rint(values), 0, full).astype(place.dtype)
+            self.pixels[y0 : y0 + BLOCK_PX, x0 : x0 + BLOCK_PX] = self.to_levels(values)
         self._blocks.clear()
 
-    def _compose(
-        self, block: Region, layer: Array, weight: Array, *, added: bool, sparing: bool
-    ) -> None:
-        """Blend levels into a block. Where the weight is 0 the result is what was there, exactly; `sparing` leaves it alone then."""
+    def region_of(self, to_frame: Array) -> Region:
+        """Return the region that a crop can change, given its transform to the frame."""
+        return _region(to_frame, self.pixels.shape[1], self.pixels.shape[0])
+
+    def to_levels(self, values: Array) -> Array:
+        """Convert float levels to the dtype of the pixels: rounded and clipped."""
+        full = np.iinfo(self.pixels.dtype).max
+        return np.clip(np.rint(values), 0, full).astype(self.pixels.dtype)
+
+    def _compose(self, block: Region, layer: Array, weight: Array, *, added: bool) -> None:
+        """Blend levels into a block. Where the weight is 0, the result equals what was there."""
         x0, y0, x1, y1 = block
         below = self._blocks.get((y0, x0))
         if below is None:
-            if sparing and not weight.any():
+            if self.skips_empty_blocks and not weight.any():
                 return
             below = self.pixels[y0:y1, x0:x1]
         change = weight * layer * np.float32(np.iinfo(self.pixels.dtype).max / 255)

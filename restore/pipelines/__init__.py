@@ -1,9 +1,10 @@
-"""One file a task. Each takes the decoded photos of a request and loaded networks and gives the restored photos."""
+"""The pipelines, one module per task, and the table of tasks that the engine runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from restore.imaging.photo import Photo
@@ -16,89 +17,114 @@ from restore.options import (
     NAFNET,
     OLD_PHOTO,
     UPSCALER,
-    Choice,
     EnhanceOptions,
+    FaceRestoreOptions,
     Step,
+    UpscaleOptions,
+    VariantChoice,
 )
-from restore.pipelines import (
-    colorize,
-    face_restore,
-    inpaint,
-    old_photo,
-    old_photo_lite,
-    restore,
-    upscale,
-)
-from restore.pipelines.enhance import enhance, upscale_or_enhance
-from restore.pipelines.job import Job, photo_by_photo
-from restore.pipelines.upscale import output_size
+from restore.pipelines.colorize import run_colorize
+from restore.pipelines.context import StepContext, run_each_photo
+from restore.pipelines.enhance import run_enhance, run_upscale_or_enhance
+from restore.pipelines.face_restore import check_face_restore, run_face_restore
+from restore.pipelines.inpaint import check_inpaint, run_inpaint
+from restore.pipelines.old_photo import run_old_photo_restore
+from restore.pipelines.old_photo_lite import COMPANION_TASKS
+from restore.pipelines.restore import run_restore
+from restore.pipelines.sizes import check_same_size, output_size
+from restore.pipelines.upscale import check_upscale, network_for_scale
+
+
+def _same_size(photo: Photo, options: object) -> tuple[int, int]:
+    return photo.width, photo.height
+
+
+def _same_model(model: Model, options: object) -> Model:
+    return model
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """A task's work, and what is known of it before any work.
+class TaskSpec:
+    """What the engine knows of a task. Options are those of the task.
 
     Attributes:
-        run: (photos, the task's options, one job a photo) -> the restored photos; an error names its photo.
-        check: (photo, the task's options, output format, job); raises RestoreError for a photo that will not do.
-        needs: (the task's options) -> the networks that such a request needs, the task's own first.
-        size: (photo, the task's options) -> width and height of the result.
-        runs: (one of these networks, the task's options) -> what of it and its partners will run.
-        with_lite: the catalog tasks whose lite networks work beside the task's own where that is a lite one.
+        run: (photos, options, one context per photo) -> the restored photos. Errors name the photo.
+        check: (photo, options, output format, context) -> None; raises RestoreError if the photo
+            cannot be processed. Called before any photo is processed.
+        choices: (options) -> the networks that the request needs, the task's own first.
+        output_size: (photo, options) -> (width, height) of the result.
+        running_model: (model, options) -> the part of a loaded model that runs.
+        lite_companions: catalog tasks whose lite networks run beside the task's own lite network.
     """
 
-    run: Callable[[Sequence[Photo], Any, Sequence[Job]], list[Photo]]
-    check: Callable[[Photo, Any, str, Job], None]
-    needs: Callable[[Any], tuple[Choice, ...]]
-    size: Callable[[Photo, Any], tuple[int, int]] = lambda photo, options: (
-        photo.width,
-        photo.height,
-    )
-    runs: Callable[[Model, Any], Model] = lambda model, options: model
-    with_lite: tuple[str, ...] = ()
+    run: Callable[[Sequence[Photo], Any, Sequence[StepContext]], list[Photo]]
+    check: Callable[[Photo, Any, str, StepContext], None]
+    choices: Callable[[Any], tuple[VariantChoice, ...]]
+    output_size: Callable[[Photo, Any], tuple[int, int]] = _same_size
+    running_model: Callable[[Model, Any], Model] = _same_model
+    lite_companions: tuple[str, ...] = ()
 
 
-def scaled_size(photo: Photo, options: EnhanceOptions) -> tuple[int, int]:
-    """Width and height of the result of a task that enlarges by `scale`."""
+def _face_restore_choices(options: FaceRestoreOptions) -> tuple[VariantChoice, ...]:
+    enhances = options.background_enhance and not options.has_aligned
+    return (FACE, BACKGROUND) if enhances else (FACE,)
+
+
+def _upscale_choices(options: UpscaleOptions) -> tuple[VariantChoice, ...]:
+    return (UPSCALER, FACE) if options.face_enhance else (UPSCALER,)
+
+
+def _scaled_size(photo: Photo, options: EnhanceOptions) -> tuple[int, int]:
     return output_size(photo, options.scale)
 
 
-def scaled_by(model: Model, options: EnhanceOptions) -> Model:
-    """What of an upscaler runs for `scale`."""
-    return upscale.suited(model, options.scale)
+def _upscaler_for_scale(model: Model, options: EnhanceOptions) -> Model:
+    return network_for_scale(model, options.scale)
 
 
-PIPELINES: Mapping[Step, Pipeline] = {
-    "face_restore": Pipeline(
-        face_restore.face_restore,
-        face_restore.check,
-        lambda options: (
-            (FACE, BACKGROUND)
-            if options.background_enhance and not options.has_aligned
-            else (FACE,)
+TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
+    {
+        "face_restore": TaskSpec(
+            run=run_face_restore,
+            check=check_face_restore,
+            choices=_face_restore_choices,
+            output_size=lambda photo, options: output_size(photo, options.face_upscale),
+            running_model=lambda model, options: network_for_scale(model, options.face_upscale),
         ),
-        size=lambda photo, options: output_size(photo, options.face_upscale),
-        runs=lambda model, options: upscale.suited(model, options.face_upscale),
-    ),
-    "enhance": Pipeline(
-        enhance, upscale.check, lambda options: (UPSCALER, FACE), size=scaled_size, runs=scaled_by
-    ),
-    "upscale": Pipeline(
-        upscale_or_enhance,
-        upscale.check,
-        lambda options: (UPSCALER, FACE) if options.face_enhance else (UPSCALER,),
-        size=scaled_size,
-        runs=scaled_by,
-    ),
-    "restore": Pipeline(photo_by_photo(restore.restore), restore.check, lambda options: (NAFNET,)),
-    "colorize": Pipeline(
-        photo_by_photo(colorize.colorize), colorize.check, lambda options: (DDCOLOR,)
-    ),
-    "old_photo_restore": Pipeline(
-        photo_by_photo(old_photo.old_photo),
-        old_photo.check,
-        lambda options: (OLD_PHOTO,),
-        with_lite=old_photo_lite.COMPANIONS,
-    ),
-    "inpaint": Pipeline(photo_by_photo(inpaint.inpaint), inpaint.check, lambda options: (LAMA,)),
-}
+        "enhance": TaskSpec(
+            run=run_enhance,
+            check=check_upscale,
+            choices=lambda options: (UPSCALER, FACE),
+            output_size=_scaled_size,
+            running_model=_upscaler_for_scale,
+        ),
+        "upscale": TaskSpec(
+            run=run_upscale_or_enhance,
+            check=check_upscale,
+            choices=_upscale_choices,
+            output_size=_scaled_size,
+            running_model=_upscaler_for_scale,
+        ),
+        "restore": TaskSpec(
+            run=run_each_photo(run_restore),
+            check=check_same_size,
+            choices=lambda options: (NAFNET,),
+        ),
+        "colorize": TaskSpec(
+            run=run_each_photo(run_colorize),
+            check=check_same_size,
+            choices=lambda options: (DDCOLOR,),
+        ),
+        "old_photo_restore": TaskSpec(
+            run=run_each_photo(run_old_photo_restore),
+            check=check_same_size,
+            choices=lambda options: (OLD_PHOTO,),
+            lite_companions=COMPANION_TASKS,
+        ),
+        "inpaint": TaskSpec(
+            run=run_each_photo(run_inpaint),
+            check=check_inpaint,
+            choices=lambda options: (LAMA,),
+        ),
+    }
+)

@@ -1,4 +1,4 @@
-"""enhance: the photo enlarged with Real-ESRGAN and its faces restored in one pass, as Real-ESRGAN's face_enhance does it."""
+"""enhance: enlarge a photo with Real-ESRGAN and restore its faces, as Real-ESRGAN's face_enhance does."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from collections.abc import Sequence
 
 from restore.imaging.photo import Photo
 from restore.options import EnhanceOptions, UpscaleOptions
-from restore.pipelines.face_stage import with_faces_restored
-from restore.pipelines.job import Job, photo_by_photo
-from restore.pipelines.upscale import enlarged, upscale
+from restore.pipelines.context import StepContext, run_each_photo
+from restore.pipelines.face_stage import restore_faces_in_photos
+from restore.pipelines.upscale import enlarge, run_upscale
 
 
-def enhance(photos: Sequence[Photo], options: EnhanceOptions, jobs: Sequence[Job]) -> list[Photo]:
-    """Enlarges each photo by exactly `options.scale` and restores the faces in it.
+def run_enhance(
+    photos: Sequence[Photo], options: EnhanceOptions, contexts: Sequence[StepContext]
+) -> list[Photo]:
+    """Enlarge each photo by exactly `options.scale` and restore the faces in it.
 
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
 
-    def behind(photo: Photo, job: Job) -> Photo:
-        return enlarged(photo, options.scale, options, job)
+    def make_background(photo: Photo, context: StepContext) -> Photo:
+        return enlarge(photo, options.scale, options, context)
 
-    return with_faces_restored(photos, options, jobs, options.scale, behind)
+    return restore_faces_in_photos(photos, options, contexts, options.scale, make_background)
 
 
-def upscale_or_enhance(
-    photos: Sequence[Photo], options: UpscaleOptions, jobs: Sequence[Job]
+def run_upscale_or_enhance(
+    photos: Sequence[Photo], options: UpscaleOptions, contexts: Sequence[StepContext]
 ) -> list[Photo]:
-    """The task `upscale`, with faces where it is asked to `face_enhance`."""
+    """Run the task `upscale`, which equals `enhance` if `options.face_enhance` is set."""
     if options.face_enhance:
-        return enhance(photos, options, jobs)
-    return photo_by_photo(upscale)(photos, options, jobs)
+        return run_enhance(photos, options, contexts)
+    return run_each_photo(run_upscale)(photos, options, contexts)

@@ -6,9 +6,8 @@ out, the fill taken as it is where the mask is. Large photos are not seen whole:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -16,13 +15,18 @@ import torch
 from torch import Tensor
 
 from restore.errors import Code, RestoreError
-from restore.imaging.photo import Photo, check_output
+from restore.imaging.convert import to_rgb
+from restore.imaging.photo import Photo
+from restore.models.adapters.base import InpaintAdapter
 from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.options import InpaintOptions
-from restore.pipelines.job import Job, in_colour
-from restore.runtime.device import affordable_tile, free_memory_bytes
-from restore.runtime.output_checks import sound
+from restore.pipelines.context import StepContext
+from restore.pipelines.rules import PixelRules
+from restore.pipelines.sizes import check_same_size
+from restore.runtime.memory import affordable_tile, free_memory_bytes
+from restore.runtime.output_checks import checked_output
+from restore.runtime.tensors import to_batch
 
 WHOLE_FRAME_PX = 1280  # of the longer side: up to it a photo is seen whole, as officially
 MIN_CROP_PX = 512
@@ -33,54 +37,54 @@ Box = tuple[slice, slice]
 """Rows and columns."""
 
 
-def inpaint(photo: Photo, options: InpaintOptions, job: Job) -> Photo:
-    """Fills a photo where `job.mask` is True; every other pixel, and alpha, comes back bit for bit.
+def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> Photo:
+    """Fills a photo where `context.mask` is True; every other pixel, and alpha, comes back bit for bit.
 
     Raises:
         RestoreError: MASK (none, of another size, or all of the photo), OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    mask = checked_mask(photo, job)
+    mask = checked_mask(photo, context)
     if mask.shape != photo.pixels.shape[:2]:
         reason = f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the photo {photo.width}x{photo.height}"
         raise RestoreError(Code.MASK, reason, "Send a mask of the photo's size.")
     if not mask.any():
-        job.report.warn(
+        context.report.warn(
             "the mask is empty (only what is lighter than half of white counts): there was nothing to fill"
         )
         return photo
     result = photo.pixels.copy()
-    with job.report.stage("net"), torch.inference_mode():
-        for hole in holes_of(mask, job):
-            fill = filled(photo.pixels[hole.window], mask[hole.window], job)
-            put(
-                result[hole.window], hole.own, fill, options.strength, truncates=job.official_quirks
-            )
+    with context.report.stage("net"), torch.inference_mode():
+        for hole in holes_of(mask, context):
+            fill = filled(photo.pixels[hole.window], mask[hole.window], context)
+            put(result[hole.window], hole.own, fill, options.strength, context.rules)
     return photo.with_pixels(result, photo.alpha)
 
 
-def check(photo: Photo, options: InpaintOptions, output_format: str, job: Job) -> None:
+def check_inpaint(
+    photo: Photo, options: InpaintOptions, output_format: str, context: StepContext
+) -> None:
     """Refuses, before any work, a photo without a usable mask, or one that the output format cannot hold.
 
     Raises:
         RestoreError: MASK, OUTPUT_TOO_LARGE.
     """
-    checked_mask(photo, job)
-    check_output(photo.name, photo.width, photo.height, output_format)
+    checked_mask(photo, context)
+    check_same_size(photo, options, output_format, context)
 
 
-def checked_mask(photo: Photo, job: Job) -> np.ndarray:
-    """The job's mask, which leaves something of the photo.
+def checked_mask(photo: Photo, context: StepContext) -> np.ndarray:
+    """The context's mask, which leaves something of the photo.
 
     Raises:
         RestoreError: MASK.
     """
-    if job.mask is None:
+    if context.mask is None:
         remedy = "Send mask or masks, pictures that are white where the photo is to be filled, or points, polygons as JSON."
         raise RestoreError(Code.MASK, "there is no mask", remedy, photo=photo.name)
-    if job.mask.all():
+    if context.mask.all():
         remedy = "Leave some of the photo black in the mask: the fill is made of what is left. White is what will be filled."
         raise RestoreError(Code.MASK, "the mask covers all of it", remedy, photo=photo.name)
-    return job.mask
+    return context.mask
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Hole:
     own: np.ndarray
 
 
-def holes_of(mask: np.ndarray, job: Job) -> Iterator[Hole]:
+def holes_of(mask: np.ndarray, context: StepContext) -> Iterator[Hole]:
     """A mask's holes with their windows: one of all the photo for a small photo, else as few as reach.
 
     Every hole has at each side at least its own width or height of context, as far as the photo goes. The largest hole opens a
@@ -104,7 +108,7 @@ def holes_of(mask: np.ndarray, job: Job) -> Iterator[Hole]:
     """
     height, width = mask.shape
     if max(height, width) <= WHOLE_FRAME_PX:
-        job.progress("holes", 0, 1)
+        context.progress("holes", 0, 1)
         yield Hole(np.s_[0:height, 0:width], mask)
         return
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
@@ -120,7 +124,7 @@ def holes_of(mask: np.ndarray, job: Job) -> Iterator[Hole]:
         (starts_x - ends_x) * (ends_y - starts_y), kind="stable"
     )  # largest window first
     while left.size:
-        job.progress("holes", count - 1 - left.size, count - 1)
+        context.progress("holes", count - 1 - left.size, count - 1)
         first = left[0]
         (x0, x1), (y0, y1) = (
             _widened(starts_x[first], ends_x[first], width),
@@ -139,7 +143,7 @@ def holes_of(mask: np.ndarray, job: Job) -> Iterator[Hole]:
         left = left[~within]
 
 
-def filled(pixels: np.ndarray, hidden: np.ndarray, job: Job) -> np.ndarray:
+def filled(pixels: np.ndarray, hidden: np.ndarray, context: StepContext) -> np.ndarray:
     """What the network sees in place of `hidden`.
 
     Args:
@@ -152,27 +156,27 @@ def filled(pixels: np.ndarray, hidden: np.ndarray, job: Job) -> np.ndarray:
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    model, (height, width) = job.models["inpaint"], hidden.shape
-    image: np.ndarray = in_colour(pixels).astype(np.float32) / np.iinfo(pixels.dtype).max
+    model, (height, width) = context.models["inpaint"], hidden.shape
+    image: np.ndarray = to_rgb(pixels).astype(np.float32) / np.iinfo(pixels.dtype).max
     mask: np.ndarray = hidden.astype(np.float32)
-    limit_px = most_px(height, width, model.row, job)
+    limit_px = most_px(height, width, model.row, context)
     if max(height, width) > limit_px:
         share = limit_px / max(height, width)
         size = (max(1, round(width * share)), max(1, round(height * share)))
-        job.report.warn(
+        context.report.warn(
             f"a hole needs {width}x{height} pixels around it: it was filled at {size[0]}x{size[1]}, and is softer for that"
         )
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         # A pixel with any of the hole in it is hidden: nothing of what is to vanish may shine through.
         mask = (cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 0).astype(np.float32)
-    answer = predicted(
+    answer = predict_fill(
         padded(image, model.row.size_multiple),
         padded(mask[..., None], model.row.size_multiple),
         model,
-        job,
+        context,
     )
     # What the hole hides may be all that varies: a plain wall is rightly filled plain.
-    answer = sound(answer, torch.from_numpy(image[mask == 0]), model.row.file)
+    answer = checked_output(answer, torch.from_numpy(image[mask == 0]), model.row.file)
     fill = np.ascontiguousarray(
         answer[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).float().cpu().numpy()
     )
@@ -181,12 +185,16 @@ def filled(pixels: np.ndarray, hidden: np.ndarray, job: Job) -> np.ndarray:
     return fill if pixels.ndim == 3 else cv2.cvtColor(fill, cv2.COLOR_RGB2GRAY)
 
 
-def most_px(height: int, width: int, row: Checkpoint, job: Job) -> int:
+def most_px(height: int, width: int, row: Checkpoint, context: StepContext) -> int:
     """The longer side up to which a crop is seen at its own size: MAX_CROP_PX, or less where memory is short."""
     if not row.working_bytes_per_px:
         return MAX_CROP_PX
     return affordable_tile(
-        MAX_CROP_PX, height, width, row.working_bytes_per_px, free_memory_bytes(job.runtime.device)
+        MAX_CROP_PX,
+        height,
+        width,
+        row.working_bytes_per_px,
+        free_memory_bytes(context.runtime.device),
     )
 
 
@@ -201,54 +209,42 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
 
 
-def predicted(image: np.ndarray, mask: np.ndarray, model: Model, job: Job) -> Tensor:
-    """HxWx3 float32 in [0, 1] and HxWx1, 1 in the hole -> 1x3xHxW on the device, called as the row's architecture wants it."""
-    photo, hole = (
-        torch.from_numpy(array).permute(2, 0, 1)[None].to(job.runtime.device)
-        for array in (image, mask)
-    )
-    return CALLS[model.row.architecture](model.net, photo, hole)
+def predict_fill(
+    image: np.ndarray, mask: np.ndarray, model: Model, context: StepContext
+) -> Tensor:
+    """Call the network.
+
+    Args:
+        image: HxWx3 float32 RGB in [0, 1].
+        mask: HxWx1 float32, 1 in the hole.
+        model: the inpainting network.
+        context: its device is used.
+
+    Returns:
+        1x3xHxW on the device.
+    """
+    photo, hole = (to_batch([array], context.runtime.device) for array in (image, mask))
+    return model.adapter_of_kind(InpaintAdapter).fill(model.net, photo, hole)
 
 
 def put(
-    photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, strength: float, *, truncates: bool
+    photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, strength: float, rules: PixelRules
 ) -> None:
-    """Writes `strength` of the fill (float, nominally in [0, 1]) over the photo's integers, in the hole alone.
-
-    Rounds to the nearest level; the official code cuts off what is behind the point.
-    """
+    """Writes `strength` of the fill (float, nominally in [0, 1]) over the photo's integers, in the hole alone."""
     full = np.iinfo(photo.dtype).max
     levels = (
         strength * np.clip(fill[hole].astype(np.float64), 0.0, 1.0) * full
         + (1.0 - strength) * photo[hole]
     )
-    photo[hole] = np.floor(levels) if truncates else np.rint(levels)
-
-
-def _lama(net: torch.nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
-    """The official TorchScript blacks out the hole itself and gives the photo with the hole filled."""
-    # Its first two calls would otherwise take seconds, in which torch observes and rewrites the program (for each new shape again).
-    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # torch's stubs forget that it is public
-        filled_photo: Tensor = net(photo, hole)
-    return filled_photo
-
-
-def _lite(net: torch.nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
-    fill: Tensor = net(torch.cat([photo * (1.0 - hole), hole], dim=1))
-    return fill
-
-
-CALLS: Mapping[str, Callable[[torch.nn.Module, Tensor, Tensor], Tensor]] = MappingProxyType(
-    {"LaMa": _lama, "LiteInpaint": _lite}
-)
+    photo[hole] = rules.round_levels(levels)
 
 
 def _with_context(
     starts: np.ndarray, sizes: np.ndarray, length: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and ends of windows along one axis: a hole's own size more at both sides, and at least MIN_CONTEXT_PX."""
-    context = np.maximum(sizes, MIN_CONTEXT_PX)
-    return np.maximum(starts - context, 0), np.minimum(starts + sizes + context, length)
+    reach = np.maximum(sizes, MIN_CONTEXT_PX)
+    return np.maximum(starts - reach, 0), np.minimum(starts + sizes + reach, length)
 
 
 def _widened(start: int, end: int, length: int) -> tuple[int, int]:

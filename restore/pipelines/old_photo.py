@@ -1,13 +1,11 @@
-"""old_photo_restore: Bringing Old Photos Back to Life (Wan et al., CVPR 2020): scratches, then the photo as a whole, then its faces.
+"""old_photo_restore: Bringing Old Photos Back to Life (Wan et al., CVPR 2020).
 
-Follows the official four stages where they decide pixels. Two faults are mended: the result is not stretched to the full range
-between its darkest and its lightest sample, and it comes back at the photo's own size, not at a multiple of 4 or 16. With lite
-weights it is another sequence of networks: old_photo_lite.py.
+Follows the official four stages: scratches, the whole photo, faces, blending. Two faults are
+corrected: the result is not stretched to the full range of levels, and it has the photo's own size
+instead of a multiple of 4 or 16. With lite weights other networks run: old_photo_lite.py.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 import cv2
 import numpy as np
@@ -17,182 +15,192 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.errors import Code, RestoreError
-from restore.imaging.photo import Photo, check_output
+from restore.imaging.convert import to_8_bits, to_depth, to_grey, to_rgb
+from restore.imaging.photo import Photo
+from restore.imaging.resize import blend_photos, resize_lanczos
+from restore.models.adapters.old_photo import VAE, to_input, to_pixels
 from restore.models.catalog import LITE
 from restore.models.loader import Model
-from restore.nets.old_photo.vae import OldPhotoVae
 from restore.options import OldPhotoOptions
-from restore.pipelines.job import Job, eight_bits, in_colour
-from restore.pipelines.old_photo_face_stage import as_pixels, as_tensor, device_of, with_old_faces
-from restore.pipelines.old_photo_lite import NOTHING_LEFT, NOTHING_LEFT_REMEDY, with_lite_networks
-from restore.pipelines.upscale import mixed
-from restore.runtime.output_checks import sound
+from restore.pipelines.context import StepContext
+from restore.pipelines.old_photo_face_stage import device_of, with_old_faces
+from restore.pipelines.old_photo_lite import nothing_left_error, restore_with_lite_networks
+from restore.runtime.output_checks import checked_output
 
-LONGEST_PX = {False: 3072, True: 2048}
-"""Long side that the networks work at, without and with scratches: there every feature is compared with every other."""
+MAX_LONG_SIDE_PX = 3072
+MAX_SCRATCHED_LONG_SIDE_PX = 2048
+"""Smaller, because the scratch mapping compares every feature with every other."""
 
-PATCHED_MULTIPLE = (
-    32  # the official 16 leaves a strip without content where the largest patches end
-)
-DETECTED_AT_PX = 256  # the scratch network sees the photo with this short side; a narrow strip, which would become endless, smaller
-PLAIN_MULTIPLE, SCRATCHED_MULTIPLE = 4, 16
+SIZE_MULTIPLE = 4
+SCRATCHED_SIZE_MULTIPLE = 16
+
+SCRATCH_SHORT_SIDE_PX = 256
+"""Short side at which the scratch network gets the photo; less for photos with extreme aspect ratios."""
+
+MASK_DILATIONS = 3
+"""Widening of scratches for `old_photo_hr`, in pixels."""
 
 
-def old_photo(photo: Photo, options: OldPhotoOptions, job: Job) -> Photo:
-    """Restores an old photo at its own size; alpha is carried over untouched.
+def run_old_photo_restore(photo: Photo, options: OldPhotoOptions, context: StepContext) -> Photo:
+    """Restore an old photo at its own size; alpha is not changed.
 
     Raises:
-        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK where scratches leave nothing of a photo.
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK if scratches cover the photo.
     """
-    model = job.models["old_photo_restore"]
-    if options.old_photo_hr and not options.with_scratch:
-        job.report.warn(
-            "old_photo_hr is a way to fill scratches: without with_scratch it changes nothing"
-        )
-    if options.return_mask and not options.with_scratch:
-        job.report.warn(
-            "return_mask returns the scratches that were found: without with_scratch none are looked for"
-        )
-    if model.variant == LITE:
-        result, mask = with_lite_networks(photo, options, job)
-        if mask is not None:
-            noted(photo, mask, options, job)
-        return mixed(result, photo, options.strength)
-    pixels = at_working_size(in_colour(eight_bits(photo.pixels)), options, job)
-    mask = None
-    if options.with_scratch:
-        with job.report.stage("scratches"), torch.inference_mode():
-            mask = scratches(pixels, model, options.scratch_threshold)
-        if bool(mask.all()):
-            raise RestoreError(
-                Code.MASK,
-                "all of it looks like a scratch",
-                "Raise scratch_threshold, or leave with_scratch out.",
-            )
-    with job.report.stage("net"), torch.inference_mode():
-        restored = globally_restored(
-            pixels, mask, model, stretched=job.official_quirks, hr=options.old_photo_hr
-        )
-    if options.with_face and job.detector is not None:
-        restored = with_old_faces(restored, (photo.width, photo.height), model, job)
+    _warn_of_unused_options(options, context)
+    if context.models["old_photo_restore"].variant == LITE:
+        result, mask = restore_with_lite_networks(photo, options, context)
+    else:
+        result, mask = _restore_with_official_networks(photo, options, context)
     if mask is not None:
-        noted(photo, mask, options, job)
-    return mixed(finished(restored, photo, job), photo, options.strength)
+        _report_scratches(photo, mask, options, context)
+    return blend_photos(result, photo, options.strength)
 
 
-def check(photo: Photo, options: OldPhotoOptions, output_format: str, job: Job) -> None:
-    """Refuses, before any work, a photo that the output format cannot hold.
+def to_working_size(
+    pixels: np.ndarray, options: OldPhotoOptions, context: StepContext
+) -> np.ndarray:
+    """Resize HxWx3 uint8 to sides that the networks accept, smaller if the photo is very large.
 
-    Raises:
-        RestoreError: OUTPUT_TOO_LARGE.
+    As officially: multiples of 4 with a bilinear filter, or of 16 with a bicubic one for scratches.
     """
-    check_output(photo.name, photo.width, photo.height, output_format)
-
-
-def at_working_size(pixels: np.ndarray, options: OldPhotoOptions, job: Job) -> np.ndarray:
-    """The photo at multiples of 4 (bilinear) or, with scratches, of 16 (bicubic), as officially; a very large one smaller."""
     height, width = pixels.shape[:2]
-    multiple = SCRATCHED_MULTIPLE if options.with_scratch else PLAIN_MULTIPLE
-    if options.with_scratch and options.old_photo_hr and not job.official_quirks:
-        multiple = PATCHED_MULTIPLE
-    longest = LONGEST_PX[options.with_scratch]
-    factor = min(1.0, longest / max(height, width))
+    multiple, max_px = SIZE_MULTIPLE, MAX_LONG_SIDE_PX
+    resampling = Image.Resampling.BILINEAR
+    if options.with_scratch:
+        multiple, max_px = SCRATCHED_SIZE_MULTIPLE, MAX_SCRATCHED_LONG_SIDE_PX
+        resampling = Image.Resampling.BICUBIC
+        if options.old_photo_hr:
+            multiple = context.rules.patch_multiple_px
+    factor = min(1.0, max_px / max(height, width))
     if factor < 1.0:
-        job.report.warn(
-            f"{width}x{height} is much for this network: it worked at a long side of {longest} pixels, its result enlarged"
+        context.report.warn(
+            f"{width}x{height} is too large for this network: it worked at a long side of {max_px}"
+            " pixels, and the result was enlarged"
         )
     size = tuple(
         max(2 * multiple, round(side * factor / multiple) * multiple) for side in (width, height)
     )
-    how = Image.Resampling.BICUBIC if options.with_scratch else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(pixels).resize(size, how))
+    return np.asarray(Image.fromarray(pixels).resize(size, resampling))
 
 
-def scratches(pixels: np.ndarray, model: Model, threshold: float) -> np.ndarray:
-    """HxWx3 uint8 -> HxW bool: where the scratch network's probability reaches the threshold."""
+def find_scratches(pixels: np.ndarray, model: Model, threshold: float) -> np.ndarray:
+    """Return where the probability of a scratch reaches the threshold: HxWx3 uint8 -> HxW bool.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
     probability = scratch_probability(pixels, model)
-    height, width = pixels.shape[:2]
-    return (
-        F.interpolate(probability, size=(height, width), mode="nearest")[0, 0]
-        .ge(threshold)
-        .cpu()
-        .numpy()
-    )
+    enlarged = F.interpolate(probability, size=pixels.shape[:2], mode="nearest")
+    return enlarged[0, 0].ge(threshold).cpu().numpy()
 
 
 def scratch_probability(pixels: np.ndarray, model: Model) -> Tensor:
-    """HxWx3 uint8 -> 1x1xhxw probabilities, at a short side of 256, a long side of 2048 at most and multiples of 16.
+    """Predict the probability of scratches: HxWx3 uint8 -> 1x1xhxw, reduced to multiples of 16.
+
+    The short side is 256 pixels, unless the long side would exceed MAX_SCRATCHED_LONG_SIDE_PX.
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
     net = model.partners["scratch_detector"]
-    grey = as_tensor(np.asarray(Image.fromarray(pixels).convert("L"))[..., None], net)
+    grey = to_input(np.asarray(Image.fromarray(pixels).convert("L"))[..., None], net)
     height, width = pixels.shape[:2]
-    factor = min(DETECTED_AT_PX / min(height, width), LONGEST_PX[True] / max(height, width))
-    size = tuple(
-        round(side * factor / SCRATCHED_MULTIPLE) * SCRATCHED_MULTIPLE for side in (height, width)
+    factor = min(
+        SCRATCH_SHORT_SIDE_PX / min(height, width),
+        MAX_SCRATCHED_LONG_SIDE_PX / max(height, width),
     )
-    seen = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
-    return torch.sigmoid(sound(net(seen), seen, f"{model.variant}: scratches"))
+    multiple = SCRATCHED_SIZE_MULTIPLE
+    size = tuple(round(side * factor / multiple) * multiple for side in (height, width))
+    tensor = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
+    return torch.sigmoid(checked_output(net(tensor), tensor, f"{model.variant}: scratches"))
 
 
-def globally_restored(
-    pixels: np.ndarray, mask: np.ndarray | None, model: Model, *, stretched: bool, hr: bool
+def _restore_with_official_networks(
+    photo: Photo, options: OldPhotoOptions, context: StepContext
+) -> tuple[Photo, np.ndarray | None]:
+    """Return the restored photo, and the mask of scratches if they were looked for."""
+    model = context.models["old_photo_restore"]
+    pixels = to_working_size(to_rgb(to_8_bits(photo.pixels)), options, context)
+    mask = None
+    if options.with_scratch:
+        with context.report.stage("scratches"), torch.inference_mode():
+            mask = find_scratches(pixels, model, options.scratch_threshold)
+        if bool(mask.all()):
+            raise RestoreError(
+                Code.MASK,
+                "the whole photo was detected as scratches",
+                "Raise scratch_threshold, or leave with_scratch out.",
+            )
+    with context.report.stage("net"), torch.inference_mode():
+        restored = _restore_globally(pixels, mask, options, context)
+    if options.with_face and context.detector is not None:
+        restored = with_old_faces(restored, (photo.width, photo.height), model, context)
+    return _like(photo, restored, context), mask
+
+
+def _restore_globally(
+    pixels: np.ndarray, mask: np.ndarray | None, options: OldPhotoOptions, context: StepContext
 ) -> np.ndarray:
-    """HxWx3 uint8 and its scratches -> the same restored: features of an old photo mapped to those of a clean one.
-
-    Args:
-        stretched: to the full range, as the official code writes its files.
-        hr: scratches are widened first.
+    """Map the features of an old photo to those of a clean one; HxWx3 uint8 -> HxWx3 uint8.
 
     Raises:
-        RestoreError: BAD_NUMBERS, MASK where scratches leave nothing to fill them from.
+        RestoreError: BAD_NUMBERS, MASK if scratches leave nothing to fill them from.
     """
-    encoder, decoder = (cast(OldPhotoVae, model.partners[role]) for role in ("vae_a", "vae_b"))
+    model = context.models["old_photo_restore"]
+    encoder, decoder = (model.partners[role] for role in ("vae_a", "vae_b"))
     holes = torch.zeros((1, 1, *pixels.shape[:2]), device=device_of(model.net))
     if mask is not None:
-        wide = (
-            cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=3)
-            if hr
-            else mask.astype(np.uint8)
-        )
-        pixels = np.where(wide[..., None] > 0, np.uint8(255), pixels)
-        holes = torch.from_numpy(wide)[None, None].to(holes)
-    seen = as_tensor(pixels, encoder)
-    features = encoder.encode(seen)
-    # As the mappings see the mask: scratches in every cell leave nothing, and one of them would make up the photo without a word.
+        hole_mask = mask.astype(np.uint8)
+        if options.old_photo_hr:
+            hole_mask = cv2.dilate(hole_mask, np.ones((3, 3), np.uint8), iterations=MASK_DILATIONS)
+        pixels = np.where(hole_mask[..., None] > 0, np.uint8(255), pixels)
+        holes = torch.from_numpy(hole_mask)[None, None].to(holes)
+    tensor = to_input(pixels, encoder)
+    features = VAE.encode(encoder, tensor)
+    # The mapping reduces the mask in this way. If all features are masked, it invents the photo.
     if mask is not None and bool(
         (F.interpolate(holes, features.shape[-2:], mode="bilinear") > 0).all()
     ):
-        raise RestoreError(Code.MASK, NOTHING_LEFT, NOTHING_LEFT_REMEDY)
+        raise nothing_left_error()
     try:
         mapped = model.net(features, holes)
     except ValueError as error:
-        remedy = "Raise scratch_threshold, or leave old_photo_hr out."
         raise RestoreError(
-            Code.MASK, f"scratches leave nothing to fill them from ({error})", remedy
+            Code.MASK,
+            f"scratches leave nothing to fill them from ({error})",
+            "Raise scratch_threshold, or leave old_photo_hr out.",
         ) from error
-    decoded = sound(decoder.decode(mapped), seen, model.row.file)
-    return as_pixels(decoded[0], stretched=stretched)
+    decoded = checked_output(VAE.decode(decoder, mapped), tensor, model.row.file)
+    return to_pixels(decoded[0], stretched=context.rules.stretches_contrast)
 
 
-def noted(photo: Photo, mask: np.ndarray, options: OldPhotoOptions, job: Job) -> None:
-    """The scratches' share into the report, and the mask among the results where it is asked for."""
-    job.report.scratched_share = round(float(mask.mean()), 5)
+def _warn_of_unused_options(options: OldPhotoOptions, context: StepContext) -> None:
+    if options.with_scratch:
+        return
+    if options.old_photo_hr:
+        context.report.warn("old_photo_hr has no effect without with_scratch")
+    if options.return_mask:
+        context.report.warn(
+            "return_mask returns the mask of scratches, which are only detected with with_scratch"
+        )
+
+
+def _report_scratches(
+    photo: Photo, mask: np.ndarray, options: OldPhotoOptions, context: StepContext
+) -> None:
+    """Record the share of scratches, and return the mask with the results if requested."""
+    context.report.scratched_share = round(float(mask.mean()), 5)
     if options.return_mask:
         size = (photo.width, photo.height)
-        whole = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_NEAREST)
-        job.masks_found.append(Photo(photo.name, whole))
+        resized = cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_NEAREST)
+        context.found_masks.append(Photo(photo.name, resized))
 
 
-def finished(restored: np.ndarray, photo: Photo, job: Job) -> Photo:
-    """The networks' 8-bit colour result as the photo is: its size, its depth, grey where it was."""
-    size = (photo.width, photo.height)
-    if (restored.shape[1], restored.shape[0]) != size and not job.official_quirks:
-        restored = cv2.resize(restored, size, interpolation=cv2.INTER_LANCZOS4)
-    result = cv2.cvtColor(restored, cv2.COLOR_RGB2GRAY) if photo.is_grey else restored
-    alpha = (
-        None if job.official_quirks else photo.alpha
-    )  # theirs has none, and is not of the photo's size
-    return photo.with_pixels(result if photo.bits == 8 else result.astype(np.uint16) * 257, alpha)
+def _like(photo: Photo, restored: np.ndarray, context: StepContext) -> Photo:
+    """Return HxWx3 uint8 as a photo of the original's size and depth, grey if the original is."""
+    alpha = None
+    if context.rules.keeps_photo_size:
+        restored, alpha = resize_lanczos(restored, (photo.width, photo.height)), photo.alpha
+    pixels = to_grey(restored) if photo.is_grey else restored
+    return photo.with_pixels(to_depth(pixels, photo.pixels.dtype), alpha)

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import torch
 from skimage import transform
-from torch import Tensor
 
 from restore.faces.face import Face
+from restore.models.adapters.old_photo import to_input, to_pixels
 from restore.models.loader import Model
-from restore.pipelines.face_stage import described
-from restore.pipelines.job import Job
-from restore.runtime.output_checks import sound
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_alignment import describe_face
+from restore.runtime.output_checks import checked_output
 
 skimage_transform = cast(Any, transform)  # its functions carry no types
 
@@ -39,7 +39,9 @@ SMALLEST_FACE_PX = (
 )
 
 
-def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job: Job) -> np.ndarray:
+def with_old_faces(
+    pixels: np.ndarray, size: tuple[int, int], model: Model, context: StepContext
+) -> np.ndarray:
     """HxWx3 uint8 -> the same with every face that the detector finds restored.
 
     Args:
@@ -48,21 +50,21 @@ def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job:
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    assert job.detector is not None, "with_face needs a detector"
-    report = job.report
+    assert context.detector is not None, "with_face needs a detector"
+    report = context.report
     with report.stage("detect"):
-        faces = job.detector.find(pixels, short_side_px=None, threshold=0.0)
-    report.face_detector = job.detector.name
+        faces = context.detector.find(pixels, short_side_px=None, threshold=0.0)
+    report.face_detector = context.detector.name
     per_pixel = np.array(size) / (pixels.shape[1], pixels.shape[0])
     result = pixels.astype(np.float64) if faces else pixels
     for index, face in enumerate(faces):
-        job.progress("faces", index, len(faces))
-        left_alone = restored_face(pixels, result, face, model, job)
+        context.progress("faces", index, len(faces))
+        left_alone = restored_face(pixels, result, face, model, context)
         left, top, right, bottom = (
             float(edge) for edge in np.array(face.box) * np.tile(per_pixel, 2)
         )
         report.faces.append(
-            described(dataclasses.replace(face, box=(left, top, right, bottom)), left_alone)
+            describe_face(dataclasses.replace(face, box=(left, top, right, bottom)), left_alone)
         )
     report.face_restoration_applied = any(face["restored"] for face in report.faces)
     if not faces:
@@ -73,7 +75,7 @@ def with_old_faces(pixels: np.ndarray, size: tuple[int, int], model: Model, job:
 
 
 def restored_face(
-    pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Model, job: Job
+    pixels: np.ndarray, canvas: np.ndarray, face: Face, model: Model, context: StepContext
 ) -> str:
     """Restores one face of `pixels` on `canvas`, HxWx3 float64 in levels of 255; says why where it leaves it alone.
 
@@ -81,7 +83,7 @@ def restored_face(
         RestoreError: BAD_NUMBERS.
     """
     net, side_px = model.partners["face_generator"], FACE_PX[model.variant == "scratch_hr"]
-    with job.report.stage("faces"), torch.inference_mode():
+    with context.report.stage("faces"), torch.inference_mode():
         matrix = to_photo(five_corners(face), side_px)
         if matrix is None:
             return "its landmarks give no transform to the template"
@@ -89,11 +91,10 @@ def restored_face(
             return "it lies outside of the photo"
         upright = aligned_face(pixels, matrix, side_px)
         aligned = np.rint(upright).astype(np.uint8)
-        seen = as_tensor(aligned, net)
-        made = as_pixels(sound(net(seen), seen, f"{model.variant}: faces")[0])
-    with job.report.stage("paste"):
-        # The official code takes the levels of the face that it replaces without rounding them.
-        reference = upright.astype(np.uint8) if job.official_quirks else aligned
+        seen = to_input(aligned, net)
+        made = to_pixels(checked_output(net(seen), seen, f"{model.variant}: faces")[0])
+    with context.report.stage("paste"):
+        reference = context.rules.round_levels(upright).astype(np.uint8)
         blend(canvas, histogram_matched(made, reference), matrix)
     return ""
 
@@ -217,33 +218,6 @@ def region_of(
 def square(matrix: np.ndarray) -> np.ndarray:
     """2x3 -> 3x3."""
     return np.vstack([matrix, (0.0, 0.0, 1.0)])
-
-
-def as_tensor(pixels: np.ndarray, net: torch.nn.Module) -> Tensor:
-    """HxWxC uint8 -> 1xCxHxW in [-1, 1], where the network is."""
-    return (
-        torch.from_numpy(pixels.transpose(2, 0, 1)[None].astype(np.float32)).to(device_of(net))
-        / 255.0
-        * 2.0
-        - 1.0
-    )
-
-
-def as_pixels(planes: Tensor, *, stretched: bool = False) -> np.ndarray:
-    """3xHxW in [-1, 1] -> HxWx3 uint8; `stretched` so that the lowest sample becomes 0 and the highest 255."""
-    levels = (planes.float() + 1.0) / 2.0
-    if stretched:
-        low, high = levels.min(), levels.max()
-        levels = (levels.clamp(low, high) - low) / torch.clamp(high - low, min=1e-5)
-    return (
-        (levels * 255.0 + 0.5)
-        .clamp(0, 255)
-        .to(torch.uint8)
-        .permute(1, 2, 0)
-        .contiguous()
-        .cpu()
-        .numpy()
-    )
 
 
 def device_of(net: torch.nn.Module) -> torch.device:

@@ -1,6 +1,7 @@
-"""Old photos without a download: small networks in place of the official stages, which find and fill scratches, denoise, restore faces.
+"""old_photo_restore with lite weights: find and fill scratches, denoise, restore faces.
 
-Its own network only finds scratches (weights/lite); the others are those of `inpaint`, `restore` and `face_restore`.
+Only the scratch network is the task's own. The others are those of the tasks `inpaint`, `restore`
+and `face_restore`.
 """
 
 from __future__ import annotations
@@ -13,84 +14,117 @@ import torch
 from torch import nn
 
 from restore.errors import Code, RestoreError
+from restore.imaging.convert import to_8_bits, to_grey
 from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions, RestoreOptions
-from restore.pipelines.face_stage import with_faces_restored
-from restore.pipelines.inpaint import inpaint
-from restore.pipelines.job import Job, eight_bits, in_colour
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_stage import restore_faces_in_photos
+from restore.pipelines.inpaint import run_inpaint
 from restore.pipelines.old_photo_face_stage import device_of
-from restore.pipelines.restore import restore
-from restore.runtime.output_checks import sound
+from restore.pipelines.restore import run_restore
+from restore.runtime.output_checks import checked_output
 
-COMPANIONS = ("inpaint", "restore", "face_restore")
-"""The catalog tasks whose lite networks the job has beside its own."""
+COMPANION_TASKS = ("inpaint", "restore", "face_restore")
+"""The catalog tasks whose lite networks the context has beside the task's own."""
 
-NOTHING_LEFT = "scratches lie everywhere: nothing is left to fill them from"
-NOTHING_LEFT_REMEDY = "Raise scratch_threshold, or leave with_scratch out."
+MAX_LONG_SIDE_PX = 1280
+"""Long side at which scratches are detected: the network was trained on widths of 1 to 10 pixels."""
 
-LONGEST_PX = 1280  # that scratches are looked for at: they were learnt at widths of 1 to 10 pixels
-TURNS = 4  # by right angles
-MARGIN_PX = 2  # what surrounds a found scratch is filled too: its edge is half scratch
-DENOISE_STRENGTH = 0.6  # film keeps some of its grain
+ROTATIONS = 4
+"""Rotations by 90 degrees over which the scratch probability is averaged."""
+
+MASK_MARGIN_PX = 2
+"""Pixels around a scratch that are filled too, because its edges are blended with the scratch."""
+
+DENOISE_STRENGTH = 0.6
+"""Less than 1, so that some film grain remains."""
 
 
-def with_lite_networks(
-    photo: Photo, options: OldPhotoOptions, job: Job
+def nothing_left_error() -> RestoreError:
+    """Return the error for scratches that cover the whole photo."""
+    return RestoreError(
+        Code.MASK,
+        "scratches cover the whole photo: nothing is left to fill them from",
+        "Raise scratch_threshold, or leave with_scratch out.",
+    )
+
+
+def restore_with_lite_networks(
+    photo: Photo, options: OldPhotoOptions, context: StepContext
 ) -> tuple[Photo, np.ndarray | None]:
-    """The photo restored, its alpha as it was, and the scratches (HxW bool) that were filled, where they were to be looked for.
+    """Restore an old photo with the lite networks; alpha is not changed.
+
+    Returns:
+        The restored photo, and the HxW bool mask of filled scratches if they were looked for.
 
     Raises:
-        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK where scratches leave nothing of a photo.
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK if scratches cover the photo.
     """
     result, mask = photo, None
     if options.with_scratch:
-        with job.report.stage("scratches"):
-            mask = scratches(photo, job.models["old_photo_restore"].net, options.scratch_threshold)
+        net = context.models["old_photo_restore"].net
+        with context.report.stage("scratches"):
+            mask = find_scratches_lite(photo, net, options.scratch_threshold)
         if mask.all():
-            raise RestoreError(Code.MASK, NOTHING_LEFT, NOTHING_LEFT_REMEDY)
+            raise nothing_left_error()
         if mask.any():
-            result = inpaint(result, InpaintOptions(), replace(job, mask=mask))
+            result = run_inpaint(result, InpaintOptions(), replace(context, mask=mask))
     if options.old_photo_hr:
-        job.report.warn(
-            "old_photo_hr is of the official networks: lite weights work alike at every size"
+        context.report.warn(
+            "old_photo_hr has no effect with lite weights, which work the same at every size"
         )
-    result = restore(
-        result, RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size), job
-    )
+    denoise_options = RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size)
+    result = run_restore(result, denoise_options, context)
     if options.with_face:
-        [result] = with_faces_restored([result], FaceRestoreOptions(), [job], 1.0, None)
+        [result] = restore_faces_in_photos([result], FaceRestoreOptions(), [context], 1.0, None)
     return result, mask
 
 
-def scratches(photo: Photo, net: nn.Module, threshold: float) -> np.ndarray:
-    """HxW bool: where the lite network's probability of a scratch reaches the threshold, and MARGIN_PX around.
+def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.ndarray:
+    """Detect scratches with the lite network.
+
+    Args:
+        photo: any photo; detected at a long side of at most MAX_LONG_SIDE_PX.
+        net: the lite scratch network.
+        threshold: probability from which a pixel is a scratch.
+
+    Returns:
+        HxW bool: the scratches and MASK_MARGIN_PX around them.
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    luminance = cv2.cvtColor(in_colour(eight_bits(photo.pixels)), cv2.COLOR_RGB2GRAY)
-    factor = LONGEST_PX / max(luminance.shape)
+    luminance = to_grey(to_8_bits(photo.pixels))
+    factor = MAX_LONG_SIDE_PX / max(luminance.shape)
     if factor < 1.0:
         size = (max(1, round(photo.width * factor)), max(1, round(photo.height * factor)))
         luminance = cv2.resize(luminance, size, interpolation=cv2.INTER_AREA)
-    found = (probability_of(luminance, net) >= threshold).astype(np.uint8)
-    grown = cv2.dilate(found, np.ones((2 * MARGIN_PX + 1,) * 2, np.uint8))
-    return cv2.resize(grown, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
+    scratches = (scratch_probability_lite(luminance, net) >= threshold).astype(np.uint8)
+    kernel = np.ones((2 * MASK_MARGIN_PX + 1,) * 2, np.uint8)
+    mask = cv2.dilate(scratches, kernel)
+    return cv2.resize(mask, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
 
 
-def probability_of(luminance: np.ndarray, net: nn.Module) -> np.ndarray:
-    """HxW uint8 -> HxW float32, the probability of a scratch: the network's mean answer to four turns of the photo.
+def scratch_probability_lite(luminance: np.ndarray, net: nn.Module) -> np.ndarray:
+    """Predict the probability of scratches, averaged over four rotations of the photo.
 
-    Turned, it errs elsewhere: a hundredth of F1 (the self-ensemble of Timofte et al., CVPR 2016).
+    The average over rotations (self-ensemble, Timofte et al., CVPR 2016) raises F1 by 0.01.
+
+    Args:
+        luminance: HxW uint8.
+        net: the lite scratch network.
+
+    Returns:
+        HxW float32 in [0, 1].
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    seen = torch.from_numpy(luminance.astype(np.float32) / 255.0)[None, None].to(device_of(net))
-    total = torch.zeros_like(seen)
+    tensor = torch.from_numpy(luminance.astype(np.float32) / 255.0)[None, None].to(device_of(net))
+    total = torch.zeros_like(tensor)
     with torch.inference_mode():
-        for turns in range(TURNS):
-            total += torch.rot90(net(torch.rot90(seen, turns, (2, 3)).contiguous()), -turns, (2, 3))
-        return np.asarray(
-            torch.sigmoid(sound(total, seen, "lite scratches") / TURNS)[0, 0].cpu().numpy()
-        )
+        for turns in range(ROTATIONS):
+            rotated = torch.rot90(tensor, turns, (2, 3)).contiguous()
+            total += torch.rot90(net(rotated), -turns, (2, 3))
+        logits = checked_output(total, tensor, "lite scratches") / ROTATIONS
+        return np.asarray(torch.sigmoid(logits)[0, 0].cpu().numpy())

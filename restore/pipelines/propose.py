@@ -1,4 +1,4 @@
-"""pipeline: the steps that a photo seems to need, where a request does not name them."""
+"""pipeline with `steps=auto`: choose the steps that a photo seems to need."""
 
 from __future__ import annotations
 
@@ -12,69 +12,76 @@ from torch import nn
 from restore.faces.colour import tone
 from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
+from restore.imaging.convert import to_8_bits, to_rgb
 from restore.imaging.photo import Photo
 from restore.options import Step
-from restore.pipelines.job import eight_bits, in_colour
-from restore.pipelines.old_photo_lite import scratches
+from restore.pipelines.old_photo_lite import find_scratches_lite
 
-SMALL_PX = 1000  # a long side below this fills no screen
-SURE = 0.9  # probability of a scratch
-LONG_SHARE = 0.08  # of the diagonal, from which a scratch is none of the specks that foliage and snow are full of
-SCRATCHED_SHARE = (
-    0.06  # of a photo, in long scratches and their edges: busy streets reach 0.05 without any
-)
+MIN_LONG_SIDE_PX = 1000
+"""Photos with a shorter long side are upscaled."""
 
-PROPOSED_WITH: Mapping[Step, Mapping[str, object]] = MappingProxyType(
+SCRATCH_THRESHOLD = 0.9
+"""Probability of a scratch; high, so that only clear scratches count."""
+
+MIN_SCRATCH_LENGTH = 0.08
+"""As a fraction of the photo's diagonal. Foliage and snow contain many shorter structures."""
+
+MIN_SCRATCHED_SHARE = 0.06
+"""Fraction of the photo in long scratches. Busy streets without scratches reach 0.05."""
+
+PROPOSED_OPTIONS: Mapping[Step, Mapping[str, object]] = MappingProxyType(
     {"old_photo_restore": {"with_scratch": True, "with_face": False}}
 )
-"""Options of a step that was proposed: for scratches alone, as faces are a step of their own."""
+"""Options of proposed steps: old photos only get their scratches filled, faces are another step."""
 
 
-def proposed_steps(
-    photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_hole: bool = False
+def propose_steps(
+    photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_mask: bool = False
 ) -> list[tuple[Step, str]]:
-    """Steps for a photo in a sensible order, each with what was seen.
-
-    A hole is filled where a mask shows one, scratches are filled, grey is coloured, faces are restored, few pixels enlarged.
+    """Choose the steps that a photo seems to need, in the order in which they run.
 
     Args:
+        photo: the photo.
+        detector: the face detector.
         scratch_net: the lite network that finds scratches.
+        has_mask: whether the request has a mask for the photo.
+
+    Returns:
+        Each step with the reason for it; empty if the photo needs none.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
     """
-    steps: list[tuple[Step, str]] = [("inpaint", "the request has a mask")] if has_hole else []
-    scratched = long_scratches(photo, scratch_net)
-    if scratched >= SCRATCHED_SHARE:
-        steps.append(("old_photo_restore", f"long scratches cover {100 * scratched:.0f}% of it"))
-    seen = tone(in_colour(photo.pixels))
-    if seen != "colour":
-        steps.append(
-            ("colorize", "the photo is grey" if seen == "grey" else "the photo is of one tone")
-        )
-    pixels = in_colour(eight_bits(photo.pixels))
+    steps: list[tuple[Step, str]] = []
+    if has_mask:
+        steps.append(("inpaint", "the request has a mask"))
+    share = long_scratch_share(photo, scratch_net)
+    if share >= MIN_SCRATCHED_SHARE:
+        steps.append(("old_photo_restore", f"long scratches cover {100 * share:.0f}% of it"))
+    photo_tone = tone(to_rgb(photo.pixels))
+    if photo_tone != "colour":
+        name = "grey" if photo_tone == "grey" else "of one tone"
+        steps.append(("colorize", f"the photo is {name}"))
     faces = detector.find(
-        pixels, short_side_px=CODEFORMER.detect_short_side_px, threshold=CODEFORMER.score_threshold
+        to_rgb(to_8_bits(photo.pixels)),
+        short_side_px=CODEFORMER.detect_short_side_px,
+        threshold=CODEFORMER.score_threshold,
     )
     if faces:
-        steps.append(
-            (
-                "face_restore",
-                f"{detector.name} sees {len(faces)} face{'s' if len(faces) > 1 else ''}",
-            )
-        )
-    if max(photo.width, photo.height) < SMALL_PX:
-        steps.append(
-            (
-                "upscale",
-                f"its long side has {max(photo.width, photo.height)} pixels, less than {SMALL_PX}",
-            )
-        )
+        plural = "s" if len(faces) > 1 else ""
+        steps.append(("face_restore", f"{detector.name} found {len(faces)} face{plural}"))
+    long_side_px = max(photo.width, photo.height)
+    if long_side_px < MIN_LONG_SIDE_PX:
+        reason = f"its long side has {long_side_px} pixels, less than {MIN_LONG_SIDE_PX}"
+        steps.append(("upscale", reason))
     return steps
 
 
-def long_scratches(photo: Photo, net: nn.Module) -> float:
-    """The share of a photo that is surely scratched, specks and short strokes left out: what a photo may be said to need mending for."""
-    mask = scratches(photo, net, SURE).astype(np.uint8)
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    found = boxes[1:]  # the first is what is no scratch
-    lengths = np.hypot(found[:, cv2.CC_STAT_WIDTH], found[:, cv2.CC_STAT_HEIGHT])
-    areas = found[lengths > LONG_SHARE * np.hypot(photo.width, photo.height), cv2.CC_STAT_AREA]
-    return float(areas.sum()) / mask.size
+def long_scratch_share(photo: Photo, net: nn.Module) -> float:
+    """Return the fraction of a photo in clear, long scratches; specks and short strokes do not count."""
+    mask = find_scratches_lite(photo, net, SCRATCH_THRESHOLD).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    components = stats[1:]  # the first is the background
+    lengths = np.hypot(components[:, cv2.CC_STAT_WIDTH], components[:, cv2.CC_STAT_HEIGHT])
+    is_long = lengths > MIN_SCRATCH_LENGTH * np.hypot(photo.width, photo.height)
+    return float(components[is_long, cv2.CC_STAT_AREA].sum()) / mask.size

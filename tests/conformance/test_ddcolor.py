@@ -13,16 +13,17 @@ from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.options import ColorizeOptions
 from restore.pipelines.colorize import (
-    as_tensor,
-    colorize,
-    luminance_of,
+    lightness_of,
     network_side_px,
-    predicted_ab,
-    reduced,
+    predict_ab,
+    run_colorize,
+    shrink_to_square,
 )
-from restore.pipelines.job import Job
+from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
+from restore.runtime.tensors import to_batch
 
 # Of the largest value. Threads and instruction sets sum in other orders.
 TOLERANCE = 2e-5
@@ -71,8 +72,8 @@ def photo_of(name: str) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
-def job(model: Model, **rest) -> Job:
-    return Job(
+def context(model: Model, **rest) -> StepContext:
+    return StepContext(
         {"colorize": model},
         runtime_for("baseline", torch.device("cpu")),
         Report("a.png", "colorize"),
@@ -84,7 +85,7 @@ def test_it_computes_what_the_official_code_does(golden):
     name, model = golden
     pixels, stride = photo_of(name), VARIANTS[name][1]
     with torch.inference_mode():
-        colours = predicted_ab(luminance_of(reduced(pixels, 256)), model, job(model))[
+        colours = predict_ab(lightness_of(shrink_to_square(pixels, 256)), model, context(model))[
             0, :, ::stride, ::stride
         ].numpy()
     expected = np.load(GOLDENS / name / "output_ab_256.npy")
@@ -92,10 +93,10 @@ def test_it_computes_what_the_official_code_does(golden):
     assert np.abs(colours - expected).max() <= TOLERANCE * np.abs(expected).max()
 
     assert network_side_px(FACTOR_OF_256, model.row.input_px) == 256
-    official = colorize(
+    official = run_colorize(
         Photo("a.png", pixels),
         ColorizeOptions(render_factor=FACTOR_OF_256),
-        job(model, official_quirks=True),
+        context(model, rules=OfficialRules()),
     )
     expected = np.load(GOLDENS / name / "pipeline_output_rgb_u8_256.npy")
     assert official.pixels.shape == expected.shape
@@ -107,14 +108,14 @@ def test_calls_do_not_see_each_other(tiny):
     hooks = tiny.net.encoder.hooks
     assert len(hooks) == 4
     pixels = [photo_of("DDColor_tiny"), 255 - photo_of("DDColor_tiny")]
-    luminances = [luminance_of(reduced(image, 64)) for image in pixels]
+    luminances = [lightness_of(shrink_to_square(image, 64)) for image in pixels]
     with torch.inference_mode():
-        first, second, again = (predicted_ab(luminances[i], tiny, job(tiny)) for i in (0, 1, 0))
+        first, second, again = (predict_ab(luminances[i], tiny, context(tiny)) for i in (0, 1, 0))
         assert all(hook.feature is None for hook in hooks)
         assert torch.equal(first, again)
         assert not torch.allclose(first, second, atol=1e-2)
         grey = [
-            torch.cat([as_tensor(luminance / 100, job(tiny))] * 3, dim=1)
+            torch.cat([to_batch([luminance / 100], torch.device("cpu"))] * 3, dim=1)
             for luminance in luminances
         ]
         together = tiny.net(torch.cat(grey))

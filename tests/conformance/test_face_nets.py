@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from recipe import GOLDENS, rebuild
 
-from restore.faces.network_calls import raw_output
+from restore.models.adapters import adapter_of_kind
+from restore.models.adapters.base import FaceAdapter
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.optimize.compiler import Compiler
@@ -46,7 +47,7 @@ class Loaded:
     def optimize(self) -> None:
         """Goes on with the copy that requests of `stability_mode` optimized see on a CPU."""
         compiler = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"})
-        self.net = compiler.optimized(Model(self.row, self.row.variant, self.net))[0].net
+        self.net = compiler.optimize(Model(self.row, self.row.variant, self.net))[0].net
         assert any(isinstance(module, WinogradConv2d) for module in self.net.modules())
 
     def output(self, fidelity: float = 0.5) -> np.ndarray:
@@ -61,7 +62,8 @@ class Loaded:
             self.logits = answer[1]
 
         with torch.inference_mode(), self.net.register_forward_hook(keep):
-            return raw_output(self.net, self.name, face, fidelity)[0].numpy()
+            adapter = adapter_of_kind(self.name, FaceAdapter)
+            return adapter.restore_faces(self.net, face, fidelity)[0].numpy()
 
 
 @pytest.fixture(scope="module")

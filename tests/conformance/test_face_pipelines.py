@@ -13,7 +13,7 @@ import torch
 
 from restore.faces.align import crop, similarity
 from restore.faces.colour import is_grey, match_grey
-from restore.faces.convention import CONVENTIONS, Convention, enlarged
+from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.face import Face
 from restore.faces.masks import parse_mask
 from restore.faces.paste import Frame, background, placement
@@ -21,8 +21,9 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
-from restore.pipelines.face_restore import face_restore
-from restore.pipelines.job import Job
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_restore import run_face_restore
+from restore.pipelines.official import OfficialFrame, OfficialRules, enlarge_small_photo
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -84,7 +85,7 @@ def frame_of(
 def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True) -> np.ndarray:
     """Our parts in the helper's order."""
     convention, facts, photo = CONVENTIONS[name], FACTS[name][case], source(name, case)
-    pixels = enlarged(photo, convention)
+    pixels = enlarge_small_photo(photo, convention)
     scale = 2 if "up2" in case else 1
     matrix = matrix_of(name, photo, pixels)
     before = crop(pixels, matrix)
@@ -94,14 +95,15 @@ def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True
     frame = frame_of(
         case, photo, pixels, (pixels.shape[1] * scale, pixels.shape[0] * scale), convention
     )
-    pasting = Frame(frame, quirks=quirks)
+    pasting: Frame = Frame(frame)
+    if quirks:
+        pasting = OfficialFrame(frame, whole_frame=whole_frame)
     pasting.paste(
         face,
         matrix,
         scale,
         mask=parse_mask(labels()),
         square=convention.square_mask,
-        whole_frame=whole_frame,
     )
     pasting.settle()
     assert list(frame.shape) == facts["out_shape"]
@@ -121,7 +123,7 @@ def golden(name: str, case: str) -> tuple[np.ndarray | None, int]:
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_transforms(name, case):
     facts, photo = FACTS[name][case], source(name, case)
-    pixels = enlarged(photo, CONVENTIONS[name])
+    pixels = enlarge_small_photo(photo, CONVENTIONS[name])
     assert list(pixels.shape) == facts["input_img_shape"]
     matrix = matrix_of(name, photo, pixels)
     np.testing.assert_allclose(matrix, facts["affine"], atol=1e-6)
@@ -136,7 +138,7 @@ def test_transforms(name, case):
 @pytest.mark.parametrize(("name", "case"), [pair for pair in CASES if "up1" in pair[1]])
 def test_crops_are_equal(name, case):
     photo = source(name, case)
-    pixels = enlarged(photo, CONVENTIONS[name])
+    pixels = enlarge_small_photo(photo, CONVENTIONS[name])
     expected = read(GOLDENS / f"pipe_face_{name}" / f"crop_{case}.png")
     np.testing.assert_array_equal(crop(pixels, matrix_of(name, photo, pixels)), expected)
 
@@ -190,22 +192,22 @@ def test_the_task_face_restore_gives_what_the_helpers_give(name, case, monkeypat
         crop_rgb = faces[0].permute(1, 2, 0).mul(255).round().numpy().astype(np.uint8)
         return torch.from_numpy(restored(crop_rgb)).permute(2, 0, 1)[None] / 255
 
-    monkeypatch.setattr("restore.pipelines.face_stage.restored", formula)
+    monkeypatch.setattr("restore.pipelines.face_batches.restore_faces", formula)
     row = Catalog.load().find(
         "face_restore", {"codeformer": "codeformer", "facexlib": "gfpgan_v1.4"}[name]
     )
     model = Model(row, row.variant, torch.nn.Identity(), {"parser": Parser()})
     runtime = runtime_for("baseline", torch.device("cpu"))
     photo = source(name, case)
-    job = Job(
+    context = StepContext(
         {"face_restore": model},
         runtime,
         Report(case, "face_restore"),
         detector=Finder(name, photo),
-        official_quirks=True,
+        rules=OfficialRules(),
     )
-    [result] = face_restore(
-        [Photo(case, photo)], FaceRestoreOptions(face_upscale=2 if "up2" in case else 1), [job]
+    [result] = run_face_restore(
+        [Photo(case, photo)], FaceRestoreOptions(face_upscale=2 if "up2" in case else 1), [context]
     )
     expected, step = golden(name, case)
     difference = np.abs(result.pixels[::step, ::step].astype(int) - expected)

@@ -12,8 +12,9 @@ from restore.models.loader import Model, load_net
 from restore.optimize.compiler import Compiler
 from restore.optimize.winograd import WinogradConv2d
 from restore.options import InpaintOptions
-from restore.pipelines.inpaint import inpaint, padded, predicted
-from restore.pipelines.job import Job
+from restore.pipelines.context import StepContext
+from restore.pipelines.inpaint import padded, predict_fill, run_inpaint
+from restore.pipelines.official import OfficialRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -49,8 +50,8 @@ def opened(name: str) -> np.ndarray:
         return np.array(image)
 
 
-def job(model: Model, **rest) -> Job:
-    return Job(
+def context(model: Model, **rest) -> StepContext:
+    return StepContext(
         {"inpaint": model},
         runtime_for("baseline", torch.device("cpu")),
         Report("a.png", "inpaint"),
@@ -64,7 +65,7 @@ def test_the_network_computes_what_the_official_one_does(model):
         (opened("mask.png") > 127).astype(np.float32),
     )
     with torch.inference_mode():
-        output = predicted(padded(image, 8), padded(mask[..., None], 8), model, job(model))[
+        output = predict_fill(padded(image, 8), padded(mask[..., None], 8), model, context(model))[
             0
         ].numpy()
     golden = np.load(GOLDEN / "output.npy")
@@ -74,7 +75,7 @@ def test_the_network_computes_what_the_official_one_does(model):
 
 def test_the_optimized_copy_is_modules_with_the_same_answer(model):
     """Its convolutions mirror their borders, which Winograd's way does too."""
-    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimized(
+    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimize(
         model
     )
     assert not isinstance(optimized.net, torch.jit.ScriptModule)
@@ -84,9 +85,9 @@ def test_the_optimized_copy_is_modules_with_the_same_answer(model):
         (opened("mask.png") > 127).astype(np.float32),
     )
     with torch.inference_mode():
-        output = predicted(padded(image, 8), padded(mask[..., None], 8), optimized, job(optimized))[
-            0
-        ].numpy()
+        output = predict_fill(
+            padded(image, 8), padded(mask[..., None], 8), optimized, context(optimized)
+        )[0].numpy()
     golden = np.load(GOLDEN / "output.npy")
     assert np.abs(output - golden).max() <= 1e-4 * np.abs(golden).max()
 
@@ -94,10 +95,10 @@ def test_the_optimized_copy_is_modules_with_the_same_answer(model):
 def test_a_photo_is_filled_as_by_the_official_code_and_untouched_elsewhere(model):
     pixels, mask = opened("input.png"), opened("mask.png") > 127
     expected = np.clip(np.load(GOLDEN / "output.npy").transpose(1, 2, 0) * 255, 0, 255)
-    official = inpaint(
-        Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask, official_quirks=True)
+    official = run_inpaint(
+        Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask, rules=OfficialRules())
     ).pixels
-    ours = inpaint(Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask)).pixels
+    ours = run_inpaint(Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask)).pixels
     for result, levels in ((official, np.floor(expected)), (ours, np.rint(expected))):
         assert np.abs(result[mask].astype(int) - levels[mask]).max() <= 1
         np.testing.assert_array_equal(result[~mask], pixels[~mask])
@@ -111,6 +112,6 @@ def test_any_size_is_taken(model, size):
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     mask = np.zeros(size, np.bool_)
     mask[3:6, 5:11] = True
-    result = inpaint(Photo("a.png", pixels), InpaintOptions(), job(model, mask=mask)).pixels
+    result = run_inpaint(Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask)).pixels
     np.testing.assert_array_equal(result[~mask], pixels[~mask])
     assert (result[mask] != pixels[mask]).any()

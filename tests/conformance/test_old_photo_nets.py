@@ -140,7 +140,7 @@ def test_mapping_with_scratches(tmp_path, scratched, holes):
     expected = golden("mapping_scratch/map_out")
     with torch.inference_mode():
         assert error(net(scratched, holes), expected) <= CHAINED_TOLERANCE
-        net.NL.chunk_bytes = 300_000  # 58 of the 1,280 positions at a time
+        net.NL.max_chunk_bytes = 300_000  # 58 of the 1,280 positions at a time
         assert error(net(scratched, holes), expected) <= CHAINED_TOLERANCE
 
 

@@ -10,22 +10,29 @@ import torch
 from PIL import Image
 from recipe import rebuild
 
+from restore.models.adapters.old_photo import to_pixels
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.options import OldPhotoOptions
-from restore.pipelines.job import Job
-from restore.pipelines.old_photo import as_pixels, at_working_size, scratch_probability, scratches
-from restore.pipelines.old_photo_face_stage import aligned_face, blend, histogram_matched, to_photo
+from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
+from restore.pipelines.old_photo import find_scratches, scratch_probability, to_working_size
+from restore.pipelines.old_photo_face_stage import (
+    aligned_face,
+    blend,
+    histogram_matched,
+    to_photo,
+)
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
 GOLDENS = Path(__file__).parent / "goldens" / "pipe_oldphoto"
 CASES = json.loads((GOLDENS / "cases.json").read_text())
-JOB = Job(
+CONTEXT = StepContext(
     {},
     runtime_for("baseline", torch.device("cpu")),
     Report("in", "old_photo_restore"),
-    official_quirks=True,
+    rules=OfficialRules(),
 )
 
 
@@ -54,14 +61,14 @@ def detecting(tmp_path_factory) -> Model:
 
 def test_the_photo_is_brought_to_multiples_of_sixteen_for_scratches():
     assert_within_one_level(
-        at_working_size(read("in.png"), OldPhotoOptions(with_scratch=True), JOB),
+        to_working_size(read("in.png"), OldPhotoOptions(with_scratch=True), CONTEXT),
         read("det_input_rounded.png"),
     )
 
 
 def test_the_photo_is_brought_to_multiples_of_four_without():
     assert_within_one_level(
-        at_working_size(read("in.png"), OldPhotoOptions(), JOB), read("test_full.png")
+        to_working_size(read("in.png"), OldPhotoOptions(), CONTEXT), read("test_full.png")
     )
 
 
@@ -69,7 +76,7 @@ def test_scratches_are_found_where_they_are_officially(detecting):
     pixels = read("det_input_rounded.png")
     with torch.inference_mode():
         probability = scratch_probability(pixels, detecting).numpy()
-        mask = scratches(pixels, detecting, 0.4)
+        mask = find_scratches(pixels, detecting, 0.4)
     golden = np.load(GOLDENS / "det_prob_256.npy")
     assert probability.reshape(golden.shape).shape == golden.shape
     assert np.abs(probability.reshape(golden.shape) - golden).max() < 1e-4
@@ -88,8 +95,8 @@ def test_holes_are_white_and_high_resolution_widens_them():
 def test_results_are_written_stretched_by_the_official_code_and_plainly_by_ours():
     planes = torch.from_numpy(np.load(GOLDENS / "save_in.npy"))
     planes = planes[0] if planes.dim() == 4 else planes
-    assert_within_one_level(as_pixels(planes, stretched=True), read("save_out_minmax.png"))
-    assert_within_one_level(as_pixels(planes), read("save_out_face.png"))
+    assert_within_one_level(to_pixels(planes, stretched=True), read("save_out_minmax.png"))
+    assert_within_one_level(to_pixels(planes), read("save_out_face.png"))
 
 
 def test_faces_are_aligned_matched_and_blended_in_as_officially():

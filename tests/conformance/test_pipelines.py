@@ -11,18 +11,19 @@ from recipe import rebuild
 
 from restore.errors import RestoreError
 from restore.imaging.photo import open_photo
+from restore.imaging.resize import resize_lanczos
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.options import UpscaleOptions
-from restore.pipelines.job import Job
-from restore.pipelines.upscale import resized, upscale
+from restore.pipelines.context import StepContext
+from restore.pipelines.official import run_official_tiles
+from restore.pipelines.upscale import run_upscale
 from restore.report import Report
 from restore.runtime.device import Runtime
-from restore.runtime.tiling import run_official_tiles
 
 GOLDENS = Path(__file__).parent / "goldens" / "pipe_RealESRGANer"
 CASES = json.loads((GOLDENS / "cases.json").read_text())
-CPU = Runtime(torch.device("cpu"), torch.float32, "baseline", tile_batch=1)
+CPU = Runtime(torch.device("cpu"), torch.float32, "baseline")
 NETS = {4: "manifest_srvgg_conv2_x4.json", 2: "manifest_rrdb_block1_x2.json"}
 
 
@@ -74,10 +75,10 @@ def enhanced(case: str, facts: dict, net: torch.nn.Module) -> np.ndarray:
             alpha = run_official_tiles(alpha, net, **settings)
     outscale = facts.get("outscale", net_scale)
     size = (int(photo.width * outscale), int(photo.height * outscale))
-    pixels = resized(pixels, size)
+    pixels = resize_lanczos(pixels, size)
     if pixels.ndim == 3:
         pixels = pixels[..., ::-1]
-    return pixels if alpha is None else np.dstack([pixels, resized(alpha, size)])
+    return pixels if alpha is None else np.dstack([pixels, resize_lanczos(alpha, size)])
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
@@ -101,10 +102,12 @@ def test_what_users_get_untiled_is_what_real_esrganer_gives(case, nets):
     net_scale = 2 if case.startswith("x2") else 4
     row = Catalog.load().find("upscale", "x2plus" if net_scale == 2 else "animevideov3")
     options = UpscaleOptions(scale=CASES[case].get("outscale", net_scale), tile_size=0)
-    photo = upscale(
+    photo = run_upscale(
         open_photo(input_of(case)),
         options,
-        Job({"upscale": Model(row, "recipe", nets[net_scale])}, CPU, Report(case, "upscale")),
+        StepContext(
+            {"upscale": Model(row, "recipe", nets[net_scale])}, CPU, Report(case, "upscale")
+        ),
     )
     pixels = photo.pixels if photo.is_grey else photo.pixels[..., ::-1]
     assert_equal_to_golden(

@@ -16,8 +16,9 @@ from restore.faces.align import (
     similarity,
     smooth_crop,
 )
-from restore.faces.convention import CODEFORMER, CONVENTIONS, FACEXLIB, enlarged
+from restore.faces.convention import CODEFORMER, CONVENTIONS, FACEXLIB
 from restore.faces.face import Face
+from restore.pipelines.official import codeformer_eye_distance_px, enlarge_small_photo
 
 
 def noise(height: int, width: int, dtype: type = np.uint8) -> np.ndarray:
@@ -110,9 +111,9 @@ def test_a_face_far_to_the_right_of_a_very_wide_photo_is_found():
 def test_the_distance_of_the_eyes_right_and_with_the_official_bug():
     landmarks = np.array([(10.0, 20.0), (40.0, 24.0), (31.0, 50.0), (12.0, 70.0), (38.0, 71.0)])
     face = Face((0, 0, 50, 80), 0.9, landmarks)
-    assert eye_distance_px(face, quirks=False) == pytest.approx(np.hypot(30, 4))
+    assert eye_distance_px(face) == pytest.approx(np.hypot(30, 4))
     row = [*face.box, face.score, *landmarks.ravel()]  # the detector's row, by CodeFormer's indices
-    assert eye_distance_px(face, quirks=True) == pytest.approx(
+    assert codeformer_eye_distance_px(face) == pytest.approx(
         np.hypot(row[6] - row[8], row[7] - row[9])
     )
 
@@ -134,9 +135,9 @@ def test_only_codeformer_enlarges_and_only_small_photos():
         "facexlib": "facexlib",
     }
     small, large = noise(300, 380), noise(512, 520)
-    assert enlarged(small, CODEFORMER).shape == (512, 649, 3)
-    assert enlarged(large, CODEFORMER) is large
-    assert enlarged(small, FACEXLIB) is small
+    assert enlarge_small_photo(small, CODEFORMER).shape == (512, 649, 3)
+    assert enlarge_small_photo(large, CODEFORMER) is large
+    assert enlarge_small_photo(small, FACEXLIB) is small
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.3, 8.0])

@@ -10,6 +10,7 @@ from restore.faces.align import crop
 from restore.faces.convention import CODEFORMER, FACEXLIB
 from restore.faces.masks import parse_mask
 from restore.faces.paste import BLOCK_PX, Frame, background, placement
+from restore.pipelines.official import OfficialFrame
 
 RNG = np.random.default_rng(7)
 FACE = cv2.GaussianBlur(RNG.integers(0, 256, (512, 512, 3)).astype(np.uint8), (0, 0), 1.5)
@@ -36,10 +37,14 @@ def matrix_of(side_px: float, angle: float, x: float, y: float) -> np.ndarray:
 
 
 def paste(
-    canvas: np.ndarray, *arguments, quirks: bool = False, **settings
+    canvas: np.ndarray, *arguments, quirks: bool = False, whole_frame: bool = False, **settings
 ) -> tuple[int, int, int, int]:
     """A single face into a canvas, in place."""
-    frame = Frame(canvas, quirks=quirks)
+    frame = (
+        OfficialFrame(canvas, truncates=quirks, whole_frame=whole_frame)
+        if quirks or whole_frame
+        else Frame(canvas)
+    )
     region = frame.paste(*arguments, **settings)
     frame.settle()
     return region
@@ -299,7 +304,7 @@ def test_overlapping_faces_are_rounded_once(square):
     places = [(240, 0.1, 150, 150), (240, -0.2, 210, 140), (160, 0.0, 190, 170)]
     faces = [np.clip(FACE.astype(int) + shift, 0, 255).astype(np.uint8) for shift in (0, 40, -30)]
     expected = photo().astype(np.float64)
-    frame = Frame(photo(), quirks=True)
+    frame = OfficialFrame(photo())
     for place, face in zip(places, faces, strict=True):
         expected = plainly(expected, face, matrix_of(*place), 1, MASK, square)
         frame.paste(face, matrix_of(*place), 1, mask=MASK, square=square)
@@ -307,8 +312,8 @@ def test_overlapping_faces_are_rounded_once(square):
     difference = np.abs(frame.pixels.astype(int) - expected.astype(np.uint8))
     assert (difference > 1).mean() < 1e-3
     assert difference.max() <= 3
-    whole = Frame(photo(), quirks=True)
+    whole = OfficialFrame(photo(), whole_frame=True)
     for place, face in zip(places, faces, strict=True):
-        whole.paste(face, matrix_of(*place), 1, mask=MASK, square=square, whole_frame=True)
+        whole.paste(face, matrix_of(*place), 1, mask=MASK, square=square)
     whole.settle()
     np.testing.assert_array_equal(frame.pixels, whole.pixels)

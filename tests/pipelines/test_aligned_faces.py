@@ -3,13 +3,22 @@
 import cv2
 import numpy as np
 import pytest
-from facejobs import ASTRONAUT, FixedDetector, Recorder, degraded, jobs_of, mse, official, refusing
+from facejobs import (
+    ASTRONAUT,
+    FixedDetector,
+    Recorder,
+    contexts_of,
+    degraded,
+    mse,
+    official,
+    refusing,
+)
 
 from restore import Restorer
 from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions
-from restore.pipelines import face_stage as module
-from restore.pipelines.face_restore import face_restore
+from restore.pipelines import face_batches as module
+from restore.pipelines.face_restore import run_face_restore
 
 
 @pytest.mark.parametrize(("side", "scale"), [(256, 1), (300, 2), (512, 1), (64, 4)])
@@ -32,7 +41,7 @@ def test_an_aligned_face_that_is_not_square_is_a_warning(lite):
 @pytest.mark.parametrize("variant", ["gfpgan_v1.4", "lite"])
 def test_an_aligned_face_is_what_the_network_makes_of_it(monkeypatch, face_net, variant, kind):
     recorder = Recorder(0.1)
-    monkeypatch.setattr(module, "restored", recorder)
+    monkeypatch.setattr(module, "restore_faces", recorder)
     model = face_net if variant == "lite" else official(variant)
     side = 256 if variant == "lite" else 512
     pixels = np.clip(cv2.GaussianBlur(cv2.resize(ASTRONAUT, (side, side)), (0, 0), 2), 0, 220)
@@ -40,30 +49,32 @@ def test_an_aligned_face_is_what_the_network_makes_of_it(monkeypatch, face_net, 
     pixels = pixels.astype(np.uint16) * 257 if kind == "deep" else pixels
     alpha = np.full((side, side), 77, np.uint8) if kind == "alpha" else None
     full = np.iinfo(pixels.dtype).max
-    [job] = jobs_of(model, FixedDetector())
-    [photo] = face_restore([Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True), [job])
+    [context] = contexts_of(model, FixedDetector())
+    [photo] = run_face_restore(
+        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True), [context]
+    )
     np.testing.assert_allclose(photo.pixels / full, pixels / full + 0.1, atol=1.01 / 255)
     assert photo.pixels.dtype == pixels.dtype
     if alpha is not None:
         np.testing.assert_array_equal(photo.alpha, alpha)
-    [half] = face_restore(
-        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True, strength=0.5), [job]
+    [half] = run_face_restore(
+        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True, strength=0.5), [context]
     )
     np.testing.assert_allclose(half.pixels / full, pixels / full + 0.05, atol=1.51 / 255)
-    assert job.detector.asked == []
+    assert context.detector.asked == []
 
 
 def test_aligned_faces_go_through_the_network_together_where_faces_do(monkeypatch, face_net):
     sizes = []
-    real = module.restored
+    real = module.restore_faces
     monkeypatch.setattr(
-        module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+        module, "restore_faces", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
     )
     photos = [Photo(str(i), cv2.resize(ASTRONAUT, (100 + i, 100 + i))) for i in range(4)]
-    face_restore(
+    run_face_restore(
         photos,
         FaceRestoreOptions(has_aligned=True),
-        jobs_of(face_net, *[FixedDetector()] * 4, profile="fast"),
+        contexts_of(face_net, *[FixedDetector()] * 4, profile="fast"),
     )
     assert sizes == [4]
 
@@ -102,7 +113,7 @@ def test_the_lite_network_does_not_make_a_large_face_worse(lite, side, noise):
     results = lite.run("face_restore", [Photo("face", before)], has_aligned=True)
     after = results.photos[0].pixels
     if side > 512:
-        assert "finer than what could be added" in results.reports[0].warnings[0]
+        assert "finer detail than the network can add" in results.reports[0].warnings[0]
         assert results.reports[0].face_restoration_applied is False
         np.testing.assert_array_equal(after, before)
     elif noise:

@@ -16,8 +16,10 @@ from restore.models.loader import Model
 from restore.nets.lite.colorize import LiteColorize
 from restore.options import ColorizeOptions
 from restore.pipelines import colorize as module
-from restore.pipelines.colorize import check, colorize, network_side_px
-from restore.pipelines.job import Job
+from restore.pipelines.colorize import network_side_px, run_colorize
+from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
+from restore.pipelines.sizes import check_same_size
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -56,8 +58,8 @@ class Paint(nn.Module):
         return painted * (1 - 2 * ((x + y) % 2))
 
 
-def job_of(net: nn.Module, row=ROW, **rest) -> Job:
-    return Job(
+def context_of(net: nn.Module, row=ROW, **rest) -> StepContext:
+    return StepContext(
         {"colorize": Model(row, "modelscope", net)},
         runtime_for("baseline", torch.device("cpu")),
         Report("a", "colorize"),
@@ -68,7 +70,9 @@ def job_of(net: nn.Module, row=ROW, **rest) -> Job:
 def coloured(
     pixels: np.ndarray, net: nn.Module, alpha: np.ndarray | None = None, **options
 ) -> np.ndarray:
-    return colorize(Photo("a", pixels, alpha), ColorizeOptions(**options), job_of(net)).pixels
+    return run_colorize(
+        Photo("a", pixels, alpha), ColorizeOptions(**options), context_of(net)
+    ).pixels
 
 
 def lab(pixels: np.ndarray) -> np.ndarray:
@@ -115,7 +119,7 @@ def test_no_feature_is_held_after_a_call_or_a_failure():
 def test_the_lite_network_sees_lightness_and_answers_in_shares():
     lite, official = Paint(0.2, -0.1), Paint(22, -11)
     photo = Photo("a", GREY)
-    ours = colorize(photo, ColorizeOptions(), job_of(lite, LITE_ROW)).pixels
+    ours = run_colorize(photo, ColorizeOptions(), context_of(lite, LITE_ROW)).pixels
     np.testing.assert_array_equal(ours, coloured(GREY, official))
     [seen] = lite.seen
     assert seen.shape == (1, 1, 256, 256)
@@ -162,10 +166,10 @@ def test_sixteen_bits_are_kept():
 def test_alpha_and_profile_are_kept_and_the_photo_is_not_written_to():
     alpha = np.tile(np.arange(160, dtype=np.uint8), (180, 1))
     before = GREY.copy()
-    photo = colorize(
+    photo = run_colorize(
         Photo("a", GREY, alpha, icc=b"profile"),
         ColorizeOptions(strength=0.4),
-        job_of(Paint(9, -14)),
+        context_of(Paint(9, -14)),
     )
     np.testing.assert_array_equal(photo.alpha, alpha)
     assert photo.icc == b"profile"
@@ -183,13 +187,13 @@ def test_strength_blends_with_the_photo():
 
 def test_a_photo_in_colour_is_a_warning_and_loses_its_colours():
     pixels = data.astronaut()[:128, 100:260]
-    job = job_of(Paint(0, 0))
-    result = colorize(Photo("a", pixels), ColorizeOptions(), job).pixels
-    assert any("had colours" in warning for warning in job.report.warnings)
+    context = context_of(Paint(0, 0))
+    result = run_colorize(Photo("a", pixels), ColorizeOptions(), context).pixels
+    assert any("had colours" in warning for warning in context.report.warnings)
     assert np.ptp(result.astype(int), axis=2).max() <= 1
     assert np.abs(lab(result)[..., 0] - lab(pixels)[..., 0]).max() < 1
-    quiet = job_of(Paint(0, 0))
-    colorize(Photo("a", GREY), ColorizeOptions(), quiet)
+    quiet = context_of(Paint(0, 0))
+    run_colorize(Photo("a", GREY), ColorizeOptions(), quiet)
     assert quiet.report.warnings == []
 
 
@@ -206,8 +210,8 @@ def test_colours_beyond_rgb_are_clipped(scale):
 def test_colours_are_brought_to_the_photo_smoothly_and_only_by_the_official_code_in_blocks():
     flat, board = np.full((1100, 1100), 128, np.uint8), 8
     smooth = coloured(flat, Paint(20, 20, board)).astype(int)
-    blocks = colorize(
-        Photo("a", flat), ColorizeOptions(), job_of(Paint(20, 20, board), official_quirks=True)
+    blocks = run_colorize(
+        Photo("a", flat), ColorizeOptions(), context_of(Paint(20, 20, board), rules=OfficialRules())
     ).pixels.astype(int)
     assert len(np.unique(blocks[..., 0])) == 2
     assert len(np.unique(smooth[..., 0])) > 2
@@ -221,10 +225,10 @@ def test_bands_do_not_show(monkeypatch):
 
 def test_a_result_that_the_format_cannot_hold_is_refused():
     with pytest.raises(RestoreError) as caught:
-        check(
+        check_same_size(
             Photo("a.png", np.zeros((8, 17000), np.uint8)),
             ColorizeOptions(),
             "webp",
-            job_of(Paint(0, 0)),
+            context_of(Paint(0, 0)),
         )
     assert caught.value.code is Code.OUTPUT_TOO_LARGE

@@ -153,7 +153,7 @@ def test_sepia_keeps_its_tone_unless_colour_is_asked_for(face_net, monkeypatch):
     grey = cv2.cvtColor(degraded(ASTRONAUT), cv2.COLOR_RGB2GRAY)[..., None].astype(float)
     sepia = np.rint(grey * (1.0, 0.88, 0.7)).astype(np.uint8)
     red = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
-    monkeypatch.setattr(module, "restored", lambda faces, model, fidelity: 0.5 * faces + 0.5 * red)
+    monkeypatch.setattr(module, "restore_faces", lambda faces, model, fidelity: 0.5 * faces + 0.5 * red)
     tones = {}
     for keep in (None, True, False):
         pixels = (

@@ -13,8 +13,8 @@ from facejobs import (
     FixedDetector,
     Parser,
     Recorder,
+    contexts_of,
     face_at,
-    jobs_of,
     official,
     one,
     refusing,
@@ -27,8 +27,8 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions, choices_of
-from restore.pipelines import face_stage as module
-from restore.pipelines.face_restore import face_restore
+from restore.pipelines import face_batches as module
+from restore.pipelines.face_restore import run_face_restore
 
 
 def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net):
@@ -40,11 +40,14 @@ def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net)
     ]
     crops = [[cv2.GaussianBlur(crop, (0, 0), 5) for crop in several] for several in crops]
     detectors = [FixedDetector()] * 4
-    alone = module.restored_crops(
-        crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors)
+    alone = module.restore_crops(
+        crops, ["colour"] * 4, FaceRestoreOptions(), contexts_of(face_net, *detectors)
     )
-    together = module.restored_crops(
-        crops, ["colour"] * 4, FaceRestoreOptions(), jobs_of(face_net, *detectors, profile="fast")
+    together = module.restore_crops(
+        crops,
+        ["colour"] * 4,
+        FaceRestoreOptions(),
+        contexts_of(face_net, *detectors, profile="fast"),
     )
     assert [len(several) for several in together] == [3, 0, 1, 4]
     for one_by_one, batched in zip(
@@ -56,9 +59,9 @@ def test_eight_faces_of_four_photos_in_a_batch_are_what_they_are_alone(face_net)
 
 def test_fast_takes_all_faces_at_once_and_baseline_one_by_one(face_net, monkeypatch):
     sizes = []
-    real = module.restored
+    real = module.restore_faces
     monkeypatch.setattr(
-        module, "restored", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+        module, "restore_faces", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
     )
     photos = [Photo(f"{i}.png", ASTRONAUT) for i in range(4)]
     detectors = [
@@ -67,32 +70,32 @@ def test_fast_takes_all_faces_at_once_and_baseline_one_by_one(face_net, monkeypa
     results = {}
     for profile in ("baseline", "fast"):
         sizes.clear()
-        jobs = jobs_of(face_net, *detectors, profile=profile)
-        results[profile] = face_restore(photos, FaceRestoreOptions(), jobs)
+        contexts = contexts_of(face_net, *detectors, profile=profile)
+        results[profile] = run_face_restore(photos, FaceRestoreOptions(), contexts)
         assert sizes == ([1] * 12 if profile == "baseline" else [8, 4])
     for first, second in zip(*results.values(), strict=True):
         assert np.abs(first.pixels.astype(int) - second.pixels.astype(int)).max() <= 1
 
 
 def test_a_batch_that_memory_does_not_hold_is_halved_and_said(face_net, monkeypatch):
-    real = module.restored
+    real = module.restore_faces
 
     def hungry(faces, **rest):
         if len(faces) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(faces, **rest)
 
-    monkeypatch.setattr(module, "restored", hungry)
+    monkeypatch.setattr(module, "restore_faces", hungry)
     detector = FixedDetector(*[face_at(60 + 40 * i, 100, 30) for i in range(4)])
-    [job] = jobs_of(face_net, detector, profile="fast")
-    [photo] = face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [job])
+    [context] = contexts_of(face_net, detector, profile="fast")
+    [photo] = run_face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [context])
     assert any(
         "memory ran out with 4 faces at once; continued with 2" in warning
-        for warning in job.report.warnings
+        for warning in context.report.warnings
     )
-    [calm] = jobs_of(face_net, detector)
-    monkeypatch.setattr(module, "restored", real)
-    [expected] = face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [calm])
+    [calm] = contexts_of(face_net, detector)
+    monkeypatch.setattr(module, "restore_faces", real)
+    [expected] = run_face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [calm])
     assert np.abs(photo.pixels.astype(int) - expected.pixels.astype(int)).max() <= 1
 
 
@@ -100,10 +103,10 @@ def test_a_network_that_fails_fails_the_request_and_names_the_photo(face_net):
     broken = dataclasses.replace(face_net, net=BrokenNet())
     good, bad = FixedDetector(), FixedDetector(face_at(128, 110, 60))
     with pytest.raises(RestoreError, match=r"photo '1\.png'") as caught:
-        face_restore(
+        run_face_restore(
             [Photo("0.png", ASTRONAUT), Photo("1.png", ASTRONAUT)],
             FaceRestoreOptions(),
-            jobs_of(broken, good, bad),
+            contexts_of(broken, good, bad),
         )
     assert caught.value.code is Code.BAD_NUMBERS
 
@@ -115,30 +118,32 @@ def test_in_a_batch_too_the_photo_whose_face_fails_is_named(face_net):
             return torch.where(bright, torch.full_like(faces, torch.nan), faces)
 
     detectors = [FixedDetector(face_at(128, 110, 60))] * 3
-    jobs = jobs_of(dataclasses.replace(face_net, net=Fails()), *detectors, profile="fast")
+    contexts = contexts_of(dataclasses.replace(face_net, net=Fails()), *detectors, profile="fast")
     photos = [
         Photo("0.png", ASTRONAUT),
         Photo("1.png", np.full_like(ASTRONAUT, 255)),
         Photo("2.png", ASTRONAUT),
     ]
     with pytest.raises(RestoreError, match=r"photo '1\.png'"):
-        face_restore(photos, FaceRestoreOptions(), jobs)
+        run_face_restore(photos, FaceRestoreOptions(), contexts)
 
 
 @pytest.mark.parametrize("profile", ["baseline", "fast", "max_speed"])
 def test_every_face_is_put_back_where_it_was_found(monkeypatch, profile):
     """Faces are told apart by what they show: a network that shows each its own crop, brighter."""
     recorder = Recorder(0.2)
-    monkeypatch.setattr(module, "restored", recorder)
+    monkeypatch.setattr(module, "restore_faces", recorder)
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[:, :200], pixels[:, 200:400], pixels[:, 400:] = (40, 0, 0), (0, 80, 0), (0, 0, 120)
     detectors = [
         FixedDetector(face_at(500, 150, 30), face_at(100, 150, 30)),
         FixedDetector(face_at(300, 150, 30)),
     ]
-    jobs = jobs_of(official("gfpgan_v1.4"), *detectors, profile=profile)
-    photos = face_restore(
-        [Photo("0", pixels), Photo("1", pixels)], FaceRestoreOptions(codeformer_fidelity=0.8), jobs
+    contexts = contexts_of(official("gfpgan_v1.4"), *detectors, profile=profile)
+    photos = run_face_restore(
+        [Photo("0", pixels), Photo("1", pixels)],
+        FaceRestoreOptions(codeformer_fidelity=0.8),
+        contexts,
     )
     expected = [
         {500: (51, 51, 171), 100: (91, 51, 51), 300: (0, 80, 0)},
@@ -156,24 +161,26 @@ def test_every_face_is_put_back_where_it_was_found(monkeypatch, profile):
     [("codeformer", (640, 0.8)), ("gfpgan_v1.4", (None, 0.97)), ("restoreformer", (None, 0.97))],
 )
 def test_the_detector_is_asked_as_each_official_helper_asks(monkeypatch, variant, asked):
-    monkeypatch.setattr(module, "restored", Recorder())
-    [job] = jobs_of(official(variant), FixedDetector(face_at(128, 110, 60)))
-    face_restore([Photo("0", ASTRONAUT)], FaceRestoreOptions(), [job])
-    assert job.detector.asked == [asked]
+    monkeypatch.setattr(module, "restore_faces", Recorder())
+    [context] = contexts_of(official(variant), FixedDetector(face_at(128, 110, 60)))
+    run_face_restore([Photo("0", ASTRONAUT)], FaceRestoreOptions(), [context])
+    assert context.detector.asked == [asked]
 
 
 def test_the_parser_sees_the_restored_face_in_its_own_range_and_not_at_all_at_max_speed(
     monkeypatch,
 ):
-    monkeypatch.setattr(module, "restored", Recorder(0.2))
+    monkeypatch.setattr(module, "restore_faces", Recorder(0.2))
     pixels = np.full((256, 256, 3), 51, np.uint8)
     results = {}
     for profile in ("baseline", "max_speed"):
         parser = Parser()
-        [job] = jobs_of(
+        [context] = contexts_of(
             official("codeformer", parser), FixedDetector(face_at(128, 110, 60)), profile=profile
         )
-        [photo] = face_restore([Photo("0", pixels)], FaceRestoreOptions(keep_color=False), [job])
+        [photo] = run_face_restore(
+            [Photo("0", pixels)], FaceRestoreOptions(keep_color=False), [context]
+        )
         results[profile] = photo.pixels
         assert len(parser.seen) == (1 if profile == "baseline" else 0)
         for face in parser.seen:
@@ -185,7 +192,7 @@ def test_the_parser_sees_the_restored_face_in_its_own_range_and_not_at_all_at_ma
 
 
 def test_a_face_much_larger_than_the_networks_crop_is_a_warning(monkeypatch):
-    monkeypatch.setattr(module, "restored", Recorder())
+    monkeypatch.setattr(module, "restore_faces", Recorder())
     large = cv2.resize(ASTRONAUT, (1200, 1200))
     for size, warned in ((100, False), (400, True)):
         _, report = one(official("gfpgan_v1.4"), large, face_at(600, 515, size))
@@ -196,12 +203,12 @@ def test_photos_of_one_request_keep_their_own_tones(monkeypatch):
     def reddened(faces: torch.Tensor, model: Model, fidelity: float) -> torch.Tensor:
         return (faces + torch.tensor([0.3, 0.0, 0.0])[None, :, None, None]).clamp(0, 1)
 
-    monkeypatch.setattr(module, "restored", reddened)
+    monkeypatch.setattr(module, "restore_faces", reddened)
     grey = np.repeat(cv2.cvtColor(ASTRONAUT, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     detectors = [FixedDetector(face_at(128, 110, 60))] * 3
-    jobs = jobs_of(official("gfpgan_v1.4"), *detectors)
-    photos = face_restore(
-        [Photo("0", grey), Photo("1", ASTRONAUT), Photo("2", grey)], FaceRestoreOptions(), jobs
+    contexts = contexts_of(official("gfpgan_v1.4"), *detectors)
+    photos = run_face_restore(
+        [Photo("0", grey), Photo("1", ASTRONAUT), Photo("2", grey)], FaceRestoreOptions(), contexts
     )
     middle = np.s_[100:120, 118:138]
     spread = [float(np.ptp(photo.pixels[middle].astype(int), axis=2).mean()) for photo in photos]
@@ -213,7 +220,7 @@ def test_photos_of_one_request_keep_their_own_tones(monkeypatch):
 
 def test_colour_is_kept_from_the_faces_own_crop(monkeypatch):
     monkeypatch.setattr(
-        module, "restored", lambda faces, model, fidelity: torch.full_like(faces, 0.5)
+        module, "restore_faces", lambda faces, model, fidelity: torch.full_like(faces, 0.5)
     )
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[:, :300], pixels[:, 300:] = (120, 60, 60), (60, 60, 120)
@@ -250,8 +257,7 @@ def test_a_detector_that_cannot_be_had_is_stood_in_for_by_dlib_with_a_warning(
     ).reports[0]
     assert report.face_detector == "dlib"
     assert any(
-        "dlib stands in for the detector retinaface_resnet50" in warning
-        for warning in report.warnings
+        "dlib is used instead of retinaface_resnet50" in warning for warning in report.warnings
     )
     with pytest.raises(RestoreError, match=r"detection_Resnet50_Final\.pth"):
         Restorer(weights="official", weights_dir=tmp_path).run(
@@ -264,7 +270,7 @@ def test_a_detector_that_cannot_be_had_is_stood_in_for_by_dlib_with_a_warning(
     report = lite.run(
         "face_restore", [Photo("a", ASTRONAUT)], face_detector="retinaface_mobile0.25"
     ).reports[0]
-    assert any("answers with dlib" in warning for warning in report.warnings)
+    assert any("dlib is used instead of" in warning for warning in report.warnings)
 
 
 def test_a_missing_detector_is_looked_for_once(tmp_path, monkeypatch):
@@ -279,7 +285,7 @@ def test_a_missing_detector_is_looked_for_once(tmp_path, monkeypatch):
     for _ in range(3):
         inputs = {"face_model": "lite", "face_detector": "retinaface_mobile0.25"}
         report = restorer.run("face_restore", [Photo("a", ASTRONAUT)], **inputs).reports[0]
-        assert any("dlib stands in" in warning for warning in report.warnings)
+        assert any("dlib is used instead of" in warning for warning in report.warnings)
     assert len(fetched) == 1
 
 

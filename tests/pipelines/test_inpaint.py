@@ -13,8 +13,9 @@ from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import Model, load_net
 from restore.options import InpaintOptions
 from restore.pipelines import inpaint as module
-from restore.pipelines.inpaint import MAX_CROP_PX, MIN_CROP_PX, check, inpaint
-from restore.pipelines.job import Job
+from restore.pipelines.context import StepContext
+from restore.pipelines.inpaint import MAX_CROP_PX, MIN_CROP_PX, check_inpaint, run_inpaint
+from restore.pipelines.official import OfficialRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -53,9 +54,11 @@ class Mean(Fill):
         )
 
 
-def job_of(net: nn.Module, mask: np.ndarray | None, row: Checkpoint = ROW, **rest) -> Job:
+def context_of(
+    net: nn.Module, mask: np.ndarray | None, row: Checkpoint = ROW, **rest
+) -> StepContext:
     runtime = runtime_for("baseline", torch.device("cpu"))
-    return Job(
+    return StepContext(
         {"inpaint": Model(row, "big", net)}, runtime, Report("a.png", "inpaint"), mask=mask, **rest
     )
 
@@ -81,7 +84,7 @@ BOX = one_hole(20, 30, (5, 6, 7, 8))
 )
 def test_the_network_sees_photo_and_hole_padded_by_its_own_multiple(net, row, multiple):
     pixels = noise(20, 30, 3)
-    result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, BOX, row)).pixels
+    result = run_inpaint(Photo("a", pixels), InpaintOptions(), context_of(net, BOX, row)).pixels
     assert (result[BOX] == (255, 0, 128)).all()
     np.testing.assert_array_equal(result[~BOX], pixels[~BOX])
     [(image, mask)] = net.seen
@@ -104,10 +107,10 @@ def test_a_side_shorter_than_its_padding_is_mirrored_again_and_again():
     net, mask = Fill(1.0, 1.0, 1.0), np.zeros((8, 3), np.bool_)
     mask[2, 1] = True
     photo = Photo("a", noise(8, 3, 3))
-    inpaint(photo, InpaintOptions(), job_of(net, mask))
+    run_inpaint(photo, InpaintOptions(), context_of(net, mask))
     assert net.seen[0][0].shape == (1, 3, 16, 16)
-    assert inpaint(
-        photo, InpaintOptions(), job_of(net, mask, official_quirks=True)
+    assert run_inpaint(
+        photo, InpaintOptions(), context_of(net, mask, rules=OfficialRules())
     ).pixels.shape == (8, 3, 3)
 
 
@@ -124,8 +127,8 @@ def test_pixels_outside_the_mask_never_change(data):
     alpha = rng.integers(0, np.iinfo(dtype).max, (height, width), dtype, endpoint=True)
     options = InpaintOptions(strength=data.draw(st.sampled_from([0.0, 0.3, 1.0])))
     before = pixels.copy()
-    result = inpaint(
-        Photo("a", pixels, alpha, icc=b"profile"), options, job_of(Fill(0.2, 0.9, 0.4), mask)
+    result = run_inpaint(
+        Photo("a", pixels, alpha, icc=b"profile"), options, context_of(Fill(0.2, 0.9, 0.4), mask)
     )
     np.testing.assert_array_equal(pixels, before)
     np.testing.assert_array_equal(result.pixels[~mask], pixels[~mask])
@@ -135,17 +138,17 @@ def test_pixels_outside_the_mask_never_change(data):
 
 
 def test_sixteen_bits_are_filled_in_sixteen_bits():
-    result = inpaint(
+    result = run_inpaint(
         Photo("a", noise(20, 30, 3, dtype=np.uint16)),
         InpaintOptions(),
-        job_of(Fill(0.3001, 0.60001, 2.0), BOX),
+        context_of(Fill(0.3001, 0.60001, 2.0), BOX),
     ).pixels
     assert (result[BOX] == (round(0.3001 * 65535), round(0.60001 * 65535), 65535)).all()
 
 
 def test_grey_is_shown_as_colour_and_filled_with_luminance():
     pixels, net = noise(20, 30), Fill(1.0, 0.0, 0.5)
-    result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, BOX)).pixels
+    result = run_inpaint(Photo("a", pixels), InpaintOptions(), context_of(net, BOX)).pixels
     assert result.shape == pixels.shape
     assert (result[BOX] == round((0.299 + 0.114 * 0.5) * 255)).all()
     image, _ = net.seen[0]
@@ -156,8 +159,8 @@ def test_grey_is_shown_as_colour_and_filled_with_luminance():
 def test_strength_blends_in_the_hole():
     pixels = noise(20, 30, 3)
     none, third, full = (
-        inpaint(
-            Photo("a", pixels), InpaintOptions(strength=s), job_of(Fill(0.5, 0.5, 0.5), BOX)
+        run_inpaint(
+            Photo("a", pixels), InpaintOptions(strength=s), context_of(Fill(0.5, 0.5, 0.5), BOX)
         ).pixels
         for s in (0, 0.3, 1)
     )
@@ -168,20 +171,24 @@ def test_strength_blends_in_the_hole():
 
 def test_levels_are_rounded_and_only_the_official_code_cuts_them_off():
     net, photo = Fill(0.999, 0.5, -3.0), Photo("a", noise(20, 30, 3))
-    assert (inpaint(photo, InpaintOptions(), job_of(net, BOX)).pixels[BOX] == (255, 128, 0)).all()
     assert (
-        inpaint(photo, InpaintOptions(), job_of(net, BOX, official_quirks=True)).pixels[BOX]
+        run_inpaint(photo, InpaintOptions(), context_of(net, BOX)).pixels[BOX] == (255, 128, 0)
+    ).all()
+    assert (
+        run_inpaint(photo, InpaintOptions(), context_of(net, BOX, rules=OfficialRules())).pixels[
+            BOX
+        ]
         == (254, 127, 0)
     ).all()
 
 
 def test_an_empty_mask_gives_the_photo_back_with_a_warning():
     net, photo = Fill(1.0, 1.0, 1.0), Photo("a", noise(20, 30, 3))
-    job = job_of(net, np.zeros((20, 30), np.bool_))
-    assert inpaint(photo, InpaintOptions(), job) is photo
+    context = context_of(net, np.zeros((20, 30), np.bool_))
+    assert run_inpaint(photo, InpaintOptions(), context) is photo
     assert net.seen == []
-    assert any("mask is empty" in warning for warning in job.report.warnings)
-    check(photo, InpaintOptions(), "png", job)
+    assert any("mask is empty" in warning for warning in context.report.warnings)
+    check_inpaint(photo, InpaintOptions(), "png", context)
 
 
 @pytest.mark.parametrize(
@@ -195,22 +202,22 @@ def test_an_empty_mask_gives_the_photo_back_with_a_warning():
 def test_masks_that_will_not_do_are_refused(mask, named):
     net, photo = Fill(1.0, 1.0, 1.0), Photo("a.png", noise(20, 30, 3))
     with pytest.raises(RestoreError, match=named) as caught:
-        inpaint(photo, InpaintOptions(), job_of(net, mask))
+        run_inpaint(photo, InpaintOptions(), context_of(net, mask))
     assert caught.value.code is Code.MASK
     assert net.seen == []
     if mask is None or mask.all():
         with pytest.raises(RestoreError, match=rf"'a\.png'.*{named}"):
-            check(photo, InpaintOptions(), "png", job_of(net, mask))
+            check_inpaint(photo, InpaintOptions(), "png", context_of(net, mask))
 
 
 def test_a_result_that_the_format_cannot_hold_is_refused():
     mask = np.zeros((8, 17000), np.bool_)
     with pytest.raises(RestoreError) as caught:
-        check(
+        check_inpaint(
             Photo("a.png", np.zeros((8, 17000), np.uint8)),
             InpaintOptions(),
             "webp",
-            job_of(Fill(0, 0, 0), mask),
+            context_of(Fill(0, 0, 0), mask),
         )
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
 
@@ -218,7 +225,7 @@ def test_a_result_that_the_format_cannot_hold_is_refused():
 @pytest.mark.parametrize("colour", [(float("nan"), 0.0, 0.0), (0.0, float("inf"), 0.0)])
 def test_numbers_that_are_none_are_refused(colour):
     with pytest.raises(RestoreError, match="NaN or infinity") as caught:
-        inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), job_of(Fill(*colour), BOX))
+        run_inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), context_of(Fill(*colour), BOX))
     assert caught.value.code is Code.BAD_NUMBERS
 
 
@@ -231,7 +238,7 @@ def test_two_far_holes_of_a_large_photo_are_seen_in_two_crops():
     )
     pixels[:, :1500], pixels[:, 1500:] = 40, 200
     pixels[mask] = 255
-    result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, mask)).pixels
+    result = run_inpaint(Photo("a", pixels), InpaintOptions(), context_of(net, mask)).pixels
     assert sorted(tuple(image.shape[2:]) for image, _ in net.seen) == [(512, 512), (800, 752)]
     assert (result[100:160, 150:190] == 40).all()
     assert (result[1500:1800, 2500:2750] == 200).all()
@@ -240,7 +247,7 @@ def test_two_far_holes_of_a_large_photo_are_seen_in_two_crops():
 
 def test_a_small_photo_is_seen_whole():
     net, mask = Fill(0, 0, 0), one_hole(1280, 16, (3, 3, 2, 2), (1270, 3, 2, 2))
-    inpaint(Photo("a", noise(1280, 16, 3)), InpaintOptions(), job_of(net, mask))
+    run_inpaint(Photo("a", noise(1280, 16, 3)), InpaintOptions(), context_of(net, mask))
     assert [image.shape[2:] for image, _ in net.seen] == [(1280, 16)]
 
 
@@ -251,7 +258,7 @@ def test_neighbours_share_a_crop_and_every_hole_in_sight_is_hidden():
     for mask, count in ((near, 1), (far, 2), (near | far, 3)):
         net, pixels = Mean(0, 0, 0), np.full((1400, 3000), 60, np.uint8)
         pixels[mask] = 250
-        result = inpaint(Photo("a", pixels), InpaintOptions(), job_of(net, mask)).pixels
+        result = run_inpaint(Photo("a", pixels), InpaintOptions(), context_of(net, mask)).pixels
         assert (result == 60).all()
         assert len(net.seen) == count
         assert all((hidden.bool() == (image > 0.9)[:, :1]).all() for image, hidden in net.seen)
@@ -270,7 +277,7 @@ def test_neighbours_share_a_crop_and_every_hole_in_sight_is_hidden():
 def test_every_hole_is_filled_once_with_context_around_it(boxes):
     mask = one_hole(900, 1400, *boxes)
     filled = np.zeros(mask.shape, int)
-    for hole in module.holes_of(mask, job_of(Fill(0, 0, 0), mask)):
+    for hole in module.holes_of(mask, context_of(Fill(0, 0, 0), mask)):
         rows, columns = hole.window
         assert rows.stop - rows.start >= min(900, MIN_CROP_PX)
         assert columns.stop - columns.start >= MIN_CROP_PX
@@ -286,7 +293,9 @@ def test_every_hole_is_filled_once_with_context_around_it(boxes):
 def test_dust_all_over_a_large_photo_takes_few_crops_and_little_time():
     mask = np.random.default_rng(0).random((2000, 3000)) < 0.002
     net = Fill(0, 0, 0)
-    inpaint(Photo("a", np.zeros((2000, 3000), np.uint8)), InpaintOptions(), job_of(net, mask))
+    run_inpaint(
+        Photo("a", np.zeros((2000, 3000), np.uint8)), InpaintOptions(), context_of(net, mask)
+    )
     assert len(net.seen) <= 4 * 2000 * 3000 / MIN_CROP_PX**2
 
 
@@ -294,8 +303,8 @@ def test_a_crop_that_would_be_too_large_is_seen_reduced_with_a_warning():
     mask, net = one_hole(2500, 3000, (800, 900, 900, 1000)), Mean(0, 0, 0)
     pixels = np.full((2500, 3000, 3), 90, np.uint8)
     pixels[mask] = 255
-    job = job_of(net, mask)
-    result = inpaint(Photo("a", pixels), InpaintOptions(), job).pixels
+    context = context_of(net, mask)
+    result = run_inpaint(Photo("a", pixels), InpaintOptions(), context).pixels
     assert (
         result == 90
     ).all()  # nothing of the hole's white was mixed into what the network may see
@@ -304,19 +313,19 @@ def test_a_crop_that_would_be_too_large_is_seen_reduced_with_a_warning():
     assert float(image[~hidden.bool().expand_as(image)].max()) < 0.36
     assert any(
         "2900x2500 pixels around it: it was filled at 2048x1766" in warning
-        for warning in job.report.warnings
+        for warning in context.report.warnings
     )
 
 
 def test_a_crop_that_memory_does_not_hold_is_seen_smaller(monkeypatch):
     monkeypatch.setattr(module, "free_memory_bytes", lambda device: 1000 * 400 * 400 / 0.8)
     net, mask = Fill(0.5, 0.5, 0.5), one_hole(600, 800, (100, 100, 50, 50))
-    job = job_of(net, mask, ROW.model_copy(update={"working_bytes_per_px": 1000}))
-    result = inpaint(Photo("a", noise(600, 800, 3)), InpaintOptions(), job).pixels
+    context = context_of(net, mask, ROW.model_copy(update={"working_bytes_per_px": 1000}))
+    result = run_inpaint(Photo("a", noise(600, 800, 3)), InpaintOptions(), context).pixels
     assert (result[mask] == 128).all()
     height, width = net.seen[0][0].shape[2:]
     assert height * width <= 400 * 400
-    assert any("800x600 pixels" in warning for warning in job.report.warnings)
+    assert any("800x600 pixels" in warning for warning in context.report.warnings)
 
 
 def test_memory_that_runs_out_is_left_to_the_job(monkeypatch):
@@ -324,9 +333,12 @@ def test_memory_that_runs_out_is_left_to_the_job(monkeypatch):
         def forward(self, image: Tensor, mask: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    job = job_of(Hungry(), BOX)
-    with pytest.raises(RestoreError, match=r"'a\.png'.*memory ran out") as caught, job.guarded():
-        inpaint(Photo("a.png", noise(20, 30, 3)), InpaintOptions(), job)
+    context = context_of(Hungry(), BOX)
+    with (
+        pytest.raises(RestoreError, match=r"'a\.png'.*memory ran out") as caught,
+        context.name_photo_in_errors(),
+    ):
+        run_inpaint(Photo("a.png", noise(20, 30, 3)), InpaintOptions(), context)
     assert caught.value.code is Code.OUT_OF_MEMORY
 
 
@@ -361,7 +373,7 @@ def test_a_program_is_ready_in_float32_and_gives_the_same_twice(tmp_path):
     assert not net.training
     assert {(p.dtype, p.requires_grad) for p in net.parameters()} == {(torch.float32, False)}
     photos = [
-        inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), job_of(net, BOX)).pixels
+        run_inpaint(Photo("a", noise(20, 30, 3)), InpaintOptions(), context_of(net, BOX)).pixels
         for _ in range(3)
     ]
     assert all((photo == photos[0]).all() for photo in photos)

@@ -8,8 +8,8 @@ from oldphotojobs import (
     MODES,
     ROLES,
     Mapping,
+    context_of,
     face_at,
-    job_of,
     model_of,
     restored,
     scratched,
@@ -21,6 +21,7 @@ from torch import Tensor
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.faces.face import Face
+from restore.imaging.convert import to_8_bits
 from restore.imaging.photo import Photo
 from restore.nets.old_photo.mapping import (
     OldPhotoMapping,
@@ -28,7 +29,7 @@ from restore.nets.old_photo.mapping import (
     OldPhotoScratchMapping,
 )
 from restore.nets.old_photo.vae import OldPhotoVae
-from restore.pipelines.old_photo import LONGEST_PX, eight_bits
+from restore.pipelines.old_photo import MAX_LONG_SIDE_PX, MAX_SCRATCHED_LONG_SIDE_PX
 from restore.pipelines.old_photo_face_stage import STANDARD, aligned_face, five_corners, to_photo
 
 
@@ -40,8 +41,8 @@ def test_the_result_is_of_the_photos_own_kind_and_size(mode, kind):
     pixels = pixels.astype(np.uint16) * 257 if "deep" in kind else pixels
     alpha = np.arange(67 * 91, dtype=np.uint8).reshape(67, 91) if kind == "alpha" else None
     before = pixels.copy()
-    job = job_of(model_of(mode))
-    result = restored(pixels, job, alpha=alpha, **MODES[mode])
+    context = context_of(model_of(mode))
+    result = restored(pixels, context, alpha=alpha, **MODES[mode])
     assert (result.pixels.shape, result.pixels.dtype) == (pixels.shape, pixels.dtype)
     levels = 257 if "deep" in kind else 1
     assert (
@@ -51,19 +52,19 @@ def test_the_result_is_of_the_photos_own_kind_and_size(mode, kind):
     if alpha is not None:
         np.testing.assert_array_equal(result.alpha, alpha)
     np.testing.assert_array_equal(pixels, before)
-    assert job.report.warnings == []
+    assert context.report.warnings == []
 
 
 @pytest.mark.parametrize("unit", [np.uint8(1), np.uint16(257)])
 @pytest.mark.parametrize("shape", [(64, 96, 3), (64, 96)])
 def test_a_photo_of_suitable_sides_goes_through_without_loss(unit, shape):
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8) * unit
-    np.testing.assert_array_equal(restored(pixels, job_of(model_of())).pixels, pixels)
+    np.testing.assert_array_equal(restored(pixels, context_of(model_of())).pixels, pixels)
 
 
 def test_sixteen_bits_are_rounded_not_cut():
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    np.testing.assert_array_equal(eight_bits(levels), np.rint(levels / 257.0).astype(np.uint8))
+    np.testing.assert_array_equal(to_8_bits(levels), np.rint(levels / 257.0).astype(np.uint8))
 
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.4, True), (0.7, True), (0.85, False)])
@@ -71,8 +72,8 @@ def test_scratches_are_what_the_detector_says_at_the_threshold_painted_white_and
     threshold, found
 ):
     model, pixels = model_of("scratch"), scratched(96, 64)
-    job = job_of(model)
-    restored(pixels, job, with_scratch=True, scratch_threshold=threshold)
+    context = context_of(model)
+    restored(pixels, context, with_scratch=True, scratch_threshold=threshold)
     holes = model.net.holes[0][0, 0].numpy()
     assert set(np.unique(holes)) <= {0.0, 1.0}
     assert (holes[:, 41:43] == float(found)).all()
@@ -82,13 +83,13 @@ def test_scratches_are_what_the_detector_says_at_the_threshold_painted_white_and
     assert (seen[:, holes > 0] == 1.0).all()
     kept = np.rint((seen + 1.0) * 127.5).transpose(1, 2, 0)[holes == 0]
     np.testing.assert_array_equal(kept, pixels[holes == 0])
-    assert job.report.scratched_share == pytest.approx(holes.mean(), abs=1e-5)
-    assert (job.report.scratched_share > 0.03) is found
+    assert context.report.scratched_share == pytest.approx(holes.mean(), abs=1e-5)
+    assert (context.report.scratched_share > 0.03) is found
 
 
 def test_the_scratch_network_sees_grey_at_a_short_side_of_256():
     model = model_of("scratch")
-    restored(scratched(96, 64), job_of(model), with_scratch=True)
+    restored(scratched(96, 64), context_of(model), with_scratch=True)
     [seen] = model.partners["scratch_detector"].seen
     assert seen.shape == (1, 1, 256, 384)
     assert seen.max() == pytest.approx(200 / 127.5 - 1, abs=0.01)
@@ -96,24 +97,26 @@ def test_the_scratch_network_sees_grey_at_a_short_side_of_256():
 
 def test_without_scratches_asked_for_none_are_looked_for():
     model = model_of()
-    job = job_of(model)
-    restored(scratched(96, 64), job)
+    context = context_of(model)
+    restored(scratched(96, 64), context)
     assert model.partners["scratch_detector"].seen == []
     assert not model.net.holes[0].any()
-    assert job.report.scratched_share is None
+    assert context.report.scratched_share is None
 
 
 def test_high_resolution_widens_scratches_by_three_pixels_but_reports_them_as_found():
     plain, wide = model_of("scratch"), model_of("scratch_hr")
-    jobs = [job_of(plain), job_of(wide)]
-    for job, mode in zip(jobs, ("scratch", "scratch_hr"), strict=True):
-        restored(scratched(96, 64), job, return_mask=True, **MODES[mode])
+    contexts = [context_of(plain), context_of(wide)]
+    for context, mode in zip(contexts, ("scratch", "scratch_hr"), strict=True):
+        restored(scratched(96, 64), context, return_mask=True, **MODES[mode])
     narrow = plain.net.holes[0][0, 0].numpy()
     np.testing.assert_array_equal(
         wide.net.holes[0][0, 0].numpy(), cv2.dilate(narrow, np.ones((7, 7), np.uint8))
     )
-    assert jobs[0].report.scratched_share == jobs[1].report.scratched_share
-    np.testing.assert_array_equal(jobs[0].masks_found[0].pixels, jobs[1].masks_found[0].pixels)
+    assert contexts[0].report.scratched_share == contexts[1].report.scratched_share
+    np.testing.assert_array_equal(
+        contexts[0].found_masks[0].pixels, contexts[1].found_masks[0].pixels
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,26 +130,26 @@ def test_high_resolution_widens_scratches_by_three_pixels_but_reports_them_as_fo
 )
 def test_each_mode_works_at_multiples_of_its_own(mode, quirks, size):
     model = model_of(mode)
-    restored(waves(110, 75), job_of(model, quirks=quirks), **MODES[mode])
+    restored(waves(110, 75), context_of(model, quirks=quirks), **MODES[mode])
     assert model.partners["vae_a"].seen[0].shape[:-3:-1] == size
 
 
 @pytest.mark.parametrize("option", ["old_photo_hr", "return_mask"])
 def test_what_is_nothing_without_scratches_is_a_warning(option):
-    job = job_of(model_of())
-    plain = restored(waves(64, 48), job_of(model_of())).pixels
-    np.testing.assert_array_equal(restored(waves(64, 48), job, **{option: True}).pixels, plain)
-    [warning] = job.report.warnings
+    context = context_of(model_of())
+    plain = restored(waves(64, 48), context_of(model_of())).pixels
+    np.testing.assert_array_equal(restored(waves(64, 48), context, **{option: True}).pixels, plain)
+    [warning] = context.report.warnings
     assert option in warning
     assert "with_scratch" in warning
-    assert job.masks_found == []
+    assert context.found_masks == []
 
 
 @pytest.mark.parametrize("mode", ["scratch", "scratch_hr"])
 def test_a_photo_that_is_all_scratch_is_refused(mode):
     model = model_of(mode)
     with pytest.raises(RestoreError, match=r"photo 'grandma\.png': .* scratch_threshold") as caught:
-        restored(np.full((48, 64, 3), 250, np.uint8), job_of(model), **MODES[mode])
+        restored(np.full((48, 64, 3), 250, np.uint8), context_of(model), **MODES[mode])
     assert caught.value.code is Code.MASK
     assert model.net.seen == []
 
@@ -156,11 +159,11 @@ def test_scratches_that_touch_every_feature_are_refused_though_half_of_the_photo
     pixels = waves(64, 64, low=5, high=10)
     for first in (1, 2):
         pixels[:, first::4] = 250
-    job = job_of(model_of(mode))
+    context = context_of(model_of(mode))
     with pytest.raises(
         RestoreError, match=r"photo 'grandma\.png': .*nothing is left to fill them from"
     ) as caught:
-        restored(pixels, job, **MODES[mode])
+        restored(pixels, context, **MODES[mode])
     assert caught.value.code is Code.MASK
 
 
@@ -173,7 +176,7 @@ def test_patches_that_are_all_masked_are_an_error_about_the_mask():
         RestoreError, match=r"photo 'grandma\.png': .*every patch of 8 x 8"
     ) as caught:
         restored(
-            scratched(96, 64), job_of(model_of("scratch_hr", NoPatch())), **MODES["scratch_hr"]
+            scratched(96, 64), context_of(model_of("scratch_hr", NoPatch())), **MODES["scratch_hr"]
         )
     assert caught.value.code is Code.MASK
 
@@ -182,11 +185,11 @@ def test_masks_come_after_the_photos_at_their_sizes(tmp_path, monkeypatch):
     restorer = Restorer(weights="lite", weights_dir=tmp_path / "weights", device="cpu")
     asked = []
     monkeypatch.setattr(
-        restorer.shelf,
-        "model",
+        restorer.cache,
+        "get",
         lambda task, variant: asked.append((task, variant)) or (model_of(variant), ()),
     )
-    monkeypatch.setattr(restorer.shelf, "detector", None)  # without faces there is none to ask
+    monkeypatch.setattr(restorer.detectors, "get", None)  # without faces there is none to ask
     photos = [Photo("a b.jpg", scratched(91, 67)), Photo("c.png", waves(50, 60))]
     inputs = {"with_scratch": True, "with_face": False, "output_format": "png"}
     results = restorer.run("old_photo_restore", photos, return_mask=True, **inputs)
@@ -218,10 +221,10 @@ def test_a_face_is_restored_in_its_place_and_nowhere_else(mode):
     pixels = (
         np.repeat(np.linspace(10, 90, 160)[None, :, None], 128, 0).repeat(3, 2).astype(np.uint8)
     )
-    before = restored(pixels, job_of(model_of(mode)), **MODES[mode]).pixels
+    before = restored(pixels, context_of(model_of(mode)), **MODES[mode]).pixels
     model = model_of(mode)
-    job = job_of(model, face_at(60, 64, 80))
-    after = restored(pixels, job, with_face=True, **MODES[mode]).pixels
+    context = context_of(model, face_at(60, 64, 80))
+    after = restored(pixels, context, with_face=True, **MODES[mode]).pixels
     outside = np.ones((128, 160), bool)
     outside[24:104, 20:100] = False
     np.testing.assert_array_equal(after[outside], before[outside])
@@ -230,7 +233,7 @@ def test_a_face_is_restored_in_its_place_and_nowhere_else(mode):
     )  # mirrored, in the levels of before
     [seen] = model.partners["face_generator"].seen
     assert seen.shape == ((1, 3, 512, 512) if mode == "scratch_hr" else (1, 3, 256, 256))
-    report = job.report
+    report = context.report
     assert (report.face_detector, report.face_restoration_applied, report.warnings) == (
         "fixed",
         True,
@@ -249,21 +252,21 @@ def test_a_face_is_restored_in_its_place_and_nowhere_else(mode):
 
 def test_every_face_is_restored_and_one_at_the_border_as_far_as_it_is_there():
     pixels = waves(200, 120)
-    before = restored(pixels, job_of(model_of())).pixels
-    job = job_of(model_of(), face_at(0, 60, 80), face_at(150, 119, 80))
-    after = restored(pixels, job, with_face=True).pixels
+    before = restored(pixels, context_of(model_of())).pixels
+    context = context_of(model_of(), face_at(0, 60, 80), face_at(150, 119, 80))
+    after = restored(pixels, context, with_face=True).pixels
     assert (after[40:80, :20] != before[40:80, :20]).any()
     assert (after[100:, 140:160] != before[100:, 140:160]).any()
     np.testing.assert_array_equal(after[:78, 41:], before[:78, 41:])
-    assert [face["restored"] for face in job.report.faces] == [True, True]
+    assert [face["restored"] for face in context.report.faces] == [True, True]
 
 
 def test_faces_are_reported_in_the_photos_own_pixels():
-    job = job_of(model_of(), face_at(1536, 16, 30))
-    restored(waves(6144, 64), job, with_face=True)
-    assert job.detector.asked == [(32, 3072, 3)]
-    assert job.report.faces[0]["box"] == [3042.0, 2.0, 3102.0, 62.0]
-    assert job.report.faces[0]["size_px"] == 60.0
+    context = context_of(model_of(), face_at(1536, 16, 30))
+    restored(waves(6144, 64), context, with_face=True)
+    assert context.detector.asked == [(32, 3072, 3)]
+    assert context.report.faces[0]["box"] == [3042.0, 2.0, 3102.0, 62.0]
+    assert context.report.faces[0]["size_px"] == 60.0
 
 
 SPOT = Face((10.0, 10.0, 50.0, 50.0), 0.9, np.full((5, 2), 30.0))
@@ -281,31 +284,31 @@ NOWHERE = Face((10.0, 10.0, 50.0, 50.0), 0.9, np.full((5, 2), np.nan))
 )
 def test_a_face_that_is_none_is_left_alone_and_said_to_be(face, reason):
     model, pixels = model_of(), waves(160, 128)
-    job = job_of(model, face)
-    np.testing.assert_array_equal(restored(pixels, job, with_face=True).pixels, pixels)
+    context = context_of(model, face)
+    np.testing.assert_array_equal(restored(pixels, context, with_face=True).pixels, pixels)
     assert model.partners["face_generator"].seen == []
-    assert job.report.faces[0]["restored"] is False
-    assert reason in job.report.faces[0]["reason"]
-    assert job.report.face_restoration_applied is False
-    assert any("none of 1 faces was restored" in warning for warning in job.report.warnings)
+    assert context.report.faces[0]["restored"] is False
+    assert reason in context.report.faces[0]["reason"]
+    assert context.report.face_restoration_applied is False
+    assert any("none of 1 faces was restored" in warning for warning in context.report.warnings)
 
 
 def test_without_faces_asked_for_none_are_looked_for():
-    job = job_of(model_of(), face_at(60, 64, 80))
+    context = context_of(model_of(), face_at(60, 64, 80))
     np.testing.assert_array_equal(
-        restored(waves(160, 128), job, with_face=False).pixels, waves(160, 128)
+        restored(waves(160, 128), context, with_face=False).pixels, waves(160, 128)
     )
-    assert job.detector.asked == []
-    assert (job.report.faces, job.report.face_detector) == ([], "")
+    assert context.detector.asked == []
+    assert (context.report.faces, context.report.face_detector) == ([], "")
 
 
 def test_a_photo_without_faces_is_restored_as_a_whole_with_a_warning():
-    job = job_of(model_of())
+    context = context_of(model_of())
     np.testing.assert_array_equal(
-        restored(waves(160, 128), job, with_face=True).pixels, waves(160, 128)
+        restored(waves(160, 128), context, with_face=True).pixels, waves(160, 128)
     )
-    assert job.report.warnings == ["no face was found"]
-    assert job.report.face_restoration_applied is False
+    assert context.report.warnings == ["no face was found"]
+    assert context.report.face_restoration_applied is False
 
 
 @pytest.mark.parametrize(
@@ -342,7 +345,7 @@ def test_numbers_that_are_none_are_an_error_about_the_photo(role):
     with pytest.raises(RestoreError, match=r"photo 'grandma\.png': .* NaN") as caught:
         restored(
             scratched(160, 128),
-            job_of(model, face_at(60, 64, 80)),
+            context_of(model, face_at(60, 64, 80)),
             with_face=True,
             with_scratch=True,
         )
@@ -352,19 +355,19 @@ def test_numbers_that_are_none_are_an_error_about_the_photo(role):
 @pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
 def test_strength_blends_with_the_photo(strength):
     pixels = waves(64, 48)
-    result = restored(pixels, job_of(model_of(net=Mapping(0.2))), strength=strength).pixels
+    result = restored(pixels, context_of(model_of(net=Mapping(0.2))), strength=strength).pixels
     np.testing.assert_allclose(result, pixels + strength * 51.0, atol=0.0 if strength == 0 else 1.0)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_large_photo_is_worked_on_reduced_with_a_warning(mode):
-    longest = LONGEST_PX["with_scratch" in MODES[mode]]
+    longest = MAX_SCRATCHED_LONG_SIDE_PX if "with_scratch" in MODES[mode] else MAX_LONG_SIDE_PX
     model = model_of(mode)
-    job = job_of(model)
-    result = restored(waves(4000, 100), job, **MODES[mode])
+    context = context_of(model)
+    result = restored(waves(4000, 100), context, **MODES[mode])
     assert (result.width, result.height) == (4000, 100)
     assert model.partners["vae_a"].seen[0].shape[-1] == longest
-    [warning] = job.report.warnings
+    [warning] = context.report.warnings
     assert "4000x100" in warning
     assert str(longest) in warning
 
@@ -375,19 +378,21 @@ def test_a_large_photo_is_worked_on_reduced_with_a_warning(mode):
 )
 def test_no_shape_of_a_photo_is_too_much_or_too_little(mode, size):
     model = model_of(mode)
-    result = restored(waves(*size), job_of(model), return_mask=mode != "quality", **MODES[mode])
+    result = restored(waves(*size), context_of(model), return_mask=mode != "quality", **MODES[mode])
     assert (result.width, result.height) == size
     for seen in model.partners["scratch_detector"].seen:
-        assert max(seen.shape) <= LONGEST_PX[True]
-    assert max(model.partners["vae_a"].seen[0].shape) <= max(LONGEST_PX.values())
+        assert max(seen.shape) <= MAX_SCRATCHED_LONG_SIDE_PX
+    assert max(model.partners["vae_a"].seen[0].shape) <= MAX_LONG_SIDE_PX
 
 
 def test_official_quirks_stretch_the_contrast_and_leave_the_rounded_size():
     pixels, alpha = waves(91, 67, low=100, high=150), np.full((67, 91), 9, np.uint8)
-    official = restored(pixels, job_of(model_of(), quirks=True), alpha=alpha, strength=0.999).pixels
+    official = restored(
+        pixels, context_of(model_of(), quirks=True), alpha=alpha, strength=0.999
+    ).pixels
     assert official.shape == (68, 92, 3)
     assert (official.min(), official.max()) == (0, 255)
-    ours = restored(pixels, job_of(model_of()), alpha=alpha).pixels
+    ours = restored(pixels, context_of(model_of()), alpha=alpha).pixels
     assert 90 < ours.min() < ours.max() < 160
 
 
@@ -405,7 +410,9 @@ def test_the_real_architectures_fit_together_and_the_same_photo_gives_the_same_r
     torch.manual_seed(0)
     model = model_of(mode, mapping().eval())
     model.partners.update(vae_a=OldPhotoVae().eval(), vae_b=OldPhotoVae().eval())
-    results = [restored(scratched(75, 67), job_of(model), **MODES[mode]).pixels for _ in range(2)]
+    results = [
+        restored(scratched(75, 67), context_of(model), **MODES[mode]).pixels for _ in range(2)
+    ]
     assert results[0].shape == (67, 75, 3)
     assert np.ptp(results[0]) > 0
     np.testing.assert_array_equal(*results)
@@ -414,10 +421,10 @@ def test_the_real_architectures_fit_together_and_the_same_photo_gives_the_same_r
 def test_two_requests_give_the_same_faces_and_masks():
     results = []
     for _ in range(2):
-        job = job_of(model_of("scratch"), face_at(60, 64, 80))
+        context = context_of(model_of("scratch"), face_at(60, 64, 80))
         photo = restored(
-            scratched(160, 128), job, with_face=True, with_scratch=True, return_mask=True
+            scratched(160, 128), context, with_face=True, with_scratch=True, return_mask=True
         )
-        results.append((photo.pixels, job.masks_found[0].pixels))
+        results.append((photo.pixels, context.found_masks[0].pixels))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(first, second)

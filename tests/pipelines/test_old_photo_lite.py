@@ -9,7 +9,7 @@ from oldphotojobs import WhiteIsScratched
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
-from restore.pipelines.old_photo_lite import LONGEST_PX, MARGIN_PX, scratches
+from restore.pipelines.old_photo_lite import MASK_MARGIN_PX, MAX_LONG_SIDE_PX, find_scratches_lite
 
 GREY = cv2.cvtColor(ASTRONAUT, cv2.COLOR_RGB2GRAY)
 
@@ -83,11 +83,11 @@ def test_alpha_and_sixteen_bits_survive_and_strength_blends(lite):
 
 def test_one_single_scratch_is_an_error_about_the_mask(lite, monkeypatch):
     monkeypatch.setattr(
-        "restore.pipelines.old_photo_lite.scratches",
+        "restore.pipelines.old_photo_lite.find_scratches_lite",
         lambda photo, net, threshold: np.ones((photo.height, photo.width), bool),
     )
     with pytest.raises(
-        RestoreError, match=r"photo 'a': scratches lie everywhere.*scratch_threshold"
+        RestoreError, match=r"photo 'a': scratches cover the whole photo.*scratch_threshold"
     ) as caught:
         lite.run("old_photo_restore", [Photo("a", GREY)], with_scratch=True)
     assert caught.value.code is Code.MASK
@@ -102,13 +102,13 @@ def test_what_lite_weights_do_not_have_is_said(lite):
 
 def test_a_large_photo_is_looked_at_reduced_and_its_mask_comes_back_at_its_size():
     net = WhiteIsScratched()
-    pixels = np.zeros((800, 2 * LONGEST_PX), np.uint8)
+    pixels = np.zeros((800, 2 * MAX_LONG_SIDE_PX), np.uint8)
     pixels[300:320] = 255
-    found = scratches(Photo("wide", pixels), net, 0.5)
-    assert net.seen == [(400, LONGEST_PX), (LONGEST_PX, 400)] * 2
+    found = find_scratches_lite(Photo("wide", pixels), net, 0.5)
+    assert net.seen == [(400, MAX_LONG_SIDE_PX), (MAX_LONG_SIDE_PX, 400)] * 2
     assert found.shape == pixels.shape
     rows = np.flatnonzero(found.all(axis=1))
-    assert (rows[0], rows[-1]) == (300 - 2 * MARGIN_PX, 319 + 2 * MARGIN_PX)
+    assert (rows[0], rows[-1]) == (300 - 2 * MASK_MARGIN_PX, 319 + 2 * MASK_MARGIN_PX)
     assert not found[: rows[0]].any()
 
 
@@ -133,7 +133,7 @@ def test_nan_is_an_error_and_no_mask():
     net = WhiteIsScratched()
     net.level.fill_(float("nan"))
     with pytest.raises(RestoreError) as caught:
-        scratches(Photo("a", GREY), net, 0.4)
+        find_scratches_lite(Photo("a", GREY), net, 0.4)
     assert caught.value.code is Code.BAD_NUMBERS
 
 

@@ -12,8 +12,8 @@ from skimage import data
 from restore import RestoreError
 from restore.errors import Code
 from restore.imaging.photo import Photo
-from restore.pipelines import propose as chain
-from restore.pipelines.propose import proposed_steps
+from restore.pipelines import propose as module
+from restore.pipelines.propose import propose_steps
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 96:352])
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
@@ -81,7 +81,7 @@ def test_each_step_takes_its_own_parameters_and_a_step_may_come_twice(lite):
 
 
 def test_a_chain_that_would_grow_too_large_is_refused_before_any_work(lite, monkeypatch):
-    monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
+    monkeypatch.setattr("restore.pipelines.tiles.run_tiled", None)
     big = Photo("big.png", np.zeros((1500, 2000, 3), np.uint8))
     with pytest.raises(
         RestoreError,
@@ -92,7 +92,7 @@ def test_a_chain_that_would_grow_too_large_is_refused_before_any_work(lite, monk
 
 
 def test_a_step_that_lacks_its_mask_is_refused_before_any_work(lite, monkeypatch):
-    monkeypatch.setattr("restore.pipelines.job.run_tiled", None)
+    monkeypatch.setattr("restore.pipelines.tiles.run_tiled", None)
     with pytest.raises(RestoreError, match="mask") as caught:
         lite.run("pipeline", [Photo("a", ASTRONAUT)], steps="upscale,inpaint", scale=1)
     assert caught.value.code is Code.MASK
@@ -129,7 +129,7 @@ def test_a_mask_follows_the_photo_to_its_new_size(lite):
     ],
 )
 def test_auto_proposes_what_it_sees_and_says_why(pixels, faces, expected):
-    proposed = proposed_steps(Photo("p", pixels), Sees(faces), WhiteIsScratched())
+    proposed = propose_steps(Photo("p", pixels), Sees(faces), WhiteIsScratched())
     assert [step for step, _ in proposed] == expected
     assert all(why for _, why in proposed)
 
@@ -141,12 +141,12 @@ def test_auto_gives_each_photo_its_own_steps(lite):
         ["face_restore", "upscale"],
         ["upscale"],
     ]
-    assert "dlib sees" in results.reports[0].steps[0].why
+    assert "dlib found" in results.reports[0].steps[0].why
     assert [photo.pixels.shape for photo in results.photos] == [(512, 512, 3), (192, 192, 3)]
 
 
 def test_a_photo_that_needs_nothing_comes_back_with_a_warning(lite, monkeypatch):
-    monkeypatch.setattr(chain, "SMALL_PX", 10)
+    monkeypatch.setattr(module, "MIN_LONG_SIDE_PX", 10)
     cat = data.chelsea()[:96, :96]
     results = lite.run("pipeline", [Photo("cat", cat)])
     np.testing.assert_array_equal(results.photos[0].pixels, cat)
@@ -157,7 +157,7 @@ def test_a_mask_is_used_by_inpaint_alone_and_proposed_where_there_is_one(lite):
     mask = Photo("m", np.zeros((256, 256), np.uint8))
     mask.pixels[100:140, 100:140] = 255
     unused = lite.run("upscale", [Photo("a", ASTRONAUT)], scale=1, masks=[mask]).reports[0]
-    assert any("inpaint alone" in warning for warning in unused.warnings)
+    assert any("only used by inpaint" in warning for warning in unused.warnings)
     proposed = lite.run("pipeline", [Photo("a", ASTRONAUT)], scale=1, masks=[mask]).reports[0]
     assert proposed.steps[0].task == "inpaint"
     assert proposed.face_restoration_applied
@@ -174,7 +174,7 @@ def test_what_fails_while_a_photo_is_looked_at_names_the_photo(lite, monkeypatch
     def fails(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("restore.restorer.proposed_steps", fails)
+    monkeypatch.setattr("restore.engine.propose_steps", fails)
     with pytest.raises(RestoreError, match=r"photo 'a\.png'.*memory") as caught:
         lite.run("pipeline", [Photo("a.png", ASTRONAUT)])
     assert caught.value.code is Code.OUT_OF_MEMORY
@@ -182,7 +182,7 @@ def test_what_fails_while_a_photo_is_looked_at_names_the_photo(lite, monkeypatch
 
 def test_the_mask_of_proposed_scratches_is_returned(lite, monkeypatch):
     monkeypatch.setattr(
-        "restore.restorer.proposed_steps",
+        "restore.engine.propose_steps",
         lambda *arguments, **options: [("old_photo_restore", "it looks scratched")],
     )
     photos = [

@@ -1,0 +1,282 @@
+"""Plans a request (steps, models, contexts) and runs the plan.
+
+Named steps and proposed steps take the same path. They differ only in the groups of photos that run
+through the same steps: all photos of the request, or each photo with the steps proposed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from restore.errors import Code, RestoreError
+from restore.faces.detector_cache import DetectorCache
+from restore.imaging.masks import masks_of
+from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_mask
+from restore.imaging.sources import Source, read_mask, read_source, source_name
+from restore.models.cache import ModelCache
+from restore.models.catalog import LITE
+from restore.models.loader import Model
+from restore.optimize.compiler import Compiler
+from restore.options import (
+    FACE,
+    OLD_PHOTO,
+    PIPELINE_TASK,
+    FaceOptions,
+    Request,
+    Step,
+    TaskOptions,
+)
+from restore.pipelines import TASK_SPECS, TaskSpec
+from restore.pipelines.context import StepContext
+from restore.pipelines.loading import describe_step, load_step
+from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
+from restore.report import Report
+from restore.runtime.device import Runtime
+from restore.runtime.memory import translate_memory_errors
+from restore.runtime.progress import Progress
+
+
+@dataclass(frozen=True)
+class RequestPhoto:
+    """A decoded photo of a request.
+
+    Attributes:
+        photo: the photo.
+        report: its report.
+        mask: HxW bool, True where it is to be filled; None without a mask.
+    """
+
+    photo: Photo
+    report: Report
+    mask: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class StepGroup:
+    """Photos that run through the same steps.
+
+    Attributes:
+        indices: the positions of the photos in the request.
+        photos: the photos.
+        steps: each step with the reason for it, which is empty for steps named by the request.
+        options: the options of every step.
+    """
+
+    indices: Sequence[int]
+    photos: Sequence[RequestPhoto]
+    steps: Sequence[tuple[Step, str]]
+    options: Mapping[Step, TaskOptions]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that is ready to run, with one context for each photo of its group."""
+
+    spec: TaskSpec
+    options: TaskOptions
+    contexts: Sequence[StepContext]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a group, ready to run."""
+
+    group: StepGroup
+    steps: Sequence[PlannedStep]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs requests.
+
+    Attributes:
+        models: provides the models.
+        detectors: provides the face detectors.
+        compiler: makes the optimized copies of the models.
+        progress: called while the request runs.
+    """
+
+    models: ModelCache
+    detectors: DetectorCache
+    compiler: Compiler
+    progress: Progress
+
+    def run(
+        self, request: Request, photos: Sequence[RequestPhoto], runtime: Runtime
+    ) -> tuple[list[Photo], dict[int, Photo]]:
+        """Run a request.
+
+        All photos are checked before any of them is processed, except that proposing steps looks at
+        the photos.
+
+        Returns:
+            The restored photos in order, and by photo index the masks that the steps found.
+
+        Raises:
+            RestoreError: a photo, the weights or the machine does not suffice.
+        """
+        plans = [
+            self._plan(request, group, runtime) for group in self._group_photos(request, photos)
+        ]
+        if runtime.compile_backend is not None:
+            # Set only now, because a request that is refused must not fix the backend.
+            self.compiler.backend = runtime.compile_backend
+            plans = [self._optimize(plan) for plan in plans]
+        results: dict[int, Photo] = {}
+        masks: dict[int, Photo] = {}
+        for plan in plans:
+            results |= zip(plan.group.indices, _run_steps(plan), strict=True)
+            for step in plan.steps:
+                for index, context in zip(plan.group.indices, step.contexts, strict=True):
+                    if context.found_masks:
+                        masks[index] = context.found_masks[-1]
+        return [results[index] for index in range(len(photos))], masks
+
+    def _group_photos(
+        self, request: Request, photos: Sequence[RequestPhoto]
+    ) -> Iterator[StepGroup]:
+        if request.steps:
+            steps = [(step, "") for step in request.steps]
+            yield StepGroup(range(len(photos)), photos, steps, request.options)
+            return
+        options = dict(request.options)
+        for step, changes in PROPOSED_OPTIONS.items():
+            options[step] = options[step].model_copy(update=changes)
+        for index, photo in enumerate(photos):
+            yield StepGroup([index], [photo], self._propose(request, photo), options)
+
+    def _propose(self, request: Request, item: RequestPhoto) -> list[tuple[Step, str]]:
+        """Return the steps that a photo seems to need, each with the reason."""
+        options: FaceOptions = request.options["face_restore"]
+        face_model, _ = self.models.get(FACE.task, options.variant(FACE))
+        detector, _ = self.detectors.get(
+            options.face_detector, with_lite=face_model.variant == LITE
+        )
+        scratch_model, _ = self.models.get(OLD_PHOTO.task, LITE)
+        name = item.photo.name
+        try:
+            with item.report.stage("propose"), translate_memory_errors(name, "analysing"):
+                steps = propose_steps(
+                    item.photo, detector, scratch_model.net, has_mask=item.mask is not None
+                )
+        except RestoreError as error:
+            raise error.about(name) from error
+        if not steps:
+            item.report.warn(
+                "steps is auto, but this photo seems to need no step: it was returned unchanged"
+            )
+        return steps
+
+    def _plan(self, request: Request, group: StepGroup, runtime: Runtime) -> Plan:
+        """Load the models of all steps, and check each photo at the size it has before each step."""
+        photos = [item.photo for item in group.photos]
+        planned: list[PlannedStep] = []
+        for number, (step, reason) in enumerate(group.steps, start=1):
+            spec, options = TASK_SPECS[step], group.options[step]
+            loaded = load_step(spec, options, self.models, self.detectors)
+            contexts = []
+            for photo, item in zip(photos, group.photos, strict=True):
+                report = _step_report(request, item.report, step, reason)
+                describe_step(report, spec, options, loaded, runtime)
+                mask = item.mask
+                if mask is not None:
+                    mask = resize_mask(mask, (photo.width, photo.height))
+                contexts.append(
+                    StepContext(
+                        loaded.models, runtime, report, self.progress, loaded.detector, mask
+                    )
+                )
+            for photo, context in zip(photos, contexts, strict=True):
+                with _name_step_in_errors(number, step, len(group.steps)):
+                    spec.check(photo, options, request.output.output_format, context)
+            photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
+            planned.append(PlannedStep(spec, options, contexts))
+        return Plan(group, planned)
+
+    def _optimize(self, plan: Plan) -> Plan:
+        """Replace the networks of a plan by optimized copies."""
+        steps = []
+        for step in plan.steps:
+            first, models = step.contexts[0], dict[str, Model]()
+            with first.report.stage("optimize"):
+                for task, model in first.models.items():
+                    models[task], warnings = self.models.optimize(model)
+                    for context in step.contexts:
+                        for warning in warnings:
+                            context.report.warn(warning)
+                detector = self.detectors.optimize(first.detector) if first.detector else None
+            contexts = [
+                replace(context, models=models, detector=detector) for context in step.contexts
+            ]
+            steps.append(replace(step, contexts=contexts))
+        return replace(plan, steps=steps)
+
+
+def decode_photos(
+    request: Request, sources: Sequence[Source], mask_sources: Sequence[Source]
+) -> list[RequestPhoto]:
+    """Decode the photos and masks of a request, and start the report of each photo.
+
+    Raises:
+        RestoreError: any PHOTO_* code, MASK.
+    """
+    reports = [Report(photo=source_name(source), task=request.task) for source in sources]
+    photos = []
+    for source, report in zip(sources, reports, strict=True):
+        with report.stage("decode"):
+            photo = read_source(source)
+        report.input = photo.facts()
+        for warning in photo.warnings:
+            report.warn(warning)
+        photos.append(photo)
+    points = request.options["inpaint"].points
+    masks: Sequence[np.ndarray | None] = [None] * len(photos)
+    if "inpaint" in request.steps or not request.steps:
+        masks = masks_of(photos, [read_mask(source) for source in mask_sources], points, reports)
+    elif mask_sources or points is not None:
+        for report in reports:
+            report.warn("mask, masks and points are only used by inpaint, so they were ignored")
+    return [RequestPhoto(*item) for item in zip(photos, reports, masks, strict=True)]
+
+
+def _run_steps(plan: Plan) -> list[Photo]:
+    """Run the photos of a plan through its steps, without encoding them in between."""
+    photos = [item.photo for item in plan.group.photos]
+    for step in plan.steps:
+        photos = step.spec.run(photos, step.options, step.contexts)
+    return photos
+
+
+def _placeholder(photo: Photo, size: tuple[int, int]) -> Photo:
+    """Return a photo of (width, height) that takes no memory, for checks of the next step."""
+    return photo.with_pixels(np.broadcast_to(np.uint8(0), (size[1], size[0])))
+
+
+def _step_report(request: Request, report: Report, step: Step, reason: str) -> Report:
+    """Return the report of a step: the photo's own, or for the task `pipeline` a new part of it."""
+    if request.task != PIPELINE_TASK:
+        return report
+    step_report = Report(photo=report.photo, task=step, why=reason)
+    report.steps.append(step_report)
+    return step_report
+
+
+@contextmanager
+def _name_step_in_errors(number: int, step: Step, count: int) -> Iterator[None]:
+    """Name the step in errors about the output size, if the request has several steps."""
+    try:
+        yield
+    except RestoreError as error:
+        if count == 1 or error.code is not Code.OUTPUT_TOO_LARGE:
+            raise
+        raise RestoreError(
+            error.code,
+            f"in step {number} ({step}), {error.reason}",
+            "Enlarge less, or in fewer steps.",
+            photo=error.photo,
+        ) from error

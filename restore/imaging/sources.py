@@ -1,0 +1,59 @@
+"""The sources of photos that a caller may pass: paths, named files and decoded photos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from restore.errors import RestoreError
+from restore.imaging.photo import Photo, open_photo
+
+
+class NamedFile(NamedTuple):
+    """A file with the name by which the caller knows it."""
+
+    name: str
+    path: Path
+
+
+Source = str | os.PathLike[str] | NamedFile | Photo
+
+
+def as_list(sources: Source | Sequence[Source]) -> list[Source]:
+    """Return one source or several as a list."""
+    if isinstance(sources, str | os.PathLike | NamedFile | Photo):
+        return [sources]
+    return list(sources)
+
+
+def source_name(source: Source) -> str:
+    """Return the name of a source in messages and reports."""
+    return source.name if isinstance(source, Photo | NamedFile) else Path(source).name
+
+
+def read_source(source: Source) -> Photo:
+    """Decode a source; return a photo that is decoded already unchanged.
+
+    Raises:
+        RestoreError: any PHOTO_* code.
+    """
+    if isinstance(source, Photo):
+        return source
+    if isinstance(source, NamedFile):
+        return open_photo(source.path, name=source.name)
+    return open_photo(Path(source))
+
+
+def read_mask(source: Source) -> Photo:
+    """Decode a source as `read_source`; errors say that the file is a mask.
+
+    Raises:
+        RestoreError: any PHOTO_* code.
+    """
+    try:
+        return read_source(source)
+    except RestoreError as error:
+        name = f"{error.photo or source_name(source)} (a mask)"
+        raise RestoreError(error.code, error.reason, error.remedy, photo=name) from error

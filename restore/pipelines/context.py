@@ -1,0 +1,78 @@
+"""StepContext: the models, runtime and report with which a step processes one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from restore.errors import RestoreError
+from restore.faces.detect import Detector
+from restore.imaging.photo import Photo
+from restore.models.loader import Model
+from restore.pipelines.rules import PixelRules
+from restore.report import Report
+from restore.runtime.device import Runtime
+from restore.runtime.memory import translate_memory_errors
+from restore.runtime.progress import Progress, no_progress
+
+TaskOption = TypeVar("TaskOption")
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Everything a step needs to process one photo, apart from the photo and the options.
+
+    Attributes:
+        models: loaded models by catalog task.
+        runtime: device, precision and profile.
+        report: the report of this step for this photo.
+        progress: called with the name of the work, the finished and the total number of its parts.
+        detector: the face detector, for steps that need one.
+        mask: HxW bool of the photo's size, True where the photo is to be filled.
+        found_masks: masks that a step returns beside the photo, such as the scratches it found.
+        rules: how results are computed where official codes have faults.
+    """
+
+    models: Mapping[str, Model]
+    runtime: Runtime
+    report: Report
+    progress: Progress = no_progress
+    detector: Detector | None = None
+    mask: np.ndarray | None = None
+    found_masks: list[Photo] = field(default_factory=list)
+    rules: PixelRules = field(default_factory=PixelRules)
+
+    @contextmanager
+    def name_photo_in_errors(self) -> Iterator[None]:
+        """Add the photo's name to errors that are raised in the block.
+
+        Raises:
+            RestoreError: any error of the block; OUT_OF_MEMORY if memory runs out.
+        """
+        try:
+            with translate_memory_errors(self.report.photo, "restoring"):
+                yield
+        except RestoreError as error:
+            raise error.about(self.report.photo) from error
+
+
+def run_each_photo(
+    run: Callable[[Photo, TaskOption, StepContext], Photo],
+) -> Callable[[Sequence[Photo], TaskOption, Sequence[StepContext]], list[Photo]]:
+    """Turn a function for one photo into one that processes the photos of a request in order."""
+
+    def run_all(
+        photos: Sequence[Photo], options: TaskOption, contexts: Sequence[StepContext]
+    ) -> list[Photo]:
+        results = []
+        for index, (photo, context) in enumerate(zip(photos, contexts, strict=True)):
+            context.progress("photos", index, len(photos))
+            with context.name_photo_in_errors():
+                results.append(run(photo, options, context))
+        return results
+
+    return run_all

@@ -1,0 +1,159 @@
+"""Find the faces of a photo, decide which of them are restored, and cut them out aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from restore.faces.align import CROP_PX, crop, is_outside, similarity, smooth_crop
+from restore.faces.convention import CONVENTIONS, Convention
+from restore.faces.face import Face
+from restore.imaging.convert import to_8_bits, to_rgb
+from restore.imaging.photo import Photo
+from restore.models.catalog import Checkpoint
+from restore.options import FaceOptions
+from restore.pipelines.context import StepContext
+
+MAX_PX_PER_NETWORK_PX = 2.0
+"""Largest reduction of a face for a network whose difference is added; coarser, it would only smooth."""
+
+Levels: TypeAlias = np.ndarray
+"""512x512x3 RGB, uint8 or float32 levels from 0 to 255."""
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """A face of a photo, aligned for the network.
+
+    Attributes:
+        face: its box and landmarks in the photo.
+        matrix: 2x3 transform from the photo to the crop.
+        crop: 512x512x3 levels.
+    """
+
+    face: Face
+    matrix: np.ndarray
+    crop: Levels
+
+
+def convention_of(context: StepContext) -> Convention:
+    """Return the official face convention of the context's face network."""
+    name = context.models["face_restore"].row.face_convention
+    assert name is not None, "the manifest row of a face network names its convention"
+    return CONVENTIONS[name]
+
+
+def find_aligned_faces(
+    photo: Photo, options: FaceOptions, context: StepContext
+) -> list[AlignedFace]:
+    """Find the faces to restore, best first.
+
+    All detected faces are added to the report, each with the reason if it is not restored.
+    """
+    faces = _detect(photo, context)
+    matrices = [similarity(face.landmarks) for face in faces]
+    reasons = [
+        _reason_to_skip(face, matrix, photo, options, context)
+        for face, matrix in zip(faces, matrices, strict=True)
+    ]
+    if options.only_center_face:
+        _keep_center_face(faces, reasons, photo)
+    pixels = to_rgb(photo.pixels)
+    cut = smooth_crop if context.models["face_restore"].row.difference else crop
+    aligned = []
+    for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
+        context.report.faces.append(describe_face(face, reason))
+        if not reason and matrix is not None:
+            aligned.append(AlignedFace(face, matrix, cut(pixels, matrix)))
+    if not faces:
+        context.report.warn(
+            f"no face was found by {context.report.face_detector}, so none was restored"
+        )
+    elif not aligned:
+        context.report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
+    context.report.face_restoration_applied = bool(aligned)
+    return aligned
+
+
+def describe_face(face: Face, reason: str) -> dict[str, object]:
+    """Return a face as JSON for the report; `reason` is empty if the face is restored."""
+    return {
+        "box": [round(float(side), 1) for side in face.box],
+        "score": round(float(face.score), 4),
+        "size_px": round(float(face.size_px), 1),
+        "restored": not reason,
+        "reason": reason,
+    }
+
+
+def too_large_for(row: Checkpoint, crop_side_px: float) -> str:
+    """Return why a network must not restore a face of this size, or an empty string.
+
+    A network whose difference is added to the photo adds nothing finer than its own pixels. It would
+    only smooth a face that is sharp at that scale.
+
+    Args:
+        row: the manifest row of the face network.
+        crop_side_px: pixels of the photo that a side of the crop covers.
+    """
+    if row.difference and row.input_px and crop_side_px > MAX_PX_PER_NETWORK_PX * row.input_px:
+        return (
+            f"its crop covers {crop_side_px:.0f} pixels, too many for this network with an input of"
+            f" {row.input_px}: the face has finer detail than the network can add"
+        )
+    return ""
+
+
+def _detect(photo: Photo, context: StepContext) -> list[Face]:
+    detector, convention = context.detector, convention_of(context)
+    assert detector is not None, "a step with faces has a detector"
+    context.report.face_detector = detector.name
+    faces = detector.find(
+        # Fewer bits before more channels: that saves memory.
+        to_rgb(to_8_bits(photo.pixels)),
+        short_side_px=convention.detect_short_side_px,
+        threshold=convention.score_threshold,
+    )
+    return [face for face in faces if np.isfinite((*face.box, face.score)).all()]
+
+
+def _reason_to_skip(
+    face: Face,
+    matrix: np.ndarray | None,
+    photo: Photo,
+    options: FaceOptions,
+    context: StepContext,
+) -> str:
+    """Return why a face is not restored, or an empty string."""
+    convention, row = convention_of(context), context.models["face_restore"].row
+    if face.size_px < options.min_face_px:
+        return f"its {face.size_px:.0f} pixels are less than min_face_px {options.min_face_px}"
+    if context.rules.eye_distance_px(face, convention) < convention.min_eye_distance_px:
+        return f"its eyes are less than {convention.min_eye_distance_px:g} pixels apart"
+    if matrix is None:
+        return "its landmarks give no transform to the template"
+    if is_outside(matrix, photo.width, photo.height):
+        return "it lies outside of the photo"
+    return too_large_for(row, CROP_PX / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+
+
+def _keep_center_face(faces: Sequence[Face], reasons: list[str], photo: Photo) -> None:
+    """Give every face without a reason one, except the face nearest to the centre of the photo."""
+    candidates = [index for index, reason in enumerate(reasons) if not reason]
+    if len(candidates) < 2:
+        return
+    center = np.array([photo.width / 2, photo.height / 2])
+    nearest = min(
+        candidates, key=lambda index: float(np.linalg.norm(_box_center(faces[index]) - center))
+    )
+    for index in candidates:
+        if index != nearest:
+            reasons[index] = "only_center_face: another face is nearer to the centre"
+
+
+def _box_center(face: Face) -> np.ndarray:
+    left, top, right, bottom = face.box
+    return np.array([(left + right) / 2, (top + bottom) / 2])

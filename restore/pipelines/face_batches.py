@@ -1,0 +1,175 @@
+"""Run face networks and face parsers over the crops of a request, in batches that fit into memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.errors import RestoreError
+from restore.faces.align import CROP_PX
+from restore.faces.colour import Tone, keep_colour
+from restore.faces.masks import geometric_mask, labels_of, parse_mask
+from restore.faces.network_calls import restore_faces
+from restore.models.adapters.parsenet import PARSENET
+from restore.models.catalog import Checkpoint
+from restore.options import FaceOptions
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_alignment import Levels, convention_of
+from restore.runtime.memory import USABLE_MEMORY_FRACTION, free_memory_bytes, is_out_of_memory
+from restore.runtime.output_checks import checked_output
+from restore.runtime.tensors import to_batch
+
+PARSER = "parser"
+MAX_BATCH_FACES = 8
+
+
+def restore_crops(
+    crops: Sequence[Sequence[Levels]],
+    tones: Sequence[Tone],
+    options: FaceOptions,
+    contexts: Sequence[StepContext],
+) -> list[list[Levels]]:
+    """Restore the crops of all photos of a request, in batches unless the profile is `baseline`.
+
+    Args:
+        crops: the crops of each photo.
+        tones: the tone of each photo.
+        options: the options of the step.
+        contexts: the context of each photo.
+
+    Returns:
+        The restored crops of each photo, in the same order.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, naming the photo.
+    """
+    queue = [(photo, index) for photo, faces in enumerate(crops) for index in range(len(faces))]
+    total = len(queue)
+    results: list[list[Levels]] = [[] for _ in crops]
+    max_batch = MAX_BATCH_FACES
+    while queue:
+        context = contexts[queue[0][0]]
+        context.progress("faces", total - len(queue), total)
+        batch = [crops[photo][index] for photo, index in queue[:max_batch]]
+        with context.name_photo_in_errors(), context.report.stage("faces"):
+            faces = _restore_batch(batch, options, context)
+        if len(faces) < len(batch) and context.runtime.batches_faces:
+            max_batch = len(faces)  # memory will not suffice for more later either
+        for (photo, index), face in zip(queue, faces, strict=False):
+            results[photo].append(
+                _with_colours(face, crops[photo][index], tones[photo], options, contexts[photo])
+            )
+        queue = queue[len(faces) :]
+    return results
+
+
+def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray]:
+    """Return where each restored face covers the photo, as 512x512 float32 masks.
+
+    The face parser of the model makes them; without one, all faces get the same geometric mask.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    model = context.models["face_restore"]
+    parser = model.partners.get(PARSER)
+    if parser is None or not context.runtime.parses_faces:
+        return [geometric_mask()] * len(faces)
+
+    def parse(batch: Tensor) -> Tensor:
+        return checked_output(PARSENET.parse(parser, batch), batch, PARSER)
+
+    masks: list[np.ndarray] = []
+    while len(masks) < len(faces):
+        batch = faces[len(masks) : len(masks) + MAX_BATCH_FACES]
+        masks += [
+            parse_mask(labels) for labels in labels_of(run_batch(batch, parse, model.row, context))
+        ]
+    return masks
+
+
+def run_batch(
+    faces: Sequence[Levels],
+    forward: Callable[[Tensor], Tensor],
+    row: Checkpoint,
+    context: StepContext,
+) -> Tensor:
+    """Run a network over the first faces: as many as the profile and the memory allow, at least one.
+
+    Args:
+        faces: at least one 512x512x3 face.
+        forward: the network, called with Nx3x512x512 tensors in [0, 1].
+        row: the manifest row of the face network, for its memory use.
+        context: the context of the first face's photo.
+
+    Returns:
+        The output for the first N faces.
+
+    Raises:
+        RestoreError: BAD_NUMBERS. Out-of-memory errors of a single face are not caught.
+    """
+    count = len(faces) if context.runtime.batches_faces else 1
+    if row.working_bytes_per_px:
+        face_bytes = row.working_bytes_per_px * (row.input_px or CROP_PX) ** 2
+        usable_bytes = int(USABLE_MEMORY_FRACTION * free_memory_bytes(context.runtime.device))
+        count = max(1, min(count, usable_bytes // face_bytes))
+    while True:
+        try:
+            with torch.inference_mode():
+                return forward(_face_batch(faces[:count], context))
+        except Exception as error:
+            if count == 1:
+                raise
+            if isinstance(error, RestoreError):
+                # Run one by one, so that the error names the right photo.
+                count = 1
+                continue
+            if not is_out_of_memory(error):
+                raise
+        if context.runtime.device.type == "cuda":
+            torch.cuda.empty_cache()
+        context.report.warn(
+            f"memory ran out with {count} faces at once; continued with {count // 2}"
+        )
+        count //= 2
+
+
+def _restore_batch(
+    crops: Sequence[Levels], options: FaceOptions, context: StepContext
+) -> np.ndarray:
+    """Return the restored first N crops as Nx512x512x3 float32 levels."""
+    model = context.models["face_restore"]
+    forward = functools.partial(restore_faces, model=model, fidelity=options.codeformer_fidelity)
+    faces = run_batch(crops, forward, model.row, context)
+    return faces.permute(0, 2, 3, 1).mul(255.0).cpu().numpy()
+
+
+def _face_batch(faces: Sequence[Levels], context: StepContext) -> Tensor:
+    """Convert faces to an Nx3x512x512 tensor in [0, 1] on the device."""
+    scaled = [face.astype(np.float32) / np.float32(255.0) for face in faces]
+    return to_batch(scaled, context.runtime.device).contiguous()
+
+
+def _with_colours(
+    face: np.ndarray, crop: Levels, tone: Tone, options: FaceOptions, context: StepContext
+) -> Levels:
+    """Apply the colour rules of the options and of the convention to a restored face.
+
+    The result has 8 bits if the crop has 8 bits and the network's output replaces it, as officially.
+    """
+    convention, row = convention_of(context), context.models["face_restore"].row
+    rounds = crop.dtype == np.uint8 and not row.difference
+    face = np.rint(face) if rounds else face
+    turns_grey = convention.matches_grey and tone == "grey"
+    if turns_grey:
+        face = context.rules.match_grey(face, crop)
+    elif rounds:
+        face = face.astype(np.uint8)
+    keeps_colour = options.keep_color
+    if keeps_colour is None:
+        keeps_colour = context.rules.keeps_colour(tone, turned_grey=turns_grey)
+    return keep_colour(face, crop) if keeps_colour else face

@@ -1,0 +1,89 @@
+"""Load the models and the face detector of a step, and describe them in its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from restore.faces.detect import Detector
+from restore.faces.detector_cache import DLIB, DetectorCache
+from restore.models.cache import ModelCache
+from restore.models.catalog import LITE
+from restore.models.loader import Model
+from restore.options import FACE, FaceOptions, FaceRestoreOptions, OldPhotoOptions, TaskOptions
+from restore.pipelines import TaskSpec
+from restore.report import Report
+from restore.runtime.device import Runtime
+
+
+@dataclass(frozen=True)
+class LoadedStep:
+    """The models and the face detector of a step.
+
+    Attributes:
+        models: loaded models by catalog task, the task's own first.
+        detector: the face detector; None if the step needs none.
+        warnings: fallbacks that are used instead of what was requested.
+    """
+
+    models: Mapping[str, Model]
+    detector: Detector | None
+    warnings: Sequence[str]
+
+
+def load_step(
+    spec: TaskSpec, options: TaskOptions, models: ModelCache, detectors: DetectorCache
+) -> LoadedStep:
+    """Load the models and the face detector that a step needs with these options.
+
+    Raises:
+        RestoreError: any WEIGHTS_* code.
+    """
+    loaded, warnings = dict[str, Model](), list[str]()
+    choices = spec.choices(options)
+    for choice in choices:
+        variant, requested = options.variant(choice), getattr(options, choice.field)
+        model, fallback_warnings = models.get(choice.task, variant)
+        loaded[choice.task] = model
+        warnings += fallback_warnings
+        if requested != "auto" and variant != model.variant and not fallback_warnings:
+            warnings.append(
+                f"{model.variant} is used instead of {requested}, because the weights policy is"
+                f" '{models.policy}'"
+            )
+    if loaded[choices[0].task].variant == LITE:
+        loaded |= {task: models.get(task, LITE)[0] for task in spec.lite_companions}
+    if not _needs_detector(spec, options):
+        return LoadedStep(loaded, None, warnings)
+    if isinstance(options, FaceOptions):
+        with_lite = loaded[FACE.task].variant == LITE
+        detector, fallback_warnings = detectors.get(options.face_detector, with_lite=with_lite)
+        warnings += fallback_warnings
+    else:  # old photos are aligned by dlib's landmarks, as officially
+        detector, _ = detectors.get(DLIB, with_lite=False)
+    return LoadedStep(loaded, detector, warnings)
+
+
+def describe_step(
+    report: Report, spec: TaskSpec, options: TaskOptions, loaded: LoadedStep, runtime: Runtime
+) -> None:
+    """Record models, device, precision and warnings of a step in its report."""
+    models = [spec.running_model(model, options) for model in loaded.models.values()]
+    report.variant = loaded.models[spec.choices(options)[0].task].variant
+    report.weights = [dict(facts) for model in models for facts in model.weights]
+    if loaded.detector is not None:
+        report.weights += [dict(facts) for facts in loaded.detector.weights]
+    report.device, report.precision = str(runtime.device), runtime.precision
+    report.runtime_profile = runtime.profile
+    report.stability_mode = "optimized" if runtime.optimized else "safe"
+    report.compile_backend = runtime.compile_backend
+    for warning in loaded.warnings:
+        report.warn(warning)
+
+
+def _needs_detector(spec: TaskSpec, options: TaskOptions) -> bool:
+    if isinstance(options, OldPhotoOptions):
+        return options.with_face
+    if isinstance(options, FaceRestoreOptions) and options.has_aligned:
+        return False
+    return FACE in spec.choices(options)

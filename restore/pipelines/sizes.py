@@ -1,0 +1,79 @@
+"""Output sizes, and the size checks that a request must pass before any photo is processed."""
+
+from __future__ import annotations
+
+import math
+
+from restore.errors import Code, RestoreError
+from restore.imaging.limits import LIMITS, check_output_size
+from restore.imaging.photo import Photo
+from restore.models.loader import Model
+from restore.options import TaskOptions
+from restore.pipelines.context import StepContext
+
+MAX_NETWORK_OUTPUT_PIXELS = 4 * LIMITS.max_pixels_out
+"""A network with a fixed factor may exceed the requested size (x4, then down to x2), up to this."""
+
+
+def output_size(photo: Photo, scale: float) -> tuple[int, int]:
+    """Return the (width, height) of a photo enlarged by `scale`, rounded down as in Real-ESRGAN.
+
+    The small offset corrects float errors: 300 * 2.3 is 690, not 689.
+    """
+    return int(photo.width * scale + 1e-6), int(photo.height * scale + 1e-6)
+
+
+def check_same_size(
+    photo: Photo, options: TaskOptions, output_format: str, context: StepContext
+) -> None:
+    """Check that the output format can hold a result of the photo's own size.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    check_output_size(photo.name, photo.width, photo.height, output_format)
+
+
+def check_scaled_size(photo: Photo, scale: float, option_name: str, output_format: str) -> None:
+    """Check that a photo enlarged by `scale` is within the pixel limit and fits the output format.
+
+    Args:
+        photo: the photo before it is enlarged.
+        scale: the factor.
+        option_name: the name of the option that sets the factor, for the message.
+        output_format: jpg, png or webp.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest allowed factor.
+    """
+    width, height = output_size(photo, scale)
+    max_pixels = LIMITS.max_pixels_out
+    if width * height > max_pixels:
+        max_scale = math.floor(100 * (max_pixels / (photo.width * photo.height)) ** 0.5) / 100
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE,
+            f"{scale:g} times {photo.width}x{photo.height} is {width}x{height} ="
+            f" {width * height / 1e6:.1f} megapixels, the limit is {max_pixels / 1e6:.0f}",
+            f"Use a {option_name} of at most {max_scale:.2f}, or send a smaller photo."
+            if max_scale >= 1
+            else "Send a smaller photo.",
+            photo=photo.name,
+        )
+    check_output_size(photo.name, width, height, output_format)
+
+
+def check_network_output_size(photo: Photo, model: Model) -> None:
+    """Check that the network's own output, at its fixed factor, is within the pixel limit.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    pixels = photo.width * photo.height * model.row.scale**2
+    if pixels > MAX_NETWORK_OUTPUT_PIXELS:
+        raise RestoreError(
+            Code.OUTPUT_TOO_LARGE,
+            f"this variant works at {model.row.scale} times {photo.width}x{photo.height}, which is"
+            f" {pixels / 1e6:.0f} megapixels, the limit is {MAX_NETWORK_OUTPUT_PIXELS / 1e6:.0f}",
+            "Send a smaller photo, or use x2plus with its official weights.",
+            photo=photo.name,
+        )
