@@ -1,70 +1,78 @@
-"""What tests of a real Cog server share: photos to send, requests that are asked again while it is busy, its processes."""
+"""Helpers for tests with a real Cog server: photos, requests and processes."""
 
 import base64
 import contextlib
 import io
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import requests
 from PIL import Image
 
+BUSY = 409
+"""HTTP status of a server that is still at work on another request."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
-def colour_of(level: int, side: int = 24) -> bytes:
-    """A JPEG in one grey level, so that results tell which photo they came from."""
+def grey_jpeg(level: int, width_px: int = 24) -> bytes:
+    """Encode a JPEG with one grey level, which tells results apart."""
     buffer = io.BytesIO()
-    Image.new("RGB", (side, side + 8), (level, level, level)).save(buffer, "JPEG", quality=95)
+    size = (width_px, width_px + 8)
+    Image.new("RGB", size, (level, level, level)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
-def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def data_uri(data: bytes, media_type: str = "image/jpeg") -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def decoded(uri: str) -> Image.Image:
-    head, _, body = uri.partition(",")
-    assert head.startswith("data:image/")
+def decode_image(uri: str) -> Image.Image:
+    header, _, body = uri.partition(",")
+    assert header.startswith("data:image/")
     return Image.open(io.BytesIO(base64.b64decode(body)))
 
 
 def processes_of_group(group: int) -> list[int]:
-    """Processes alive (no zombies) in a process group, from /proc."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
+    """Return the running processes of a process group, without zombies."""
+    processes = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            fields = status.read_text().rsplit(")", 1)[1].split()
+            fields = path.read_text().rsplit(")", 1)[1].split()
             if int(fields[2]) == group and fields[0] != "Z":
-                found.append(int(status.parent.name))
-    return found
+                processes.append(int(path.parent.name))
+    return processes
 
 
-def settled_status(url: str) -> str:
-    """The server's status once its slot is free again: Cog says BUSY for some milliseconds after it has answered."""
+def idle_status(url: str) -> str:
+    """Return the server's status once it is not BUSY: it is, for some ms after a response."""
     deadline_s = time.monotonic() + 10
-    while (
-        status := requests.get(f"{url}/health-check", timeout=5).json()["status"]
-    ) == "BUSY" and time.monotonic() < deadline_s:
+    while True:
+        status = str(requests.get(f"{url}/health-check", timeout=5).json()["status"])
+        if status != "BUSY" or time.monotonic() >= deadline_s:
+            return status
         time.sleep(0.01)
-    return status
 
 
-def posted(url: str, body: dict[str, object], timeout_s: float = 120.0) -> requests.Response:
-    """The answer to a prediction; a request right after another may meet a slot that is not free yet."""
+def post_prediction(
+    url: str, body: Mapping[str, object], timeout_s: float = 120.0
+) -> requests.Response:
+    """Send a request, again if the server is still busy with the previous one."""
     for _ in range(500):
-        answer = requests.post(f"{url}/predictions", json=body, timeout=timeout_s)
-        if answer.status_code != 409:
-            return answer
+        response = requests.post(f"{url}/predictions", json=body, timeout=timeout_s)
+        if response.status_code != BUSY:
+            return response
         time.sleep(0.02)
     raise AssertionError("the server stayed busy")
 
 
 def files_below(folder: Path) -> set[Path]:
-    """All files, but not folders, of which Cog leaves empty ones."""
+    """Return all files below a folder. Cog leaves empty folders behind."""
     return {path for path in folder.rglob("*") if not path.is_dir()}

@@ -1,6 +1,8 @@
-"""Faults while a real Cog server is at work: each is answered with a code, leaves no file, and does nothing to the next request."""
+"""Tests of a real Cog server with faults.
 
-import io
+After each fault, the error has a code, no file is left behind, and the next request works.
+"""
+
 import os
 import signal
 import socket
@@ -8,112 +10,60 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
-from coghttp import (
-    data_uri,
-    decoded,
-    files_below,
-    free_port,
-    posted,
-    processes_of_group,
-    settled_status,
-)
+from coghttp import data_uri, decode_image, free_port, idle_status, processes_of_group
 from conftest import PROJECT
 from facejobs import ASTRONAUT
-from fileserver import FileServer
-from PIL import ExifTags, Image
+from faultserver import (
+    EYE,
+    FACE_RESTORE,
+    FAULTY_PREDICTOR,
+    PORTRAIT,
+    UPSCALE,
+    FaultServer,
+    environment_of,
+)
 
-from restore.imaging.photo import Photo, encode
+from restore.imaging.encode import encode
+from restore.imaging.photo import Photo
 from restore.serving.launcher import running, start, stop, wait_until_ready
 
 pytestmark = pytest.mark.timeout(300)
 
-FAULTY = "tests/contract/faulty.py:Predictor"
-PORTRAIT = data_uri(encode(Photo("me", ASTRONAUT), "png", 100)[0], "image/png")
-EYE = data_uri(encode(Photo("eye", ASTRONAUT[80:180, 80:180]), "png", 100)[0], "image/png")
-UPSCALE = {"task": "upscale", "scale": 1, "image": EYE, "output_format": "png"}
-FACES = {"task": "face_restore", "image": PORTRAIT, "output_format": "png"}
 ENDS_WITHIN_S = 15.0
 
 
-class Served:
-    """A server whose requests may be given a fault, and what lies in its temporary folder."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.folder, self.order = url, folder, folder.parent / "fault"
-
-    def post(self, inputs, fault: str = "", name: str | None = None) -> requests.Response:
-        self.order.write_text(fault)
-        try:
-            return posted(self.url, {"input": inputs, **({"id": name} if name else {})})
-        finally:
-            self.order.write_text("")
-
-    def output(self, inputs) -> list[str]:
-        body = self.post(inputs).json()
-        assert body["status"] == "succeeded", body
-        return body["output"]
-
-    def wait_until_reached(self) -> None:
-        reached = self.order.with_suffix(".reached")
-        ends_s = time.monotonic() + 60
-        while not reached.exists():
-            assert time.monotonic() < ends_s, "the stage was not reached"
-            time.sleep(0.01)
-        reached.unlink()
-
-    @property
-    def log(self) -> Path:
-        return self.folder.parent / "log"
-
-    @property
-    def files(self) -> set[Path]:
-        return files_below(self.folder)
-
-
-def environment_of(folder: Path) -> dict[str, str]:
-    folder.mkdir()
-    order = folder.parent / "fault"
-    order.write_text("")
-    path = os.pathsep.join([str(PROJECT), str(PROJECT / "tests")])
-    return {
-        "RESTORE_WEIGHTS": "lite",
-        "RESTORE_PRELOAD": "none",
-        "TMPDIR": str(folder),
-        "RESTORE_TEST_FAULT": str(order),
-        "PYTHONPATH": path,
-    }
-
-
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultServer]:
     folder = tmp_path_factory.mktemp("faults") / "tmp"
+    environment = environment_of(folder)
     with (
         (folder.parent / "log").open("wb") as log,
-        running(free_port(), environment_of(folder), output=log, predictor=FAULTY) as url,
+        running(free_port(), environment, output=log, predictor=FAULTY_PREDICTOR) as url,
     ):
-        yield Served(url, folder)
+        yield FaultServer(url, folder)
 
 
 @pytest.mark.parametrize(
-    ("inputs", "fault", "said"),
+    ("inputs", "fault", "message"),
     [
         (UPSCALE, "memory 0", "[E501] photo 'image': memory ran out even with tiles of"),
-        (FACES, "memory 0", "[E501] photo 'image': memory ran out while restoring it"),
+        (FACE_RESTORE, "memory 0", "[E501] photo 'image': memory ran out while restoring it"),
         (UPSCALE, "disk result", "[E302] '"),
-        (UPSCALE, "disk upload", "[E504] photo 'image': it cannot be kept in the temporary folder"),
+        (UPSCALE, "disk upload", "[E504] photo 'image': the upload cannot be written to the"),
         (UPSCALE, "nan", "[E503] photo 'image': the network 'lite_upscale_"),
         (
             {**UPSCALE, "stability_mode": "optimized"},
             "nan",
             "[E503] photo 'image': the network 'lite_upscale_",
         ),
-        (UPSCALE, "bug", "[E505] this request met a fault of the program (ZeroDivisionError)"),
+        (UPSCALE, "bug", "[E505] an internal error occurred (ZeroDivisionError)"),
     ],
     ids=[
         "memory",
@@ -125,35 +75,34 @@ def served(tmp_path_factory):
         "bug",
     ],
 )
-def test_a_fault_is_answered_with_a_code_and_the_next_request_is_as_before(
-    served, inputs, fault, said
-):
-    before = served.output(inputs)
-    there = served.files
-    body = served.post(inputs, fault).json()
+def test_fault_has_a_code_and_does_not_affect_the_next_request(
+    server: FaultServer, inputs: Mapping[str, object], fault: str, message: str
+) -> None:
+    output_before, files_before = server.output(inputs), server.temporary_files()
+    body = server.post(inputs, fault).json()
     assert body["status"] == "failed"
-    assert said in body["error"]
+    assert message in body["error"]
     assert not body.get("output")
     assert "SECRET" not in body["error"]
     assert "/home" not in body["error"]
-    assert served.files == there, "nothing is left behind"
-    assert settled_status(served.url) == "READY"
-    assert served.output(inputs) == before
+    assert server.temporary_files() == files_before
+    assert idle_status(server.url) == "READY"
+    assert server.output(inputs) == output_before
 
 
-def test_memory_that_suffices_for_smaller_tiles_is_a_warning(served):
+def test_retry_with_smaller_tiles_is_a_warning(server: FaultServer) -> None:
     inputs = {**UPSCALE, "image": PORTRAIT}
-    before = served.output(inputs)
-    body = served.post(inputs, "memory 200").json()
+    before = server.output(inputs)
+    body = server.post(inputs, "memory 200").json()
     assert body["status"] == "succeeded", body
     [report] = body["metrics"]["photos"]
     assert report["tiles"][0]["height"] <= 128
     assert "memory ran out with tiles of 256 pixels; continued with 128" in report["warnings"]
-    whole, tiled = (
-        np.asarray(decoded(output[0])).astype(int) for output in (before, body["output"])
+    without_tiles, with_tiles = (
+        np.asarray(decode_image(output[0])).astype(int) for output in (before, body["output"])
     )
-    assert np.abs(whole - tiled).max() <= 1
-    assert served.output(inputs) == before
+    assert np.abs(without_tiles - with_tiles).max() <= 1
+    assert server.output(inputs) == before
 
 
 @pytest.mark.parametrize(
@@ -165,213 +114,142 @@ def test_memory_that_suffices_for_smaller_tiles_is_a_warning(served):
         (UPSCALE, "encode"),
         (UPSCALE, "write"),
         ({**UPSCALE, "stability_mode": "optimized"}, "optimize"),
-        (FACES, "detect"),
-        (FACES, "faces"),
-        (FACES, "paste"),
+        (FACE_RESTORE, "detect"),
+        (FACE_RESTORE, "faces"),
+        (FACE_RESTORE, "paste"),
     ],
 )
-def test_a_request_is_cancelled_in_every_stage_and_leaves_nothing(served, inputs, stage):
-    before = served.output(inputs)
-    there = served.files
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(served.post(inputs, f"stall {stage} 30", name=f"in-{stage}"))
-    )
-    asking.start()
-    served.wait_until_reached()
+def test_request_can_be_cancelled_in_every_stage(
+    server: FaultServer, inputs: Mapping[str, object], stage: str
+) -> None:
+    output_before, files_before = server.output(inputs), server.temporary_files()
+    responses: list[requests.Response] = []
+    request_id = f"in-{stage}"
+
+    def send() -> None:
+        responses.append(server.post(inputs, f"stall {stage} 30", request_id))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    server.wait_until_stalled()
     cancelled_s = time.monotonic()
-    assert (
-        requests.post(f"{served.url}/predictions/in-{stage}/cancel", timeout=10).status_code == 200
-    )
-    asking.join(30)
+    assert _cancel(server, request_id) == 200
+    sender.join(30)
     assert time.monotonic() - cancelled_s < 5
-    assert answers[0].json()["status"] == "canceled"
-    assert settled_status(served.url) == "READY"
-    assert served.files == there
-    assert served.output(inputs) == before
+    assert responses[0].json()["status"] == "canceled"
+    assert idle_status(server.url) == "READY"
+    assert server.temporary_files() == files_before
+    assert server.output(inputs) == output_before
 
 
-def test_a_cancel_takes_no_longer_than_a_tile(served):
-    """Python is told between two steps of it: a tile is such a step, so that a large photo needs no patience."""
-    large = data_uri(
-        encode(Photo("large", ASTRONAUT.repeat(4, axis=0).repeat(4, axis=1)), "png", 100)[0],
-        "image/png",
-    )
-    answers = []
+def _cancel(server: FaultServer, request_id: str) -> int:
+    return requests.post(f"{server.url}/predictions/{request_id}/cancel", timeout=10).status_code
+
+
+def test_cancelling_takes_no_longer_than_one_tile(server: FaultServer) -> None:
+    # Python can be interrupted between two tiles, but not inside the network.
+    enlarged = ASTRONAUT.repeat(4, axis=0).repeat(4, axis=1)
+    large = data_uri(encode(Photo("large", enlarged), "png", 100)[0], "image/png")
+    responses: list[requests.Response] = []
     inputs = {**UPSCALE, "image": large, "tile_size": 128}
 
-    def ask() -> None:
-        started_s = time.monotonic()
-        answers.append(
-            (posted(served.url, {"input": inputs, "id": "large"}), time.monotonic() - started_s)
-        )
+    def send() -> None:
+        responses.append(server.post(inputs, request_id="large"))
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    sender = threading.Thread(target=send)
+    sender.start()
     time.sleep(1.5)
     cancelled_s = time.monotonic()
-    assert requests.post(f"{served.url}/predictions/large/cancel", timeout=10).status_code == 200
-    asking.join(60)
-    took_s = time.monotonic() - cancelled_s
-    assert answers[0][0].json()["status"] == "canceled"
-    assert took_s < 3, f"{took_s:.1f} s"
+    assert _cancel(server, "large") == 200
+    sender.join(60)
+    elapsed_s = time.monotonic() - cancelled_s
+    assert responses[0].json()["status"] == "canceled"
+    assert elapsed_s < 3, f"{elapsed_s:.1f} s"
 
 
-def test_a_client_that_goes_leaves_a_server_that_answers_the_next(served):
-    before = served.output(UPSCALE)
-    there = served.files
-    assert settled_status(served.url) == "READY"
-    served.order.write_text("stall net 30")
-    address = urlsplit(served.url)
+def test_disconnected_client_cancels_its_request(server: FaultServer) -> None:
+    output_before, files_before = server.output(UPSCALE), server.temporary_files()
+    assert idle_status(server.url) == "READY"
+    server.fault_file.write_text("stall net 30")
+    address = urlsplit(server.url)
     body = ('{"input": {"task": "upscale", "scale": 1, "image": "' + EYE + '"}}').encode()
-    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
-        head = f"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        client.sendall(head.encode() + body)
-        served.wait_until_reached()
-    served.order.write_text("")
-    started_s = time.monotonic()
-    assert settled_status(served.url) == "READY"
-    assert time.monotonic() - started_s < 5
-    assert served.files == there
-    assert served.output(UPSCALE) == before
-
-
-def named_by(case: str, files: FileServer) -> dict[str, object]:
-    """What a stranger may try to have read for him."""
-    secret = files.add("secret", b"\x89PNG\r\n\x1a\n" + b"x" * 99)
-    return {
-        "a path": {"image": "/etc/hostname"},
-        "a path from home": {"image": "~/.ssh/id_rsa"},
-        "a path up": {"image": "../../../../etc/hostname"},
-        "a file URL": {"image": "file:///etc/hostname"},
-        "a list of paths": {"images": ["/etc/hostname"]},
-        "a path beside an upload": {"images": [EYE, "/etc/hostname"]},
-        "an upload beside a path": {"images": ["/etc/hostname", EYE]},
-        "a mask": {"task": "inpaint", "image": EYE, "mask": "/etc/hostname"},
-        "a loopback URL": {"image": secret},
-        "a loopback name": {"image": secret.replace("127.0.0.1", "localhost")},
-        "a mask's loopback URL": {"task": "inpaint", "image": EYE, "masks": [secret]},
-        "the metadata of a cloud": {"image": "http://169.254.169.254/latest/meta-data/"},
-        "another scheme": {"image": "ftp://127.0.0.1/a.jpg"},
-    }[case]
-
-
-NAMED = (
-    "a path",
-    "a path from home",
-    "a path up",
-    "a file URL",
-    "a list of paths",
-    "a path beside an upload",
-    "an upload beside a path",
-    "a mask",
-    "a loopback URL",
-    "a loopback name",
-    "a mask's loopback URL",
-    "the metadata of a cloud",
-    "another scheme",
-)
-
-
-def test_the_log_holds_neither_photos_nor_places(served):
-    """Whatever comes of a photo, and whichever input it is in."""
-    exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
-        {1: "N", 2: (48.0, 51.0, 29.53125), 3: "E", 4: (2.0, 17.0, 40.21875)}
+    header = (
+        "POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
-    buffer = io.BytesIO()
-    Image.fromarray(ASTRONAUT[:64, :64]).save(buffer, "JPEG", exif=exif)
-    photo = data_uri(buffer.getvalue())
-    kept = served.post(
-        {"task": "restore", "image": photo, "keep_gps": True, "output_format": "jpg"}
-    ).json()
-    assert decoded(kept["output"][0]).getexif().get_ifd(ExifTags.IFD.GPSInfo)[2] == (
-        48.0,
-        51.0,
-        29.53125,
-    ), "the photo has a place"
-    for inputs in (
-        {"task": "restore"},
-        {"task": "sharpen"},
-        {"scale": photo},
-        {"images": photo},
-        {"task": "inpaint", "mask": photo},
-    ):
-        served.post({"image": photo, **inputs})
-    served.post({"image": photo[: len(photo) // 2]})
-    served.post({"image": photo}, "bug")
-    log = served.log.read_text(errors="replace")
-    assert "E505" in log or "prediction failed" in log, "it is the log of these requests"
-    for text in (photo[40:100], photo[-60:], "29.53125", "945/32", "40.21875", "1287/32"):
-        assert text not in log, text
-
-
-@pytest.mark.parametrize("case", NAMED)
-def test_a_request_reads_neither_the_servers_disk_nor_its_network(served, case):
-    files = FileServer()
-    there = served.files
+    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+        client.sendall(header.encode() + body)
+        server.wait_until_stalled()
+    server.fault_file.write_text("")
     started_s = time.monotonic()
-    body = served.post(named_by(case, files)).json()
-    files.close()
-    assert body["status"] == "failed", body
-    assert "[E201]" in body["error"]
-    assert len(body["error"]) < 400, "and no photo is quoted"
-    assert files.log == [], "nothing was asked"
-    assert time.monotonic() - started_s < 4
-    assert served.files == there
+    assert idle_status(server.url) == "READY"
+    assert time.monotonic() - started_s < 5
+    assert server.temporary_files() == files_before
+    assert server.output(UPSCALE) == output_before
 
 
-def test_a_second_server_on_the_port_says_so_and_the_first_goes_on(served):
-    port = str(urlsplit(served.url).port)
-    command = [sys.executable, "-m", "restore", "serve", "--port", port]
+def test_second_server_on_the_same_port_is_refused(server: FaultServer) -> None:
+    port = str(urlsplit(server.url).port)
     second = subprocess.run(
-        command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "restore", "serve", "--port", port],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert second.returncode == 2
     assert f"[E504] the server cannot listen on 127.0.0.1 port {port}" in second.stderr
-    assert decoded(served.output(UPSCALE)[0]).size == (100, 100)
+    assert decode_image(server.output(UPSCALE)[0]).size == (100, 100)
 
 
 @pytest.mark.parametrize(
-    ("number", "when"),
+    ("number", "moment"),
     [(signal.SIGTERM, "setup"), (signal.SIGTERM, "predict"), (signal.SIGKILL, "predict")],
     ids=str,
 )
-def test_no_process_outlives_a_server_that_is_told_to_end(tmp_path, number, when):
-    """The signal goes to Cog's server alone, as a container's or a supervisor's would."""
+def test_worker_does_not_outlive_a_server_that_gets_a_signal(
+    tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    # Only Cog's server gets the signal, as from a container or a supervisor.
     folder = tmp_path / "tmp"
+    environment = environment_of(folder)
     with (tmp_path / "log").open("wb") as log:
-        process = start("127.0.0.1", port := free_port(), environment_of(folder), log, FAULTY)
-        server = Served(f"http://127.0.0.1:{port}", folder)
+        port = free_port()
+        process = start("127.0.0.1", port, environment, log, FAULTY_PREDICTOR)
+        server = FaultServer(f"http://127.0.0.1:{port}", folder)
+        responses: list[requests.Response | None] = []
         try:
-            asking = None
-            if when == "setup":
-                ends_s = time.monotonic() + 30
-                while len(processes_of_group(process.pid)) < 2 and time.monotonic() < ends_s:
-                    time.sleep(0.02)
+            sender = threading.Thread(target=lambda: responses.append(_post_or_none(server)))
+            if moment == "setup":
+                _wait_for_worker(process.pid)
             else:
                 wait_until_ready(server.url, process, 120)
-                answers = []
-                asking = threading.Thread(target=lambda: answers.append(_tried(server)))
-                asking.start()
-                server.wait_until_reached()
+                sender.start()
+                server.wait_until_stalled()
             os.kill(process.pid, number)
             process.wait(ENDS_WITHIN_S)
-            ends_s = time.monotonic() + ENDS_WITHIN_S
-            while processes_of_group(process.pid) and time.monotonic() < ends_s:
+            deadline_s = time.monotonic() + ENDS_WITHIN_S
+            while processes_of_group(process.pid) and time.monotonic() < deadline_s:
                 time.sleep(0.05)
             assert processes_of_group(process.pid) == []
-            if asking:
-                asking.join(30)
-                finished = answers[0] is not None and answers[0].json()["status"] == "succeeded"
-                assert finished == (number == signal.SIGTERM), (
-                    "what was begun is finished, unless the server is killed"
-                )
+            if moment == "predict":
+                sender.join(30)
+                response = responses[0]
+                finished = response is not None and response.json()["status"] == "succeeded"
+                # SIGTERM lets a running request finish.
+                assert finished == (number == signal.SIGTERM)
         finally:
             stop(process)
 
 
-def _tried(server: Served) -> requests.Response | None:
+def _wait_for_worker(group: int) -> None:
+    deadline_s = time.monotonic() + 30
+    while len(processes_of_group(group)) < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+
+
+def _post_or_none(server: FaultServer) -> requests.Response | None:
     try:
         return server.post(UPSCALE, "stall net 1")
     except requests.ConnectionError:

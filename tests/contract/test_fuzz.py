@@ -13,7 +13,8 @@ from coghttp import colour_of, data_uri, decoded, free_port, posted, settled_sta
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from restore.serving.launcher import openapi_schema, running
+from restore.serving.launcher import running
+from restore.serving.schema import openapi_schema
 
 pytestmark = pytest.mark.timeout(7200)
 
