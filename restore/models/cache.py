@@ -1,4 +1,4 @@
-"""Shelf: every network and face detector that was loaded so far, and what stood in for what."""
+"""Keeps every loaded network, and its optimized copy, for the life of the process."""
 
 from __future__ import annotations
 
@@ -6,200 +6,163 @@ import logging
 import os
 import weakref
 from pathlib import Path
+from typing import Protocol
+
+import torch
 
 from restore.errors import RestoreError
-from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
 from restore.models.loader import Model, load_model
-from restore.models.store import STANDS_IN_FOR, Policy, WeightStore
-from restore.optimize.compiler import Compiler
-from restore.runtime.device import Progress
+from restore.models.policy import FALLBACK_CODES, Policy, Resolved, resolve
+from restore.models.store import WeightStore
+from restore.runtime.progress import Progress
+
+Key = tuple[str, str]
+"""Catalog task and variant."""
 
 log = logging.getLogger("restore")
 
-DETECTION = "face_detect"
-DLIB = "dlib"
+
+class Optimizer(Protocol):
+    """What makes faster copies of models (restore.optimize.compiler.Compiler)."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of all networks."""
+
+    @property
+    def compiles(self) -> bool:
+        """Whether copies are compiled, which takes minutes."""
+
+    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        """Return a faster copy of a model, and a warning for each optimization that failed."""
 
 
-class Shelf:
-    """Loads each network once, when it is first asked for, under one weights policy and onto one device."""
+class ModelCache:
+    """Loads each network once, when it is first needed.
+
+    Args:
+        store: provides the checkpoint files.
+        policy: which weights are used.
+        optimizer: makes the optimized copies; networks are loaded onto its device.
+        progress: called while networks are loaded and optimized.
+    """
 
     def __init__(
-        self, store: WeightStore, policy: Policy, compiler: Compiler, progress: Progress
+        self, store: WeightStore, policy: Policy, optimizer: Optimizer, progress: Progress
     ) -> None:
         self.store = store
         self.policy = policy
-        self.compiler = compiler
+        self.optimizer = optimizer
         self.progress = progress
-        self._models: dict[tuple[str, str], Model] = {}
-        self._optimized: dict[tuple[str, str], tuple[Model, tuple[str, ...]]] = {}
-        self._stand_ins: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {}
-        self._detectors: dict[str, Detector] = {}
-        self._optimized_detectors: dict[str, Detector] = {}
-        self._missing: dict[str, str] = {}
-        self._mapped: dict[tuple[str, str], list[Mapped]] = {}
+        self._models: dict[Key, Model] = {}
+        self._optimized: dict[Key, tuple[Model, tuple[str, ...]]] = {}
+        self._mapped_files: dict[Key, list[MappedFile]] = {}
+        self._resolutions: dict[Key, tuple[str, tuple[str, ...]]] = {}
+        """Requested task and variant to the variant in use and the warnings about it."""
 
     @property
-    def loaded(self) -> frozenset[tuple[str, str]]:
-        """Task and variant of every network that is loaded."""
+    def loaded(self) -> frozenset[Key]:
+        """Task and variant of every loaded network."""
         return frozenset(self._models)
 
-    def model(self, task: str, asked: str) -> tuple[Model, tuple[str, ...]]:
-        """The network that serves a variant, and what its choice degraded.
+    def get(self, task: str, variant: str) -> tuple[Model, tuple[str, ...]]:
+        """Return the model for a variant, and warnings if a fallback is used.
 
-        A network whose file was written into since it was loaded is loaded, and the file verified, anew.
+        If the file of a loaded network was overwritten, the file is verified and loaded again.
 
         Raises:
-            RestoreError: OPTION_INVALID for a variant that does not exist, any WEIGHTS_* code, DEVICE.
+            RestoreError: OPTION_INVALID for an unknown variant, any WEIGHTS_* code, DEVICE.
         """
-        served = self._stand_ins.get((task, asked))
-        if served and any(file.written_into() for file in self._mapped.get((task, served[0]), ())):
-            self._forget(task, served[0])
-        if (task, asked) not in self._stand_ins:
-            resolved = self.store.resolve(task, asked, self.policy)
+        self._drop_if_overwritten(task, variant)
+        if (task, variant) not in self._resolutions:
+            resolved = resolve(self.store, task, variant, self.policy)
             if (task, resolved.variant) not in self._models:
-                # Before it is read: what changes meanwhile shows.
-                files = (
-                    (resolved.net, *resolved.partners.values())
-                    if self.compiler.device.type == "cpu"
-                    else ()
-                )
-                mapped = [Mapped(file.path) for file in files]
-                self._models[task, resolved.variant] = load_model(resolved, self.compiler.device)
-                self._mapped[task, resolved.variant] = mapped
-            self._stand_ins[task, asked] = (resolved.variant, resolved.warnings)
-        variant, warnings = self._stand_ins[task, asked]
-        return self._models[task, variant], warnings
+                self._load(task, resolved)
+            self._resolutions[task, variant] = (resolved.variant, resolved.warnings)
+        served, warnings = self._resolutions[task, variant]
+        return self._models[task, served], warnings
 
-    def optimized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
-        """The faster copy of a model, and what could not be done for it."""
+    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        """Return the optimized copy of a model, and a warning for each failed optimization."""
         key = (model.row.task, model.variant)
         if key not in self._optimized:
             self.progress(f"optimizing {model.row.task} {model.variant}", 0, 1)
-            self._optimized[key] = self.compiler.optimized(model)
+            self._optimized[key] = self.optimizer.optimize(model)
         return self._optimized[key]
 
-    def optimized_detector(self, detector: Detector) -> Detector:
-        """The detector with the faster copy of its network, where it has one."""
-        if (DETECTION, detector.name) not in self._models:
-            return detector
-        if detector.name not in self._optimized_detectors:
-            model, _ = self.optimized(self._models[DETECTION, detector.name])
-            self._optimized_detectors[detector.name] = RetinaFaceDetector(model)
-        return self._optimized_detectors[detector.name]
-
-    def detector(self, asked: str, *, with_lite: bool) -> tuple[Detector, tuple[str, ...]]:
-        """What finds faces, and what its choice degraded.
-
-        Args:
-            asked: an option of `face_detector`; `auto` is RetinaFace with ResNet-50, as the official code has it, and dlib
-                beside lite weights, which are to need no download.
-            with_lite: whether the faces' network is the lite one.
-
-        Raises:
-            RestoreError: any WEIGHTS_* code; under the policy `auto` only for a damaged file.
-        """
-        lite = self.policy is Policy.LITE
-        if asked == DLIB or (asked == "auto" and (with_lite or lite)):
-            return self._dlib(), ()
-        if lite:
-            return self._dlib(), (
-                f"{asked} was asked for; the weights policy '{self.policy}' answers with {DLIB}",
-            )
-        name = "retinaface_resnet50" if asked == "auto" else asked
-        if (DETECTION, name) in self._models:
-            self.model(
-                DETECTION, name
-            )  # looks after its file, and drops the detector with the network
-        if name not in self._detectors and name not in self._missing:
-            try:
-                model, _ = self.model(DETECTION, name)
-                self._detectors[name] = RetinaFaceDetector(model)
-            except RestoreError as error:
-                if self.policy is Policy.OFFICIAL or error.code not in STANDS_IN_FOR:
-                    raise
-                # Remembered, as for networks: a request is not to wait for a download that failed before.
-                self._missing[name] = f"{DLIB} stands in for the detector {name}: {error.reason}"
-                log.warning("%s", self._missing[name])
-        if name in self._missing:
-            return self._dlib(), (self._missing[name],)
-        return self._detectors[name], ()
-
     def preload(self, task: str) -> None:
-        """Loads every variant of a catalog task that the weights policy offers.
+        """Load every variant of a catalog task that the weights policy offers.
 
         Raises:
-            RestoreError: what `model` raises; under `auto` not for weights that cannot be had.
+            RestoreError: as `get`. With the policy `auto`, a variant without available weights is
+                only logged: a request for it gets the same error.
         """
-        if task == DETECTION:
-            for name in (
-                DLIB,
-                *(() if self.policy is Policy.LITE else self.store.catalog.variants(task)),
-            ):
-                self.detector(name, with_lite=False)
-            return
-        offered = self.store.catalog.variants(task)
-        # Under `lite` a task without lite weights is left for a request to ask for, and be told so.
-        catalog = self.store.catalog
-        variants = tuple(
-            variant
-            for variant in offered
-            if self.policy is not Policy.LITE or catalog.find(task, variant).embedded
-        )
+        variants = self._offered_variants(task)
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
-                model, _ = self.model(task, variant)
-                if self.compiler.compiles:  # from the start, so that no request waits for it
-                    self.optimized(model)
+                model, _ = self.get(task, variant)
+                if self.optimizer.compiles:  # now, so that no request waits for the compiler
+                    self.optimize(model)
             except RestoreError as error:
-                if self.policy is not Policy.AUTO or error.code not in STANDS_IN_FOR:
+                if self.policy is not Policy.AUTO or error.code not in FALLBACK_CODES:
                     raise
-                # A task without lite weights is no reason for the others not to start; a request for it is told the same.
                 log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))
 
-    def _forget(self, task: str, variant: str) -> None:
-        """Drops a network, its faster copy and whatever it stands in for."""
-        log.warning(
-            "the file of %s %s was written into since it was loaded: it is verified and loaded anew",
-            task,
-            variant,
+    def _offered_variants(self, task: str) -> tuple[str, ...]:
+        """All variants; with the policy `lite` the embedded ones only, which may be none."""
+        catalog = self.store.catalog
+        return tuple(
+            variant
+            for variant in catalog.variants(task)
+            if self.policy is not Policy.LITE or catalog.find(task, variant).embedded
         )
-        for kept in (self._models, self._optimized, self._mapped):
-            kept.pop((task, variant), None)
-        for asked in [
-            key
-            for key, (served, _) in self._stand_ins.items()
-            if (key[0], served) == (task, variant)
-        ]:
-            del self._stand_ins[asked]
-        if task == DETECTION:
-            self._detectors.pop(variant, None)
-            self._optimized_detectors.pop(variant, None)
 
-    def _dlib(self) -> Detector:
-        if DLIB not in self._detectors:
-            self._detectors[DLIB] = DlibDetector()
-        return self._detectors[DLIB]
+    def _load(self, task: str, resolved: Resolved) -> None:
+        key = (task, resolved.variant)
+        files = (resolved.net, *resolved.partners.values())
+        on_cpu = self.optimizer.device.type == "cpu"
+        # Opened before they are read, so that later changes are noticed.
+        mapped_files = [MappedFile(file.path) for file in files] if on_cpu else []
+        self._models[key] = load_model(resolved, self.optimizer.device)
+        self._mapped_files[key] = mapped_files
+
+    def _drop_if_overwritten(self, task: str, variant: str) -> None:
+        """Drop a network and its optimized copy if its file has changed since it was loaded."""
+        if (task, variant) not in self._resolutions:
+            return
+        served, _ = self._resolutions[task, variant]
+        if not any(file.has_changed() for file in self._mapped_files.get((task, served), ())):
+            return
+        log.warning("the file of %s %s has changed: verifying and loading it again", task, served)
+        for entries in (self._models, self._optimized, self._mapped_files):
+            entries.pop((task, served), None)
+        self._resolutions = {
+            key: (used, warnings)
+            for key, (used, warnings) in self._resolutions.items()
+            if (key[0], used) != (task, served)
+        }
 
 
-class Mapped:
-    """A file that weights are mapped from, kept open: replaced or removed, it lives on, and the network with it.
+class MappedFile:
+    """Keeps a file open whose content is memory-mapped, so that it survives its deletion.
 
-    Weights on a CPU are pages of their file: where it was cut, the first touch of a page would end the process, with no exception.
+    Weights on a CPU are mapped from their file. If the file were truncated, the next access would
+    kill the process (SIGBUS).
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
-        self._before = self._stamp()
+        self._stamp_before = self._stamp()
 
-    def written_into(self) -> bool:
-        """Whether its content is another than it was."""
-        return self._stamp() != self._before
+    def has_changed(self) -> bool:
+        """Return whether the file was written to."""
+        return self._stamp() != self._stamp_before
 
     def _stamp(self) -> tuple[int, int]:
         facts = os.fstat(self._file)

@@ -1,6 +1,7 @@
-"""What has arrived of a file: `<target>.part`, whether it may be gone on with, and whether it is what was asked for.
+"""A download in progress: `<file>.part`, whether it can be resumed, and whether it is correct.
 
-A target is replaced only by a complete, checked file; a part that turns out to be of another file is thrown away.
+A target file is only replaced by a complete, checked file. A partial file that turns out to belong
+to another file is deleted.
 """
 
 from __future__ import annotations
@@ -19,33 +20,39 @@ from restore.errors import Code, RestoreError
 
 
 class UnusableSourceError(Exception):
-    """This address does not deliver the file; another may."""
+    """This address does not provide the file; another one may."""
 
 
 class InterruptedTransferError(Exception):
-    """The transfer broke off; the same address may go on."""
+    """The transfer was interrupted; it can be resumed at the same address."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to arrive at `target`, and what is known of it beforehand."""
+class DownloadTarget:
+    """A file to download, and what is known about it.
 
-    target: Path
+    Attributes:
+        path: where the file is stored.
+        bytes: expected size, if known.
+        sha256: expected checksum, if known.
+    """
+
+    path: Path
     bytes: int | None = None
     sha256: str | None = None
 
     def mismatch(self, digest: str, size: int) -> str | None:
-        """What is wrong with a file of that sum and size, or None."""
+        """Describe what is wrong with a file of this checksum and size; None if it is correct."""
         if self.bytes not in (None, size):
-            return f"sent {size} bytes, {self.bytes} expected"
+            return f"sent {size} bytes, expected {self.bytes}"
         if self.sha256 not in (None, digest):
-            return f"sent a file with sha256 {digest}, {self.sha256} expected"
+            return f"sent a file with sha256 {digest}, expected {self.sha256}"
         return None if size else "sent an empty file"
 
 
 @dataclass(frozen=True)
-class Received:
-    """What has arrived."""
+class DownloadedFile:
+    """Checksum and size of a downloaded file."""
 
     sha256: str
     bytes: int
@@ -53,11 +60,12 @@ class Received:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a part came from: written beside the part, so that another process can go on.
+    """Where a partial file came from; stored beside it, so that another process can resume it.
 
     Attributes:
-        validator: the strong ETag or the date that If-Range may carry.
-        total: the size of the whole file, where the server told it.
+        url: the address.
+        validator: strong ETag or date for the If-Range header, if the server sent one.
+        total: size of the complete file, if the server sent it.
     """
 
     url: str
@@ -65,76 +73,86 @@ class Origin:
     total: int | None
 
 
-class Part:
-    """`<target>.part`, and its origin in `<target>.part.json`."""
+class PartialFile:
+    """`<target>.part`, with its origin in `<target>.part.json`."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self.wanted = wanted
-        self.path = wanted.target.with_name(wanted.target.name + ".part")
-        self._origin_path = wanted.target.with_name(wanted.target.name + ".part.json")
+    def __init__(self, target: DownloadTarget) -> None:
+        self.target = target
+        self.path = target.path.with_name(target.path.name + ".part")
+        self._origin_path = target.path.with_name(target.path.name + ".part.json")
 
     @property
     def bytes(self) -> int:
+        """Number of bytes that have arrived."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def origin(self) -> Origin | None:
+        """Where the bytes came from, if that is known."""
         try:
             return Origin(**json.loads(self._origin_path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
-    def begin(self, origin: Origin, first: int) -> None:
-        """Prepares for bytes from `first` on; the origin never stands beside another origin's bytes."""
-        if first == 0:
+    def begin(self, origin: Origin, first_byte: int) -> None:
+        """Prepare for bytes from `first_byte` on; bytes of another origin are deleted first."""
+        if first_byte == 0:
             self.discard()
         self._origin_path.write_text(json.dumps(asdict(origin)), encoding="utf-8")
 
     def discard(self) -> None:
+        """Delete the partial file and its origin."""
         self.path.unlink(missing_ok=True)
         self._origin_path.unlink(missing_ok=True)
 
     def resumable_bytes(self, url: str) -> int:
-        """How much may be kept: all, if a known sum or the server's own validator will prove that the rest fits, else nothing."""
+        """Return how many bytes can be kept when the download continues at an address.
+
+        They can be kept if a known checksum or the server's validator will show whether the rest
+        belongs to the same file. Otherwise, the partial file is deleted.
+        """
         origin = self.origin
-        provable = self.wanted.sha256 is not None or (
+        is_verifiable = self.target.sha256 is not None or (
             origin is not None and origin.url == url and origin.validator is not None
         )
-        if not provable or (self.wanted.bytes is not None and self.bytes > self.wanted.bytes):
+        is_too_long = self.target.bytes is not None and self.bytes > self.target.bytes
+        if not is_verifiable or is_too_long:
             self.discard()
         return self.bytes
 
     def resume_headers(self, url: str, offset: int) -> dict[str, str]:
-        """Asks for the rest; a file that has changed since is then sent whole."""
+        """Return headers that request the rest, or the whole file if it has changed since."""
         if not offset:
             return {}
+        headers = {"Range": f"bytes={offset}-"}
         origin = self.origin
-        same_file = (
-            {"If-Range": origin.validator}
-            if origin and origin.url == url and origin.validator
-            else {}
-        )
-        return {"Range": f"bytes={offset}-", **same_file}
+        if origin and origin.url == url and origin.validator:
+            headers["If-Range"] = origin.validator
+        return headers
 
-    def accept(self, digest: str, *, resumed: bool) -> Received:
-        """Makes the part the target.
+    def accept(self, digest: str, *, resumed: bool) -> DownloadedFile:
+        """Move the complete partial file to the target.
+
+        Args:
+            digest: sha256 of the partial file.
+            resumed: whether its beginning is from an earlier transfer.
 
         Raises:
-            InterruptedTransferError: it is the wrong file, but its beginning was an older transfer's: worth another attempt.
+            InterruptedTransferError: it is the wrong file, but it was resumed: try again.
             UnusableSourceError: it is the wrong file.
         """
         size = self.bytes
-        reason = self.wanted.mismatch(digest, size)
+        reason = self.target.mismatch(digest, size)
         if reason is not None:
             self.discard()
             raise InterruptedTransferError(reason) if resumed else UnusableSourceError(reason)
-        replace_durably(self.path, self.wanted.target)
+        replace_durably(self.path, self.target.path)
         self._origin_path.unlink(missing_ok=True)
-        return Received(digest, size)
+        return DownloadedFile(digest, size)
 
 
 def running_sha256(path: Path | None = None) -> hashlib._Hash:
-    """A sha256 of a file's content so far, ready for more."""
+    """Return a sha256 object that has read a file, ready for more bytes."""
     if path is None:
         return hashlib.sha256()
     with path.open("rb") as handle:
@@ -142,29 +160,32 @@ def running_sha256(path: Path | None = None) -> hashlib._Hash:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, as 64 hex digits."""
+    """Return the sha256 of a file as 64 hexadecimal digits."""
     return running_sha256(path).hexdigest()
 
 
 def replace_durably(source: Path, target: Path) -> None:
-    """Renames `source` to `target` so that, whatever happens, the target is whole or as it was."""
+    """Rename `source` to `target` so that after a crash the target is complete or unchanged."""
     _flush(source)
     source.replace(target)
     _flush(target.parent)
 
 
 def require_space(target: Path, needed_bytes: int) -> None:
-    """Refuses to begin what cannot be finished. Raises RestoreError: WEIGHTS_NO_SPACE."""
+    """Refuse a download that does not fit on the disk.
+
+    Raises:
+        RestoreError: WEIGHTS_NO_SPACE.
+    """
     free_bytes = shutil.disk_usage(target.parent).free
     if free_bytes < needed_bytes:
-        raise _no_space(
-            target, f"{needed_bytes / 1e6:.1f} MB are needed, {free_bytes / 1e6:.1f} MB are free"
-        )
+        reason = f"{needed_bytes / 1e6:.1f} MB are needed, {free_bytes / 1e6:.1f} MB are free"
+        raise _no_space(target, reason)
 
 
 @contextmanager
-def telling_no_space(target: Path) -> Iterator[None]:
-    """Turns a full disk into RestoreError: WEIGHTS_NO_SPACE."""
+def disk_full_as_restore_error(target: Path) -> Iterator[None]:
+    """Convert the error of a full disk to RestoreError: WEIGHTS_NO_SPACE."""
     try:
         yield
     except OSError as error:
@@ -174,11 +195,10 @@ def telling_no_space(target: Path) -> Iterator[None]:
 
 
 def _no_space(target: Path, reason: str) -> RestoreError:
-    where = f"no space for '{target.name}' in {target.parent}: {reason}"
     return RestoreError(
         Code.WEIGHTS_NO_SPACE,
-        where,
-        "Free some space, or set RESTORE_WEIGHTS_DIR; what has arrived is kept.",
+        f"no space for '{target.name}' in {target.parent}: {reason}",
+        "Free some space, or set RESTORE_WEIGHTS_DIR; the download will be resumed.",
     )
 
 

@@ -1,59 +1,66 @@
-"""Networks made faster for `stability_mode` optimized: rearranged, and compiled for a few fixed shapes by one backend a process.
+"""Makes optimized copies of models: rewritten, and compiled for a few fixed shapes.
 
-Without a backend, on a CPU, filters lie channels last and 3x3 convolutions go Winograd's way instead (nets/winograd.py).
+A process has at most one compile backend. Without a backend, on a CPU, memory layout is channels
+last and 3x3 convolutions use Winograd's algorithm (restore.optimize.winograd).
 
-A compiled network is a copy: `safe` requests before and after see the network that was loaded. It is compiled once for each shape
-that is known beforehand, when it is first prepared: in `setup()` where the environment names a backend, else in the first request that
-needs it. Any other shape, and any other option, goes through the copy as it is: no request can make the compiler start anew.
+An optimized network is a copy: requests with `stability_mode` safe use the original. A network is
+compiled when its copy is made: in `setup()` if the environment names a backend, else in the first
+request that needs it. Other shapes and other options run without the compiled program, so no
+request can cause a recompilation.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from spandrel.architectures.GFPGAN.__arch.gfpganv1_clean_arch import GFPGANv1Clean
-from spandrel.architectures.GFPGAN.__arch.stylegan2_clean_arch import ModulatedConv2d
-from spandrel.architectures.LaMa import LaMa
-from torch import Tensor, nn
+from torch import nn
 
 from restore.errors import Code, RestoreError
+from restore.models.adapters import adapter_for
 from restore.models.catalog import Checkpoint
-from restore.models.loader import SCRIPTED, Model
-from restore.nets.old_photo.faces import fold_spectral_norms
+from restore.models.loader import Model
 from restore.optimize import winograd
-from restore.optimize.folding import fold
-from restore.optimize.modulated_conv import FeatureModulatedConv2d
+from restore.optimize.fixed_shapes import (
+    FixedShapeForward,
+    Shape,
+    compiled_shapes_of,
+    flatten_output,
+)
+from restore.optimize.rewrite import memory_format_for, rewritten_copy
 from restore.options import COMPILE_BACKENDS
 
 ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
 NONE = "none"
-FACES_AT_ONCE = (1, 4)  # a batch of another size is cut into these
-TILED_TASK, TILE_PX = (
-    "upscale",
-    512,
-)  # the side of Real-ESRGAN's tiles where a request names none; others see whole photos
-CALLS_UNTIL_WARM = 3  # a CUDA graph is recorded at the second
-MOST_APART = 2e-3  # of the largest value, that a compiled answer may be from the plain one: half a grey level
-WINOGRAD_MEMORY = (
-    1.5  # times what the direct convolution of many channels takes beside its weights, measured
-)
+WARM_UP_CALLS = 3
+"""Calls until a compiled network is warm: a CUDA graph is recorded in the second."""
+MAX_RELATIVE_DIFFERENCE = 2e-3
+"""Largest difference between compiled and original output, relative to the largest value: half a
+grey level."""
+WINOGRAD_MEMORY_FACTOR = 1.5
+"""Working memory of Winograd convolutions with many channels, relative to torch's (measured)."""
+MAX_REASON_CHARACTERS = 160
+
 log = logging.getLogger("restore")
 
 
 class Compiler:
-    """Makes optimized networks, with the one compile backend that a process may have.
+    """Makes optimized copies with the compile backend of the process.
+
+    Attributes:
+        device: the device of the networks.
+        backend: the backend of the process; None while no request has chosen one.
+        compiled: number of graphs that were compiled deliberately.
 
     Args:
-        device: where the networks are.
-        environment: RESTORE_COMPILE_BACKEND in it fixes the backend from the start.
+        device: the device of the networks.
+        environment: RESTORE_COMPILE_BACKEND in it sets the backend.
 
     Raises:
         RestoreError: OPTION_INVALID for a backend that does not exist, or not on this device.
@@ -62,321 +69,178 @@ class Compiler:
     def __init__(self, device: torch.device, environment: Mapping[str, str] = os.environ) -> None:
         self.device = device
         self.backend: str | None = None
-        self.compiled = 0  # graphs that were made on purpose
-        self._before = graphs_compiled()
-        if named := environment.get(ENVIRONMENT, "").strip():
-            if named not in COMPILE_BACKENDS:
-                reason = (
-                    f"the environment's {ENVIRONMENT} is '{named}', which is no compile backend"
-                )
+        self.compiled = 0
+        self._graphs_before = graphs_compiled()
+        if name := environment.get(ENVIRONMENT, "").strip():
+            if name not in COMPILE_BACKENDS:
                 raise RestoreError(
                     Code.OPTION_INVALID,
-                    reason,
+                    f"the environment variable {ENVIRONMENT} is '{name}', which does not exist",
                     f"Set it to one of {', '.join(COMPILE_BACKENDS)}, or unset it.",
                 )
-            self.backend = self.backend_for(named)
+            self.backend = self.backend_for(name)
 
-    def backend_for(self, asked: str) -> str:
-        """The backend that would serve a request for `asked`; `auto` takes what there is. Nothing is settled by it.
+    def backend_for(self, requested: str) -> str:
+        """Return the backend for a request; `auto` is the backend of the process or `none`.
+
+        The backend of the process is not set.
 
         Raises:
-            RestoreError: OPTION_INVALID where the process has another one already, or the device has none such.
+            RestoreError: OPTION_INVALID if the process has another backend, or the device does
+                not support it.
         """
-        if asked == "cudagraphs" and self.device.type != "cuda":
-            reason = f"compile_backend is cudagraphs, which this device ({self.device}) has not"
+        if requested == "cudagraphs" and self.device.type != "cuda":
             raise RestoreError(
-                Code.OPTION_INVALID, reason, "Use none or inductor, or a CUDA device."
+                Code.OPTION_INVALID,
+                f"compile_backend is cudagraphs, which needs a CUDA device, not {self.device}",
+                "Use none or inductor, or a CUDA device.",
             )
         if self.backend is None:
-            return NONE if asked == "auto" else asked
-        if asked not in {"auto", self.backend}:
-            reason = f"compile_backend is {asked}, and this process compiles with {self.backend} since its first optimized request or its setup"
-            remedy = f"Ask for {self.backend} or auto, or restart with {ENVIRONMENT}={asked}."
-            raise RestoreError(Code.OPTION_INVALID, reason, remedy)
+            return NONE if requested == "auto" else requested
+        if requested not in {"auto", self.backend}:
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"compile_backend is {requested}, but this process already compiles with "
+                f"{self.backend}",
+                f"Use {self.backend} or auto, or restart with {ENVIRONMENT}={requested}.",
+            )
         return self.backend
 
     @property
     def recompiles(self) -> int:
-        """Graphs that torch compiled in this process beyond those made when networks were prepared."""
-        return graphs_compiled() - self._before - self.compiled
+        """Number of graphs that torch compiled in this process without being asked to."""
+        return graphs_compiled() - self._graphs_before - self.compiled
 
     @property
     def compiles(self) -> bool:
         """Whether the process has a backend that compiles."""
         return self.backend not in {None, NONE}
 
-    def optimized(self, model: Model) -> tuple[Model, tuple[str, ...]]:
-        """A copy of a model for optimized requests, partners included, and what could not be done."""
-        warnings: list[str] = []
-        nets = {"": model.net, **model.partners}
-        faster = {role: rearranged(net, self.device) for role, net in nets.items()}
-        row, shapes = model.row, fixed_shapes(model) if self.compiles else []
-        if not self.compiles and self.device.type == "cpu":
-            # Beside a compiler there is no gain: it has its own way with convolutions, and cannot see through ours.
-            if why := winograd.failure():
-                warnings.append(f"convolutions go the direct way, which is the slower one: {why}")
-                log.warning("%s", warnings[-1])
-            else:
-                faster = {role: winograd.with_winograd(net) for role, net in faster.items()}
-            convolutions = [
-                module
-                for module in faster[""].modules()
-                if isinstance(module, winograd.WinogradConv2d)
-            ]
-            if row.working_bytes_per_px and any(
-                module.has_many_channels for module in convolutions
-            ):
-                row = row.model_copy(
-                    update={
-                        "working_bytes_per_px": round(WINOGRAD_MEMORY * row.working_bytes_per_px)
-                    }
-                )
-        elif shapes and (failure := self._compile(faster[""], shapes, model)):
-            shapes = []
-            warnings.append(
-                f"{model.variant} could not be compiled with {self.backend} and runs without: {failure}"
-            )
-            log.warning("%s", warnings[-1])
-        net = faster.pop("")
+    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        """Return an optimized copy of a model and its partners, and a warning for each failure."""
+        net = rewritten_copy(model.net, model.adapter, self.device)
+        partners = {
+            role: self._rewritten_partner(model, role, partner)
+            for role, partner in model.partners.items()
+        }
+        row, shapes, failure = model.row, list[Shape](), ""
+        if self.compiles:
+            shapes, failure = self._compile(net, model)
+        elif self.device.type == "cpu":
+            # Not together with a compiler, which has its own convolutions and cannot compile these.
+            failure = self._use_winograd([net, *partners.values()])
+            row = _with_winograd_memory(row, net)
+        warnings = (failure,) if failure else ()
+        for warning in warnings:
+            log.warning("%s", warning)
         copied = dataclasses.replace(
-            model, row=row, net=net, partners=faster, compiled_shapes=frozenset(shapes)
+            model, row=row, net=net, partners=partners, compiled_shapes=frozenset(shapes)
         )
-        return copied, tuple(warnings)
+        return copied, warnings
 
-    def _compile(self, net: nn.Module, shapes: Sequence[tuple[int, ...]], model: Model) -> str:
-        """Compiles `net` for the shapes by running it on each; why it cannot be, or nothing. A net that fails stays as it was."""
-        plain, options = net.forward, CALLED_WITH.get(model.row.architecture, {})
+    def _rewritten_partner(self, model: Model, role: str, net: nn.Module) -> nn.Module:
+        row = model.partner_rows.get(role, model.row)
+        return rewritten_copy(net, adapter_for(row.architecture), self.device)
+
+    def _use_winograd(self, nets: Sequence[nn.Module]) -> str:
+        """Replace convolutions in place; return a warning if the kernels do not work."""
+        if reason := winograd.unavailable_reason():
+            return f"convolutions use torch's slower implementation: {reason}"
+        for net in nets:
+            winograd.use_winograd(net)
+        return ""
+
+    def _compile(self, net: nn.Module, model: Model) -> tuple[list[Shape], str]:
+        """Compile a network for its fixed shapes by running it on each.
+
+        Returns:
+            The shapes, and "". If it fails: no shapes, and a warning; the network is unchanged.
+        """
+        shapes = compiled_shapes_of(model)
+        if not shapes:
+            return [], ""
+        original, options = net.forward, model.adapter.call_options
         before = graphs_compiled()
         try:
             with compiler_settings():
                 program = torch.compile(
-                    plain, backend=self.backend or NONE, dynamic=False, fullgraph=True
+                    original, backend=self.backend or NONE, dynamic=False, fullgraph=True
                 )
-                net.forward = OnlyThese(plain, program, shapes, options, layout_on(self.device))
+                layout = memory_format_for(self.device)
+                net.forward = FixedShapeForward(original, program, shapes, options, layout)
                 for shape in shapes:
-                    self._try_out(net, plain, shape, options)
-        except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and the network runs without it
-            net.forward = plain
-            return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else 'no reason given'}"
+                    self._warm_up(net, original, shape, options)
+        except Exception as error:  # noqa: BLE001 - any error: the network runs without compiler
+            net.forward = original
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            return [], f"{model.variant} could not be compiled with {self.backend}: {reason}"
         finally:
             self.compiled += graphs_compiled() - before
-        return ""
+        return shapes, ""
 
-    def _try_out(
+    def _warm_up(
         self,
         net: nn.Module,
-        plain: Callable[..., Any],
-        shape: tuple[int, ...],
+        original: Callable[..., Any],
+        shape: Shape,
         options: Mapping[str, Any],
     ) -> None:
-        """Calls a compiled network until it is warm, on noise, each time against the plain way.
+        """Call a compiled network on noise until it is warm, and compare it with the original.
 
         Raises:
-            ArithmeticError: the two differ.
+            ArithmeticError: the outputs differ.
         """
         generator = torch.Generator().manual_seed(0)
-        for _ in range(CALLS_UNTIL_WARM):
+        for _ in range(WARM_UP_CALLS):
             noise = torch.rand(shape, generator=generator).to(self.device)
             with torch.inference_mode():
                 pairs = zip(
-                    tensors(net(noise, **options)), tensors(plain(noise, **options)), strict=True
+                    flatten_output(net(noise, **options)),
+                    flatten_output(original(noise, **options)),
+                    strict=True,
                 )
-                apart = max(
+                difference = max(
                     float((a - b).abs().max() / b.abs().max().clamp_min(1e-12)) for a, b in pairs
                 )
-            if not apart <= MOST_APART:
+            if not difference <= MAX_RELATIVE_DIFFERENCE:
                 raise ArithmeticError(
-                    f"it then answers differently, by {apart:.1g} of the largest value"
+                    f"its output differs by {difference:.1g} of the largest value"
                 )
 
 
-class OnlyThese:
-    """A forward that takes the compiled way for known shapes and options, cutting a batch into known ones, else the plain way."""
-
-    def __init__(
-        self,
-        plain: Callable[..., Any],
-        program: Callable[..., Any],
-        shapes: Sequence[tuple[int, ...]],
-        options: Mapping[str, Any],
-        layout: torch.memory_format,
-    ) -> None:
-        self.plain, self.program, self.options, self.layout = plain, program, dict(options), layout
-        self.batches: dict[tuple[int, ...], list[int]] = {}
-        for batch, *rest in shapes:
-            self.batches.setdefault(tuple(rest), []).append(batch)
-
-    def __call__(self, photos: Tensor, **options: Any) -> Any:  # noqa: ANN401 - what the network gives
-        known = self.batches.get(tuple(photos.shape[1:]))
-        # A number among the options is a constant of the program: another one would be a program of its own.
-        if not known or options != self.options:
-            return self.plain(photos, **options)
-        pieces = torch.split(photos, cut(len(photos), known))
-        # Always the same strides: those of a view, or of a single channel, would be a program of their own.
-        seen = (torch.empty_like(piece, memory_format=self.layout).copy_(piece) for piece in pieces)
-        answers = []
-        for piece in seen:
-            answer = self.program(piece, **options)
-            answers.append(
-                answer if len(pieces) == 1 else kept(answer)
-            )  # a CUDA graph writes its next answer over the last
-        return answers[0] if len(answers) == 1 else joined(answers)
-
-
-CALLED_WITH: Mapping[str, Mapping[str, Any]] = {
-    "CodeFormer": {"weight": 0.5},
-    "GFPGAN": {"return_rgb": False, "randomize_noise": False},
-}
-"""How a network is called beside its photos, by architecture, where that changes its program."""
-
-
-def tensors(answer: Any) -> list[Tensor]:  # noqa: ANN401 - tensors, or tuples of them
-    """All tensors of an answer, in order."""
-    if isinstance(answer, Tensor):
-        return [answer]
-    return (
-        [tensor for part in answer for tensor in tensors(part)]
-        if isinstance(answer, tuple | list)
-        else []
+def _with_winograd_memory(row: Checkpoint, net: nn.Module) -> Checkpoint:
+    """Return the row with the working memory of a network that uses Winograd convolutions."""
+    has_many_channels = any(
+        isinstance(module, winograd.WinogradConv2d) and module.has_many_channels
+        for module in net.modules()
     )
+    if not (has_many_channels and row.working_bytes_per_px):
+        return row
+    working_bytes = round(WINOGRAD_MEMORY_FACTOR * row.working_bytes_per_px)
+    return row.model_copy(update={"working_bytes_per_px": working_bytes})
 
 
-def kept(answer: Any) -> Any:  # noqa: ANN401 - tensors, or tuples of them
-    """A copy of an answer."""
-    if isinstance(answer, Tensor):
-        return answer.clone()
-    return tuple(kept(part) for part in answer) if isinstance(answer, tuple | list) else answer
-
-
-def cut(count: int, sizes: Sequence[int]) -> list[int]:
-    """`count` as a sum of as few of `sizes` as the largest first give; 1 must be among them."""
-    pieces = []
-    while count:
-        pieces.append(max(size for size in sizes if size <= count))
-        count -= pieces[-1]
-    return pieces
-
-
-def joined(pieces: Sequence[Any]) -> Any:  # noqa: ANN401 - tensors, or tuples of them
-    """The answers to parts of a batch as one; what is no tensor is taken from the first."""
-    if isinstance(pieces[0], Tensor):
-        return torch.cat(list(pieces))
-    if isinstance(pieces[0], tuple | list):
-        return tuple(joined(parts) for parts in zip(*pieces, strict=True))
-    return pieces[0]
-
-
-def layout_on(device: torch.device) -> torch.memory_format:
-    """The layout of filters and photos in which float32 convolutions are fastest.
-
-    Channels last on a CPU. On an H200 that took DDColor 0.86, but CodeFormer, NAFNet and x4plus 1.2 to 1.75 times as long
-    (benchmarks/results/nets.jsonl).
-    """
-    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
-
-
-def rearranged(net: nn.Module, device: torch.device) -> nn.Module:
-    """A copy that does the same in an order, and in a layout, that are faster on that device."""
-    copied: nn.Module = (
-        lama_of(net) if isinstance(net, torch.jit.ScriptModule) else copy.deepcopy(net)
-    )
-    fold_spectral_norms(copied)
-    fold(copied)
-    for parent in list(copied.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, ModulatedConv2d):
-                setattr(parent, name, feature_modulated(child))
-    if isinstance(copied, GFPGANv1Clean):
-        copied.final_conv = nn.Sequential(copied.final_conv, Flattenable())
-    copied.requires_grad_(requires_grad=False)
-    return cast(nn.Module, copied.to(memory_format=layout_on(device)))  # type: ignore[call-overload]
-
-
-def lama_of(program: torch.jit.ScriptModule) -> nn.Module:
-    """LaMa's TorchScript program as modules, which can be rearranged; a copy of the program if it is another."""
-    state = program.state_dict()
-    mark = "model.1.bn_l.running_mean"
-    prefix = next((key.removesuffix(mark) for key in state if key.endswith(mark)), None)
-    if prefix is None:
-        return copy.deepcopy(program)
-    net: nn.Module = LaMa(in_nc=4, out_nc=3)
-    try:
-        net.load_state_dict(
-            {f"model.{key.removeprefix(prefix)}": value for key, value in state.items()},
-            strict=True,
-        )
-    except RuntimeError as error:
-        log.warning(
-            "this LaMa is not the network that it was taken for, and runs as the program that it is: %s",
-            error,
-        )
-        return copy.deepcopy(program)
-    return net.eval().requires_grad_(requires_grad=False).to(next(iter(state.values())).device)
-
-
-def feature_modulated(conv: Any) -> FeatureModulatedConv2d:  # noqa: ANN401 - spandrel's ModulatedConv2d has no types
-    """GFPGAN's modulated convolution, with the features scaled instead of the filters."""
-    enlargement = {None: 1.0, "upsample": 2.0, "downsample": 0.5}[conv.sample_mode]
-    return FeatureModulatedConv2d(
-        conv.weight.detach()[0],
-        conv.modulation,
-        enlargement=enlargement,
-        eps=conv.eps if conv.demodulate else None,
-    )
-
-
-class Flattenable(nn.Module):
-    """Brings features back to the order in which GFPGAN takes them for one long vector."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features.contiguous()
-
-
-def fixed_shapes(model: Model) -> list[tuple[int, ...]]:
-    """The input shapes that a network is always asked for: its own square where it has one, tiles where tiling changes nothing.
-
-    None for a network whose weights a request may mix with a partner's, and for a scripted one.
-    """
-    row = model.row
-    if (
-        row.architecture in SCRIPTED
-        or "denoise_partner" in model.partners
-        or row.architecture in NEVER_COMPILED
-    ):
-        return []
-    channels = row.channels_in or 3
-    if row.input_px:
-        return [
-            (count, channels, row.input_px, row.input_px)
-            for count in (FACES_AT_ONCE if is_of_faces(row) else (1,))
-        ]
-    return [(1, channels, TILE_PX, TILE_PX)] if row.tiles and row.task == TILED_TASK else []
-
-
-NEVER_COMPILED = frozenset({"DDColor"})
-"""Networks that hand features over in hooks, which a compiler turns into constants."""
-
-
-def is_of_faces(row: Checkpoint) -> bool:
-    """Whether several may be asked for at once."""
-    return row.task == "face_restore"
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, shortened."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:MAX_REASON_CHARACTERS] if lines else "no reason given"
 
 
 def graphs_compiled() -> int:
-    """How many graphs torch has compiled in this process so far."""
-    dynamo = sys.modules.get(
-        "torch._dynamo.utils"
-    )  # its import costs a second, which safe requests need not wait for
+    """Return how many graphs torch has compiled in this process."""
+    # Importing dynamo takes a second; without it nothing was compiled.
+    dynamo = sys.modules.get("torch._dynamo.utils")
     return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0
 
 
 @contextmanager
 def compiler_settings() -> Iterator[None]:
-    """Compiles in this process, as helpers would outlive a server that is killed.
+    """Compile in this process: worker processes would outlive a server that is killed.
 
-    Weights stay what the program is given: frozen into it, the lite face network answers wrongly from its second call on (torch 2.11).
+    Weights stay inputs of the program. If they were constants (freezing), the lite face network
+    would compute wrong outputs from its second call on (torch 2.11).
     """
-    from torch._inductor import config  # noqa: PLC0415 - costs seconds, and safe requests need none of it
+    from torch._inductor import config  # noqa: PLC0415 - takes seconds
 
     with config.patch(compile_threads=1):
         yield

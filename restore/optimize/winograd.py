@@ -1,8 +1,10 @@
-"""3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray, CVPR 2016): a quarter of the products.
+"""3x3 convolutions with Winograd's minimal filtering F(4x4, 3x3) (Lavin & Gray, CVPR 2016).
 
-oneDNN, which torch uses on a CPU, has no such kernel in float32. With many channels the products are the cost, and torch's are the
-fastest; with few the transforms are, and those of `winograd_kernels` stay in a core's cache. 1.2 to 2.4 times over channels last on two
-cores, measured. Sums are rounded in another order: about 1e-5 of the largest output away from the direct way.
+They need a quarter of the multiplications. oneDNN, which torch uses on a CPU, has no such kernel
+for float32. With many channels, the multiplications dominate and torch's matrix products are the
+fastest; with few channels, the transforms dominate, and those of `winograd_kernels` stay in the
+cache of a core. Measured on two cores: 1.2 to 2.4 times as fast as channels last. Outputs differ by
+about 1e-5 of the largest value, because sums are rounded in another order.
 """
 
 from __future__ import annotations
@@ -14,18 +16,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-OUT = 4  # samples of a tile's side that one transform gives
-TILE = OUT + 2
-LEAST_CHANNELS = 32
-MANY_FILTERS = (
-    128 * 256
-)  # channels in times channels out, from which on torch's own products are the faster ones
-LEAST_PRODUCTS = 40_000_000  # of the direct way over a map: with fewer, that is the faster one
-LEAST_PRODUCTS_OF_FEW = 250_000_000  # the same with fewer than 64 channels
-LEAST_BAND_BYTES = 1 << 20  # of transformed tiles at a time: about what a core's second cache holds
+OUTPUT_TILE_PX = 4
+"""Side of the output tile of one transform."""
+TILE_PX = OUTPUT_TILE_PX + 2
+"""Side of the input tile of one transform."""
+MIN_CHANNELS = 32
+MIN_WEIGHTS_FOR_TORCH = 128 * 256
+"""Input times output channels from which torch's matrix products are faster than the kernels."""
+MIN_PRODUCTS = 40_000_000
+"""Multiplications of the direct convolution of a feature map below which it is faster."""
+MIN_PRODUCTS_FEW_CHANNELS = 250_000_000
+"""MIN_PRODUCTS for convolutions with fewer than FEW_CHANNELS channels."""
+FEW_CHANNELS = 64
+MIN_BAND_BYTES = 1 << 20
+"""Transformed tiles at a time: about the size of a core's L2 cache."""
 
-# The paper's matrices for F(4, 3): of the samples, of the filter, of the products.
-_SAMPLES = (
+# The matrices of the paper for F(4, 3): input, filter and output transform.
+_INPUT_TRANSFORM = (
     (4, 0, -5, 0, 1, 0),
     (0, -4, -4, 1, 1, 0),
     (0, 4, -4, -1, 1, 0),
@@ -33,7 +40,7 @@ _SAMPLES = (
     (0, 2, -1, -2, 1, 0),
     (0, 4, 0, -5, 0, 1),
 )
-_FILTER = (
+_FILTER_TRANSFORM = (
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -41,151 +48,171 @@ _FILTER = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-
-
-def _both_axes(rows: tuple[tuple[float, ...], ...]) -> Tensor:
-    """The matrix that transforms a flattened tile along both of its axes."""
-    matrix = torch.tensor(rows, dtype=torch.float64)
-    return torch.kron(matrix, matrix)
+_OUTPUT_TRANSFORM = (
+    (1, 1, 1, 1, 1, 0),
+    (0, 1, -1, 2, -2, 0),
+    (0, 1, 1, 4, 4, 0),
+    (0, 1, -1, 8, -8, 1),
+)
 
 
 class WinogradConv2d(nn.Module):
-    """Does what a `Conv2d` of 3x3, stride 1 and padding 0 or 1 does, in float32 on a CPU; its filters take four times the memory."""
+    """A float32 3x3 convolution with stride 1 and padding 0 or 1 on a CPU.
+
+    Its weights take four times the memory.
+
+    Args:
+        conv: a convolution for which `is_supported`. Its bias is shared; with few channels the
+            whole convolution is, because small feature maps use it.
+    """
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        """Args: a convolution for which `is_suited`; its bias is shared, and where it has few channels its filters, for small maps."""
         super().__init__()
-        filters = conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
-        transformed = (_both_axes(_FILTER) @ filters).view(
-            TILE * TILE, conv.in_channels, conv.out_channels
+        weights = conv.weight.detach().double().permute(2, 3, 1, 0).reshape(9, -1)
+        transformed = (_for_tiles(_FILTER_TRANSFORM) @ weights).view(
+            TILE_PX * TILE_PX, conv.in_channels, conv.out_channels
         )
         self.filters = nn.Buffer(transformed.float().contiguous())
-        self.of_samples = nn.Buffer(_both_axes(_SAMPLES).float())
-        self.of_products = nn.Buffer(_both_axes(_PRODUCTS).float())
+        self.input_transform = nn.Buffer(_for_tiles(_INPUT_TRANSFORM).float())
+        self.output_transform = nn.Buffer(_for_tiles(_OUTPUT_TRANSFORM).float())
         self.padding = int(conv.padding[0])
         self.padding_mode = "reflect" if conv.padding_mode == "reflect" else "constant"
-        # Not both: whoever sets a network's tensors from outside would find the bias under two names.
+        # Not both: the bias would be in the state dict twice.
         self.direct = None if self.has_many_channels else conv
         self.bias = conv.bias if self.has_many_channels else None
-        least = (
-            LEAST_PRODUCTS
-            if min(conv.in_channels, conv.out_channels) >= 64
-            else LEAST_PRODUCTS_OF_FEW
-        )
-        self.least_px = least // (9 * conv.in_channels * conv.out_channels)
+        has_few = min(conv.in_channels, conv.out_channels) < FEW_CHANNELS
+        min_products = MIN_PRODUCTS_FEW_CHANNELS if has_few else MIN_PRODUCTS
+        self.min_pixels = min_products // (9 * conv.in_channels * conv.out_channels)
 
     @property
     def has_many_channels(self) -> bool:
-        """Whether torch's own products are the faster ones; that way needs a padded copy of the features."""
-        return self.filters[0].numel() >= MANY_FILTERS
+        """Whether torch's matrix products are used; they need a padded copy of the features."""
+        return self.filters[0].numel() >= MIN_WEIGHTS_FOR_TORCH
 
     def forward(self, features: Tensor) -> Tensor:
-        """NxCxHxW float32 of any layout -> NxOxHxW (without padding two less), channels last."""
-        if self.direct is not None:
-            is_small = features[:, 0].numel() < self.least_px
-            answer: Tensor = (
-                self.direct(features) if is_small else self._in_caches(features, self.direct.bias)
-            )
-            return answer
+        """Convolve NxCxHxW float32 features; the output has the channels-last memory layout."""
+        if self.direct is None:
+            return self._convolve_with_torch(features)
+        if features[:, 0].numel() < self.min_pixels:
+            output: Tensor = self.direct(features)
+            return output
+        return self._convolve_with_kernels(features, self.direct.bias)
+
+    def _convolve_with_torch(self, features: Tensor) -> Tensor:
+        """Convolve with torch's matrix products, which are the fastest with many channels."""
         border = self.padding
         if self.padding_mode == "reflect" and border:
             features, border = F.pad(features, (1, 1, 1, 1), "reflect"), 0
-        count, height, width = (
-            features.shape[0],
-            features.shape[2] + 2 * border - 2,
-            features.shape[3] + 2 * border - 2,
-        )
-        across, down = -(-width // OUT), -(-height // OUT)  # tiles
-        # In one copy the border, and what only fills up the last tiles.
-        padded = _placed(features, border, OUT * down + 2, OUT * across + 2)
+        count = features.shape[0]
+        height, width = (side + 2 * border - 2 for side in features.shape[2:])
+        rows, columns = -(-height // OUTPUT_TILE_PX), -(-width // OUTPUT_TILE_PX)  # of tiles
+        # One copy adds the padding and fills the last tiles.
+        padded = _pad(features, border, OUTPUT_TILE_PX * rows + 2, OUTPUT_TILE_PX * columns + 2)
         channels, out_channels = self.filters.shape[1:]
-        result = features.new_empty((count, OUT * down, OUT * across, out_channels))
-        # As many tiles as the filters take memory: these are read again for every band.
-        band_bytes = max(LEAST_BAND_BYTES, 4 * self.filters.numel())
-        band = max(1, band_bytes // (4 * TILE * TILE * across * max(channels, out_channels)))
-        for photo, filled in zip(padded, result, strict=True):
-            for first in range(0, down, band):
-                rows = min(band, down - first)
-                self._fill(filled[OUT * first : OUT * (first + rows)], photo, first, rows, across)
+        result = features.new_empty(
+            (count, OUTPUT_TILE_PX * rows, OUTPUT_TILE_PX * columns, out_channels)
+        )
+        # Bands as large as the weights, because these are read again for every band.
+        band_bytes = max(MIN_BAND_BYTES, 4 * self.filters.numel())
+        row_bytes = 4 * TILE_PX * TILE_PX * columns * max(channels, out_channels)
+        band_rows = max(1, band_bytes // row_bytes)
+        for image, target in zip(padded, result, strict=True):
+            for first in range(0, rows, band_rows):
+                last = min(first + band_rows, rows)
+                band = target[OUTPUT_TILE_PX * first : OUTPUT_TILE_PX * last]
+                self._convolve_band(band, image, first, last - first, columns)
         return result[:, :height, :width].permute(0, 3, 1, 2)
 
-    def _in_caches(self, features: Tensor, of_conv: Tensor | None) -> Tensor:
-        """The way for few channels."""
-        from restore.optimize.winograd_kernels import convolve_photo  # noqa: PLC0415 - Numba's import costs half a second
+    def _convolve_band(
+        self, result: Tensor, image: Tensor, first: int, rows: int, columns: int
+    ) -> None:
+        """Convolve some rows of tiles.
 
-        photos = features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
-        count, height, width, _ = photos.shape
-        beside = 2 * self.padding - 2
-        result = np.empty(
-            (count, height + beside, width + beside, self.filters.shape[2]), np.float32
+        Args:
+            result: (4 rows)x(4 columns)xO, which is written.
+            image: CxHxW, padded.
+            first: index of the first row of tiles in the image.
+            rows: number of rows of tiles.
+            columns: number of tiles in a row.
+        """
+        channels, out_channels = self.filters.shape[1:]
+        channel_stride, row_stride, column_stride = image.stride()
+        tiles = image.as_strided(
+            (TILE_PX, TILE_PX, rows, columns, channels),
+            (
+                row_stride,
+                column_stride,
+                OUTPUT_TILE_PX * row_stride,
+                OUTPUT_TILE_PX * column_stride,
+                channel_stride,
+            ),
+            image.storage_offset() + OUTPUT_TILE_PX * first * row_stride,
         )
-        mirrored = self.padding == 1 and self.padding_mode == "reflect"
+        inputs = torch.mm(self.input_transform, tiles.reshape(TILE_PX * TILE_PX, -1))
+        inputs = inputs.view(TILE_PX * TILE_PX, rows * columns, channels)
+        products = torch.bmm(inputs, self.filters).view(TILE_PX * TILE_PX, -1)
+        outputs = (
+            torch.mm(self.output_transform, products)
+            .view(OUTPUT_TILE_PX, OUTPUT_TILE_PX, rows, columns, out_channels)
+            .permute(2, 0, 3, 1, 4)
+        )
+        target = result.view(rows, OUTPUT_TILE_PX, columns, OUTPUT_TILE_PX, out_channels)
+        if self.bias is None:
+            target.copy_(outputs)
+        else:
+            torch.add(outputs, self.bias, out=target)
+
+    def _convolve_with_kernels(self, features: Tensor, conv_bias: Tensor | None) -> Tensor:
+        """Convolve with the kernels, which are the fastest with few channels."""
+        from restore.optimize.winograd_kernels import convolve_image  # noqa: PLC0415 - slow import
+
+        images = features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
+        count, height, width, _ = images.shape
+        growth, out_channels = 2 * self.padding - 2, self.filters.shape[2]
+        result = np.empty((count, height + growth, width + growth, out_channels), np.float32)
+        reflects = self.padding == 1 and self.padding_mode == "reflect"
         bias = (
-            np.zeros(self.filters.shape[2], np.float32)
-            if of_conv is None
-            else of_conv.detach().numpy()
+            np.zeros(out_channels, np.float32) if conv_bias is None else conv_bias.detach().numpy()
         )
-        for photo, filled in zip(photos, result, strict=True):
-            convolve_photo(
-                photo,
+        for image, target in zip(images, result, strict=True):
+            convolve_image(
+                image,
                 self.filters.numpy(),
                 bias,
-                filled,
+                target,
                 self.padding,
-                mirrored=mirrored,
+                reflects=reflects,
                 threads=torch.get_num_threads(),
             )
         return torch.from_numpy(result).permute(0, 3, 1, 2)
 
-    def _fill(self, result: Tensor, photo: Tensor, first: int, rows: int, across: int) -> None:
-        """Some rows of tiles of one padded photo (CxHxW), into (4 rows)x(4 across)xO."""
-        channels, out_channels = self.filters.shape[1:]
-        of_channel, of_row, of_column = photo.stride()
-        tiles = photo.as_strided(
-            (TILE, TILE, rows, across, channels),
-            (of_row, of_column, OUT * of_row, OUT * of_column, of_channel),
-            photo.storage_offset() + OUT * first * of_row,
-        )
-        samples = torch.mm(self.of_samples, tiles.reshape(TILE * TILE, -1)).view(
-            TILE * TILE, rows * across, channels
-        )
-        products = torch.bmm(samples, self.filters).view(TILE * TILE, -1)
-        finished = (
-            torch.mm(self.of_products, products)
-            .view(OUT, OUT, rows, across, out_channels)
-            .permute(2, 0, 3, 1, 4)
-        )
-        place = result.view(rows, OUT, across, OUT, out_channels)
-        if self.bias is None:
-            place.copy_(finished)
-        else:
-            torch.add(finished, self.bias, out=place)
+
+def _for_tiles(rows: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Return the matrix that applies a transform to both axes of a flattened tile."""
+    matrix = torch.tensor(rows, dtype=torch.float64)
+    return torch.kron(matrix, matrix)
 
 
-def _placed(features: Tensor, border: int, height: int, width: int) -> Tensor:
-    """Features in a larger frame of zeros, channels last; each sample is written once."""
-    count, channels, own_height, own_width = features.shape
-    bottom, right = border + own_height, border + own_width
+def _pad(features: Tensor, border: int, height: int, width: int) -> Tensor:
+    """Copy features into a height x width frame of zeros, channels last; write each value once."""
+    count, channels, inner_height, inner_width = features.shape
+    bottom, right = border + inner_height, border + inner_width
     frame = torch.empty(
         (count, channels, height, width),
         dtype=features.dtype,
         memory_format=torch.channels_last,
         device=features.device,
     )
-    for edge in (
-        frame[:, :, :border],
-        frame[:, :, bottom:],
-        frame[:, :, border:bottom, :border],
-        frame[:, :, border:bottom, right:],
-    ):
-        edge.zero_()
+    frame[:, :, :border].zero_()
+    frame[:, :, bottom:].zero_()
+    frame[:, :, border:bottom, :border].zero_()
+    frame[:, :, border:bottom, right:].zero_()
     frame[:, :, border:bottom, border:right] = features
     return frame
 
 
-def is_suited(module: nn.Module) -> bool:
-    """Whether a module is a plain 3x3 convolution with so many channels that Winograd's way is the faster one."""
+def is_supported(module: nn.Module) -> bool:
+    """Return whether a module is a plain 3x3 convolution that Winograd's algorithm speeds up."""
     return (
         type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)
@@ -194,33 +221,36 @@ def is_suited(module: nn.Module) -> bool:
         and module.groups == 1
         and module.padding_mode in {"zeros", "reflect"}
         and module.weight.dtype == torch.float32
-        and min(module.in_channels, module.out_channels) >= LEAST_CHANNELS
-        and not module._forward_pre_hooks  # spectral norm makes the filters anew for every call
+        and min(module.in_channels, module.out_channels) >= MIN_CHANNELS
+        and not module._forward_pre_hooks  # spectral norm changes the weights in every call
         and not module._forward_hooks
     )
 
 
 @cache
-def failure() -> str:
-    """Compiles the kernels and tries them out; why they cannot be used on this machine, or nothing."""
+def unavailable_reason() -> str:
+    """Compile and test the kernels; return why they cannot be used on this machine, or ""."""
     try:
-        from restore.optimize.winograd_kernels import prepared  # noqa: PLC0415 - Numba's import costs half a second
+        from restore.optimize.winograd_kernels import warm_up  # noqa: PLC0415 - slow import
 
-        return "" if prepared() else "the kernels compute something else"
-    except Exception as error:  # noqa: BLE001 - a compiler may fail in any way, and there is the direct way
-        return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0][:160]}"
+        return "" if warm_up() else "the kernels compute wrong results"
+    except Exception as error:  # noqa: BLE001 - any error: torch's convolutions are used
+        reason = (str(error).strip() or "no reason given").splitlines()[0][:160]
+        return f"{type(error).__name__}: {reason}"
 
 
-def with_winograd(net: nn.Module) -> nn.Module:
-    """`net` with its suited convolutions replaced, in place, those that several modules share by a shared one."""
-    made: dict[nn.Module, nn.Module] = {}
+def use_winograd(net: nn.Module) -> nn.Module:
+    """Replace all supported convolutions in place and return `net`.
+
+    A convolution that several modules share is replaced by one that they share.
+    """
+    replacements: dict[nn.Module, nn.Module] = {}
     for parent in list(net.modules()):
-        for name, child in list(
-            parent._modules.items()
-        ):  # named_children() leaves out what a parent has twice
-            if child is not None and is_suited(child):
-                assert isinstance(child, nn.Conv2d), "is_suited says so"
-                if child not in made:
-                    made[child] = WinogradConv2d(child)
-                setattr(parent, name, made[child])
+        # named_children() would skip the second name of a shared module.
+        for name, child in list(parent._modules.items()):
+            if child is not None and is_supported(child):
+                assert isinstance(child, nn.Conv2d), "is_supported checks the type"
+                if child not in replacements:
+                    replacements[child] = WinogradConv2d(child)
+                setattr(parent, name, replacements[child])
     return net

@@ -1,7 +1,9 @@
-"""Winograd's F(4x4, 3x3) for few channels: transforms and products of a block of tiles at a time, all in a core's own cache; Numba.
+"""Numba kernels of Winograd's F(4x4, 3x3) for few channels.
 
-Arrays are flat and offsets unsigned, and each inner loop writes one row: so LLVM sees that nothing overlaps, and vectorises every loop.
-Numba finds the kernels' types: floats are float32, offsets and lengths of inner loops unsigned, rows and columns signed.
+A block of tiles is transformed and multiplied at a time, so that it stays in the cache of a core.
+Arrays are flat, offsets are unsigned and each inner loop writes one row: so LLVM can prove that
+nothing overlaps, and vectorises every loop. In the kernels, floats are float32, offsets and lengths
+of inner loops are unsigned, rows and columns are signed.
 """
 
 from __future__ import annotations
@@ -14,52 +16,48 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - np.dot inside Numba is its sgemm
+import scipy.linalg.cython_blas  # noqa: F401 - np.dot in Numba calls its sgemm
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
-OUT, TILE = 4, 6
-BLOCK_BYTES = 1 << 20  # of transformed tiles: half of what the second cache of a core holds
-LEAST_TILES = 24  # of a block, for the products' sake
+OUT, TILE = 4, 6  # sides of output and input tiles in pixels
+BLOCK_BYTES = 1 << 20
+"""Size of a block of transformed tiles: half of a core's L2 cache."""
+MIN_BLOCK_TILES = 24
+"""Tiles of a block, so that the matrix products are not too small."""
+SHARES_PER_THREAD = 2
+"""The work is split into more shares than threads, so that no thread waits long for another."""
 F, U = np.float32, np.uintp
 U2, U3, U4, U5, U6 = U(2), U(3), U(4), U(5), U(6)
 
 
 def kernel(function: Function) -> Function:
-    """Compiled when first called, without the GIL; kept on disk for the next process where there is a place for it."""
+    """Compile a function at its first call, without the GIL; cached on disk if possible."""
     options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     try:
         compiled = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # neither this folder nor the home can be written
+    except RuntimeError:  # neither the package's folder nor the home folder is writable
         compiled = numba.njit(function, **options)
-    return compiled  # type: ignore[no-any-return]  # Numba's own kind of function
+    return compiled  # type: ignore[no-any-return] # a type of Numba
 
 
 @kernel
-def _of_samples(source, first, row, target, start, step, length):
-    """The paper's B^T of six rows, `row` apart, into six, `step` apart."""
-    a, b, c, d, e, f = (
-        first,
-        first + row,
-        first + U2 * row,
-        first + U3 * row,
-        first + U4 * row,
-        first + U5 * row,
-    )
+def _transform_six_inputs(source, first, row, target, start, step, length):
+    """Apply the paper's B^T: six rows, `row` apart, to six rows, `step` apart."""
+    a, b, c = first, first + row, first + U2 * row
+    d, e, f = first + U3 * row, first + U4 * row, first + U5 * row
     for k in range(length):
         target[start + k] = F(4) * source[a + k] - F(5) * source[c + k] + source[e + k]
     to = start + step
     for k in range(length):
-        target[to + k] = (source[e + k] - F(4) * source[c + k]) + (
-            source[d + k] - F(4) * source[b + k]
-        )
+        even, odd = source[e + k] - F(4) * source[c + k], source[d + k] - F(4) * source[b + k]
+        target[to + k] = even + odd
     to += step
     for k in range(length):
-        target[to + k] = (source[e + k] - F(4) * source[c + k]) - (
-            source[d + k] - F(4) * source[b + k]
-        )
+        even, odd = source[e + k] - F(4) * source[c + k], source[d + k] - F(4) * source[b + k]
+        target[to + k] = even - odd
     to += step
     for k in range(length):
         target[to + k] = (source[e + k] - source[c + k]) + F(2) * (source[d + k] - source[b + k])
@@ -72,273 +70,219 @@ def _of_samples(source, first, row, target, start, step, length):
 
 
 @kernel
-def _of_products(source, first, row, target, start, step, bias, length):
-    """The paper's A^T of six rows into at most four, as many as `step` names places for; `bias` is added."""
-    a, b, c, d, e, f = (
-        first,
-        first + row,
-        first + U2 * row,
-        first + U3 * row,
-        first + U4 * row,
-        first + U5 * row,
-    )
+def _transform_six_products(source, first, row, target, start, step, bias, length):
+    """Apply the paper's A^T: six rows, `row` apart, to four rows, `step` apart; add `bias`."""
+    a, b, c = first, first + row, first + U2 * row
+    d, e, f = first + U3 * row, first + U4 * row, first + U5 * row
     for k in range(length):
-        target[start + k] = (
-            source[a + k]
-            + (source[b + k] + source[c + k])
-            + (source[d + k] + source[e + k])
-            + bias[k]
-        )
+        near, far = source[b + k] + source[c + k], source[d + k] + source[e + k]
+        target[start + k] = source[a + k] + near + far + bias[k]
     to = start + step
     for k in range(length):
-        target[to + k] = (
-            (source[b + k] - source[c + k]) + F(2) * (source[d + k] - source[e + k]) + bias[k]
-        )
+        near, far = source[b + k] - source[c + k], source[d + k] - source[e + k]
+        target[to + k] = near + F(2) * far + bias[k]
     to += step
     for k in range(length):
-        target[to + k] = (
-            (source[b + k] + source[c + k]) + F(4) * (source[d + k] + source[e + k]) + bias[k]
-        )
+        near, far = source[b + k] + source[c + k], source[d + k] + source[e + k]
+        target[to + k] = near + F(4) * far + bias[k]
     to += step
     for k in range(length):
-        target[to + k] = (
-            (source[b + k] - source[c + k])
-            + F(8) * (source[d + k] - source[e + k])
-            + source[f + k]
-            + bias[k]
-        )
+        near, far = source[b + k] - source[c + k], source[d + k] - source[e + k]
+        target[to + k] = near + F(8) * far + source[f + k] + bias[k]
 
 
 @kernel
-def _at_edge(photo, shape, mirrored, top, left, right):
-    """Six rows of a flat HWC photo from `top` on, between two columns; those beyond the photo are zeros, or `mirrored` the second one."""
+def _copy_edge_rows(image, shape, reflects, top, left, right):
+    """Return six rows of a flat HWC image, from `top` on, between two columns.
+
+    Rows outside of the image are zeros; with `reflects`, they are the second row from the edge.
+    """
     height, width, channels = shape
     length = U((right - left) * channels)
     rows = np.zeros(U6 * length, np.float32)
     for i in range(TILE):
         row = top + i
-        if mirrored and row < 0:
+        if reflects and row < 0:
             row = -row
-        elif mirrored and row == height:
+        elif reflects and row == height:
             row = height - 2
         if 0 <= row < height:
             source, target = U((row * width + left) * channels), U(i) * length
             for k in range(length):
-                rows[target + k] = photo[source + k]
+                rows[target + k] = image[source + k]
     return rows
 
 
 @kernel
-def _transform_samples(
-    photo, shape, mirrored, top, left, tiles, rows, tile_row, samples, first, step
+def _transform_inputs(
+    image, shape, reflects, top, left, tiles, rows, tile_row, inputs, first, step
 ):
-    """A row of tiles of a flat HWC photo, from (top, left) on, into `samples`; `mirrored` as in `_at_edge`."""
+    """Transform a row of tiles of a flat HWC image, from (top, left) on, into `inputs`."""
     height, width, channels = shape
-    right = left + OUT * tiles + 2
-    seen_left, seen_right, depth = max(left, 0), min(right, width), U(channels)
-    before, behind, end = (
-        U((seen_left - left) * channels),
-        U((seen_right - left) * channels),
-        U((right - left) * channels),
-    )
+    right, depth = left + OUT * tiles + 2, U(channels)
+    inner_left, inner_right = max(left, 0), min(right, width)
+    start, stop = U((inner_left - left) * channels), U((inner_right - left) * channels)
+    end = U((right - left) * channels)
     for i in range(U6):
-        for k in range(before):
+        for k in range(start):
             rows[i * tile_row + k] = F(0)
-        for k in range(behind, end):
+        for k in range(stop, end):
             rows[i * tile_row + k] = F(0)
     if top >= 0 and top + TILE <= height:
-        _of_samples(
-            photo,
-            U((top * width + seen_left) * channels),
-            U(width * channels),
-            rows,
-            before,
-            tile_row,
-            behind - before,
-        )
+        first_value = U((top * width + inner_left) * channels)
+        row_values = U(width * channels)
+        _transform_six_inputs(image, first_value, row_values, rows, start, tile_row, stop - start)
     else:
-        edge = _at_edge(photo, shape, mirrored, top, seen_left, seen_right)
-        _of_samples(edge, U(0), behind - before, rows, before, tile_row, behind - before)
-    if mirrored:
-        _mirror_columns(rows, tile_row, depth, left < 0, right > width, behind)
+        edge = _copy_edge_rows(image, shape, reflects, top, inner_left, inner_right)
+        _transform_six_inputs(edge, U(0), stop - start, rows, start, tile_row, stop - start)
+    if reflects:
+        _reflect_columns(rows, tile_row, depth, left < 0, right > width, stop)
     for i in range(U6):
         for tile in range(U(tiles)):
-            _of_samples(
-                rows,
-                i * tile_row + U(OUT) * tile * depth,
-                depth,
-                samples,
-                U6 * i * step + (U(first) + tile) * depth,
-                step,
-                depth,
-            )
+            source = i * tile_row + U(OUT) * tile * depth
+            target = U6 * i * step + (U(first) + tile) * depth
+            _transform_six_inputs(rows, source, depth, inputs, target, step, depth)
 
 
 @kernel
-def _mirror_columns(rows, tile_row, depth, at_left, at_right, behind):
-    """The column beyond either edge of the photo, from the second one inside; rows were transformed, which mixes no columns."""
+def _reflect_columns(rows, tile_row, depth, at_left, at_right, stop):
+    """Fill the columns outside of the image with the second column from the edge.
+
+    The rows were transformed already, which does not mix columns.
+    """
     for i in range(U6):
         for k in range(depth):
             if at_left:
                 rows[i * tile_row + k] = rows[i * tile_row + U2 * depth + k]
             if at_right:
-                rows[i * tile_row + behind + k] = rows[i * tile_row + behind - U2 * depth + k]
+                rows[i * tile_row + stop + k] = rows[i * tile_row + stop - U2 * depth + k]
 
 
 @kernel
 def _transform_products(
-    products, step, first, tiles, rows, tile_row, bias, spare, result, shape, top, left
+    products, step, first, tiles, rows, tile_row, bias, scratch, result, shape, top, left
 ):
-    """The products of a row of tiles into a flat HWC result, from (top, left) on, as far as it reaches."""
+    """Transform the products of a row of tiles into a flat HWC result, from (top, left) on."""
     height, width, channels = shape
     depth, length = U(channels), U(tiles * channels)
-    none = np.zeros(length, np.float32)
+    zeros = np.zeros(length, np.float32)
     for j in range(U6):
-        _of_products(
-            products,
-            j * step + U(first) * depth,
-            U6 * step,
-            rows,
-            j * tile_row,
-            U6 * tile_row,
-            none,
-            length,
+        source = j * step + U(first) * depth
+        target = j * tile_row
+        _transform_six_products(
+            products, source, U6 * step, rows, target, U6 * tile_row, zeros, length
         )
     for i in range(min(OUT, height - top)):
         for tile in range(tiles):
-            at, column = U(i) * U6 * tile_row + U(tile) * depth, left + OUT * tile
-            place, here = U(((top + i) * width + column) * channels), width - column
-            whole = here >= OUT
-            _of_products(
-                rows,
-                at,
-                tile_row,
-                result if whole else spare,
-                place if whole else U(0),
-                depth,
-                bias,
-                depth,
-            )
-            if not whole:
-                for k in range(U(here * channels)):
-                    result[place + k] = spare[k]
+            source, column = U(i) * U6 * tile_row + U(tile) * depth, left + OUT * tile
+            target, columns_left = U(((top + i) * width + column) * channels), width - column
+            if columns_left >= OUT:
+                _transform_six_products(rows, source, tile_row, result, target, depth, bias, depth)
+            else:
+                _transform_six_products(rows, source, tile_row, scratch, U(0), depth, bias, depth)
+                for k in range(U(columns_left * channels)):
+                    result[target + k] = scratch[k]
 
 
 @kernel
-def convolve(photo, filters, bias, result, border, mirrored, first, last, block_rows, block_tiles):
-    """The rows of tiles first to last of one HWC photo, block by block; `filters` are 36 x channels x filters, transformed."""
-    shape, result_shape = photo.shape, result.shape
+def convolve(image, filters, bias, result, border, reflects, first, last, block_rows, block_tiles):
+    """Convolve the rows of tiles first to last of an HWC image, block by block.
+
+    `filters` are the transformed weights: 36 x channels x output channels.
+    """
+    shape, result_shape = image.shape, result.shape
     channels, out_channels = shape[2], result_shape[2]
-    across, count = (result_shape[1] + OUT - 1) // OUT, block_rows * block_tiles
-    samples = np.empty((TILE * TILE, count, channels), np.float32)
+    columns, count = (result_shape[1] + OUT - 1) // OUT, block_rows * block_tiles
+    inputs = np.empty((TILE * TILE, count, channels), np.float32)
     products = np.empty((TILE * TILE, count, out_channels), np.float32)
-    of_samples, of_products = samples.reshape(-1), products.reshape(-1)
+    flat_inputs, flat_products = inputs.reshape(-1), products.reshape(-1)
     tile_row = (OUT * block_tiles + 2) * channels
-    rows, out_rows = (
-        np.empty(TILE * tile_row, np.float32),
-        np.empty(OUT * TILE * block_tiles * out_channels, np.float32),
-    )
-    spare = np.empty(OUT * out_channels, np.float32)
-    flat, flat_result = photo.reshape(-1), result.reshape(-1)
+    rows = np.empty(TILE * tile_row, np.float32)
+    out_rows = np.empty(OUT * TILE * block_tiles * out_channels, np.float32)
+    scratch = np.empty(OUT * out_channels, np.float32)
+    flat, flat_result = image.reshape(-1), result.reshape(-1)
+    in_step, out_step = U(count * channels), U(count * out_channels)
     for row in range(first, last, block_rows):
         down = min(block_rows, last - row)
-        for column in range(0, across, block_tiles):
-            tiles = min(block_tiles, across - column)
+        for column in range(0, columns, block_tiles):
+            tiles = min(block_tiles, columns - column)
             for r in range(down):
                 top, left = OUT * (row + r) - border, OUT * column - border
-                _transform_samples(
-                    flat,
-                    shape,
-                    mirrored,
-                    top,
-                    left,
-                    tiles,
-                    rows,
-                    U(tile_row),
-                    of_samples,
-                    r * tiles,
-                    U(count * channels),
-                )
+                _transform_inputs(
+                    flat, shape, reflects, top, left, tiles, rows, U(tile_row), flat_inputs,
+                    r * tiles, in_step,
+                )  # fmt: skip
             for part in range(TILE * TILE):
-                np.dot(samples[part, : down * tiles], filters[part], products[part, : down * tiles])
+                np.dot(inputs[part, : down * tiles], filters[part], products[part, : down * tiles])
             for r in range(down):
-                top, left, step = OUT * (row + r), OUT * column, U(count * out_channels)
+                top, left = OUT * (row + r), OUT * column
+                out_row = U(block_tiles * out_channels)
                 _transform_products(
-                    of_products,
-                    step,
-                    r * tiles,
-                    tiles,
-                    out_rows,
-                    U(block_tiles * out_channels),
-                    bias,
-                    spare,
-                    flat_result,
-                    result_shape,
-                    top,
-                    left,
-                )
+                    flat_products, out_step, r * tiles, tiles, out_rows, out_row, bias, scratch,
+                    flat_result, result_shape, top, left,
+                )  # fmt: skip
 
 
-def convolve_photo(
-    photo: Floats,
+def convolve_image(
+    image: Floats,
     filters: Floats,
     bias: Floats,
     result: Floats,
     border: int,
     *,
-    mirrored: bool,
+    reflects: bool,
     threads: int,
 ) -> None:
-    """One photo, HxWxC, into `result`, HxWxO, both contiguous; `threads` of them share the rows of tiles."""
-    down, across = (-(-side // OUT) for side in result.shape[:2])
-    tiles = max(LEAST_TILES, BLOCK_BYTES // (4 * TILE * TILE * (photo.shape[2] + result.shape[2])))
-    share = -(
-        -down // (2 * threads)
-    )  # twice as many shares as threads, so that none waits long for another
-    block_tiles = min(tiles, across)
+    """Convolve an image with several threads.
+
+    Args:
+        image: HxWxC, contiguous.
+        filters: 36xCxO transformed weights.
+        bias: O values.
+        result: H'xW'xO, contiguous; it is written.
+        border: padding, 0 or 1.
+        reflects: whether the padding reflects the image; else it is zeros.
+        threads: number of threads.
+    """
+    rows, columns = (-(-side // OUT) for side in result.shape[:2])
+    tile_bytes = 4 * TILE * TILE * (image.shape[2] + result.shape[2])
+    tiles = max(MIN_BLOCK_TILES, BLOCK_BYTES // tile_bytes)
+    share = -(-rows // (SHARES_PER_THREAD * threads))
+    block_tiles = min(tiles, columns)
     block_rows = max(1, min(tiles // block_tiles, share))
     share = -(-share // block_rows) * block_rows
     calls = [
-        (
-            photo,
-            filters,
-            bias,
-            result,
-            border,
-            mirrored,
-            first,
-            min(first + share, down),
-            block_rows,
-            block_tiles,
-        )
-        for first in range(0, down, share)
-    ]
+        (image, filters, bias, result, border, reflects, first, min(first + share, rows),
+         block_rows, block_tiles)
+        for first in range(0, rows, share)
+    ]  # fmt: skip
     if threads == 1 or len(calls) == 1:
         for call in calls:
             convolve(*call)
         return
-    for done in [workers(os.getpid(), threads).submit(convolve, *call) for call in calls]:
-        done.result()
+    for future in [thread_pool(os.getpid(), threads).submit(convolve, *call) for call in calls]:
+        future.result()
 
 
 @cache
-def workers(process: int, threads: int) -> ThreadPoolExecutor:
-    """This process's threads."""
+def thread_pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """Return the thread pool of a process; a forked process needs its own."""
+    del process
     return ThreadPoolExecutor(threads, "winograd")
 
 
 @cache
-def prepared() -> bool:
-    """Compiles everything, and has the products computed by the thread that asks; whether they were right.
+def warm_up() -> bool:
+    """Compile the kernels and test them; return whether the result was right.
 
-    The library behind `np.dot` would otherwise start threads of its own in each of ours.
+    Also makes matrix products run in the calling thread: the BLAS library behind `np.dot` would
+    start threads of its own in each of the pool's threads.
     """
     for library in ThreadpoolController().select(user_api="blas").lib_controllers:
-        if "numpy.libs" not in library.filepath:  # NumPy's own copy is not asked
+        if "numpy.libs" not in library.filepath:  # np.dot in Numba does not call NumPy's own BLAS
             library.set_num_threads(1)
-    photo, filters = np.ones((5, 6, 3), np.float32), np.zeros((TILE * TILE, 3, 2), np.float32)
+    image, filters = np.ones((5, 6, 3), np.float32), np.zeros((TILE * TILE, 3, 2), np.float32)
     result = np.empty((5, 6, 2), np.float32)
-    convolve_photo(
-        photo, filters, np.array([1, 2], np.float32), result, 1, mirrored=False, threads=1
-    )
+    bias = np.array([1, 2], np.float32)
+    convolve_image(image, filters, bias, result, 1, reflects=False, threads=1)
     return bool((result == (1, 2)).all())

@@ -7,7 +7,13 @@ import torch
 from facexlib.parsing.parsenet import ParseNet
 from torch import nn
 
-from restore.optimize.folding import PaddedLayer, SwishResidual, fold
+from restore.nets.folding import (
+    PaddedLayer,
+    SwishResidual,
+    fold_norms,
+    fuse_padded_layers,
+    fuse_swish_blocks,
+)
 
 
 def settled(net):
@@ -20,6 +26,10 @@ def settled(net):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
     return net.eval().requires_grad_(requires_grad=False)
+
+
+def fold(net: nn.Module) -> nn.Module:
+    return fuse_swish_blocks(fuse_padded_layers(fold_norms(net)))
 
 
 def kinds(net):

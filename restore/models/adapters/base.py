@@ -1,0 +1,231 @@
+"""Base classes of the adapters: everything that is specific to one network architecture.
+
+An adapter knows how a network is built, loaded, called, rewritten for `optimized` requests and
+compiled. The pipelines, the compiler and the benchmarks use it instead of the architecture's name.
+Facts about one checkpoint (size, ranges, scale, tiles) belong to its manifest row.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from restore.models import checkpoint_file
+from restore.models.catalog import Checkpoint
+from restore.models.checkpoint_file import StateDict
+from restore.nets.folding import fold_norms
+
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
+
+class UnknownSizesError(LookupError):
+    """Only the checkpoint file contains the sizes of this network."""
+
+
+class Adapter(ABC):
+    """One network architecture.
+
+    Attributes:
+        purpose: the kind of network, for error messages.
+        dtypes: precisions in which the architecture computes correctly. The `dtypes` of a manifest
+            row must be a subset.
+        can_compile: whether torch.compile supports the network.
+        batch_sizes: the batch sizes that are compiled, 1 among them.
+        tile_px: side of the tiles that are compiled when the row has no `input_px` and its network
+            may run in tiles; None for networks that always get whole photos.
+        call_options: keyword arguments of the call with which the network is compiled.
+        unchanged_warning: what to report when the output equals the input; "" if that is normal.
+    """
+
+    purpose: ClassVar[str] = "any"
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
+    can_compile: ClassVar[bool] = True
+    batch_sizes: ClassVar[tuple[int, ...]] = (1,)
+    tile_px: ClassVar[int | None] = None
+    call_options: ClassVar[Mapping[str, Any]] = NO_OPTIONS
+    unchanged_warning: ClassVar[str] = ""
+
+    @abstractmethod
+    def create(self, row: Checkpoint) -> nn.Module:
+        """Build the network of a manifest row with untrained weights.
+
+        Raises:
+            UnknownSizesError: only the checkpoint file contains the sizes of this network.
+        """
+
+    @abstractmethod
+    def from_state(self, state: StateDict) -> nn.Module:
+        """Build the network of a state dict. The tensors are assigned, not copied.
+
+        Raises:
+            RuntimeError, ValueError, KeyError: the tensors do not fit the architecture.
+        """
+
+    def load(self, path: Path) -> nn.Module:
+        """Load a checkpoint file onto the CPU in float32.
+
+        Raises:
+            RuntimeError, ValueError, KeyError, OSError: the file does not contain this network.
+        """
+        state = checkpoint_file.read_state(path)
+        return without_storage(lambda: self.from_state(state)).float()
+
+    def finish(self, net: nn.Module) -> nn.Module:
+        """Compute once, after the weights are loaded, what would be computed in every call."""
+        return net
+
+    def rewrite(self, net: nn.Module) -> nn.Module:
+        """Return a copy of `net` that computes the same with fewer or faster operations."""
+        return fold_norms(copy.deepcopy(net))
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        """Call the network with its default options.
+
+        Args:
+            net: the network of this adapter.
+            inputs: what `example_inputs` describes.
+        """
+        output: Tensor = net(*inputs)
+        return output
+
+    def example_inputs(
+        self, row: Checkpoint, side_px: int, batch: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """Return random inputs for `run`, in the input range of the row (default -1 to 1)."""
+        return (random_input(row, row.channels_in or 3, side_px, batch, generator),)
+
+
+class ModuleAdapter(Adapter):
+    """A network whose class has no parameters: all checkpoints have the same sizes.
+
+    Args:
+        new_net: builds the network with untrained weights.
+    """
+
+    def __init__(self, new_net: Callable[[], nn.Module]) -> None:
+        self._new_net = new_net
+
+    def create(self, row: Checkpoint) -> nn.Module:
+        del row
+        return self._new_net()
+
+    def from_state(self, state: StateDict) -> nn.Module:
+        net = self._new_net()
+        net.load_state_dict(state, strict=True, assign=True)
+        return self.finish(net)
+
+
+class FaceAdapter(Adapter):
+    """A network that restores aligned faces."""
+
+    purpose = "face restoration"
+    batch_sizes = (1, 4)
+    default_fidelity: ClassVar[float] = 0.5
+
+    @abstractmethod
+    def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
+        """Call the network: NxCxSxS faces in its own range and size to the same, not clamped.
+
+        Args:
+            net: the network of this adapter.
+            faces: aligned faces in the input range of the row.
+            fidelity: CodeFormer's weight, 0 (best looking) to 1 (closest to the input); other
+                networks ignore it.
+        """
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        return self.restore_faces(net, inputs[0], self.default_fidelity)
+
+
+class InpaintAdapter(Adapter):
+    """A network that fills holes."""
+
+    purpose = "inpainting"
+
+    @abstractmethod
+    def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
+        """Fill the holes of photos.
+
+        Args:
+            net: the network of this adapter.
+            photo: Nx3xHxW RGB in [0, 1].
+            hole: Nx1xHxW, 1 where the photo is to be filled, 0 elsewhere.
+
+        Returns:
+            Nx3xHxW RGB, nominally in [0, 1]; only the pixels in the hole are used.
+        """
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        return self.fill(net, *inputs)
+
+    def example_inputs(
+        self, row: Checkpoint, side_px: int, batch: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        return random_input(row, 3, side_px, batch, generator), example_hole(side_px, batch)
+
+
+class ColorizeAdapter(Adapter):
+    """A network that predicts the colours of a grey photo."""
+
+    purpose = "colorization"
+
+    @abstractmethod
+    def to_input(self, luminance: np.ndarray) -> np.ndarray:
+        """Convert SxSx1 float32 L of CIE Lab, 0 to 100, to the SxSxC input of the network."""
+
+    @abstractmethod
+    def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """Predict NxCxSxS inputs' colours: Nx2xSxS ab of CIE Lab."""
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        return self.predict_ab(net, inputs[0])
+
+
+class UpscaleAdapter(Adapter):
+    """A network that enlarges a photo by the scale of its row."""
+
+    purpose = "upscaling"
+    tile_px = 512  # the default tile of upscale requests
+
+    def without_grain(self, net: nn.Module) -> nn.Module:
+        """Return the part of the network that adds no film grain; the network if it adds none."""
+        return net
+
+
+def without_storage(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network whose tensors are all assigned, if possible without allocating memory first.
+
+    Args:
+        build: builds the network and assigns its tensors; may be called twice.
+    """
+    try:
+        with torch.device("meta"):
+            net = build()
+        if not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
+            return net
+    except (NotImplementedError, RuntimeError):
+        pass  # a constructor that computes with its tensors does not run on the meta device
+    return build()
+
+
+def random_input(
+    row: Checkpoint, channels: int, side_px: int, batch: int, generator: torch.Generator
+) -> Tensor:
+    """Return NxCxSxS uniform noise in the input range of a row (default -1 to 1)."""
+    low, high = row.input_range or (-1.0, 1.0)
+    return torch.rand(batch, channels, side_px, side_px, generator=generator) * (high - low) + low
+
+
+def example_hole(side_px: int, batch: int) -> Tensor:
+    """Return an Nx1xSxS mask of four vertical lines."""
+    hole = torch.zeros(batch, 1, side_px, side_px)
+    hole[..., side_px // 8 :: side_px // 4] = 1.0
+    return hole

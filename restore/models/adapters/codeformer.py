@@ -1,0 +1,28 @@
+"""CodeFormer (Zhou et al., NeurIPS 2022)."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from torch import Tensor, nn
+
+from restore.models.adapters.base import FaceAdapter
+from restore.models.adapters.library import ExtraLibraryAdapter
+from restore.nets.folding import fuse_swish_blocks
+
+
+class CodeFormerAdapter(ExtraLibraryAdapter, FaceAdapter):
+    """The network returns the faces and the logits of its codes."""
+
+    call_options = MappingProxyType({"weight": FaceAdapter.default_fidelity})
+
+    def rewrite(self, net: nn.Module) -> nn.Module:
+        return fuse_swish_blocks(super().rewrite(net))
+
+    def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
+        """Match the code's mean and spread to the input (adain), as the official code does."""
+        image: Tensor = net(faces, weight=fidelity)[0]
+        return image
+
+
+CODEFORMER = CodeFormerAdapter("spandrel_extra_arches.architectures.CodeFormer", {"codeformer": {}})
