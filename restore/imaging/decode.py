@@ -20,7 +20,7 @@ from restore.imaging.tiff import (
 )
 
 # Values of the TIFF tags ExtraSamples and PhotometricInterpretation.
-_UNSPECIFIED, _PREMULTIPLIED_ALPHA, _ALPHA = 0, 1, 2
+_UNSPECIFIED, _PREMULTIPLIED_ALPHA = 0, 1
 _WHITE_IS_ZERO = 0
 
 # Byte offsets in a PNG's header chunk, and a colour type.
@@ -106,9 +106,10 @@ def _has_more_frames(image: Image.Image) -> bool:
 def _read_samples(file: CheckedFile, name: str, *, is_deep: bool) -> Samples:
     """Return the samples of a loaded image, with the bit depth of its file."""
     image, mode = file.image, file.image.mode
-    extra_samples = file.tags.get(EXTRA_SAMPLES)
-    is_premultiplied = bool(extra_samples) and extra_samples[0] == _PREMULTIPLIED_ALPHA
-    if is_deep and mode in ("RGB", "RGBA") and not is_premultiplied:  # OpenCV keeps premultiplied
+    extra_samples = file.tags.get(EXTRA_SAMPLES, ())
+    # OpenCV does not undo a premultiplied alpha, Pillow does.
+    is_premultiplied = extra_samples[:1] == (_PREMULTIPLIED_ALPHA,)
+    if is_deep and mode in ("RGB", "RGBA") and not is_premultiplied:
         return _read_deep_colour(file, is_opaque=extra_samples == (_UNSPECIFIED,))
     if mode.startswith("I"):
         return _read_deep_grey(image, file.tags, name)
@@ -135,7 +136,7 @@ def _read_colour(image: Image.Image) -> Samples:
 
 
 def _is_grey_palette(image: Image.Image) -> bool:
-    palette = image.getpalette()
+    palette = image.getpalette() or []
     return bool(palette) and palette[::3] == palette[1::3] == palette[2::3]
 
 

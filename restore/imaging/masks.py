@@ -1,7 +1,4 @@
-"""Masks: what is to be filled in a photo, from polygons or from a picture. True is a hole.
-
-Pure functions of numbers and pixels, but for the reports that a doubtful mask is said in; where masks come from is decided elsewhere.
-"""
+"""Masks of the areas to fill in a photo, from polygons or from mask images. True means fill."""
 
 from __future__ import annotations
 
@@ -14,232 +11,267 @@ import cv2
 import numpy as np
 
 from restore.errors import Code, RestoreError
+from restore.imaging.convert import to_grey
 from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_mask
 from restore.report import Report
 
-Array = np.ndarray
-
 MAX_POLYGONS = 1_000
-MAX_VERTICES = 10_000  # of all polygons together: drawing takes the square of the edges across a row, 10 s here for the worst of 24 MP
-MAX_COORDINATE = (
-    1e9  # of a pixel: beyond it float64 no longer knows parts of one once edges are cut
-)
+MAX_VERTICES = 10_000
+"""Of all polygons. Drawing takes the square of the edges in a row: up to 10 s for 24 megapixels."""
+MAX_COORDINATE_PX = 1e9
+"""Above this, clipped edges lose subpixel precision in float64."""
 MAX_CHARACTERS = 50 * MAX_VERTICES
-MOST_IN_BETWEEN = 0.1  # of a mask's pixels that are neither black nor white
+MAX_INTERMEDIATE_FRACTION = 0.1
+"""Fraction of a mask's pixels between black and white, above which it is probably a photo."""
 MAX_ASPECT_DIFFERENCE = 0.01
 
-_SHAPE = "[[x, y], [x, y], [x, y], ...], or a list of such polygons, in pixels of the upright photo"
-_REMEDY = f"Give points as JSON: {_SHAPE}."
-_MARGIN_PX = 2.0  # polygons are cut this far outside the photo, so that the cuts' own edges mark no pixel of it
-_SUBPIXEL_BITS = 4  # OpenCV takes vertices in sixteenths of a pixel
+_REMEDY = (
+    "Give points as JSON: [[x, y], [x, y], [x, y], ...], or a list of such polygons, "
+    "in pixels of the upright photo."
+)
+_MARGIN_PX = 2.0  # polygons are clipped at this distance outside the photo
+_SUBPIXEL_BITS = 4  # OpenCV draws vertices in sixteenths of a pixel
+_MAX_SHOWN_CHARACTERS = 60
 
 
-def masks_of(
+def combine_masks(
     photos: Sequence[Photo], masks: Sequence[Photo], points: str | None, reports: Sequence[Report]
-) -> list[Array | None]:
-    """What is to be filled in each photo: by its mask, by the polygons, or by both; None without either.
-
-    Raises:
-        RestoreError: MASK, where masks and photos do not go together.
-    """
-    if len(masks) not in {0, 1, len(photos)}:
-        reason = f"the request has {len(masks)} masks for {len(photos)} photos"
-        raise RestoreError(
-            Code.MASK, reason, "Send one mask for all photos, or one for each in their order."
-        )
-    polygons = None if points is None else polygons_of(points)
-    holes: list[Array | None] = []
-    for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
-        try:
-            drawn = None if polygons is None else filled(polygons, photo.width, photo.height)
-            mask = masks[min(index, len(masks) - 1)] if masks else None
-            painted = (
-                None if mask is None else mask_from(mask, photo.width, photo.height, report.warn)
-            )
-        except RestoreError as error:
-            raise error.about(photo.name) from error
-        holes.append(painted if drawn is None else drawn if painted is None else drawn | painted)
-    return holes
-
-
-def polygons_of(points: str) -> tuple[Array, ...]:
-    """Reads one polygon or several from JSON.
+) -> list[np.ndarray | None]:
+    """Return the area to fill in each photo: the union of its mask image and the polygons.
 
     Args:
-        points: `[[x, y], ...]` or a list of such polygons, at least three vertices each, in pixels.
+        photos: the photos of a request.
+        masks: no mask, one for all photos, or one per photo.
+        points: polygons for all photos, as JSON for `parse_polygons`.
+        reports: the photos' reports, which receive warnings about masks.
 
     Returns:
-        Each polygon as Nx2 float64, finite, at most MAX_COORDINATE from the origin.
+        HxW bool for each photo, or None without a mask and polygons.
 
     Raises:
-        RestoreError: MASK, naming the polygon and the vertex.
+        RestoreError: MASK.
+    """
+    if len(masks) not in {0, 1, len(photos)}:
+        raise RestoreError(
+            Code.MASK,
+            f"the request has {len(masks)} masks for {len(photos)} photos",
+            "Send one mask for all photos, or one mask per photo in the same order.",
+        )
+    polygons = None if points is None else parse_polygons(points)
+    combined: list[np.ndarray | None] = []
+    for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):
+        areas = []
+        try:
+            if polygons is not None:
+                areas.append(draw_polygons(polygons, photo.width, photo.height))
+            if masks:
+                mask = masks[min(index, len(masks) - 1)]
+                areas.append(mask_from_photo(mask, photo.width, photo.height, report.warn))
+        except RestoreError as error:
+            raise error.about(photo.name) from error
+        combined.append(np.logical_or.reduce(areas) if areas else None)
+    return combined
+
+
+def parse_polygons(points: str) -> tuple[np.ndarray, ...]:
+    """Parse one polygon or several from JSON.
+
+    Args:
+        points: `[[x, y], ...]` or a list of such polygons, each with at least three vertices, in
+            pixels.
+
+    Returns:
+        Each polygon as Nx2 float64, finite, with coordinates up to MAX_COORDINATE_PX.
+
+    Raises:
+        RestoreError: MASK, with the number of the polygon and the vertex.
     """
     if len(points) > MAX_CHARACTERS:
-        raise _refusal(
+        raise _invalid(
             f"points has {len(points)} characters, the limit is {MAX_CHARACTERS}",
             "Give simpler polygons, or a mask.",
         )
     try:
-        # JSON has no NaN and no infinity; Python takes them for numbers unless told otherwise: they are refused by name below.
-        read = json.loads(points)
+        # Python accepts NaN and Infinity, which `_vertex` rejects.
+        parsed = json.loads(points)
     except (ValueError, RecursionError) as error:
-        raise _refusal(
-            f"points is {_shown(points)}, which is no JSON ({str(error)[:80]})"
+        raise _invalid(
+            f"points is {_shorten(points)}, which is not JSON ({str(error)[:80]})"
         ) from None
-    if not isinstance(read, list) or not read:
-        raise _refusal(f"points is {_shown(points)}, which is no polygon and no list of polygons")
-    polygons = read if _is_list_of_polygons(read) else [read]
-    if len(polygons) > MAX_POLYGONS:
-        raise _refusal(
-            f"points has {len(polygons)} polygons, the limit is {MAX_POLYGONS}",
-            "Send a mask picture instead.",
+    if not isinstance(parsed, list) or not parsed:
+        raise _invalid(
+            f"points is {_shorten(points)}, which is not a polygon or a list of polygons"
         )
-    if (
-        count := sum(len(polygon) for polygon in polygons if isinstance(polygon, list))
-    ) > MAX_VERTICES:
-        raise _refusal(
-            f"points has {count} vertices, the limit is {MAX_VERTICES}",
+    polygons = parsed if _is_list_of_polygons(parsed) else [parsed]
+    if len(polygons) > MAX_POLYGONS:
+        raise _invalid(
+            f"points has {len(polygons)} polygons, the limit is {MAX_POLYGONS}",
+            "Send a mask image instead.",
+        )
+    vertices = sum(len(polygon) for polygon in polygons if isinstance(polygon, list))
+    if vertices > MAX_VERTICES:
+        raise _invalid(
+            f"points has {vertices} vertices, the limit is {MAX_VERTICES}",
             "Give simpler polygons, or a mask.",
         )
     return tuple(_polygon(polygon, number) for number, polygon in enumerate(polygons, start=1))
 
 
-def filled(polygons: tuple[Array, ...], width: int, height: int) -> Array:
-    """Draws polygons as `polygons_of` gives them: even-odd where one crosses itself, the union of several.
+def draw_polygons(polygons: tuple[np.ndarray, ...], width: int, height: int) -> np.ndarray:
+    """Draw the union of polygons; a polygon that crosses itself is filled by the even-odd rule.
 
-    A pixel that a polygon's edge runs through belongs to it, so that the thinnest marks something; (0, 0) is the centre of the
-    first pixel. What reaches beyond the photo is cut off.
+    Pixels on an edge are included, so a polygon without area still marks pixels. (0, 0) is the
+    centre of the first pixel. Parts outside the photo are clipped.
+
+    Args:
+        polygons: as from `parse_polygons`.
+        width: the photo's width in pixels.
+        height: the photo's height in pixels.
 
     Returns:
         HxW bool.
 
     Raises:
-        RestoreError: MASK for a polygon that covers no pixel of the photo, naming it and the photo's size.
+        RestoreError: MASK for a polygon that covers no pixel of the photo.
     """
     mask = np.zeros((height, width), np.bool_)
     for number, polygon in enumerate(polygons, start=1):
-        visible, seen = _cut_to(polygon, width, height), False
-        if len(visible):
-            # Only the polygon's own box is drawn: a thousand small ones cost as much as one large one. All of that box, for where
-            # OpenCV itself has to cut a line off, the rest of it comes out up to a pixel and a half beside.
-            left, top = np.floor(visible.min(axis=0)).astype(int)
-            right, bottom = np.ceil(visible.max(axis=0)).astype(int) + 1
-            drawn = np.zeros((bottom - top, right - left), np.uint8)
-            vertices = np.rint((visible - (left, top)) * 2**_SUBPIXEL_BITS).astype(np.int32)
-            cv2.fillPoly(drawn, [vertices], 1, shift=_SUBPIXEL_BITS)
-            (y0, y1), (x0, x1) = np.clip((top, bottom), 0, height), np.clip((left, right), 0, width)
-            inside = drawn[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.bool_)
-            mask[y0:y1, x0:x1] |= inside
-            seen = bool(inside.any())
-        if not seen:
-            reason = f"polygon {number} of points covers no pixel of the photo, which is {width}x{height}"
-            raise _refusal(reason, f"Give x from 0 to {width - 1} and y from 0 to {height - 1}.")
+        if not _draw_polygon(mask, _clip_polygon(polygon, width, height)):
+            raise _invalid(
+                f"polygon {number} of points covers no pixel of the photo, "
+                f"which is {width}x{height}",
+                f"Give x from 0 to {width - 1} and y from 0 to {height - 1}.",
+            )
     return mask
 
 
-def mask_from(photo: Photo, width: int, height: int, warn: Callable[[str], None]) -> Array:
-    """Reads a mask picture: True where it is lighter than half of white and, where it has alpha, more opaque than half.
+def mask_from_photo(
+    photo: Photo, width: int, height: int, warn: Callable[[str], None]
+) -> np.ndarray:
+    """Convert a mask image: pixels lighter than half of white, and more opaque than half, are True.
 
-    The official code takes all that is not black. A mask saved as JPEG has grey specks of a few levels around every edge, which
-    would be holes; half of white is where a soft edge was before it was softened.
+    The official code uses every pixel that is not black. But a mask saved as JPEG has grey noise
+    around its edges, and half of white is where a blurred edge was before it was blurred.
 
     Args:
-        photo: grey or RGB (by its luminance), 8 or 16 bits.
-        width, height: of the photo that is to be filled. A mask of the same aspect (within 1 %) is brought to that size.
-        warn: told that the mask was resized, or that it is hardly a mask.
+        photo: grey or RGB (its luminance is used), 8 or 16 bits.
+        width: width of the photo to fill.
+        height: height of the photo to fill. A mask with the same aspect ratio, within 1 %, is
+            resized to this size.
+        warn: called with a warning if the mask is resized, or if it looks like a photo.
 
     Returns:
         HxW bool.
 
     Raises:
-        RestoreError: MASK for another aspect, naming both sizes.
+        RestoreError: MASK for another aspect ratio.
     """
     half = np.iinfo(photo.pixels.dtype).max // 2
-    grey = photo.pixels if photo.is_grey else cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY)
-    mask: Array = grey > half
+    grey = to_grey(photo.pixels)
+    mask: np.ndarray = grey > half
     if photo.alpha is not None:
         mask &= photo.alpha > half
-    between = (grey > 0.2 * half) & (grey < 1.8 * half)
-    if float(between.mean()) > MOST_IN_BETWEEN:
+    intermediate = (grey > 0.2 * half) & (grey < 1.8 * half)
+    if float(intermediate.mean()) > MAX_INTERMEDIATE_FRACTION:
         warn(
-            f"the mask '{photo.name}' looks like a photo: what is lighter than half of white in it was filled"
+            f"the mask '{photo.name}' looks like a photo: "
+            "pixels lighter than half of white were filled"
         )
     if (photo.width, photo.height) == (width, height):
         return mask
-    sizes = f"the mask '{photo.name}' has {photo.width}x{photo.height} pixels, the photo {width}x{height}"
-    if abs(photo.width * height / (photo.height * width) - 1) > MAX_ASPECT_DIFFERENCE:
-        raise _refusal(sizes, "Send a mask of the photo's size.")
-    warn(f"{sizes}: the mask was brought to the photo's size")
-    resized = cv2.resize(
-        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    sizes = (
+        f"the mask '{photo.name}' has {photo.width}x{photo.height} pixels, "
+        f"the photo {width}x{height}"
     )
-    return resized.astype(np.bool_)
+    if abs(photo.width * height / (photo.height * width) - 1) > MAX_ASPECT_DIFFERENCE:
+        raise _invalid(sizes, "Send a mask of the photo's size.")
+    warn(f"{sizes}: the mask was resized to the photo's size")
+    return resize_mask(mask, (width, height))
 
 
-def _is_list_of_polygons(read: list[object]) -> bool:
-    """Tells several polygons from one by the first vertex: a list in a list in a list."""
-    first = read[0]
+def _is_list_of_polygons(parsed: list[object]) -> bool:
+    """Tell several polygons from one: their first vertex is nested one level deeper."""
+    first = parsed[0]
     return isinstance(first, list) and (not first or isinstance(first[0], list))
 
 
-def _polygon(polygon: object, number: int) -> Array:
+def _polygon(polygon: object, number: int) -> np.ndarray:
+    name = f"polygon {number}"
     if not isinstance(polygon, list):
-        raise _refusal(
-            f"polygon {number} of points is {_shown(polygon)}, which is no list of vertices"
-        )
+        raise _invalid(f"{name} of points is {_shorten(polygon)}, which is not a list of vertices")
     if len(polygon) < 3:
-        raise _refusal(
-            f"polygon {number} of points has {len(polygon)} vertices, it takes at least three"
-        )
-    return np.array(
-        [
-            _vertex(vertex, f"vertex {index} of polygon {number}")
-            for index, vertex in enumerate(polygon, start=1)
-        ]
-    )
+        raise _invalid(f"{name} of points has {len(polygon)} vertices, it needs at least three")
+    vertices = enumerate(polygon, start=1)
+    return np.array([_vertex(vertex, f"vertex {index} of {name}") for index, vertex in vertices])
 
 
-def _vertex(vertex: object, named: str) -> tuple[float, float]:
+def _vertex(vertex: object, name: str) -> tuple[float, float]:
     if (
         not isinstance(vertex, list)
         or len(vertex) != 2
         or not all(_is_number(value) for value in vertex)
     ):
-        raise _refusal(f"{named} of points is {_shown(vertex)}, which is no pair of numbers")
-    if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE for value in vertex):
-        raise _refusal(f"{named} of points is {_shown(vertex)}, which is no place in a photo")
+        raise _invalid(f"{name} of points is {_shorten(vertex)}, which is not a pair of numbers")
+    if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE_PX for value in vertex):
+        raise _invalid(f"{name} of points is {_shorten(vertex)}, which is too far from the photo")
     return float(vertex[0]), float(vertex[1])
 
 
 def _is_number(value: object) -> bool:
-    # bool is an int to Python. An int too long for a float would raise in isfinite.
+    # bool is a subclass of int. An int of 1024 bits or more cannot be converted to float.
     return isinstance(value, float) or (
         isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000
     )
 
 
-def _cut_to(polygon: Array, width: int, height: int) -> Array:
-    """Cuts a polygon to the photo and a margin (Sutherland and Hodgman, CACM 1974): inside, even-odd stays what it was."""
+def _draw_polygon(mask: np.ndarray, vertices: np.ndarray) -> bool:
+    """Draw one clipped polygon into an HxW mask; return whether it covers a pixel."""
+    if not len(vertices):
+        return False
+    # Only the bounding box of the polygon is drawn, so a thousand small polygons cost as much as
+    # a large one. It is drawn completely, and cropped to the photo afterwards, because lines that
+    # OpenCV clips itself are up to a pixel and a half off.
+    height, width = mask.shape
+    left, top = np.floor(vertices.min(axis=0)).astype(int)
+    right, bottom = np.ceil(vertices.max(axis=0)).astype(int) + 1
+    box = np.zeros((bottom - top, right - left), np.uint8)
+    fixed_point = np.rint((vertices - (left, top)) * 2**_SUBPIXEL_BITS).astype(np.int32)
+    cv2.fillPoly(box, [fixed_point], 1, shift=_SUBPIXEL_BITS)
+    (y0, y1), (x0, x1) = np.clip((top, bottom), 0, height), np.clip((left, right), 0, width)
+    inside = box[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.bool_)
+    mask[y0:y1, x0:x1] |= inside
+    return bool(inside.any())
+
+
+def _clip_polygon(polygon: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Clip a polygon to the photo and a margin (Sutherland and Hodgman, CACM 1974).
+
+    The margin keeps the clipped edges outside the photo; inside, the even-odd rule gives the same.
+    """
     for axis, end in ((0, width), (1, height)):
         for limit, sign in ((-_MARGIN_PX, -1.0), (end - 1 + _MARGIN_PX, 1.0)):
-            here, next_one = polygon[:, axis], np.roll(polygon[:, axis], -1)
-            inside = sign * (here - limit) <= 0
+            current, following = polygon[:, axis], np.roll(polygon[:, axis], -1)
+            inside = sign * (current - limit) <= 0
             crosses = inside != np.roll(inside, -1)
             share = np.divide(
-                limit - here, next_one - here, out=np.zeros(len(polygon)), where=crosses
+                limit - current, following - current, out=np.zeros(len(polygon)), where=crosses
             )
-            cuts = polygon + share[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
-            cuts[:, axis] = limit
-            polygon = np.stack([polygon, cuts], axis=1).reshape(-1, 2)[
+            crossings = polygon + share[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
+            crossings[:, axis] = limit
+            polygon = np.stack([polygon, crossings], axis=1).reshape(-1, 2)[
                 np.stack([inside, crosses], axis=1).ravel()
             ]
     return polygon
 
 
-def _shown(value: object) -> str:
-    text = reprlib.repr(value)  # cuts what is long and what is nested deep
-    return text if len(text) <= 60 else text[:57] + "..."
+def _shorten(value: object) -> str:
+    """Return a short representation; reprlib limits length and nesting."""
+    text = reprlib.repr(value)
+    if len(text) <= _MAX_SHOWN_CHARACTERS:
+        return text
+    return text[: _MAX_SHOWN_CHARACTERS - 3] + "..."
 
 
-def _refusal(reason: str, remedy: str = _REMEDY) -> RestoreError:
+def _invalid(reason: str, remedy: str = _REMEDY) -> RestoreError:
     return RestoreError(Code.MASK, reason, remedy)

@@ -22,24 +22,8 @@ STRIP_OFFSETS, TILE_OFFSETS, PLANAR_CONFIGURATION = 273, 324, 284
 EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 338, 339, 50706
 _REDUCED_RESOLUTION, _SEPARATE_PLANES, _FLOATING_POINT = 1, 2, 3
 
-_TYPE_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+_TYPE_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
+_TYPE_BYTES |= {16: 8, 17: 8, 18: 8}
 """Bytes per value of each field type."""
 _INTEGER_TYPES = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q"}
 """struct codes of the unsigned integer field types."""

@@ -1,8 +1,10 @@
-"""Writing results: names, all or nothing, clearing."""
+"""Result files: names, writing all or none, and folders of served requests."""
 
 import errno
 import json
 import os
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,14 @@ import pytest
 
 from restore.errors import Code, RestoreError
 from restore.imaging import outputs
-from restore.imaging.outputs import SERVED_FOR_S, require_writable, save_all, served_folder
+from restore.imaging.outputs import (
+    SERVED_LIFETIME_S,
+    planned_paths,
+    require_writable,
+    save_all,
+    served_folder,
+    write_atomically,
+)
 from restore.imaging.photo import Photo, open_photo
 from restore.options import OutputOptions
 from restore.report import Report
@@ -24,7 +33,7 @@ def reports(count: int) -> list[Report]:
     return [Report(photo=str(n), task="upscale") for n in range(count)]
 
 
-def test_names_are_unique_and_in_order_even_for_equal_inputs(tmp_path):
+def test_equal_names_give_different_files_in_order(tmp_path: Path) -> None:
     paths = save_all(
         [photo("a.jpg", 10), photo("a.jpg", 200)],
         reports(2),
@@ -45,21 +54,38 @@ def test_names_are_unique_and_in_order_even_for_equal_inputs(tmp_path):
         ("...", "1-photo.jpg"),
     ],
 )
-def test_a_name_cannot_leave_the_folder(tmp_path, name, written):
+def test_file_name_is_inside_the_folder(tmp_path: Path, name: str, written: str) -> None:
     paths = save_all([photo(name)], reports(1), OutputOptions(), tmp_path / "new")
     assert paths == [tmp_path / "new" / written]
 
 
-def test_the_report_gets_encode_time_size_and_warnings(tmp_path):
-    clear = Photo(name="a", pixels=np.zeros((8, 8, 3), np.uint8), alpha=np.zeros((8, 8), np.uint8))
+def test_planned_paths_are_the_paths_that_are_written(tmp_path: Path) -> None:
+    photos, mask = [photo("a.jpg"), photo("../b c.png")], photo("b")
+    planned = planned_paths(
+        [photo.name for photo in photos], "webp", tmp_path, "p-", masks={1: mask.name}
+    )
+    assert list(tmp_path.iterdir()) == []
+    output = OutputOptions(output_format="webp")
+    written = save_all(photos, reports(2), output, tmp_path, "p-", {1: mask})
+    assert planned == written
+    assert [path.name for path in planned] == ["p-1-a.webp", "p-2-b_c.webp", "p-2-b-mask.png"]
+    assert set(tmp_path.iterdir()) == set(written)
+
+
+def test_report_contains_size_time_and_warnings_of_encoding(tmp_path: Path) -> None:
+    transparent = Photo(
+        name="a", pixels=np.zeros((8, 8, 3), np.uint8), alpha=np.zeros((8, 8), np.uint8)
+    )
     report = Report(photo="a", task="upscale")
-    path = save_all([clear], [report], OutputOptions(), tmp_path)[0]
+    path = save_all([transparent], [report], OutputOptions(), tmp_path)[0]
     assert report.output == {"format": "jpg", "width": 8, "height": 8, "bytes": path.stat().st_size}
     assert report.stages_ms["encode"] >= 0
     assert len(report.warnings) == 1
 
 
-def test_if_one_cannot_be_written_none_stays(tmp_path, monkeypatch):
+def test_no_file_remains_if_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(data: bytes, path: Path) -> None:
         if path.name.startswith("2"):
             raise RestoreError(Code.OUTPUT_UNWRITABLE, "disk full", "Free space.")
@@ -71,7 +97,7 @@ def test_if_one_cannot_be_written_none_stays(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reports_lie_beside_the_photos_and_are_part_of_all_or_none(tmp_path):
+def test_reports_are_written_beside_photos_or_nothing_is(tmp_path: Path) -> None:
     save_all([photo("a")], reports(1), OutputOptions(), tmp_path, with_reports=True)
     assert json.loads((tmp_path / "1-a.json").read_text())["output"]["width"] == 20
     (tmp_path / "2-b.json").mkdir()
@@ -80,7 +106,9 @@ def test_reports_lie_beside_the_photos_and_are_part_of_all_or_none(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1-a.jpg", "1-a.json", "2-b.json"]
 
 
-def test_an_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
+def test_no_file_remains_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(data: bytes, path: Path) -> None:
         if path.name.startswith("2"):
             raise KeyboardInterrupt
@@ -92,8 +120,10 @@ def test_an_interrupt_while_writing_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_served_folder_behind_a_link_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+def test_served_folder_that_is_a_link_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     (tmp_path / "victim").mkdir()
     (tmp_path / outputs.SERVED_FOLDER).symlink_to(tmp_path / "victim")
     with pytest.raises(RestoreError, match="is a link") as caught, served_folder():
@@ -101,8 +131,8 @@ def test_a_served_folder_behind_a_link_is_refused(tmp_path, monkeypatch):
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 
-def test_a_served_folder_is_closed_to_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+def test_served_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     root = tmp_path / outputs.SERVED_FOLDER
     root.mkdir()
     root.chmod(0o755)
@@ -111,14 +141,14 @@ def test_a_served_folder_is_closed_to_others(tmp_path, monkeypatch):
     assert root.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_folder_that_cannot_be_created_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RestoreError, match="file/below") as caught:
         save_all([photo("a")], reports(1), OutputOptions(), tmp_path / "file" / "below")
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 
-def test_whether_a_folder_can_be_written_to_is_known_before_it_is_made(tmp_path):
+def test_require_writable_does_not_create_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     require_writable(tmp_path / "new" / "below")
     assert not (tmp_path / "new").exists()
@@ -128,57 +158,65 @@ def test_whether_a_folder_can_be_written_to_is_known_before_it_is_made(tmp_path)
 
 
 class Clock:
-    """The clock that counts from the machine's start, as a test sets it."""
+    """A monotonic clock that a test sets."""
 
-    def __init__(self, monkeypatch, tmp_path: Path) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.now_s = 5000.0
-        monkeypatch.setattr(outputs.time, "monotonic", lambda: self.now_s)
-        monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
 
-    def served(self) -> Path:
+    def serve(self) -> Path:
         with served_folder() as folder:
             (folder / "1-a.jpg").write_bytes(b"x")
         return folder
 
 
-def test_served_folders_are_new_and_old_ones_are_cleared(tmp_path, monkeypatch):
+def test_served_folders_are_new_and_old_ones_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch, tmp_path)
-    old = clock.served()
-    kept = old.with_name("not ours")
-    kept.mkdir()
-    clock.now_s += SERVED_FOR_S - 1
-    recent = clock.served()
-    assert old.exists(), "it may still be read"
+    old = clock.serve()
+    foreign = old.with_name("not ours")
+    foreign.mkdir()
+    clock.now_s += SERVED_LIFETIME_S - 1
+    recent = clock.serve()
+    assert old.exists(), "its results may still be read"
     assert recent != old
     clock.now_s += 2
-    clock.served()
-    assert (old.exists(), recent.exists(), kept.exists()) == (False, True, True)
+    clock.serve()
+    assert (old.exists(), recent.exists(), foreign.exists()) == (False, True, True)
 
 
-def test_a_folder_from_before_the_machine_was_started_is_cleared(tmp_path, monkeypatch):
+def test_served_folder_from_before_a_reboot_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch, tmp_path)
-    old = clock.served()
+    old = clock.serve()
     clock.now_s = 10.0
-    clock.served()
+    clock.serve()
     assert not old.exists()
 
 
 @pytest.mark.parametrize("jump_s", [-1e8, 1e8])
-def test_a_clock_that_is_set_clears_nothing_that_may_be_read(tmp_path, monkeypatch, jump_s):
+def test_change_of_the_system_time_deletes_no_recent_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
     clock = Clock(monkeypatch, tmp_path)
-    recent = clock.served()
+    recent = clock.serve()
     aged_s = recent.stat().st_mtime + jump_s
     os.utime(recent, (aged_s, aged_s))
-    monkeypatch.setattr(outputs.time, "time", lambda: 1.8e9 + jump_s)
-    clock.served()
+    monkeypatch.setattr(time, "time", lambda: 1.8e9 + jump_s)
+    clock.serve()
     assert recent.exists()
 
 
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")]
 )
-def test_what_fails_while_it_is_served_leaves_no_folder(tmp_path, monkeypatch, error):
-    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+def test_failed_request_leaves_no_served_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
 
     def fails() -> None:
         with served_folder() as folder:
@@ -190,14 +228,14 @@ def test_what_fails_while_it_is_served_leaves_no_folder(tmp_path, monkeypatch, e
     assert list((tmp_path / outputs.SERVED_FOLDER).iterdir()) == []
 
 
-def test_a_disk_that_fills_up_while_a_result_is_written_is_a_coded_error_that_leaves_nothing(
-    tmp_path, monkeypatch
-):
-    real, room = Path.write_bytes, [1000]
+def test_full_disk_is_a_coded_error_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, free_bytes = Path.write_bytes, [1000]
 
     def full(path: Path, data: bytes) -> int:
-        room[0] -= len(data)
-        if room[0] < 0:
+        free_bytes[0] -= len(data)
+        if free_bytes[0] < 0:
             real(path, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(path, data)
@@ -206,5 +244,27 @@ def test_a_disk_that_fills_up_while_a_result_is_written_is_a_coded_error_that_le
     with pytest.raises(RestoreError, match="No space left") as caught:
         save_all([photo("a")] * 4, reports(4), OutputOptions(), tmp_path)
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
-    assert room[0] < 0
+    assert free_bytes[0] < 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_write_atomically_replaces_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.jpg"
+    path.write_bytes(b"old")
+    write_atomically(b"new", path)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == b"new"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_write_atomically_names_the_folder_in_its_error(tmp_path: Path) -> None:
+    folder = tmp_path / "taken.jpg"
+    folder.mkdir()
+    for path in (tmp_path / "absent" / "out.jpg", folder):
+        with pytest.raises(RestoreError) as caught:
+            write_atomically(b"data", path)
+        assert caught.value.code == Code.OUTPUT_UNWRITABLE
+        assert str(path.parent) in str(caught.value)
+        assert "Choose an existing folder" in caught.value.remedy
+    assert [*tmp_path.iterdir()] == [folder]

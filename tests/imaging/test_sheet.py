@@ -1,4 +1,4 @@
-"""Before/after sheets: the right part of each photo, at one size, whatever the arrays are."""
+"""Before/after sheets: which part of each photo is shown, and where."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from restore.imaging.sheet import Pair, before_after_sheet, crop_pair
 
 
 def flat_with_detail(height: int, width: int, top: int, left: int, side: int = 40) -> np.ndarray:
-    """Grey but for one square of noise."""
+    """Return a grey photo with one square of noise."""
     photo = np.full((height, width, 3), 90, np.uint8)
     photo[top : top + side, left : left + side] = np.random.default_rng(1).integers(
         0, 256, (side, side, 3)
@@ -15,20 +15,20 @@ def flat_with_detail(height: int, width: int, top: int, left: int, side: int = 4
     return photo
 
 
-def test_the_crop_is_the_most_detailed_part_one_pixel_for_one_pixel():
+def test_crop_is_the_most_detailed_part_at_full_resolution() -> None:
     after = flat_with_detail(200, 300, 110, 230)
     _, crop = crop_pair(after, after, 40)
     assert crop.shape == (40, 40, 3)
-    # A gradient at the square's edge counts for the pixel before it, so that the window may sit a pixel off.
-    found = [
+    # A gradient belongs to the pixel before it, so the window may be off by one pixel.
+    matches = [
         np.array_equal(crop, after[110 + dy : 150 + dy, 230 + dx : 270 + dx])
         for dy in (-1, 0)
         for dx in (-1, 0)
     ]
-    assert any(found)
+    assert any(matches)
 
 
-def test_both_crops_show_the_same_part():
+def test_both_crops_show_the_same_part() -> None:
     after = np.zeros((240, 320, 3), np.uint8)
     after[:, 200:] = 200
     after[100:140, 180:220] = np.random.default_rng(2).integers(0, 256, (40, 40, 3))
@@ -44,14 +44,16 @@ def test_both_crops_show_the_same_part():
 @pytest.mark.parametrize(
     ("centre", "corner"), [((0.5, 0.5), (60, 80)), ((0.0, 0.0), (0, 0)), ((1.0, 1.0), (120, 160))]
 )
-def test_a_centre_says_what_is_shown_as_far_as_the_photo_goes(centre, corner):
+def test_centre_selects_the_part_inside_the_photo(
+    centre: tuple[float, float], corner: tuple[int, int]
+) -> None:
     after = np.random.default_rng(3).integers(0, 256, (200, 240, 3)).astype(np.uint8)
     _, crop = crop_pair(after[::2, ::2], after, 80, centre)
     top, left = corner
     np.testing.assert_array_equal(crop, after[top : top + 80, left : left + 80])
 
 
-def test_a_photo_of_the_same_size_is_not_resampled():
+def test_photo_of_the_same_size_is_not_resampled() -> None:
     before, after = flat_with_detail(90, 120, 20, 60), flat_with_detail(90, 120, 20, 60)
     before[::2] //= 2
     left, right = crop_pair(before, after, 64)
@@ -62,7 +64,7 @@ def test_a_photo_of_the_same_size_is_not_resampled():
 
 
 @pytest.mark.parametrize("kind", ["grey", "uint16", "grey uint16"])
-def test_grey_and_16_bit_look_like_8_bit_colour(kind):
+def test_grey_and_16_bit_give_the_same_as_8_bit_rgb(kind: str) -> None:
     grey = flat_with_detail(100, 100, 10, 10)[..., 0]
     colour = np.repeat(grey[..., None], 3, axis=2)
     photo = grey if "grey" in kind else colour
@@ -72,7 +74,7 @@ def test_grey_and_16_bit_look_like_8_bit_colour(kind):
     np.testing.assert_array_equal(crop_pair(photo, photo, 64), expected)
 
 
-def test_a_sheet_holds_every_pair_where_it_should_be():
+def test_sheet_contains_every_pair_in_its_cell() -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     rows = [
         Pair(
@@ -93,7 +95,7 @@ def test_a_sheet_holds_every_pair_where_it_should_be():
         assert tuple(sheet[y, x + 104]) == tuple(c // 2 for c in colour)
 
 
-def test_labels_are_written_and_cut_to_their_width():
+def test_labels_are_shortened_to_their_width() -> None:
     photo = np.zeros((40, 40, 3), np.uint8)
     plain = before_after_sheet([Pair("", photo, photo)], cell_px=40, columns=1)
     labelled = before_after_sheet(
@@ -107,7 +109,7 @@ def test_labels_are_written_and_cut_to_their_width():
     assert changed[:, 0].max() < 16 + 24 + 24
 
 
-def test_a_photo_smaller_than_its_cell_stays_at_its_size():
+def test_photo_smaller_than_its_cell_is_not_enlarged() -> None:
     sheet = before_after_sheet(
         [Pair("small", np.full((10, 10), 255, np.uint8), np.full((20, 30), 255, np.uint8))],
         cell_px=60,
@@ -125,11 +127,11 @@ def test_a_photo_smaller_than_its_cell_stays_at_its_size():
         np.zeros(4, np.uint8),
     ],
 )
-def test_what_is_no_photo_is_refused(photo):
-    with pytest.raises(ValueError, match="no photo"):
+def test_array_that_is_not_a_photo_is_rejected(photo: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="not a photo"):
         before_after_sheet([Pair("x", photo, photo)])
 
 
-def test_a_sheet_of_nothing_is_refused():
+def test_empty_sheet_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least one"):
         before_after_sheet([])
