@@ -1,15 +1,17 @@
-"""Requests drawn from the live server's own schema, right and wrong in every input: each is answered, none with more than a coded error.
+"""Random requests to a real Cog server, valid and invalid: each succeeds or fails with a code.
 
-2,000 of them: `pytest tests/contract/test_fuzz.py --slow`.
+Inputs are drawn from the schema. `pytest tests/contract/test_fuzz.py --slow` sends 2,000 requests.
 """
 
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 import requests
-from coghttp import colour_of, data_uri, decoded, free_port, posted, settled_status
+from coghttp import data_uri, decode_image, free_port, grey_jpeg, idle_status, post_prediction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +21,12 @@ from restore.serving.schema import openapi_schema
 pytestmark = pytest.mark.timeout(7200)
 
 SCHEMA = openapi_schema()["components"]["schemas"]
-INPUTS = SCHEMA["Input"]["properties"]
-PHOTO = data_uri(colour_of(90))
-CODED = re.compile(r"\[E[1-4]\d\d\] |\[E50[1-4]\] ")
-"""Of the errors with a code, all but E505, a fault of the program."""
+INPUTS: dict[str, Any] = SCHEMA["Input"]["properties"]
+PHOTO = data_uri(grey_jpeg(90))
+EXPECTED_CODE = re.compile(r"\[E[1-4]\d\d\] |\[E50[1-4]\] ")
+"""All error codes but E505, an internal error."""
 
-ODD_TEXT = (
+UNUSUAL_TEXTS = (
     "",
     " ",
     "\0",
@@ -40,7 +42,7 @@ ODD_TEXT = (
     "NaN",
     "null",
 )
-ODD = (
+UNUSUAL_VALUES = (
     None,
     True,
     False,
@@ -55,9 +57,9 @@ ODD = (
     {},
     [[]],
     {"a": {"b": [None]}},
-    *ODD_TEXT,
+    *UNUSUAL_TEXTS,
 )
-ODD_PHOTOS = (
+UNUSUAL_PHOTOS = (
     "data:,",
     "data:image/png;base64,",
     "data:image/png;base64,!!!",
@@ -65,8 +67,8 @@ ODD_PHOTOS = (
     "data:;base64,AAAA",
     "data:text/html,<script>",
     data_uri(b"\x89PNG\r\n\x1a\n"),
-    data_uri(colour_of(9)[:200]),
-    data_uri(colour_of(9, side=2)),
+    data_uri(grey_jpeg(9)[:200]),
+    data_uri(grey_jpeg(9, width_px=2)),
     "http://",
     "http://127.0.0.1:1/a.jpg",
     "http://[::1/a",
@@ -101,11 +103,11 @@ STEPS = (
 
 
 def values_of(name: str) -> st.SearchStrategy[object]:
-    """Values of an input, most of them right: the ends of its range, and beyond."""
+    """Draw values of an input: mostly valid ones, its bounds, and values beyond them."""
     schema = INPUTS[name]
     if "allOf" in schema:
         return st.sampled_from(SCHEMA[name]["enum"])
-    photo = st.one_of(st.just(PHOTO), st.just(PHOTO), st.sampled_from(ODD_PHOTOS))
+    photo = st.one_of(st.just(PHOTO), st.just(PHOTO), st.sampled_from(UNUSUAL_PHOTOS))
     if name in {"images", "masks"}:
         return st.lists(photo, min_size=1, max_size=4)
     if schema.get("format") == "uri":
@@ -124,8 +126,12 @@ def values_of(name: str) -> st.SearchStrategy[object]:
 
 
 @st.composite
-def requests_drawn(draw: st.DrawFn) -> dict[str, object]:
-    """A request with a photo as a rule, some inputs of its schema, now and then a value of another kind, or a name of none."""
+def random_inputs(draw: st.DrawFn) -> dict[str, object]:
+    """Draw the inputs of a request.
+
+    Most requests have a photo and some valid inputs; some have a value of another type, or an input
+    that does not exist.
+    """
     names = draw(
         st.lists(
             st.sampled_from([name for name in INPUTS if name not in {"image", "images"}]),
@@ -134,24 +140,23 @@ def requests_drawn(draw: st.DrawFn) -> dict[str, object]:
         )
     )
     inputs: dict[str, object] = {name: draw(values_of(name)) for name in names}
-    how = draw(st.sampled_from(("image",) * 5 + ("images", "odd image", "both", "none")))
-    if how in {"image", "both"}:
+    photos = draw(st.sampled_from(("image",) * 5 + ("images", "unusual", "both", "none")))
+    if photos in {"image", "both"}:
         inputs["image"] = PHOTO
-    if how in {"images", "both"}:
+    if photos in {"images", "both"}:
         inputs["images"] = draw(values_of("images"))
-    if how == "odd image":
-        inputs["image"] = draw(st.sampled_from(ODD_PHOTOS))
+    if photos == "unusual":
+        inputs["image"] = draw(st.sampled_from(UNUSUAL_PHOTOS))
     if draw(st.integers(0, 3)) == 0:
-        inputs[draw(st.sampled_from(list(INPUTS)))] = draw(st.sampled_from(ODD))
+        inputs[draw(st.sampled_from(list(INPUTS)))] = draw(st.sampled_from(UNUSUAL_VALUES))
     if draw(st.integers(0, 9)) == 0:
-        inputs[draw(st.sampled_from(("scael", "", "__class__", "self", "\0", "x" * 5000)))] = draw(
-            st.sampled_from(ODD)
-        )
+        unknown = draw(st.sampled_from(("scael", "", "__class__", "self", "\0", "x" * 5000)))
+        inputs[unknown] = draw(st.sampled_from(UNUSUAL_VALUES))
     return inputs
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     temporary = tmp_path_factory.mktemp("fuzz")
     environment = {"RESTORE_WEIGHTS": "lite", "RESTORE_PRELOAD": "none", "TMPDIR": str(temporary)}
     with (
@@ -161,67 +166,60 @@ def server(tmp_path_factory):
         yield url
 
 
-def verdict(answer: requests.Response, inputs: dict[str, object]) -> str:
-    """What an answer is; an assertion fails where it is none."""
-    if answer.status_code != 200:
-        assert answer.status_code in {400, 413, 422}, (answer.status_code, answer.text[:300])
-        return f"HTTP {answer.status_code}"
-    body = answer.json()
+def check_response(response: requests.Response, inputs: Mapping[str, Any]) -> str:
+    """Check a response, and return its kind: "succeeded", an error code or an HTTP status."""
+    if response.status_code != 200:
+        assert response.status_code in {400, 413, 422}, (response.status_code, response.text[:300])
+        return f"HTTP {response.status_code}"
+    body = response.json()
     if body["status"] == "succeeded":
         assert "[E" not in json.dumps(body["metrics"])
         photos = ("image" in inputs) + len(inputs.get("images") or ())
         assert len(body["output"]) >= photos > 0
-        assert all(decoded(uri).size[0] > 0 for uri in body["output"])
+        assert all(decode_image(uri).size[0] > 0 for uri in body["output"])
         return "succeeded"
     assert body["status"] == "failed", body
-    found = CODED.search(body["error"])
-    assert found, body["error"][:500]
-    assert len(body["error"]) < 1000, "no photo or text is quoted whole"
+    code = EXPECTED_CODE.search(body["error"])
+    assert code, body["error"][:500]
+    assert len(body["error"]) < 1000, "the error quotes a photo or a long text"
     assert not body.get("output")
-    return found[0].strip()
+    return code[0].strip()
 
 
-def drawn(url: str, count: int) -> Counter[str]:
-    """Sends `count` requests; how each kind of answer came."""
-    seen = Counter[str]()
+def send_random_requests(url: str, count: int) -> Counter[str]:
+    """Send random requests one after the other, and count the kinds of responses."""
+    kinds = Counter[str]()
 
-    # No shrinking: a request that fails is shown as it was, and each attempt at a smaller one would be as slow.
+    # Without shrinking: each smaller request would take as long as the one that failed.
     @settings(
         max_examples=count,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    @given(requests_drawn())
-    def ask(inputs: dict[str, object]) -> None:
-        answer = posted(url, {"input": inputs})
-        seen[verdict(answer, inputs)] += 1
-        assert settled_status(url) == "READY"
+    @given(random_inputs())
+    def send(inputs: dict[str, object]) -> None:
+        response = post_prediction(url, {"input": inputs})
+        kinds[check_response(response, inputs)] += 1
+        assert idle_status(url) == "READY"
 
-    ask()
-    return seen
+    send()
+    return kinds
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(2000, marks=pytest.mark.slow)])
-def test_whatever_is_asked_is_answered_and_the_worker_lives(server, count, record_property):
-    before = posted(
-        server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}
-    ).json()["output"]
-    seen = drawn(server, count)
-    record_property(
-        "figure",
-        f"{sum(seen.values())} requests: {', '.join(f'{kind} {number}' for kind, number in seen.most_common())}",
-    )
-    assert sum(seen.values()) >= count
-    assert min(seen["succeeded"], seen["HTTP 422"]) >= count // 20, (
-        "requests are neither all right nor all wrong"
-    )
-    assert (
-        posted(
-            server, {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}
-        ).json()["output"]
-        == before
-    )
+def test_random_requests_succeed_or_fail_with_a_code(
+    server: str, count: int, record_property: Callable[[str, object], None]
+) -> None:
+    request = {"input": {"image": PHOTO, "task": "restore", "output_format": "png"}}
+    before = post_prediction(server, request).json()["output"]
+    kinds = send_random_requests(server, count)
+    counts = ", ".join(f"{kind} {number}" for kind, number in kinds.most_common())
+    record_property("figure", f"{kinds.total()} requests: {counts}")
+    assert kinds.total() >= count
+    # The requests are neither all valid nor all invalid.
+    assert min(kinds["succeeded"], kinds["HTTP 422"]) >= count // 20
+    assert post_prediction(server, request).json()["output"] == before
 
 
 @pytest.mark.parametrize(
@@ -239,8 +237,8 @@ def test_whatever_is_asked_is_answered_and_the_worker_lives(server, count, recor
         (b'{"input": {}, "id": 5}', 422),
     ],
 )
-def test_a_body_that_is_none_is_refused_and_the_server_stays(server, body, status):
+def test_malformed_body_is_refused(server: str, body: bytes, status: int) -> None:
     headers = {"Content-Type": "application/json"}
-    answer = requests.post(f"{server}/predictions", data=body, headers=headers, timeout=30)
-    assert answer.status_code == status, answer.text[:200]
-    assert settled_status(server) == "READY"
+    response = requests.post(f"{server}/predictions", data=body, headers=headers, timeout=30)
+    assert response.status_code == status, response.text[:200]
+    assert idle_status(server) == "READY"
