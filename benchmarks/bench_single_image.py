@@ -1,11 +1,14 @@
-"""One photo, cold and warm, in every combination of profile, mode and backend: `python -m benchmarks.bench_single_image`.
+"""Time one photo, cold and warm, for every combination of profile, stability mode and backend.
 
-Prints a row for each combination and writes all of them to last_bench_single_image.json beside this file, with the combinations that
-were quickest cold and warm.
+    python benchmarks/bench_single_image.py --image data/1.jpg --warmup 1 --repeats 5
 
-Each combination has a server of its own: seconds until it is ready, its first request (cold), then warm-up, then the measured
-requests (warm). The mode `safe` goes with no backend. A combination that the server refuses (an answer or a setup with an error code)
-stands there with its error and stops nothing; one that breaks, or a request that is lost, makes the exit code 1.
+Each combination runs on a server of its own: time until the server is ready, then one cold request,
+the warm-up, and the measured warm requests. The mode `safe` is measured without a backend only,
+because it compiles nothing. A combination that the server refuses with an error code is listed with
+its error, and the others go on. A broken combination or a lost request makes the exit code 1.
+
+Prints one row per combination, and writes all rows and the fastest combinations to
+last_bench_single_image.json beside this file.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,106 +28,94 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.client import (
-    STABILITY_MODES,
-    Client,
-    Json,
-    Setting,
-    prediction,
-    read_inputs,
-    require_known,
-    served,
-)
-from benchmarks.run_bench import (
-    add_server_options,
-    count_from,
-    machine_for,
-    measured,
-    names_of,
-    profile_row,
-)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.arguments import STABILITY_MODES, add_server_options, count_from, names_from
+from benchmarks.client import Client, prediction
+from benchmarks.inputs import Json, read_inputs, require_known
+from benchmarks.request_times import profile_row, run_rounds
+from benchmarks.rows import machine_with_device
+from benchmarks.server import Setting, served
 from restore.errors import Code, RestoreError
-from restore.imaging.outputs import require_writable
-from restore.imaging.photo import open_photo, write_atomically
+from restore.imaging.outputs import require_writable, write_atomically
+from restore.imaging.photo import open_photo
 from restore.options import COMPILE_BACKENDS
 
 RESULT = Path(__file__).resolve().parent / "last_bench_single_image.json"
-CODED = re.compile(r"\[E\d{3}\]")
-NAMES = ("profile", "stability_mode", "compile_backend")
+ERROR_CODE = re.compile(r"\[E\d{3}\]")
+COMBINATION = ("profile", "stability_mode", "compile_backend")
+PROFILE_FACTS = (
+    "device",
+    "precision",
+    "weights",
+    "stages_ms",
+    "recompiles",
+    "retries_409",
+    "warnings",
+    "failures",
+)
 
 
 def combinations(
     base: Setting, profiles: Sequence[str], modes: Sequence[str], backends: Sequence[str]
 ) -> tuple[list[Setting], list[Setting]]:
-    """Which combinations are to be measured, and which there cannot be."""
+    """Return the combinations to measure, and those that are impossible."""
     every = [
         replace(base, profile=profile, stability_mode=mode, compile_backend=backend)
         for profile, mode, backend in itertools.product(profiles, modes, backends)
     ]
     possible = [
-        one for one in every if one.stability_mode != "safe" or one.compile_backend == "none"
+        each for each in every if each.stability_mode != "safe" or each.compile_backend == "none"
     ]
-    return possible, [one for one in every if one not in possible]
+    return possible, [each for each in every if each not in possible]
 
 
 def measure(
     setting: Setting,
     photo: Path,
     arguments: argparse.Namespace,
-    on_answer: Callable[[object], object],
+    on_result: Callable[[object], object],
 ) -> Json:
-    """One combination, on a server of its own: `status` is measured, refused or failed."""
-    row: Json = {name: getattr(setting, name) for name in NAMES} | {
-        "status": "measured",
-        "error": "",
-    }
+    """Measure one combination on its own server. `status` is measured, refused or failed."""
+    row: Json = {name: getattr(setting, name) for name in COMBINATION}
+    row |= {"status": "measured", "error": ""}
     ready_s = None
     try:
         require_known(setting.inputs())
-        asked = [prediction([photo], setting.inputs())]
+        predictions = [prediction([photo], setting.inputs())]
         started_s = time.perf_counter()
         with served(arguments.port, setting.environment()) as url, Client(url) as client:
             ready_s = round(time.perf_counter() - started_s, 3)
-            cold = measured(client, asked, 1, on_answer)
-            first = cold[0].answers[0]
+            cold = run_rounds(client, predictions, 1, on_result)
+            first = cold[0].results[0]
             if first.status != "succeeded":
-                return row | {
-                    "status": "refused" if CODED.search(first.error) else "failed",
-                    "error": first.error,
-                    "ready_s": ready_s,
-                }
-            warmup = measured(client, asked, arguments.warmup, on_answer)
-            rounds = measured(client, asked, arguments.repeats, on_answer)
+                return row | _unmeasured(first.error, ready_s, refused=_has_code(first.error))
+            warmup = run_rounds(client, predictions, arguments.warmup, on_result)
+            rounds = run_rounds(client, predictions, arguments.repeats, on_result)
     except RestoreError as error:
-        # What a server's setup says has the code of its own error inside.
-        refused = error.code != Code.SERVER or CODED.search(error.reason)
-        return row | {
-            "status": "refused" if refused else "failed",
-            "error": str(error),
-            "ready_s": ready_s,
-        }
+        # A failed setup is a SERVER error whose text contains the code of the cause.
+        refused = error.code != Code.SERVER or _has_code(error.reason)
+        return row | _unmeasured(str(error), ready_s, refused=refused)
     facts = profile_row(setting.profile, cold + warmup, rounds)
     if facts["failures"]:
         row |= {"status": "failed", "error": facts["failures"][0]["error"]}
     row |= {"ready_s": ready_s, "cold_s": round(first.wall_s, 5), "warm": facts["per_request"]}
-    kept = (
-        "device",
-        "precision",
-        "weights",
-        "stages_ms",
-        "recompiles",
-        "retries_409",
-        "warnings",
-        "failures",
-    )
-    return row | {name: facts[name] for name in kept}
+    return row | {name: facts[name] for name in PROFILE_FACTS}
+
+
+def _has_code(text: str) -> bool:
+    return ERROR_CODE.search(text) is not None
+
+
+def _unmeasured(error: str, ready_s: float | None, *, refused: bool) -> Json:
+    return {"status": "refused" if refused else "failed", "error": error, "ready_s": ready_s}
 
 
 def bench(arguments: argparse.Namespace) -> Json:
-    """Every combination in turn.
+    """Measure every combination, one after the other.
 
     Raises:
-        RestoreError: an input, the photo or the result's file will not do, or the port is taken.
+        RestoreError: an input, the photo or the result file is unusable, or the port is in use.
     """
     require_writable(RESULT.parent)
     open_photo(arguments.image)
@@ -132,42 +123,39 @@ def bench(arguments: argparse.Namespace) -> Json:
     base = Setting(arguments.task, weights=arguments.weights, extra=read_inputs(arguments.set))
     settings, skipped = combinations(base, arguments.profiles, arguments.modes, arguments.backends)
     rows = []
-    with tqdm(
-        total=len(settings) * (1 + arguments.warmup + arguments.repeats),
-        unit="request",
-        file=sys.stderr,
-    ) as bar:
+    requests = 1 + arguments.warmup + arguments.repeats
+    with tqdm(total=len(settings) * requests, unit="request", file=sys.stderr) as bar:
         for number, setting in enumerate(settings, start=1):
             bar.set_description(_label(setting))
             rows.append(measure(setting, arguments.image, arguments, lambda _: bar.update()))
-            bar.n = number * (1 + arguments.warmup + arguments.repeats)
+            bar.n = number * requests  # a combination that ends early skips its other requests
             bar.refresh()
     good = [row for row in rows if row["status"] == "measured"]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine_for(good[0]["device"] if good else ""),
+        "machine": machine_with_device(good[0]["device"] if good else ""),
         "image": arguments.image.name,
         "options": {name: value for name, value in vars(arguments).items() if name != "image"},
         "rows": rows,
-        "skipped": [{name: getattr(setting, name) for name in NAMES} for setting in skipped],
+        "skipped": [{name: getattr(setting, name) for name in COMBINATION} for setting in skipped],
         "best_cold": _best(good, lambda row: row["cold_s"]),
         "best_warm": _best(good, lambda row: row["warm"]["p50"]),
     }
 
 
 def _best(rows: Sequence[Json], seconds: Callable[[Json], float]) -> Json | None:
-    """The quickest combination and its time; None when none was measured."""
+    """Return the fastest combination and its time; None if none was measured."""
     best = min(rows, key=seconds, default=None)
-    return best and {**{name: best[name] for name in NAMES}, "seconds": seconds(best)}
+    return best and {**{name: best[name] for name in COMBINATION}, "seconds": seconds(best)}
 
 
 def _require_free(port: int) -> None:
-    """A port that is taken would otherwise be every combination's failure."""
+    """Refuse a port that is in use, which would make every combination fail."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
         raise RestoreError(
             Code.SERVER,
-            f"something listens on port {port} already",
-            "End it, or name another with --port.",
+            f"port {port} is in use by another program",
+            "Stop that program, or choose another port with --port.",
         )
 
 
@@ -176,63 +164,53 @@ def _label(setting: Setting) -> str:
 
 
 def table(results: Json) -> str:
-    """The rows as text: times in seconds, warm ones by their median and 95th percentile."""
-    lines = [
-        f"{'profile':12}{'mode':11}{'backend':12}{'ready':>9}{'cold':>9}{'p50':>9}{'p95':>9}  seconds"
-    ]
+    """Format the rows as text: times in seconds, warm times as median and 95th percentile."""
+    titles = "".join(f"{name:>9}" for name in ("ready", "cold", "p50", "p95"))
+    lines = [f"{'profile':12}{'mode':11}{'backend':12}{titles}  seconds"]
     for row in results["rows"]:
-        figures = (
-            [row["ready_s"], row["cold_s"], row["warm"]["p50"], row["warm"]["p95"]]
-            if "warm" in row
-            else [row["ready_s"]]
-        )
-        texts = "".join(
-            f"{'-' if figure is None else format(figure, '.3f'):>9}" for figure in figures
-        )
-        said = f"  {row['status']}: {row['error']}" if row["error"] else ""
-        lines.append(
-            "".join(f"{row[name]:{width}}" for name, width in zip(NAMES, (12, 11, 12), strict=True))
-            + texts
-            + said
-        )
-        lines += [f"  warning: {text}" for text in row.get("warnings", ())]
+        lines += _row_lines(row)
     for name in ("best_cold", "best_warm"):
         best = results[name]
-        lines.append(
-            f"{name}: "
-            + (
-                f"{', '.join(best[one] for one in NAMES)}: {best['seconds']:.3f} s"
-                if best
-                else "nothing was measured"
-            )
+        text = (
+            f"{', '.join(best[key] for key in COMBINATION)}: {best['seconds']:.3f} s"
+            if best
+            else ""
         )
+        lines.append(f"{name}: {text or 'nothing was measured'}")
     lines += [
-        f"left out: {', '.join(one.values())} (the mode safe compiles nothing)"
-        for one in results["skipped"]
+        f"left out: {', '.join(each.values())} (the mode safe compiles nothing)"
+        for each in results["skipped"]
     ]
     return "\n".join(lines)
 
 
+def _row_lines(row: Json) -> Iterator[str]:
+    figures = [row["ready_s"]]
+    if "warm" in row:
+        figures += [row["cold_s"], row["warm"]["p50"], row["warm"]["p95"]]
+    head = f"{row['profile']:12}{row['stability_mode']:11}{row['compile_backend']:12}"
+    times = "".join(f"{'-' if each is None else format(each, '.3f'):>9}" for each in figures)
+    error = f"  {row['status']}: {row['error']}" if row["error"] else ""
+    yield head + times + error
+    for text in row.get("warnings", ()):
+        yield f"  warning: {text}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit code: 0, 1 when a combination failed or none was measured, 2 when the run was refused."""
+    """Run the command line. Returns 0, 1 if one failed or none was measured, 2 if refused."""
     options = _parser().parse_args(arguments)
     try:
         results = bench(options)
-        text = json.dumps(results, indent=2) + "\n"
-        write_atomically(text.encode(), RESULT)
+        write_atomically((json.dumps(results, indent=2) + "\n").encode(), RESULT)
     except RestoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"{options.image.name}, {options.task}, {options.weights} weights; {options.repeats} warm requests after {options.warmup}"
-    )
+    print(f"{options.image.name}, {options.task}, {options.weights} weights; ", end="")
+    print(f"{options.repeats} warm requests after {options.warmup} of warm-up")
     print(table(results))
     print(f"written to {RESULT}")
-    return (
-        1
-        if not results["best_cold"] or any(row["status"] == "failed" for row in results["rows"])
-        else 0
-    )
+    failed = any(row["status"] == "failed" for row in results["rows"])
+    return 1 if failed or not results["best_cold"] else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -246,14 +224,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="measured warm requests (default: 5)",
     )
-    modes, backends = ["safe", "optimized"], ["none", "inductor"]
     parser.add_argument(
-        "--modes", type=names_of(STABILITY_MODES), default=modes, help="default: safe,optimized"
+        "--modes",
+        type=names_from(STABILITY_MODES),
+        default=["safe", "optimized"],
+        help="default: safe,optimized",
     )
     parser.add_argument(
         "--backends",
-        type=names_of(COMPILE_BACKENDS),
-        default=backends,
+        type=names_from(COMPILE_BACKENDS),
+        default=["none", "inductor"],
         help="default: none,inductor",
     )
     return parser

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.floors import tensors_in
+from benchmarks.networks import AdapterCall
 from restore.optimize import winograd
-from restore.optimize.compiler import layout_on, rearranged
+from restore.optimize.rewrite import memory_format_for, rewritten_copy
 
 Call = Callable[[], list[Tensor]]
 """One forward: the tensors of its answer."""
@@ -50,12 +51,18 @@ def channels_last(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
 def optimized(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
     """The copy that `stability_mode` optimized runs without a compiler: rearranged, and on a CPU with Winograd's convolutions."""
     device = inputs[0].device
-    faster, layout = rearranged(module, device), layout_on(device)
+    layout = memory_format_for(device)
+    faster: nn.Module = _rewritten(module, device)
     if device.type == "cpu":
-        if reason := winograd.failure():
+        if reason := winograd.unavailable_reason():
             raise SkippedError(reason)
-        faster = winograd.with_winograd(faster)
+        faster = winograd.use_winograd(faster)
     return eager(faster, [tensor.contiguous(memory_format=layout) for tensor in inputs])
+
+
+def _rewritten(module: nn.Module, device: torch.device) -> nn.Module:
+    assert isinstance(module, AdapterCall), "networks.ready() returns an AdapterCall"
+    return AdapterCall(rewritten_copy(module.net, module.adapter, device), module.adapter)
 
 
 def inductor(module: nn.Module, inputs: Sequence[Tensor]) -> Call:

@@ -1,4 +1,4 @@
-"""predict.py's Predictor with a leak: it keeps LEAKED_MB megabytes of each request. What a soak must find (`benchmarks.soak --leak`)."""
+"""A predictor with a memory leak, which the soak test must detect (`soak.py --leak`)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 from typing import Any
 
 from predict import Predictor as RealPredictor
-from restore.restorer import Restorer, Results
+from restore.restorer import Restorer
+from restore.results import Results
 
-KEPT: list[bytearray] = []
+LEAKED: list[bytearray] = []
 
 
 class Predictor(RealPredictor):
-    """Restores photos, and forgets nothing."""
+    """The predictor of predict.py; each request leaks LEAKED_MB megabytes."""
 
     def setup(self) -> None:
-        """As ever, but every request leaves something."""
+        """Set up the predictor and make `Restorer.run` leak."""
         super().setup()
         run, leaked_bytes = Restorer.run, int(float(os.environ["LEAKED_MB"]) * 1e6)
 
-        def leaking(*given: Any, **named: Any) -> Results:  # noqa: ANN401 - handed on
-            KEPT.append(
-                bytearray(b"\1" * leaked_bytes)
-            )  # written, as untouched pages take no memory
-            return run(*given, **named)
+        def leaking_run(*args: Any, **kwargs: Any) -> Results:  # noqa: ANN401 - passed through
+            # The bytes are written, because untouched pages take no memory.
+            LEAKED.append(bytearray(b"\1" * leaked_bytes))
+            return run(*args, **kwargs)
 
-        Restorer.run = leaking  # type: ignore[method-assign]
+        Restorer.run = leaking_run  # type: ignore[method-assign]

@@ -1,8 +1,11 @@
-"""What profiles and stability modes cost in quality, and whether anything is compiled while a photo waits: `python -m benchmarks.modes`.
+"""Measure the quality of profiles and stability modes, and count compilations during requests.
 
-Every task on a few of data/*.jpg, with each profile in each mode, against baseline/safe on the same weights: PSNR of the worst photo,
-and seconds beside it. Then `--requests` mixed requests (tasks, sizes, profiles, batches, by seed) in one optimized process, whose
-recompiles are counted. Adds rows to results/modes.jsonl with `--record`.
+    python benchmarks/modes.py --requests 200
+
+Runs every task on some of data/*.jpg with each profile and mode, and compares the result with that
+of baseline and safe on the same weights: PSNR of the worst photo, and seconds. Then sends
+`--requests` mixed requests (tasks, sizes, profiles, batches drawn from a seed) in one process and
+counts recompilations. `--record` appends rows to results/modes.jsonl.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +23,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.arguments import add_weights_option
+from benchmarks.quality import psnr_db
 from benchmarks.rows import machine, record
 from restore import Restorer
 from restore.errors import Code, RestoreError
@@ -26,10 +34,14 @@ from restore.imaging.photo import Photo, open_photo
 from restore.optimize.compiler import ENVIRONMENT
 from restore.options import COMPILE_BACKENDS
 
+Row = dict[str, object]
+
 DATA = Path(__file__).resolve().parent.parent / "data"
 PORTRAITS = ("1.jpg", "3.jpg", "8.jpg")
-WANTED_DB = {"baseline": 45.0, "fast": 45.0, "max_speed": 38.0}
+MIN_PSNR_DB = {"baseline": 45.0, "fast": 45.0, "max_speed": 38.0}
 TRIANGLE = "[[20, 20], [90, 30], [50, 100]]"
+MIN_SIDE_PX = 16
+MIN_LONG_SIDE_PX, MAX_LONG_SIDE_PX = 48, 960
 
 TASKS: Mapping[str, dict[str, Any]] = {
     "face_restore": {},
@@ -43,126 +55,126 @@ TASKS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def psnr_db(first: np.ndarray, second: np.ndarray) -> float:
-    """Of 8-bit pictures; infinite where they are equal."""
-    mean = float(np.square(first.astype(np.float64) - second).mean())
-    return math.inf if mean == 0.0 else 10.0 * math.log10(255.0**2 / mean)
-
-
-def quality(restorer: Restorer, photos: Sequence[Photo]) -> list[dict[str, object]]:
-    """A row for each task, profile and mode but baseline/safe, which the others are measured against."""
+def compare_modes(restorer: Restorer, photos: Sequence[Photo]) -> list[Row]:
+    """Return one row for each task, profile and mode, compared with baseline and safe."""
     rows = []
-    combinations = [(profile, mode) for mode in ("safe", "optimized") for profile in WANTED_DB]
     for task, options in tqdm(TASKS.items(), unit="task"):
         results = {}
-        for profile, mode in combinations:
-            inputs: dict[str, Any] = {**options, "runtime_profile": profile, "stability_mode": mode}
-            restorer.run(task, photos[:1], **inputs)  # warm
-            started_s = time.perf_counter()
-            results[profile, mode] = (
-                restorer.run(task, photos, **inputs),
-                time.perf_counter() - started_s,
-            )
+        for mode in ("safe", "optimized"):
+            for profile in MIN_PSNR_DB:
+                inputs = {**options, "runtime_profile": profile, "stability_mode": mode}
+                restorer.run(task, photos[:1], **inputs)  # warm-up
+                started_s = time.perf_counter()
+                result = restorer.run(task, photos, **inputs)
+                results[profile, mode] = (result, time.perf_counter() - started_s)
         (reference, reference_s), *_ = results.values()
-        for (profile, mode), (result, spent_s) in results.items():
-            worst = min(
-                psnr_db(a.pixels, b.pixels)
-                for a, b in zip(result.photos, reference.photos, strict=True)
-            )
-            row = {"task": task, "profile": profile, "mode": mode, "seconds": round(spent_s, 2)}
-            row |= {
-                "times_faster": round(reference_s / spent_s, 2),
-                "worst_psnr_db": round(worst, 1) if worst < math.inf else "equal",
-            }
+        for (profile, mode), (result, seconds) in results.items():
+            pairs = zip(result.photos, reference.photos, strict=True)
+            worst_db = min(psnr_db(first.pixels, second.pixels) for first, second in pairs)
             rows.append(
-                row | {"met": worst >= WANTED_DB[profile], "variant": result.reports[0].variant}
+                {
+                    "task": task,
+                    "profile": profile,
+                    "mode": mode,
+                    "seconds": round(seconds, 2),
+                    "times_faster": round(reference_s / seconds, 2),
+                    "worst_psnr_db": round(worst_db, 1) if worst_db < math.inf else "equal",
+                    "met": worst_db >= MIN_PSNR_DB[profile],
+                    "variant": result.reports[0].variant,
+                }
             )
     return rows
 
 
-def mixed(restorer: Restorer, photos: Sequence[Photo], count: int, seed: int) -> dict[str, object]:
-    """What torch compiled during `count` requests of all tasks, sizes (48 to 960 px), batches and profiles, half of them optimized."""
+def count_compilations(restorer: Restorer, photos: Sequence[Photo], count: int, seed: int) -> Row:
+    """Run `count` requests of all tasks, sizes, batches and profiles; count compilations."""
     rng = np.random.default_rng(seed)
-    tasks, coded, started_s, recompiles = (
-        list(TASKS),
-        0,
-        time.perf_counter(),
-        restorer.compiler.recompiles,
-    )
-    before = restorer.compiler.compiled
+    tasks, coded_errors, started_s = list(TASKS), 0, time.perf_counter()
+    compiled, recompiles = restorer.compiler.compiled, restorer.compiler.recompiles
     for _ in tqdm(range(count), unit="request"):
         task = str(rng.choice(tasks))
+        ratio = MAX_LONG_SIDE_PX // MIN_LONG_SIDE_PX
         batch = [
-            resized(photos[int(i)], round(48 * 20 ** rng.random()))
+            resized(photos[int(i)], round(MIN_LONG_SIDE_PX * ratio ** rng.random()))
             for i in rng.integers(0, len(photos), int(rng.integers(1, 5)))
         ]
-        inputs = {**TASKS[task], "runtime_profile": str(rng.choice(list(WANTED_DB)))}
+        inputs = {**TASKS[task], "runtime_profile": str(rng.choice(list(MIN_PSNR_DB)))}
         if rng.random() < 0.5:
             inputs["stability_mode"] = "optimized"
         try:
             restorer.run(task, batch, **inputs)
         except RestoreError as error:
-            if error.code is not Code.MASK:  # a polygon outside of a small photo
+            if error.code is not Code.MASK:  # the polygon lies outside of a small photo
                 raise
-            coded += 1
+            coded_errors += 1
     return {
         "requests": count,
-        "coded_errors": coded,
+        "coded_errors": coded_errors,
         "seconds": round(time.perf_counter() - started_s, 1),
-        "compiled_beforehand": before,
-        "compiled_since": restorer.compiler.compiled - before,
+        "compiled_beforehand": compiled,
+        "compiled_since": restorer.compiler.compiled - compiled,
         "recompiles": restorer.compiler.recompiles - recompiles,
         "seed": seed,
     }
 
 
 def resized(photo: Photo, long_px: int) -> Photo:
-    """The photo at that long side."""
+    """Resize a photo to a long side."""
     factor = long_px / max(photo.width, photo.height)
-    size = (max(16, round(photo.width * factor)), max(16, round(photo.height * factor)))
+    size = tuple(max(MIN_SIDE_PX, round(factor * px)) for px in (photo.width, photo.height))
     return Photo(photo.name, cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns 0, or 1 if quality is too low or a request compiled."""
+    options = _parser().parse_args(arguments)
+    os.environ[ENVIRONMENT] = options.compile_backend
+    started_s = time.perf_counter()
+    restorer = Restorer(weights=options.weights, preload="all")
+    facts: Row = {
+        "weights": options.weights,
+        "compile_backend": options.compile_backend,
+        "device": str(restorer.device),
+        **machine(),
+        "setup_s": round(time.perf_counter() - started_s, 1),
+    }
+    photos = [open_photo(DATA / name) for name in PORTRAITS]
+    rows = compare_modes(restorer, photos)
+    for row in rows:
+        print(_line(row))
+    if options.requests:
+        rows.append(count_compilations(restorer, photos, options.requests, options.seed))
+        print(rows[-1])
+    for row in rows if options.record else ():
+        record("modes", row | facts)
+    if not all(row.get("met", True) for row in rows):
+        print("error: the quality of a profile is below its minimum", file=sys.stderr)
+        return 1
+    if any(row.get("recompiles") or row.get("compiled_since") for row in rows):
+        print("error: a request had to wait for a compilation", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _line(row: Row) -> str:
+    verdict = "" if row["met"] else "BELOW THE MINIMUM"
+    return (
+        f"{row['task']:18}{row['profile']:10}{row['mode']:10}{row['seconds']:>8} s"
+        f"{row['times_faster']:>6} times faster{row['worst_psnr_db']:>8} dB  {verdict}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--weights", default="lite", choices=["lite", "auto", "official"])
+    add_weights_option(parser)
     parser.add_argument("--compile-backend", default="none", choices=COMPILE_BACKENDS)
     parser.add_argument(
         "--requests", type=int, default=200, help="mixed requests after the table; 0 for none"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record", action="store_true", help="add the rows to results/modes.jsonl")
-    args = parser.parse_args()
-    os.environ[ENVIRONMENT] = args.compile_backend
-    started_s = time.perf_counter()
-    restorer = Restorer(weights=args.weights, preload="all")
-    where = {
-        "weights": args.weights,
-        "compile_backend": args.compile_backend,
-        "device": str(restorer.device),
-        **machine(),
-    }
-    where["setup_s"] = round(time.perf_counter() - started_s, 1)
-    photos = [open_photo(DATA / name) for name in PORTRAITS]
-    rows: list[dict[str, object]] = quality(restorer, photos)
-    for row in rows:
-        print(
-            f"{row['task']:18}{row['profile']:10}{row['mode']:10}{row['seconds']:>8} s{row['times_faster']:>6} times faster"
-            f"{row['worst_psnr_db']:>8} dB  {'' if row['met'] else 'NOT MET'}"
-        )
-    if args.requests:
-        rows.append(mixed(restorer, photos, args.requests, args.seed))
-        print(rows[-1])
-    if args.record:
-        for row in rows:
-            record("modes", row | where)
-    if not all(row.get("met", True) for row in rows) or any(
-        row.get("recompiles") or row.get("compiled_since") for row in rows
-    ):
-        raise SystemExit(
-            "a profile is below its quality, or something was compiled while a photo waited"
-        )
+    parser.add_argument("--record", action="store_true", help="append rows to results/modes.jsonl")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,14 @@
-"""Time of one forward of every network, by engine and precision: `python -m benchmarks.nets --nets lite-faces --engines default,inductor`.
+"""Time one forward pass of each network, by engine and precision.
 
-Prints a row for each network, engine and precision, and adds them to results/nets.jsonl with `--record`. All of one network are called
-in turn (A B C A B C ...), so that what else the machine does falls on all alike; times are medians. Freed memory is kept for all of them,
-as it is in a request (restore/heap.py). Each row carries the largest difference from the float32 result in the default layout, relative to
-that result's largest value, and how much of the time the floor is (see floors.py). An engine that fails or is not installed has a row that
-says so.
+    python benchmarks/nets.py --nets lite-faces,codeformer --engines default,inductor
+
+All engines of a network are called by turns, so that other load on the machine affects all of them
+alike; times are medians. Freed memory is kept, as during a request (restore/runtime/allocator.py).
+Each row contains the largest difference from the float32 result in the default memory layout,
+relative to the largest value of that result, and the floor (see floors.py) as a share of the time.
+An engine that fails or is not installed has a row with the reason.
+
+Prints one row per network, engine and precision; `--record` appends them to results/nets.jsonl.
 """
 
 from __future__ import annotations
@@ -13,19 +17,23 @@ import argparse
 import copy
 import os
 import statistics
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.arguments import comma_separated, count_from
 from benchmarks.engines import ENGINES, Call, SkippedError
 from benchmarks.floors import (
     DTYPES,
-    Floor,
     Peaks,
     Work,
     count_network,
@@ -39,15 +47,17 @@ from benchmarks.floors import (
 from benchmarks.networks import MissingError, Network, Ready, networks, ready
 from benchmarks.rows import machine, record
 from restore.errors import RestoreError
-from restore.runtime.allocator import HEAP
+from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import select_device
 
 Row = dict[str, object]
+MAX_ERROR_CHARACTERS = 200
+MIN_REFERENCE = 1e-12
 
 
 @dataclass
 class Runner:
-    """One engine at one precision: its call, and what came of it so far."""
+    """One engine at one precision: its call and its results so far."""
 
     engine: str
     dtype: str
@@ -67,93 +77,95 @@ def measured(
     peaks: Mapping[str, Peaks],
     fatal: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
-    """The rows of one network: one for each precision and engine.
+    """Measure a network and return one row for each precision and engine.
 
     Args:
-        peaks: of the device, by precision; one that is missing leaves the floor out.
-        fatal: precisions that are not to be tried, and why.
+        network: network, size and batch.
+        engines: names of ENGINES.
+        dtypes: names of DTYPES.
+        device: the device to run on.
+        repeats: number of measured calls.
+        peaks: peaks of the device by precision; without them the row has no floor.
+        fatal: precisions that must not be tried, and why.
     """
     facts: Row = {"net": network.row.id, "side_px": network.side_px, "batch": network.batch}
     try:
-        it = ready(network)
+        prepared = ready(network)
     except (MissingError, RestoreError) as error:
         return [facts | {"skipped": str(error)}]
     work = count_network(network)
     with torch.inference_mode():
-        it = Ready(
-            it.module.to(device), tuple(tensor.to(device) for tensor in it.inputs), it.weights
-        )
-        expected = list(tensors_in(it.module(*it.inputs)))
+        inputs = tuple(tensor.to(device) for tensor in prepared.inputs)
+        prepared = Ready(prepared.module.to(device), inputs, prepared.weights)
+        expected = list(tensors_in(prepared.module(*inputs)))
     runners = [
         Runner(engine, dtype, failure={"skipped": fatal[dtype]})
         if dtype in fatal
-        else prepared(it, engine, dtype, expected)
+        else start(prepared, engine, dtype, expected)
         for dtype in dtypes
         for engine in engines
     ]
     for _ in range(repeats):
         for runner in runners:
-            _timed_once(runner, device)
+            _time_once(runner, device)
     facts |= {
-        "weights": it.weights,
+        "weights": prepared.weights,
         "gmacs": round(work.macs / 1e9, 2),
         "mparams": round(work.parameters / 1e6, 2),
     }
-    torch.compiler.reset()  # programs of this network are of no use to the next
+    torch.compiler.reset()  # the next network does not need these programs
     return [facts | _row(runner, work, peaks.get(runner.dtype)) for runner in runners]
 
 
-def prepared(it: Ready, engine: str, dtype: str, expected: Sequence[Tensor]) -> Runner:
-    """An engine after its first call, with that call's distance from what is expected; whatever it raises is its row's text."""
+def start(prepared: Ready, engine: str, dtype: str, expected: Sequence[Tensor]) -> Runner:
+    """Build an engine, call it once and compare its result; its row reports a failure."""
     runner = Runner(engine, dtype)
     started_s = time.perf_counter()
     try:
-        module, inputs = it.module, it.inputs
+        module, inputs = prepared.module, prepared.inputs
         if DTYPES[dtype] != torch.float32:
-            module = _of_dtype(module, DTYPES[dtype])
+            module = _with_dtype(module, DTYPES[dtype])
             inputs = tuple(tensor.to(DTYPES[dtype]) for tensor in inputs)
         runner.call = ENGINES[engine](module, inputs)
         runner.first_call_s = time.perf_counter() - started_s
         runner.error = relative_error(runner.call(), expected)
     except SkippedError as reason:
         runner.failure = {"skipped": str(reason)}
-    except Exception as error:  # noqa: BLE001 - one engine's failure is a result, not the end of the others
-        runner.call, runner.failure = None, {"error": _in_a_line(error)}
+    except Exception as error:  # noqa: BLE001 - the other engines are measured all the same
+        runner.call, runner.failure = None, {"error": _one_line(error)}
     return runner
 
 
-def relative_error(answer: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest difference over the largest expected value, of the worst of a network's outputs.
+def relative_error(output: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Return the largest difference relative to the largest expected value, of the worst output.
 
     Raises:
-        ValueError: other shapes than expected, or NaN or infinity among the values.
+        ValueError: the shapes differ, or the output contains NaN or infinity.
     """
-    if [tensor.shape for tensor in answer] != [tensor.shape for tensor in expected]:
-        raise ValueError(
-            f"answers with {[tuple(t.shape) for t in answer]}, not {[tuple(t.shape) for t in expected]}"
-        )
+    if [tensor.shape for tensor in output] != [tensor.shape for tensor in expected]:
+        shapes = [[tuple(tensor.shape) for tensor in tensors] for tensors in (output, expected)]
+        raise ValueError(f"output shapes are {shapes[0]}, expected {shapes[1]}")
     worst = 0.0
-    for tensor, reference in zip(answer, expected, strict=True):
+    for tensor, reference in zip(output, expected, strict=True):
         if not bool(torch.isfinite(tensor).all()):
-            raise ValueError("answers with NaN or infinity")
-        difference = float(
-            (tensor.to(reference.device, torch.float32) - reference.float()).abs().max()
-        )
-        worst = max(worst, difference / max(float(reference.abs().max()), 1e-12))
+            raise ValueError("the output contains NaN or infinity")
+        converted = tensor.to(reference.device, torch.float32)
+        difference = float((converted - reference.float()).abs().max())
+        worst = max(worst, difference / max(float(reference.abs().max()), MIN_REFERENCE))
     return worst
 
 
-def _of_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+def _with_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     return copy.deepcopy(module).to(dtype)
 
 
-def _timed_once(runner: Runner, device: torch.device) -> None:
+def _time_once(runner: Runner, device: torch.device) -> None:
     if runner.call is None:
         return
     try:
         runner.times_s.append(timed(runner.call, device))
-    except Exception as error:  # noqa: BLE001 - as above
-        runner.call, runner.failure = None, {"error": _in_a_line(error)}
+    except Exception as error:  # noqa: BLE001 - the other engines are measured all the same
+        runner.call, runner.failure = None, {"error": _one_line(error)}
 
 
 def _row(runner: Runner, work: Work, peaks: Peaks | None) -> Row:
@@ -161,7 +173,7 @@ def _row(runner: Runner, work: Work, peaks: Peaks | None) -> Row:
     if runner.failure:
         return row | runner.failure
     median_s = statistics.median(runner.times_s)
-    floor: Floor | None = floor_of(work, peaks, DTYPES[runner.dtype].itemsize) if peaks else None
+    floor = floor_of(work, peaks, DTYPES[runner.dtype].itemsize) if peaks else None
     return row | {
         "ms": round(1000 * median_s, 2),
         "fastest_ms": round(1000 * min(runner.times_s), 2),
@@ -174,9 +186,9 @@ def _row(runner: Runner, work: Work, peaks: Peaks | None) -> Row:
     }
 
 
-def _in_a_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}"[:200]
+    return f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARACTERS]
 
 
 def _line(row: Row) -> str:
@@ -185,74 +197,87 @@ def _line(row: Row) -> str:
     if reason := row.get("skipped") or row.get("error"):
         return f"{head}{'skipped' if 'skipped' in row else 'failed'}: {reason}"
     share: Any = row["percent_of_floor"]
-    return f"{head}{row['ms']:>10}{'' if share is None else share:>9}{row['largest_error']:>10}{row['first_call_s']:>9}  {row['weights']}"
+    return (
+        f"{head}{row['ms']:>10}{'' if share is None else share:>9}"
+        f"{row['largest_error']:>10}{row['first_call_s']:>9}  {row['weights']}"
+    )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    for given, known in ((options.engines, ENGINES), (options.dtypes, DTYPES)):
+        if unknown := set(given) - set(known):
+            parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    try:
+        chosen = networks(options.nets)
+    except RestoreError as error:
+        parser.error(str(error))
+    torch.set_num_threads(options.threads)
+    full_precision()
+    for row in _measure_all(chosen, options):
+        print(_line(row), flush=True)
+        if options.record:
+            record("nets", row)
+
+
+def _measure_all(chosen: Sequence[Network], options: argparse.Namespace) -> Iterator[Row]:
+    """Measure the networks and yield their rows with the facts of the machine."""
+    device = select_device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    facts: Row = {"device": name, "threads": options.threads, "repeats": options.repeats}
+    facts |= machine()
+    reasons = {dtype: fatal_arithmetic(device, DTYPES[dtype]) for dtype in options.dtypes}
+    fatal = {dtype: reason for dtype, reason in reasons.items() if reason}
+    peaks = {
+        dtype: measure_peaks(device, DTYPES[dtype])
+        for dtype in options.dtypes
+        if dtype not in fatal
+    }
+    for dtype, peak in peaks.items():
+        print(f"{name}, {dtype}, {options.threads} threads: ", end="")
+        print(f"{peak.gflops:.0f} GFLOP/s, {peak.gb_per_s:.1f} GB/s")
+    print(f"{'network':36}{'dtype':10}{'engine':20}{'ms':>10}{'% floor':>9}", end="")
+    print(f"{'error':>10}{'first s':>9}  weights")
+    for network in chosen:
+        # Times on a busy machine are not comparable, so that the load is part of the row.
+        load = {"load_before": round(os.getloadavg()[0], 1)}
+        with ALLOCATOR.keep_freed_memory():
+            rows = measured(
+                network, options.engines, options.dtypes, device, options.repeats, peaks, fatal
+            )
+        yield from (row | facts | load for row in rows)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--nets",
-        type=_names,
+        type=comma_separated,
         default=(),
         metavar="A,B",
-        help="row ids of weights/manifest.toml, id@side or id@sidexbatch; all unless named",
+        help="ids of rows in weights/manifest.toml, id@side or id@sidexbatch (default: all)",
     )
     parser.add_argument(
         "--engines",
-        type=_names,
+        type=comma_separated,
         default=("default", "channels_last"),
         metavar="A,B",
-        help=f"of {', '.join(ENGINES)}",
+        help=f"from {', '.join(ENGINES)}",
     )
     parser.add_argument(
-        "--dtypes", type=_names, default=("float32",), metavar="A,B", help=f"of {', '.join(DTYPES)}"
+        "--dtypes",
+        type=comma_separated,
+        default=("float32",),
+        metavar="A,B",
+        help=f"from {', '.join(DTYPES)}",
     )
-    parser.add_argument("--device", default=None, help="cpu, cuda, ...; CUDA where there is one")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default=None, help="cpu, cuda, ... (default: CUDA if present)")
+    parser.add_argument("--repeats", type=count_from(1), default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--record", action="store_true", help="add the rows to results/nets.jsonl")
-    args = parser.parse_args()
-    for given, known in ((args.engines, ENGINES), (args.dtypes, DTYPES)):
-        if unknown := set(given) - set(known):
-            parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}")
-    if args.repeats < 1:
-        parser.error("--repeats: at least 1")
-    try:
-        chosen = networks(args.nets)
-    except RestoreError as error:
-        parser.error(str(error))
-    torch.set_num_threads(args.threads)
-    full_precision()
-    device = select_device(args.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    where: Row = {"device": name, "threads": args.threads, "repeats": args.repeats, **machine()}
-    fatal = {
-        dtype: reason
-        for dtype in args.dtypes
-        if (reason := fatal_arithmetic(device, DTYPES[dtype]))
-    }
-    peaks = {
-        dtype: measure_peaks(device, DTYPES[dtype]) for dtype in args.dtypes if dtype not in fatal
-    }
-    for dtype, peak in peaks.items():
-        print(
-            f"{name}, {dtype}, {args.threads} threads: {peak.gflops:.0f} GFLOP/s, {peak.gb_per_s:.1f} GB/s"
-        )
-    print(
-        f"{'network':36}{'dtype':10}{'engine':20}{'ms':>10}{'% floor':>9}{'error':>10}{'first s':>9}  weights"
-    )
-    for network in chosen:
-        load = round(os.getloadavg()[0], 1)  # times beside other work say little
-        with HEAP.kept():  # as a request has it
-            rows = measured(network, args.engines, args.dtypes, device, args.repeats, peaks, fatal)
-        for row in rows:
-            print(_line(row), flush=True)
-            if args.record:
-                record("nets", row | where | {"load_before": load})
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
+    parser.add_argument("--record", action="store_true", help="append rows to results/nets.jsonl")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,37 +1,36 @@
-"""Every network of the manifest at its natural size, from its file where that is here and with weights from a recipe where not.
+"""Every network of the manifest with example inputs, from its file or with recipe-made weights.
 
-The cost of a forward does not depend on what the weights are. A recipe's are an architecture's own initial ones under a fixed seed,
-except that nothing is left at zero: a branch that adds nothing would hide its errors. What such networks compute means nothing, and
-where one chooses a code by the largest score (CodeFormer, RestoreFormer) a rounding error may choose another.
+The time of a forward pass does not depend on the values of the weights. Recipe-made weights are an
+architecture's own initial weights with a fixed seed, except that no parameter is left at zero: a
+branch that adds nothing would hide its errors. The outputs of such networks are meaningless. Where
+a network selects a code by the largest score (CodeFormer, RestoreFormer), a rounding error may
+select another code.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from restore.errors import Code, RestoreError
-from restore.faces.network_calls import raw_output
-from restore.models.architectures import BUILDERS, FINISHERS
+from restore.models.adapters import adapter_for
+from restore.models.adapters.base import Adapter, UnknownSizesError
 from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import load_net
 from restore.models.store import State, WeightStore
 from restore.nets.local_pooling import use_local_pooling
-from restore.nets.old_photo.vae import FEATURE_STRIDE
 
 SEED = 0
 POWER_ITERATIONS = 15
+MIN_PARAMETER = 1e-3
 
+DEFAULT_SIDE_PX = 256
 SIDES_PX: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "NAFNet": (256, 512),
@@ -40,10 +39,9 @@ SIDES_PX: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "retinaface_mobile0.25": (640,),
     }
 )
-"""Sides at which an architecture is measured where its row names no `input_px`; all others at DEFAULT_SIDE_PX."""
-DEFAULT_SIDE_PX = 256
+"""Sides at which an architecture is measured, if its row has no `input_px`."""
 
-ALIKE: Mapping[str, str] = MappingProxyType(
+SAME_NETWORK: Mapping[str, str] = MappingProxyType(
     {
         "realesr-general-wdn-x4v3": "realesr-general-x4v3",
         "gfpgan-1.3": "gfpgan-1.4",
@@ -52,74 +50,18 @@ ALIKE: Mapping[str, str] = MappingProxyType(
         "oldphoto-vae-b-scratch": "oldphoto-vae-a-quality",
     }
 )
-"""Rows that differ from another in their weights alone: that one is measured for both."""
+"""Rows that differ from another row in their weights only: the other one is measured."""
 
-UNBUILT: Mapping[str, str] = MappingProxyType(
-    {
-        "lama-big": "its network is a TorchScript program, which the official file alone holds",
-        "lite-upscale-x4": "its file is part of the project, and missing",
-        "lite-upscale-x2": "its file is part of the project, and missing",
-        "lite-denoise": "its file is part of the project, and missing",
-    }
-)
-"""Rows whose network is had from its file only, and why it is not there."""
+_NAME = re.compile(r"(.+?)(?:@([1-9]\d{0,3})(?:x([1-9]\d?))?)?")
 
-# The constructor sends a picture of input_size through the encoder to learn its widths, and uses the size for nothing else.
-_DDCOLOR = {
-    "input_size": (64, 64),
-    "num_output_channels": 2,
-    "last_norm": "Spectral",
-    "num_queries": 100,
-}
-_FACES = ("CodeFormer", "GFPGAN", "RestoreFormer")
 
-LIBRARY: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "realesrgan-x4plus": ("spandrel.architectures.ESRGAN", {"num_blocks": 23, "scale": 4}),
-        "realesrgan-x4anime": ("spandrel.architectures.ESRGAN", {"num_blocks": 6, "scale": 4}),
-        "realesrgan-x2plus": (
-            "spandrel.architectures.ESRGAN",
-            {"in_nc": 12, "num_blocks": 23, "scale": 4, "shuffle_factor": 2},
-        ),
-        "realesr-general-x4v3": ("spandrel.architectures.Compact", {"num_conv": 32}),
-        "realesr-animevideov3": ("spandrel.architectures.Compact", {"num_conv": 16}),
-        "nafnet-sidd-width64": (
-            "spandrel.architectures.NAFNet",
-            {
-                "width": 64,
-                "middle_blk_num": 12,
-                "enc_blk_nums": [2, 2, 4, 8],
-                "dec_blk_nums": [2, 2, 2, 2],
-            },
-        ),
-        "nafnet-gopro-width64": (
-            "spandrel.architectures.NAFNet",
-            {
-                "width": 64,
-                "middle_blk_num": 1,
-                "enc_blk_nums": [1, 1, 1, 28],
-                "dec_blk_nums": [1, 1, 1, 1],
-            },
-        ),
-        "codeformer": ("spandrel_extra_arches.architectures.CodeFormer", {}),
-        "gfpgan-1.4": ("spandrel.architectures.GFPGAN", {}),
-        "restoreformer": ("spandrel.architectures.RestoreFormer", {}),
-        "ddcolor-modelscope": (
-            "spandrel_extra_arches.architectures.DDColor",
-            {"encoder_name": "convnext-l", **_DDCOLOR},
-        ),
-        "ddcolor-paper-tiny": (
-            "spandrel_extra_arches.architectures.DDColor",
-            {"encoder_name": "convnext-t", **_DDCOLOR},
-        ),
-    }
-)
-"""A row's module of spandrel, whose class has the module's own name, and what the official file's network differs in from its defaults."""
+class MissingError(Exception):
+    """A network can neither be loaded nor built here; the text says why."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network at one size, for so many photos at once."""
+    """A network at one size and batch size."""
 
     row: Checkpoint
     side_px: int
@@ -127,6 +69,7 @@ class Network:
 
     @property
     def name(self) -> str:
+        """The name that `networks` accepts: id@side or id@sidexbatch."""
         return f"{self.row.id}@{self.side_px}" + (f"x{self.batch}" if self.batch > 1 else "")
 
 
@@ -136,7 +79,7 @@ class Ready:
 
     Attributes:
         module: takes `inputs` in their order; in eval mode, without gradients.
-        inputs: one of each, batches of as many as the network is measured with.
+        inputs: one batch of each input.
         weights: `official`, `embedded` or `recipe`.
     """
 
@@ -145,167 +88,148 @@ class Ready:
     weights: str
 
 
-class MissingError(Exception):
-    """A network that cannot be had here; its text says why."""
+class AdapterCall(nn.Module):
+    """A network as the pipelines call it, through its adapter."""
 
-
-class FaceCall(nn.Module):
-    """A face network as the pipelines call it: faces in, faces out."""
-
-    def __init__(self, net: nn.Module, architecture: str) -> None:
+    def __init__(self, net: nn.Module, adapter: Adapter) -> None:
         super().__init__()
         self.net = net
-        self.architecture = architecture
+        self.adapter = adapter
 
-    def forward(self, faces: Tensor) -> Tensor:
-        return raw_output(self.net, self.architecture, faces, 0.5)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.adapter.run(self.net, *inputs)
 
 
 def networks(names: Sequence[str] = (), catalog: Catalog | None = None) -> list[Network]:
-    """Every network once at each of its sizes, or those that are named: by row id for all sizes, as `id@side`, or as `id@sidexbatch`.
+    """Return every network at each of its sizes, or those that are named.
+
+    Args:
+        names: `id` for all sizes, `id@side`, or `id@sidexbatch`; ids are those of manifest rows.
+        catalog: the manifest; loaded by default.
 
     Raises:
-        RestoreError: OPTION_INVALID for a name that is none of them.
+        RestoreError: OPTION_INVALID for an unknown name.
     """
     rows = (catalog or Catalog.load()).rows
-    every = [
-        Network(row, side_px) for row in rows if row.id not in ALIKE for side_px in _sides_px(row)
-    ]
-    known = {network.row.id: network.row for network in every}
-    named = []
-    for name in names:
-        match = re.fullmatch(r"(.+?)(?:@([1-9]\d{0,3})(?:x([1-9]\d?))?)?", name)
-        row = known.get(match[1]) if match else None
-        if (
-            match is None
-            or row is None
-            or (row.input_px and match[2] and int(match[2]) != row.input_px)
-        ):
-            same = (
-                f"It is the network of {ALIKE[name]}."
-                if name in ALIKE
-                else f"Choose from {', '.join(sorted(known))}."
-            )
-            raise RestoreError(Code.OPTION_INVALID, f"'{name}' is not measured", same)
-        sides_px = (int(match[2]),) if match[2] else _sides_px(row)
-        named += [Network(row, side_px, int(match[3] or 1)) for side_px in sides_px]
-    return named if names else every
+    measured_rows = {row.id: row for row in rows if row.id not in SAME_NETWORK}
+    if not names:
+        return [Network(row, side) for row in measured_rows.values() for side in _sides_px(row)]
+    return [network for name in names for network in _named(name, measured_rows)]
+
+
+def _named(name: str, rows: Mapping[str, Checkpoint]) -> list[Network]:
+    match = _NAME.fullmatch(name)
+    row = rows.get(match[1]) if match else None
+    if match is None or row is None or not _accepts_side(row, match[2]):
+        remedy = (
+            f"It is the same network as {SAME_NETWORK[name]}."
+            if name in SAME_NETWORK
+            else f"Choose from {', '.join(sorted(rows))}."
+        )
+        raise RestoreError(Code.OPTION_INVALID, f"'{name}' is not measured", remedy)
+    sides_px = (int(match[2]),) if match[2] else _sides_px(row)
+    return [Network(row, side_px, int(match[3] or 1)) for side_px in sides_px]
+
+
+def _accepts_side(row: Checkpoint, side: str | None) -> bool:
+    return not row.input_px or not side or int(side) == row.input_px
 
 
 def ready(network: Network, store: WeightStore | None = None) -> Ready:
-    """A network on the CPU in float32: from its file, or by recipe.
+    """Prepare a network on the CPU in float32: from its file, or with recipe-made weights.
 
     Raises:
-        MissingError: there is no file, and nothing to build it from.
-        RestoreError: any WEIGHTS_* code for a file that is not what its row says.
+        MissingError: there is no file, and the network cannot be built without it.
+        RestoreError: any WEIGHTS_* code if the file does not match its row.
     """
     row = network.row
     net = from_file(row, store)
     weights = "recipe" if net is None else "embedded" if row.embedded else "official"
-    return Ready(called(net or by_recipe(row), row), inputs_of(network), weights)
+    return Ready(with_adapter(net or by_recipe(row), row), inputs_of(network), weights)
 
 
 def from_file(row: Checkpoint, store: WeightStore | None = None) -> nn.Module | None:
-    """A row's network with its own weights; None where there is no file. Raises RestoreError: any WEIGHTS_* code for another file."""
+    """Load a network from its file; None if there is no file.
+
+    Raises:
+        RestoreError: any WEIGHTS_* code if the file does not match its row.
+    """
     store = store or WeightStore(Catalog.load(), offline=True)
     return None if store.status(row) is State.MISSING else load_net(store.locate(row).path, row)
 
 
 def blank(row: Checkpoint) -> nn.Module:
-    """A row's network on the meta device, for counting.
+    """Build a network on the meta device, for counting.
 
     Raises:
-        MissingError: there is no file, and nothing to build it from.
+        MissingError: there is no file, and the network cannot be built without it.
     """
     try:
-        construct = _constructor(row)
+        with torch.device("meta"):
+            return with_adapter(_created(row), row)
     except MissingError:
         net = from_file(row)
         if net is None:
             raise
-        return called(net, row).to("meta")
-    try:
-        with torch.device("meta"):
-            return called(construct(), row)
+        return with_adapter(net, row).to("meta")
     except (NotImplementedError, RuntimeError):
-        # A constructor that computes with its tensors cannot run without storage.
+        # A constructor that computes with its tensors needs storage.
         with torch.no_grad():
-            return called(construct(), row).to("meta")
+            return with_adapter(_created(row), row).to("meta")
 
 
 def by_recipe(row: Checkpoint) -> nn.Module:
-    """A row's network with seeded weights. Raises MissingError: nothing to build it from."""
-    construct = _constructor(row)
-    with torch.random.fork_rng(devices=[]):
+    """Build a network with seeded weights.
+
+    Raises:
+        MissingError: the network cannot be built without its file.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(SEED)
-        with torch.no_grad():
-            net = construct()
-            for parameter in net.parameters():
-                _wake(parameter)
-            _settle_spectral_norms(net)
-    net = FINISHERS[row.architecture](net) if row.architecture in FINISHERS else net
+        net = _created(row)
+        for parameter in net.parameters():
+            _randomize_zeros(parameter)
+        _settle_spectral_norms(net)
+    net = adapter_for(row.architecture).finish(net)
     net = use_local_pooling(net, row.local_pooling_px) if row.local_pooling_px else net
     return net.float().eval().requires_grad_(requires_grad=False)
 
 
-def called(net: nn.Module, row: Checkpoint) -> nn.Module:
-    """The network as a module of tensors in and tensors out."""
-    return FaceCall(net, row.architecture).eval() if row.architecture in _FACES else net.eval()
+def with_adapter(net: nn.Module, row: Checkpoint) -> nn.Module:
+    """Wrap a network so that it is called through the adapter of its row."""
+    return AdapterCall(net, adapter_for(row.architecture)).eval()
 
 
 def inputs_of(network: Network) -> tuple[Tensor, ...]:
-    """Seeded noise of the network's size, channels and range; with holes where it fills holes."""
-    row, side_px = network.row, network.side_px
+    """Return seeded random inputs of the network's size, channels and range."""
     generator = torch.Generator().manual_seed(SEED)
-    low, high = row.input_range or (-1.0, 1.0)
-
-    def noise(channels: int, side: int) -> Tensor:
-        return (
-            torch.rand(network.batch, channels, side, side, generator=generator) * (high - low)
-            + low
-        )
-
-    hole = torch.zeros(network.batch, 1, side_px, side_px)
-    hole[..., side_px // 8 :: side_px // 4] = 1.0  # four upright lines
-    match row.architecture:
-        case "LaMa":
-            return noise(3, side_px), hole
-        case "LiteInpaint":
-            return (torch.cat([noise(3, side_px) * (1.0 - hole), hole], dim=1),)
-        case "OldPhotoMapping" | "OldPhotoScratchMapping" | "OldPhotoPatchMapping":
-            return noise(row.channels_in or 1, side_px // FEATURE_STRIDE), hole
-        case _:
-            return (noise(row.channels_in or 3, side_px),)
+    adapter = adapter_for(network.row.architecture)
+    return adapter.example_inputs(network.row, network.side_px, network.batch, generator)
 
 
 def _sides_px(row: Checkpoint) -> tuple[int, ...]:
     return (row.input_px,) if row.input_px else SIDES_PX.get(row.architecture, (DEFAULT_SIDE_PX,))
 
 
-def _constructor(row: Checkpoint) -> Callable[[], nn.Module]:
-    if row.architecture in BUILDERS:
-        return BUILDERS[row.architecture]
-    if row.id in LIBRARY:
-        module, arguments = LIBRARY[row.id]
-        # spandrel_extra_arches scripts one function when it is imported, which torch 2.11 advises against.
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message="`torch.jit.script` is deprecated", category=DeprecationWarning
-            )
-            network = getattr(importlib.import_module(module), module.rpartition(".")[2])
-        return functools.partial(network, **arguments)
-    raise MissingError(UNBUILT.get(row.id, f"'{row.architecture}' has no builder"))
+def _created(row: Checkpoint) -> nn.Module:
+    try:
+        return adapter_for(row.architecture).create(row)
+    except UnknownSizesError as error:
+        raise MissingError(str(error)) from error
 
 
-def _wake(parameter: nn.Parameter) -> None:
-    """Draws a parameter that starts at zero or, as ConvNeXt's layer scales do, at next to nothing."""
-    if parameter.numel() and float(parameter.abs().max()) < 1e-3:
+def _randomize_zeros(parameter: nn.Parameter) -> None:
+    """Draw a parameter that starts at zero or near zero, as the layer scales of ConvNeXt do."""
+    if parameter.numel() and float(parameter.abs().max()) < MIN_PARAMETER:
         fan_in = parameter.numel() // parameter.shape[0] if parameter.dim() > 1 else 100
         parameter.normal_(std=fan_in**-0.5)
 
 
 def _settle_spectral_norms(net: nn.Module) -> None:
-    """Finds each spectral norm, whose vectors start anywhere: divided by a far too small one, the values of a network explode."""
+    """Iterate every spectral norm to convergence.
+
+    Its vectors start at random. Divided by a norm that is far too small, activations explode.
+    """
     for module in net.modules():
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm):

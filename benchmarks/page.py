@@ -1,4 +1,4 @@
-"""A comparison of photos as one HTML file: pictures inside it, their figures below them, nothing loaded and no script."""
+"""Comparison of photos as one HTML file: pictures are embedded, there are no scripts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-PICTURE_PX = 480  # of width at most
+MAX_PICTURE_WIDTH_PX = 480
 _WEBP_QUALITY = 88
 _STYLE = """
-body { font: 15px/1.4 system-ui, sans-serif; background: #222; color: #eee; margin: 24px auto; max-width: 1520px; padding: 0 16px; }
+body { font: 15px/1.4 system-ui, sans-serif; background: #222; color: #eee;
+       margin: 24px auto; max-width: 1520px; padding: 0 16px; }
 h1 { font-size: 22px; } h2 { font-size: 16px; margin: 32px 0 8px; overflow-wrap: anywhere; }
-table { border-collapse: collapse; margin: 12px 0; } th, td { padding: 3px 12px; text-align: right; border-bottom: 1px solid #444; }
+table { border-collapse: collapse; margin: 12px 0; }
+th, td { padding: 3px 12px; text-align: right; border-bottom: 1px solid #444; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
 .strip { display: flex; flex-wrap: wrap; gap: 8px; } figure { margin: 0; max-width: 100%; }
-img { display: block; max-width: 100%; height: auto; } figcaption { padding: 4px 0; color: #bbb; }
+img { display: block; max-width: 100%; height: auto; }
+figcaption { padding: 4px 0; color: #bbb; }
 """
 
 
@@ -29,9 +32,9 @@ class Entry:
     """One photo of a page.
 
     Attributes:
-        name: the photo's.
-        pictures: what `figures_html` made of them.
-        rows: the lines of its table, each by what it is about, values as they are to be read.
+        name: name of the photo.
+        pictures: HTML that `figures_html` returned.
+        rows: rows of the table, by title; values as text.
     """
 
     name: str
@@ -46,11 +49,12 @@ def page(
     summary: Mapping[str, Sequence[str]],
     entries: Sequence[Entry],
 ) -> str:
-    """The whole file as text; every word of the caller's is escaped."""
+    """Build the HTML file. All texts are escaped."""
     parts = [
         "<!DOCTYPE html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>',
+        '<meta name="viewport" content="width=device-width">',
+        f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         *(f"<p>{escape(note)}</p>" for note in notes),
         _table(columns, summary),
@@ -61,19 +65,17 @@ def page(
 
 
 def figures_html(name: str, pictures: Mapping[str, NDArray[np.uint8]]) -> str:
-    """A photo's pictures (HxWx3 uint8 RGB, by caption) side by side, from left to right."""
+    """Build the row of pictures (HxWx3 uint8 RGB, by caption) of a photo."""
     figures = "\n".join(_figure(name, caption, picture) for caption, picture in pictures.items())
     return f'<div class="strip">\n{figures}\n</div>'
 
 
 def data_uri(picture: NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
-    """A picture as WebP inside its own address, no wider than PICTURE_PX; and its width and height there."""
+    """Encode a picture as a WebP data URI of at most MAX_PICTURE_WIDTH_PX; return its size too."""
     image = Image.fromarray(picture)
-    if image.width > PICTURE_PX:
-        image = image.resize(
-            (PICTURE_PX, max(1, round(image.height * PICTURE_PX / image.width))),
-            Image.Resampling.LANCZOS,
-        )
+    if image.width > MAX_PICTURE_WIDTH_PX:
+        height = max(1, round(image.height * MAX_PICTURE_WIDTH_PX / image.width))
+        image = image.resize((MAX_PICTURE_WIDTH_PX, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_WEBP_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", image.size
@@ -82,14 +84,15 @@ def data_uri(picture: NDArray[np.uint8]) -> tuple[str, tuple[int, int]]:
 def _figure(name: str, caption: str, picture: NDArray[np.uint8]) -> str:
     uri, (width, height) = data_uri(picture)
     shown = f"{caption}, {picture.shape[1]} x {picture.shape[0]}"
-    image = f'<img src="{uri}" width="{width}" height="{height}" alt="{escape(name)}, {escape(caption)}">'
+    alternative = f"{escape(name)}, {escape(caption)}"
+    image = f'<img src="{uri}" width="{width}" height="{height}" alt="{alternative}">'
     return f"<figure>{image}<figcaption>{escape(shown)}</figcaption></figure>"
 
 
 def _table(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in ("", *columns))
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (what, *cells))}</tr>"
-        for what, cells in rows.items()
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (title, *cells))}</tr>"
+        for title, cells in rows.items()
     )
     return f"<table><tr>{head}</tr>{body}</table>"

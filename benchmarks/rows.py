@@ -1,4 +1,4 @@
-"""Rows of measurements: what machine and commit they are from, how memory is read, where they are kept."""
+"""Rows of measurements: facts of the machine, memory of the process, and files of rows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def resident_peak_mb() -> float:
-    """The highest resident size that this process has had, in MB (10^6 bytes)."""
+    """Return the peak resident size of this process in MB (10^6 bytes)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def machine() -> dict[str, object]:
-    """Commit, torch and CPU: part of every row."""
-    named = subprocess.run(
+    """Return the commit, the version of torch and the CPU, which are part of every row."""
+    commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=RESULTS.parent,
         capture_output=True,
@@ -29,14 +29,24 @@ def machine() -> dict[str, object]:
         check=False,
     )
     return {
-        "commit": named.stdout.strip() or "unknown",
+        "commit": commit.stdout.strip() or "unknown",
         "torch": torch.__version__,
         "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
     }
 
 
+def machine_with_device(device: str) -> dict[str, object]:
+    """Return `machine()` with the number of CPU cores and the product name of a device."""
+    gpu = device.startswith("cuda") and torch.cuda.is_available()
+    return {
+        **machine(),
+        "device_name": torch.cuda.get_device_name(device) if gpu else device,
+        "cpu_cores": os.cpu_count(),
+    }
+
+
 def record(name: str, row: dict[str, object]) -> None:
-    """Adds a row to results/<name>.jsonl."""
+    """Append a row to results/<name>.jsonl."""
     RESULTS.mkdir(exist_ok=True)
     with (RESULTS / f"{name}.jsonl").open("a") as rows:
         rows.write(json.dumps(row) + "\n")

@@ -1,19 +1,21 @@
-"""A Cog server's HTTP side on 127.0.0.1, as busy, broken or healthy as a test asks."""
+"""A fake of Cog's HTTP server whose responses, delays and health a test chooses."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from localserver import LocalServer, QuietHandler
 
 STAGES_MS = {"decode": 1.0, "net": 10.0}
 
 
-def success(body: dict[str, object]) -> dict[str, object]:
-    """What Restore answers: a picture and a report for each photo."""
+def success(body: Mapping[str, Any]) -> dict[str, object]:
+    """Return the response of a server that restored all photos."""
     photos = body["input"]["images"]
     report = {
         "device": "cpu",
@@ -34,30 +36,34 @@ def success(body: dict[str, object]) -> dict[str, object]:
 
 
 class FakeCog(LocalServer):
-    """Answers `/predictions` as `answers` say, one for each request in turn, then with `success`.
+    """Responds to `/predictions` with `responses` in turn, and with `success` after the last.
 
     Attributes:
-        answers: a status code with a body, or None to hang up.
-        health: what `/health-check` says.
-        bodies: the requests, `ports` the clients' ports they came from.
-        most_at_once: how many requests were in hand together.
-        delay_s: how long each takes.
+        responses: each a status code and a body, or None to close the connection.
+        health: status in the response to `/health-check`.
+        bodies: bodies of the requests.
+        ports: ports of the clients that sent them.
+        max_concurrent: the largest number of requests at the same time.
+        delay_s: duration of each request.
+        environments: environments with which `served` was called.
     """
 
     def __init__(self) -> None:
-        self.answers: list[tuple[int, object] | None] = []
+        self.responses: list[tuple[int, object] | None] = []
         self.health = "READY"
-        self.bodies: list[dict[str, object]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.ports: set[int] = set()
-        self.most_at_once = self.at_once = 0
+        self.max_concurrent = self.concurrent = 0
         self.delay_s = 0.0
+        self.environments: list[Mapping[str, str]] = []
         self.lock = threading.Lock()
         super().__init__(_handler(self))
         self.url = f"http://127.0.0.1:{self.port}"
 
     @contextmanager
-    def served(self, port, environment):
-        """Stands in for benchmarks.client.served."""
+    def served(self, port: int, environment: Mapping[str, str]) -> Iterator[str]:
+        """Replace benchmarks.server.served."""
+        self.environments.append(environment)
         yield self.url
 
 
@@ -71,17 +77,17 @@ def _handler(server: FakeCog) -> type[QuietHandler]:
             with server.lock:
                 server.bodies.append(body)
                 server.ports.add(self.client_address[1])
-                server.at_once += 1
-                server.most_at_once = max(server.most_at_once, server.at_once)
-                answer = server.answers.pop(0) if server.answers else (200, success(body))
+                server.concurrent += 1
+                server.max_concurrent = max(server.max_concurrent, server.concurrent)
+                response = server.responses.pop(0) if server.responses else (200, success(body))
             if server.delay_s:
                 time.sleep(server.delay_s)
             with server.lock:
-                server.at_once -= 1
-            if answer is None:
+                server.concurrent -= 1
+            if response is None:
                 self.close_connection = True
             else:
-                self._send(*answer)
+                self._send(*response)
 
         def _send(self, status: int, body: object) -> None:
             data = body.encode() if isinstance(body, str) else json.dumps(body).encode()

@@ -1,32 +1,36 @@
-"""bench_single_image: which combinations there are, what one that is refused or breaks does to the others."""
+"""bench_single_image: combinations, refused and failed ones, and what it writes."""
 
 import json
 import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakecog import FakeCog
 
 from benchmarks import bench_single_image
 from benchmarks.bench_single_image import combinations, main
-from benchmarks.client import Setting
+from benchmarks.server import Setting
 from restore.errors import Code, RestoreError
 
 REFUSED = (
     200,
     {"status": "failed", "error": "Prediction failed: RestoreError: [E502] no compiler here"},
 )
+Run = Callable[..., tuple[int, dict[str, Any]]]
+
 CRASHED = (200, {"status": "failed", "error": "Worker crashed"})
 
 
 @pytest.fixture
-def cog(monkeypatch, tmp_path):
+def cog(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeCog]:
     server = FakeCog()
-    server.settings = []
 
     @contextmanager
-    def served(port, environment):
-        server.settings.append(environment)
+    def served(port: int, environment: Mapping[str, str]) -> Iterator[str]:
+        server.environments.append(environment)
         if environment["RESTORE_PRELOAD"] == "broken":
             raise RestoreError(
                 Code.SERVER,
@@ -43,10 +47,12 @@ def cog(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def run(cog, photo_file, tmp_path):
-    def bench(*options):
+def run(cog: FakeCog, photo_file: Callable[..., Path], tmp_path: Path) -> Run:
+    def bench(*options: str) -> tuple[int, dict[str, Any]]:
         image = str(photo_file("a.png"))
-        with socket.socket() as probe:  # bound, not listening: nobody else gets it
+        with (
+            socket.socket() as probe
+        ):  # bound, but not listening: the port stays free for this test
             probe.bind(("127.0.0.1", 0))
             code = main(
                 [
@@ -64,11 +70,11 @@ def run(cog, photo_file, tmp_path):
     return bench
 
 
-def names(rows):
+def names(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     return [(row["profile"], row["stability_mode"], row["compile_backend"]) for row in rows]
 
 
-def test_the_safe_mode_goes_with_no_backend():
+def test_safe_mode_is_combined_with_no_backend() -> None:
     possible, skipped = combinations(
         Setting("restore"), ["baseline", "fast"], ["safe", "optimized"], ["none", "inductor"]
     )
@@ -83,7 +89,9 @@ def test_the_safe_mode_goes_with_no_backend():
     ]
 
 
-def test_every_combination_has_a_server_of_its_own_a_cold_request_and_warm_ones(cog, run, capsys):
+def test_each_combination_has_its_own_server_cold_and_warm_requests(
+    cog: FakeCog, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, written = run("--profiles", "baseline", "--warmup", "2", "--repeats", "3")
     assert code == 0
     assert names(written["rows"]) == [
@@ -91,7 +99,7 @@ def test_every_combination_has_a_server_of_its_own_a_cold_request_and_warm_ones(
         ("baseline", "optimized", "none"),
         ("baseline", "optimized", "inductor"),
     ]
-    assert [environment["RESTORE_COMPILE_BACKEND"] for environment in cog.settings] == [
+    assert [environment["RESTORE_COMPILE_BACKEND"] for environment in cog.environments] == [
         "",
         "",
         "inductor",
@@ -108,13 +116,15 @@ def test_every_combination_has_a_server_of_its_own_a_cold_request_and_warm_ones(
     output = capsys.readouterr().out
     assert "left out: baseline, safe, inductor" in output
     assert "best_warm" in output
-    assert "warning: lite" in output, "what was degraded is not passed off as measured"
+    assert "warning: lite" in output, "warnings are shown"
 
 
-def test_the_best_are_the_quickest_cold_and_warm(cog, run, monkeypatch):
+def test_best_are_the_fastest_cold_and_warm(
+    cog: FakeCog, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times = {"baseline": (0.5, 0.2), "fast": (0.9, 0.1)}
 
-    def measure(setting, photo, arguments, on_answer):
+    def measure(setting: Setting, *_: object) -> dict[str, Any]:
         cold_s, warm_s = times[setting.profile]
         row = {
             "profile": setting.profile,
@@ -137,8 +147,10 @@ def test_the_best_are_the_quickest_cold_and_warm(cog, run, monkeypatch):
     assert (written["best_warm"]["profile"], written["best_warm"]["seconds"]) == ("fast", 0.1)
 
 
-def test_a_combination_that_is_refused_is_recorded_and_the_others_go_on(cog, run, capsys):
-    cog.answers = [REFUSED]
+def test_refused_combination_does_not_stop_the_others(
+    cog: FakeCog, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cog.responses = [REFUSED]
     code, written = run("--modes", "safe", "--backends", "none", "--warmup", "0", "--repeats", "1")
     assert code == 0
     assert [row["status"] for row in written["rows"]] == ["refused", "measured"]
@@ -147,7 +159,7 @@ def test_a_combination_that_is_refused_is_recorded_and_the_others_go_on(cog, run
     assert "no compiler here" in capsys.readouterr().out
 
 
-def test_a_setup_that_is_refused_is_recorded(cog, run, monkeypatch):
+def test_refused_setup_is_recorded(cog: FakeCog, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTORE_PRELOAD", "broken")
     code, written = run("--modes", "safe", "--backends", "none")
     assert code == 1, "nothing was measured"
@@ -156,8 +168,8 @@ def test_a_setup_that_is_refused_is_recorded(cog, run, monkeypatch):
     assert written["best_warm"] is None
 
 
-def test_an_input_that_the_server_does_not_have_is_a_refusal(cog, run, monkeypatch):
-    def require_known(inputs):
+def test_unknown_input_is_refused(cog: FakeCog, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def require_known(inputs: Mapping[str, object]) -> None:
         if "stability_mode" in inputs:
             raise RestoreError(
                 Code.OPTION_UNKNOWN, "predict.py has no input 'stability_mode'", "See the README."
@@ -169,22 +181,24 @@ def test_an_input_that_the_server_does_not_have_is_a_refusal(cog, run, monkeypat
     assert [row["status"] for row in written["rows"]] == ["measured", "refused"]
 
 
-@pytest.mark.parametrize("answers", [[CRASHED], [None], [(500, "broken")]], ids=str)
-def test_one_that_breaks_fails_the_run_but_stops_nothing(cog, run, answers):
-    cog.answers = answers
+@pytest.mark.parametrize("responses", [[CRASHED], [None], [(500, "broken")]], ids=str)
+def test_failed_combination_fails_the_run_and_does_not_stop_the_others(
+    cog: FakeCog, run: Run, responses: list[tuple[int, object] | None]
+) -> None:
+    cog.responses = responses
     code, written = run("--modes", "safe", "--backends", "none", "--warmup", "0", "--repeats", "1")
     assert code == 1
     assert [row["status"] for row in written["rows"]] == ["failed", "measured"]
 
 
-def test_a_warm_request_that_is_lost_fails_its_combination(cog, run):
-    cog.answers = [(409, {}), (409, {})]
+def test_lost_warm_request_fails_its_combination(cog: FakeCog, run: Run) -> None:
+    cog.responses = [(409, {}), (409, {})]
     ok = {
         "status": "succeeded",
         "output": ["data:image/png;base64,AA"],
         "metrics": {"predict_time": 0.1, "photos": []},
     }
-    cog.answers += [(200, ok), None]
+    cog.responses += [(200, ok), None]
     code, written = run(
         "--modes",
         "safe",
@@ -204,16 +218,20 @@ def test_a_warm_request_that_is_lost_fails_its_combination(cog, run):
     assert written["best_warm"] is None
 
 
-def test_a_port_that_is_taken_stops_the_run_at_once(cog, photo_file, capsys):
+def test_port_in_use_is_refused(
+    cog: FakeCog, photo_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert (
         main(["--image", str(photo_file("a.png")), "--task", "restore", "--port", str(cog.port)])
         == 2
     )
     assert f"port {cog.port}" in capsys.readouterr().err
-    assert cog.settings == []
+    assert cog.environments == []
 
 
-def test_a_photo_that_is_not_there_is_refused(cog, tmp_path, capsys):
+def test_missing_photo_is_refused(
+    cog: FakeCog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--image", str(tmp_path / "none.jpg")]) == 2
     assert "E201" in capsys.readouterr().err
-    assert cog.settings == []
+    assert cog.environments == []

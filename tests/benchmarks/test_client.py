@@ -1,63 +1,58 @@
-"""The benchmarks' client: busy servers are asked again, and whatever else goes wrong is counted."""
+"""The HTTP client of the benchmarks: retries, failures, connections and inputs."""
 
 import base64
-import itertools
 import signal
 import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Self
 
 import pytest
 from fakecog import FakeCog
 
-from benchmarks.client import (
-    Client,
-    Prediction,
-    Setting,
-    data_uri,
-    prediction,
-    read_inputs,
-    require_known,
-    served,
-)
-from restore.errors import RestoreError
+from benchmarks.client import Client, Prediction, PredictionResult, prediction
+from benchmarks.inputs import data_uri, read_inputs, require_known
+from benchmarks.server import Setting, served
+from restore.errors import Code, RestoreError
 
 BUSY = (409, {"error": "At capacity - all prediction slots busy", "status": "failed"})
-ASKED = Prediction(("a.jpg", "b.jpg"), b'{"input": {"images": ["1", "2"]}}')
+REQUEST = Prediction(("a.jpg", "b.jpg"), b'{"input": {"images": ["1", "2"]}}')
 
 
 @pytest.fixture
-def cog():
+def cog() -> Iterator[FakeCog]:
     server = FakeCog()
     yield server
     server.close()
 
 
-def answer_of(cog: FakeCog, **options):
+def predict(cog: FakeCog, **options: Any) -> PredictionResult:
     with Client(cog.url, **options) as client:
-        return client.predict(ASKED)
+        return client.predict(REQUEST)
 
 
-def test_an_answer_holds_what_the_server_says_of_time_and_photos(cog):
+def test_result_contains_times_and_reports(cog: FakeCog) -> None:
     cog.delay_s = 0.03
-    answer = answer_of(cog)
-    assert (answer.status, answer.error, answer.names) == ("succeeded", "", ("a.jpg", "b.jpg"))
-    assert (answer.outputs, answer.retries_409, answer.predict_time_s) == (2, 0, 0.05)
-    assert answer.wall_s >= 0.03
-    assert answer.waited_s < 0.02
-    assert [report["photo"] for report in answer.reports] == ["images[0]", "images[1]"]
+    result = predict(cog)
+    assert (result.status, result.error, result.names) == ("succeeded", "", ("a.jpg", "b.jpg"))
+    assert (result.outputs, result.retries_409, result.predict_time_s) == (2, 0, 0.05)
+    assert result.wall_s >= 0.03
+    assert result.waited_s < 0.02
+    assert [report["photo"] for report in result.reports] == ["images[0]", "images[1]"]
 
 
-def test_a_busy_server_is_asked_again_and_the_waiting_is_in_the_time(cog):
-    cog.answers = [BUSY] * 4
-    answer = answer_of(cog)
-    assert (answer.status, answer.retries_409, len(cog.bodies)) == ("succeeded", 4, 5)
-    assert answer.wall_s > answer.waited_s > 0.005
+def test_busy_server_is_retried_and_waiting_counts(cog: FakeCog) -> None:
+    cog.responses = [BUSY] * 4
+    result = predict(cog)
+    assert (result.status, result.retries_409, len(cog.bodies)) == ("succeeded", 4, 5)
+    assert result.wall_s > result.waited_s > 0.005
 
 
-def test_pauses_grow_up_to_a_limit_and_are_jittered(cog, monkeypatch):
-    pauses = []
+def test_pauses_grow_to_a_limit_with_jitter(cog: FakeCog, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
     monkeypatch.setattr("benchmarks.client.time.sleep", pauses.append)
-    cog.answers = [BUSY] * 40
-    assert answer_of(cog).status == "succeeded"
+    cog.responses = [BUSY] * 40
+    assert predict(cog).status == "succeeded"
     assert len(pauses) == 40
     assert pauses[0] < 0.0035
     assert max(pauses) <= 0.075
@@ -65,16 +60,16 @@ def test_pauses_grow_up_to_a_limit_and_are_jittered(cog, monkeypatch):
     assert len(set(pauses[-20:])) > 10
 
 
-def test_a_server_that_is_busy_for_ever_because_its_worker_crashed_loses_the_request(cog):
-    cog.answers, cog.health = [BUSY] * 1000, "UNHEALTHY"
-    answer = answer_of(cog, health_every_s=0.02)
-    assert answer.status == "lost"
-    assert "UNHEALTHY" in answer.error
-    assert answer.retries_409 < 1000
+def test_server_with_a_crashed_worker_loses_the_request(cog: FakeCog) -> None:
+    cog.responses, cog.health = [BUSY] * 1000, "UNHEALTHY"
+    result = predict(cog, health_check_interval_s=0.02)
+    assert result.status == "lost"
+    assert "UNHEALTHY" in result.error
+    assert result.retries_409 < 1000
 
 
 @pytest.mark.parametrize(
-    ("answered", "status", "error"),
+    ("response", "status", "error"),
     [
         (
             (200, {"status": "failed", "error": "[E206] photo 'images[1]': damaged"}),
@@ -108,58 +103,61 @@ def test_a_server_that_is_busy_for_ever_because_its_worker_crashed_loses_the_req
         (None, "lost", "ConnectionError"),
     ],
 )
-def test_whatever_goes_wrong_is_an_answer(cog, answered, status, error):
-    cog.answers = [answered]
-    answer = answer_of(cog)
-    assert answer.status == status
-    assert error in answer.error
-    assert len(answer.error) <= 300
-    assert len(cog.bodies) == 1, "only 409 is asked again"
+def test_every_failure_is_a_result(
+    cog: FakeCog, response: tuple[int, object] | None, status: str, error: str
+) -> None:
+    cog.responses = [response]
+    result = predict(cog)
+    assert result.status == status
+    assert error in result.error
+    assert len(result.error) <= 300
+    assert len(cog.bodies) == 1, "only 409 is retried"
 
 
-def test_an_answer_that_does_not_come_is_lost(cog):
+def test_timeout_loses_the_request(cog: FakeCog) -> None:
     cog.delay_s = 0.4
-    answer = answer_of(cog, timeout_s=0.05)
-    assert answer.status == "lost"
-    assert "Timeout" in answer.error
+    result = predict(cog, timeout_s=0.05)
+    assert result.status == "lost"
+    assert "Timeout" in result.error
 
 
-def test_connections_are_kept(cog):
+def test_connections_are_reused(cog: FakeCog) -> None:
     with Client(cog.url) as client:
-        client.predict_all([ASKED] * 5)
+        client.predict_all([REQUEST] * 5)
     assert len(cog.bodies) == 5
     assert len(cog.ports) == 1
 
 
-def test_answers_come_in_the_order_of_the_requests_as_many_at_once_as_asked_for(cog):
+def test_results_keep_the_order_of_concurrent_requests(cog: FakeCog) -> None:
     cog.delay_s = 0.03
-    asked = [
+    requests = [
         Prediction((f"{n}.jpg",), f'{{"input": {{"images": ["{n}"]}}}}'.encode()) for n in range(9)
     ]
-    seen = []
+    reported: list[PredictionResult] = []
     with Client(cog.url, concurrency=3) as client:
-        answers = client.predict_all(asked, seen.append)
-    assert [answer.names for answer in answers] == [one.names for one in asked]
-    assert sorted(answer.names for answer in seen) == [one.names for one in asked]
-    assert cog.most_at_once == 3
+        results = client.predict_all(requests, reported.append)
+    names = [request.names for request in requests]
+    assert [result.names for result in results] == names
+    assert sorted(result.names for result in reported) == names
+    assert cog.max_concurrent == 3
 
 
-def test_photos_travel_as_data_uris_with_the_inputs(photo_file):
+def test_photos_are_sent_as_data_uris(photo_file: Callable[..., Path]) -> None:
     photo = photo_file("a.png")
-    asked = prediction([photo], {"scale": 2})
-    assert asked.names == ("a.png",)
-    assert asked.body == f'{{"input": {{"scale": 2, "images": ["{data_uri(photo)}"]}}}}'.encode()
+    request = prediction([photo], {"scale": 2})
+    assert request.names == ("a.png",)
+    assert request.body == f'{{"input": {{"scale": 2, "images": ["{data_uri(photo)}"]}}}}'.encode()
     head, _, body = data_uri(photo).partition(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(body) == photo.read_bytes()
 
 
-def test_a_photo_that_is_not_there_is_refused(tmp_path):
+def test_missing_photo_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="E201"):
         prediction([tmp_path / "none.jpg"], {})
 
 
-def test_modes_and_backends_are_sent_only_where_they_differ_from_none(monkeypatch):
+def test_default_mode_and_backend_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     plain = Setting("upscale", "fast", extra={"scale": 2})
     assert plain.inputs() == {"scale": 2, "task": "upscale", "runtime_profile": "fast"}
@@ -184,14 +182,16 @@ def test_modes_and_backends_are_sent_only_where_they_differ_from_none(monkeypatc
 @pytest.mark.parametrize(
     ("extra", "preload"), [({}, "all"), ({"steps": "restore,upscale"}, "restore,upscale")]
 )
-def test_a_chain_loads_its_steps(monkeypatch, extra, preload):
+def test_pipeline_preloads_its_steps(
+    monkeypatch: pytest.MonkeyPatch, extra: dict[str, object], preload: str
+) -> None:
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     assert Setting("pipeline", extra=extra).environment()["RESTORE_PRELOAD"] == preload
     monkeypatch.setenv("RESTORE_PRELOAD", "none")
     assert Setting("pipeline", extra=extra).environment()["RESTORE_PRELOAD"] == "none"
 
 
-def test_inputs_get_the_types_of_the_schema(photo_file):
+def test_inputs_get_the_types_of_the_schema(photo_file: Callable[..., Path]) -> None:
     mask = photo_file("m.png")
     pairs = [
         "scale=2.5",
@@ -214,7 +214,8 @@ def test_inputs_get_the_types_of_the_schema(photo_file):
 @pytest.mark.parametrize(
     ("pair", "message"),
     [
-        ("scale", "name=value"),
+        ("scale", "NAME=VALUE"),
+        ("=2", "NAME=VALUE"),
         ("scale=big", "type number"),
         ("scale=true", "type number"),
         ("tile_size=1.5", "type integer"),
@@ -224,22 +225,26 @@ def test_inputs_get_the_types_of_the_schema(photo_file):
         ("scael=2", "Did you mean 'scale'"),
     ],
 )
-def test_inputs_that_cannot_be_are_refused(pair, message):
+def test_wrong_inputs_are_refused(pair: str, message: str) -> None:
     with pytest.raises(RestoreError, match=message):
         read_inputs([pair])
 
 
-def test_an_input_that_the_server_would_drop_is_refused():
+def test_unknown_input_is_refused() -> None:
     with pytest.raises(RestoreError, match="E101"):
         require_known({"task": "upscale", "no_such_input": 1})
 
 
-def test_the_end_of_the_servers_log_is_shown_when_it_does_not_become_ready(monkeypatch, capsys):
-    def running(port, environment, timeout_s, log):
+def test_log_of_a_failed_server_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def running(
+        port: int, environment: Mapping[str, str], timeout_s: float, log: IO[bytes]
+    ) -> None:
         log.write(b"x" * 9000 + b"the reason")
-        raise RestoreError("E504", "setup failed", "Read the log.")
+        raise RestoreError(Code.SERVER, "setup failed", "Read the log.")
 
-    monkeypatch.setattr("benchmarks.client.running", running)
+    monkeypatch.setattr("benchmarks.server.running", running)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(RestoreError, match="setup failed"), served(1, {}):
         pass
@@ -247,37 +252,33 @@ def test_the_end_of_the_servers_log_is_shown_when_it_does_not_become_ready(monke
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_signal_ends_the_block_so_that_the_server_is_stopped(monkeypatch):
+def test_signal_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
 
     class Running:
-        def __init__(self, *_):
+        def __init__(self, *_: object) -> None:
             pass
 
-        def __enter__(self):
-            return "url"
+        def __enter__(self) -> Self:
+            return self
 
-        def __exit__(self, *_):
+        def __exit__(self, *_: object) -> None:
             ended.set()
 
-    monkeypatch.setattr("benchmarks.client.running", Running)
+    monkeypatch.setattr("benchmarks.server.running", Running)
     with pytest.raises(SystemExit) as stopped, served(1, {}):
         signal.raise_signal(signal.SIGTERM)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert ended.is_set()
 
 
-def test_an_interrupt_does_not_wait_for_what_was_never_sent(cog):
+def test_interrupt_drops_unsent_requests(cog: FakeCog) -> None:
     cog.delay_s = 0.05
 
-    def interrupt(_):
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
     with Client(cog.url) as client, pytest.raises(KeyboardInterrupt):
-        client.predict_all([ASKED] * 50, interrupt)
+        client.predict_all([REQUEST] * 50, interrupt)
     assert len(cog.bodies) < 5
-    assert not list(
-        itertools.islice(
-            (thread for thread in threading.enumerate() if "ThreadPool" in thread.name), 1
-        )
-    )
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]

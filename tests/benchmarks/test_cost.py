@@ -1,6 +1,7 @@
-"""cost: the arithmetic, and that a time of one device is never passed off as another's."""
+"""cost: the arithmetic, and times of other devices marked as hypothetical."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ A100 = Price("A100", ("A100", "80GB"), 0.0014, "a page", "2025")
 CPU = Price("CPU", ("cpu",), 0.0001, "a page", "2025", cpu_cores=4)
 
 
-def test_a_dollar_buys_the_seconds_that_its_price_says():
+def test_images_per_dollar() -> None:
     assert images_per_dollar(0.5, 0.000225) == pytest.approx(8888.89, abs=0.01)
     assert images_per_dollar(2.0, 0.0001) == pytest.approx(5000)
 
@@ -41,15 +42,17 @@ def test_a_dollar_buys_the_seconds_that_its_price_says():
         (T4, "", None, False),
     ],
 )
-def test_a_price_is_of_the_device_that_was_measured_or_hypothetical(price, device, cpu_cores, own):
-    assert price.is_of(device, cpu_cores) is own
+def test_price_applies_to_devices_of_its_name(
+    price: Price, device: str, cpu_cores: int | None, own: bool
+) -> None:
+    assert price.applies_to(device, cpu_cores) is own
 
 
-def test_the_prices_that_come_with_it_are_dated_and_say_where_they_are_from():
+def test_included_prices_have_a_date_and_a_source() -> None:
     prices = {price.name: price for price in read_prices(PRICES)}
     assert len(prices) == 5
     assert prices["Replicate Nvidia L40S"].dollars_per_second == 0.000975
-    assert not prices["Replicate Nvidia L40S"].is_of("NVIDIA L4", None)
+    assert not prices["Replicate Nvidia L40S"].applies_to("NVIDIA L4", None)
     assert all(
         "Replicate pricing page" in price.source and price.date == "2025"
         for price in prices.values()
@@ -57,15 +60,17 @@ def test_the_prices_that_come_with_it_are_dated_and_say_where_they_are_from():
     assert "CHECK THEM" in PRICES.read_text()
 
 
-def rows_of(text):
-    """Hardware, photos for a dollar, and what is said of the time, of each row of the table."""
+def rows_of(text: str) -> dict[str, tuple[str, str]]:
+    """Return photos per dollar and the basis of the time, by hardware."""
     lines = [
         line for line in text.splitlines() if "Replicate " in line and not line.startswith("Prices")
     ]
     return {line[26:54].strip(): (line[65:80].strip(), line[80:].strip()) for line in lines}
 
 
-def test_the_table_marks_every_row_but_the_measured_device_as_hypothetical(capsys):
+def test_other_devices_are_marked_as_hypothetical(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["--seconds-per-image", "0.5", "--device", "Tesla T4"]) == 0
     output = capsys.readouterr().out
     rows = rows_of(output)
@@ -77,15 +82,17 @@ def test_the_table_marks_every_row_but_the_measured_device_as_hypothetical(capsy
     assert "no idle time" in output
 
 
-def test_without_a_device_every_row_is_hypothetical(capsys):
+def test_without_a_device_every_row_is_hypothetical(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["--seconds-per-image", "0.5"]) == 0
     assert all(
-        said.startswith("hypothetical: ") and "not named" in said
+        said.startswith("hypothetical: ") and "unknown device" in said
         for _, said in rows_of(capsys.readouterr().out).values()
     )
 
 
-def results(tmp_path, **row):
+def results(tmp_path: Path, **row: object) -> Path:
     path = tmp_path / "result.json"
     profile = {"profile": "fast", "photos_per_second": 4.0, "failures": [], **row}
     path.write_text(
@@ -94,7 +101,9 @@ def results(tmp_path, **row):
     return path
 
 
-def test_a_result_of_run_bench_gives_a_time_for_each_profile(tmp_path, capsys):
+def test_result_of_run_bench_has_one_time_per_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = results(tmp_path)
     assert read_timings(path) == [Timing("fast", 0.25, "cpu", 4)]
     assert main([str(path)]) == 0
@@ -105,34 +114,34 @@ def test_a_result_of_run_bench_gives_a_time_for_each_profile(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("row", [{"failures": [{"error": "gone"}]}, {"photos_per_second": None}])
-def test_a_run_that_failed_has_no_price(tmp_path, row):
+def test_failed_run_has_no_price(tmp_path: Path, row: dict[str, object]) -> None:
     with pytest.raises(RestoreError, match="Measure again"):
         read_timings(results(tmp_path, **row))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": {}, "profiles": []}'])
-def test_what_is_no_result_is_refused(tmp_path, text):
+def test_other_files_than_results_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
-    with pytest.raises(RestoreError, match="no result of run_bench"):
+    with pytest.raises(RestoreError, match="not a result of run_bench"):
         read_timings(path)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
-def test_a_time_that_cannot_be_is_refused(seconds, capsys):
+def test_impossible_time_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--seconds-per-image", seconds]) == 2
     assert "E102" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "price = 1", '[[price]]\nname = "x"', 'x = "'])
-def test_a_file_that_holds_no_prices_is_refused(tmp_path, text):
+def test_other_files_than_prices_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(text)
-    with pytest.raises(RestoreError, match="no file of prices"):
+    with pytest.raises(RestoreError, match="not a price file"):
         read_prices(path)
 
 
-def test_a_price_of_nothing_is_refused(tmp_path):
+def test_price_of_zero_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text(
         '[[price]]\nname="x"\ndevice=["x"]\ndollars_per_second=0\nsource="s"\ndate=2025\n'
@@ -142,6 +151,6 @@ def test_a_price_of_nothing_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.json", "--seconds-per-image", "1"]])
-def test_a_file_or_seconds_but_not_both(arguments):
+def test_either_a_file_or_seconds_must_be_given(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)

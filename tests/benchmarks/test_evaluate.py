@@ -1,4 +1,4 @@
-"""Quality of restored photos: the figures, how photos are matched, and what is written."""
+"""evaluate: quality figures, matching of photos, and the files that it writes."""
 
 import base64
 import csv
@@ -17,16 +17,25 @@ from torchvision.models import alexnet
 
 from benchmarks import quality
 from benchmarks.evaluate import main
-from benchmarks.page import PICTURE_PX, Entry, figures_html, page
-from benchmarks.quality import ALEXNET, LINEAR, Figures, figures_of, lpips_measure, mean_of, niqe_of
-from data.degrade import Degradation, degrade
+from benchmarks.page import MAX_PICTURE_WIDTH_PX, Entry, figures_html, page
+from benchmarks.quality import (
+    ALEXNET,
+    LINEAR,
+    Figures,
+    figures_of,
+    lpips_measure,
+    mean_of,
+    niqe_of,
+    psnr_db,
+)
+from data.degradation import Degradation, degrade
 
 LPIPS_WIDTHS = (64, 192, 384, 256, 256)
 
 
 @pytest.fixture(autouse=True)
-def no_weights_here(monkeypatch, tmp_path):
-    """What this machine happens to hold is not to decide whether LPIPS is measured."""
+def no_lpips_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide LPIPS weights that may be installed on this machine."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(quality.importlib.util, "find_spec", lambda name: None)
 
@@ -49,7 +58,7 @@ def folder_of(path: Path, **photos: np.ndarray) -> Path:
 
 
 def lpips_files(folder: Path) -> torch.nn.Module:
-    """Both files with random weights; returns torchvision's own features with the same."""
+    """Write both files with random weights and return torchvision's features with them."""
     with torch.device("meta"):
         trunk = alexnet(weights=None).features
     trunk.to_empty(device="cpu")
@@ -72,32 +81,32 @@ def lpips_files(folder: Path) -> torch.nn.Module:
 
 
 class Tags(HTMLParser):
-    """Every tag with its attributes, and the text between them; fails where tags do not close in order."""
+    """Collects tags, attributes and texts of HTML; fails if tags are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: list[tuple[str, dict]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self.feed(html)
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
         if tag not in {"meta", "img"}:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.texts.append(data)
 
-    def images(self) -> list[dict]:
-        return [attributes for tag, attributes in self.seen if tag == "img"]
+    def images(self) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == "img"]
 
 
-def test_the_figures_are_those_of_scikit_image(astronaut):
+def test_figures_equal_those_of_scikit_image(astronaut: np.ndarray) -> None:
     photo = noisy(astronaut, 12)
     figures = figures_of(astronaut, photo)
     assert figures.psnr_rgb_db == pytest.approx(peak_signal_noise_ratio(astronaut, photo), abs=1e-6)
@@ -111,7 +120,7 @@ def test_the_figures_are_those_of_scikit_image(astronaut):
         channel_axis=2,
     )
     assert figures.ssim == pytest.approx(ssim, abs=1e-4)
-    # BT.601's weights in the order RGB; the two chroma-heavy photos below tell red from blue.
+    # The weights of BT.601 for R, G and B; the last assertion fails if red and blue are swapped.
     luma = [
         one @ np.array([65.481, 128.553, 24.966]) / 255
         for one in (astronaut.astype(float), photo.astype(float))
@@ -124,27 +133,36 @@ def test_the_figures_are_those_of_scikit_image(astronaut):
     assert figures_of(astronaut, red).psnr_y_db < figures_of(astronaut, blue).psnr_y_db
 
 
-def test_equal_photos(astronaut):
+def test_psnr_of_known_errors() -> None:
+    black = np.zeros((4, 4), np.uint8)
+    assert psnr_db(black, np.full((4, 4), 255, np.uint8)) == 0.0
+    assert psnr_db(black, np.full((4, 4), 16, np.uint8)) == pytest.approx(24.05, abs=0.01)
+    assert psnr_db(black, black) == np.inf
+
+
+def test_equal_photos(astronaut: np.ndarray) -> None:
     figures = figures_of(astronaut, astronaut)
     assert (figures.psnr_rgb_db, figures.psnr_y_db) == (np.inf, np.inf)
     assert figures.ssim == pytest.approx(1.0)
     assert figures.lpips is None
 
 
-def test_niqe_prefers_photos_to_noise_and_knows_where_it_has_no_meaning(astronaut):
-    clean = niqe_of(astronaut)
+def test_niqe_is_lower_for_clean_photos_and_none_without_texture(astronaut: np.ndarray) -> None:
+    clean, worse = niqe_of(astronaut), niqe_of(noisy(astronaut, 40))
+    assert clean is not None
+    assert worse is not None
     assert 1 < clean < 10
-    assert niqe_of(noisy(astronaut, 40)) > clean + 2
+    assert worse > clean + 2
     assert niqe_of(astronaut[:95]) is None
     assert niqe_of(np.full((200, 200, 3), 128, np.uint8)) is None
 
 
-def test_means_leave_out_what_was_not_measured():
+def test_means_skip_missing_figures() -> None:
     mean = mean_of([Figures(20.0, 22.0, 0.5, 4.0, None), Figures(30.0, 32.0, 0.7, None, None)])
     assert mean == Figures(25.0, 27.0, pytest.approx(0.6), 4.0, None)
 
 
-def test_lpips_compares_the_features_behind_each_relu(tmp_path, astronaut):
+def test_lpips_compares_the_features_after_each_relu(tmp_path: Path, astronaut: np.ndarray) -> None:
     trunk = lpips_files(tmp_path / "weights")
     measure = lpips_measure(tmp_path / "weights")
     photo = noisy(astronaut, 30)
@@ -166,15 +184,15 @@ def test_lpips_compares_the_features_behind_each_relu(tmp_path, astronaut):
     assert measure(photo, photo) == 0
 
 
-def test_lpips_is_measured_where_its_files_are_and_says_so_once_where_not(
-    tmp_path, astronaut, capsys
-):
+def test_lpips_is_measured_if_its_files_are_present(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos = folder_of(tmp_path / "a", one=astronaut, two=astronaut[::-1])
     assert main([str(photos), str(photos)]) == 0
     output = capsys.readouterr().out
     assert output.count("LPIPS is not measured: ") == 1
     assert ALEXNET in output
-    assert output.count("not measured") == 1 + 2 + 1  # the reason, both photos, their mean
+    assert output.count("not measured") == 1 + 2 + 1  # the reason, two photos and their mean
     assert main([str(photos), str(photos), "--lpips", str(tmp_path / "nowhere")]) == 2
     assert ALEXNET in capsys.readouterr().err
     lpips_files(tmp_path / "hub" / "checkpoints")
@@ -184,7 +202,9 @@ def test_lpips_is_measured_where_its_files_are_and_says_so_once_where_not(
     assert output.splitlines()[1].split()[-1] == "0.0000"
 
 
-def test_photos_are_matched_by_name_whatever_their_extension(tmp_path, astronaut, capsys):
+def test_photos_are_matched_by_name_without_extension(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = folder_of(tmp_path / "a", one=astronaut, two=noisy(astronaut, 30))
     second = folder_of(tmp_path / "b", two=noisy(astronaut, 30))
     Image.fromarray(astronaut).save(second / "one.webp", lossless=True)
@@ -198,31 +218,37 @@ def test_photos_are_matched_by_name_whatever_their_extension(tmp_path, astronaut
     ]
 
 
-def test_photos_without_a_partner_are_named(tmp_path, astronaut, capsys):
-    first = folder_of(tmp_path / "a", one=astronaut, lonely=astronaut)
-    second = folder_of(tmp_path / "b", one=astronaut, widowed=astronaut)
+def test_unmatched_photos_are_refused(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = folder_of(tmp_path / "a", one=astronaut, extra=astronaut)
+    second = folder_of(tmp_path / "b", one=astronaut, other=astronaut)
     assert main([str(first), str(second)]) == 2
     message = capsys.readouterr().err
-    assert "lonely.png" in message
-    assert "widowed.png" in message
+    assert "extra.png" in message
+    assert "other.png" in message
     assert "one.png" not in message
 
 
-def test_folders_that_cannot_be_matched_are_refused(tmp_path, astronaut, capsys):
+def test_ambiguous_and_empty_folders_are_refused(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     good = folder_of(tmp_path / "a", one=astronaut)
     twins = folder_of(tmp_path / "b", one=astronaut)
     Image.fromarray(astronaut).save(twins / "one.jpg")
     empty = folder_of(tmp_path / "c")
     for restored, named in (
         (twins, "one.jpg and one.png"),
-        (empty, "holds no photos"),
-        (tmp_path / "none", "holds no photos"),
+        (empty, "contains no photos"),
+        (tmp_path / "none", "contains no photos"),
     ):
         assert main([str(good), str(restored)]) == 2
         assert named in capsys.readouterr().err
 
 
-def test_photos_of_different_sizes_need_resize(tmp_path, astronaut, capsys):
+def test_photos_of_different_sizes_need_resize(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = folder_of(tmp_path / "a", one=astronaut)
     second = folder_of(
         tmp_path / "b",
@@ -236,7 +262,7 @@ def test_photos_of_different_sizes_need_resize(tmp_path, astronaut, capsys):
     assert 20 < float(capsys.readouterr().out.splitlines()[1].split()[1]) < 40
 
 
-def test_the_csv_has_a_line_a_photo_and_one_of_means(tmp_path, astronaut):
+def test_csv_has_one_line_per_photo_and_one_of_means(tmp_path: Path, astronaut: np.ndarray) -> None:
     first = folder_of(tmp_path / "a", one=astronaut, two=astronaut)
     second = folder_of(tmp_path / "b", one=noisy(astronaut, 5), two=noisy(astronaut, 20))
     assert main([str(first), str(second), "--csv", str(tmp_path / "new" / "f.csv")]) == 0
@@ -251,7 +277,9 @@ def test_the_csv_has_a_line_a_photo_and_one_of_means(tmp_path, astronaut):
     assert [row["lpips"] for row in rows] == ["", "", ""]
 
 
-def test_a_trial_shows_degraded_beside_restored(tmp_path, astronaut, capsys):
+def test_trial_compares_degraded_and_restored_photos(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos = folder_of(tmp_path / "a", one=astronaut, two=astronaut)
     files = {kind: tmp_path / f"f.{kind}" for kind in ("csv", "html")}
     wanted = [
@@ -290,7 +318,9 @@ def test_a_trial_shows_degraded_beside_restored(tmp_path, astronaut, capsys):
     ]
 
 
-def test_an_upscaling_trial_comes_back_to_the_original_size(tmp_path, astronaut, capsys):
+def test_upscaling_trial_returns_to_the_original_size(
+    tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     photos = folder_of(tmp_path / "a", odd=astronaut[:63, :78])
     assert (
         main(
@@ -329,12 +359,18 @@ def test_an_upscaling_trial_comes_back_to_the_original_size(tmp_path, astronaut,
         (["--task", "restore", "--set", "fuel=1"], "fuel"),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path, astronaut, capsys, arguments, named):
+def test_wrong_arguments_are_refused(
+    tmp_path: Path,
+    astronaut: np.ndarray,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    named: str,
+) -> None:
     assert main([str(folder_of(tmp_path / "a", one=astronaut[:32, :32])), *arguments]) == 2
     assert named in capsys.readouterr().err
 
 
-def test_the_page_is_one_file_that_escapes_names_and_holds_small_pictures():
+def test_page_escapes_names_and_embeds_small_pictures() -> None:
     name = 'a<b>&"c"\'<script>.png'
     red, green = (np.zeros((100, 1000, 3), np.uint8) for _ in range(2))
     red[..., 0], green[..., 1] = 200, 200
@@ -343,7 +379,7 @@ def test_the_page_is_one_file_that_escapes_names_and_holds_small_pictures():
     )
     html = page("<title>", ["note & more"], ["PSNR <dB>"], {"mean": ["<2>"]}, [entry])
     tags = Tags(html)
-    assert {tag for tag, _ in tags.seen}.isdisjoint({"script", "link", "b", "i"})
+    assert {tag for tag, _ in tags.tags}.isdisjoint({"script", "link", "b", "i"})
     assert "http" not in html
     assert {
         name,
@@ -363,8 +399,8 @@ def test_the_page_is_one_file_that_escapes_names_and_holds_small_pictures():
         for image in (before, after)
     ]
     assert [one.format for one in found] == ["WEBP", "WEBP"]
-    assert [one.size for one in found] == [(PICTURE_PX, 48), (50, 100)]
-    assert (before["width"], before["height"]) == (str(PICTURE_PX), "48")
+    assert [one.size for one in found] == [(MAX_PICTURE_WIDTH_PX, 48), (50, 100)]
+    assert (before["width"], before["height"]) == (str(MAX_PICTURE_WIDTH_PX), "48")
     for one, channel in zip(found, (0, 1), strict=True):
         assert int(np.asarray(one.convert("RGB")).mean((0, 1)).argmax()) == channel
     assert not re.search(r"\bon\w+=", re.sub(r'"data:[^"]*"', "", html))

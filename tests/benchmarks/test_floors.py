@@ -1,4 +1,4 @@
-"""Counted work and the floors made of it."""
+"""floors: counted work, measured peaks, and the floors computed from both."""
 
 import subprocess
 import sys
@@ -18,14 +18,13 @@ from benchmarks.floors import (
     main,
     measure_peaks,
 )
-from benchmarks.networks import Network, networks
-from restore.models.catalog import Catalog
+from benchmarks.networks import networks
 
 CPU = torch.device("cpu")
 
 
-class Twice(nn.Module):
-    """One convolution used twice, a product beside it, and modules that write nothing."""
+class CountedNet(nn.Module):
+    """A convolution that is called twice, a product, and modules without memory traffic."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,18 +38,18 @@ class Twice(nn.Module):
         return {"head": self.head(x.mean((2, 3)))}
 
 
-def test_work_is_counted_as_by_hand():
-    work = count(Twice().eval(), [torch.zeros(2, 3, 16, 12)])
+def test_counted_work() -> None:
+    work = count(CountedNet().eval(), [torch.zeros(2, 3, 16, 12)])
     positions = 2 * 16 * 12
     assert work.macs == positions * (8 * 3 * 9 + 2 * 8 * 9) + 2 * 8 * 5
     assert work.outputs == positions * 8 * 3 + 2 * 5
     assert work.parameters == 8 * 3 * 9 + 8 * 9 + 8 + 8 * 5 + 5
 
 
-def test_counting_on_the_meta_device_is_the_same_and_leaves_no_hooks():
-    net = Twice().eval()
+def test_counting_on_the_meta_device_is_equal_and_leaves_no_hooks() -> None:
+    net = CountedNet().eval()
     assert count(net.to("meta"), [torch.zeros(2, 3, 16, 12, device="meta")]) == count(
-        Twice().eval(), [torch.zeros(2, 3, 16, 12)]
+        CountedNet().eval(), [torch.zeros(2, 3, 16, 12)]
     )
     assert not any(module._forward_hooks for module in net.modules())
 
@@ -63,20 +62,22 @@ def test_counting_on_the_meta_device_is_the_same_and_leaves_no_hooks():
         ("nafnet-sidd-width64@256", 63.2, 116.0),
     ],
 )
-def test_the_networks_have_the_published_amount_of_work(name, gmacs, mparams):
+def test_networks_have_the_published_work(name: str, gmacs: float, mparams: float) -> None:
     [network] = networks([name])
     work = count_network(network)
     assert work.macs / 1e9 == pytest.approx(gmacs, abs=0.06)
     assert work.parameters / 1e6 == pytest.approx(mparams, abs=0.06)
 
 
-def test_a_network_that_looks_at_its_data_is_counted_by_a_forward():
-    row = Catalog.load().get("oldphoto-mapping-scratch")
-    plain, attending = (count_network(Network(row, side_px)).macs for side_px in (32, 64))
-    assert attending > 4 * plain  # its attention grows with the square of the positions
+def test_network_that_reads_its_data_is_counted_on_the_cpu() -> None:
+    small, large = (
+        count_network(networks([f"oldphoto-mapping-scratch@{side_px}"])[0]).macs
+        for side_px in (32, 64)
+    )
+    assert large > 4 * small  # attention is quadratic in the number of positions
 
 
-def test_a_floor_is_the_longer_of_arithmetic_and_memory():
+def test_floor_is_the_larger_of_arithmetic_and_memory() -> None:
     peaks = Peaks(matmul_gflops=100.0, conv_gflops=50.0, gb_per_s=10.0)
     floor = floor_of(Work(macs=5 * 10**9, outputs=10**8, parameters=1), peaks, 4)
     assert (floor.compute_s, floor.memory_s) == (pytest.approx(0.1), pytest.approx(0.08))
@@ -85,7 +86,7 @@ def test_a_floor_is_the_longer_of_arithmetic_and_memory():
     assert (floor.seconds, floor.bound_by) == (pytest.approx(0.04), "memory")
 
 
-def test_peaks_are_the_best_of_all_ways(monkeypatch):
+def test_peaks_are_the_best_of_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(
         [0.5, 0.5, 9.0, 9.0, *[0.25] * 8, 2.0, 2.0]
     )  # a warm-up and a call of two products, four convolutions, a copy
@@ -97,7 +98,7 @@ def test_peaks_are_the_best_of_all_ways(monkeypatch):
     assert peaks.gflops == peaks.conv_gflops
 
 
-def test_a_precision_without_arithmetic_has_no_peaks(monkeypatch):
+def test_precision_without_arithmetic_has_no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(run: object, device: object) -> float:
         raise RuntimeError("not implemented for 'Half'")
 
@@ -110,40 +111,33 @@ def test_a_precision_without_arithmetic_has_no_peaks(monkeypatch):
     ("code", "said", "expected"),
     [(0, "", None), (-4, "", "SIGILL"), (1, "x\nRuntimeError: no Half", "no Half")],
 )
-def test_a_precision_that_ends_processes_is_found_out_in_another(monkeypatch, code, said, expected):
-    asked = []
+def test_fatal_precision_is_detected_in_another_process(
+    monkeypatch: pytest.MonkeyPatch, code: int, said: str, expected: str | None
+) -> None:
+    commands: list[list[str]] = []
 
-    def run(command: list[str], **rest: object) -> subprocess.CompletedProcess:
-        asked.append(command)
+    def run(command: list[str], **rest: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
         return subprocess.CompletedProcess(command, code, "", said)
 
     monkeypatch.setattr(floors.subprocess, "run", run)
     assert fatal_arithmetic(CPU, torch.float32) is None
-    assert not asked
+    assert not commands
     reason = fatal_arithmetic(CPU, torch.bfloat16)
-    assert reason is None if expected is None else expected in reason
-    [command] = asked
+    assert (reason is None) == (expected is None)
+    assert (expected or "") in (reason or "")
+    [command] = commands
     assert command[0] == sys.executable
     assert "torch.bfloat16" in command[2]
     compile(command[2], "probe", "exec")
 
 
-def test_the_table_names_floor_and_reason(monkeypatch, capsys):
+def test_table_shows_floors_and_reasons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(floors, "measure_peaks", lambda device, dtype: Peaks(100.0, 50.0, 10.0))
-    monkeypatch.setattr(
-        sys,
-        "argv",
-        [
-            "floors",
-            "--nets",
-            "lite-faces,lama-big",
-            "--device",
-            "cpu",
-            "--threads",
-            str(torch.get_num_threads()),
-        ],
-    )
-    main()
+    threads = str(torch.get_num_threads())
+    main(["--nets", "lite-faces,lama-big", "--device", "cpu", "--threads", threads])
     lines = capsys.readouterr().out.splitlines()
     [faces] = (line.split() for line in lines if line.startswith("lite-faces@256"))
     assert float(faces[1]) == pytest.approx(3.5, abs=0.1)

@@ -10,7 +10,9 @@ from restore.errors import RestoreError
 SMALL = gpu.Wanted("lite-scratches@64x2", 5.0, 2)
 
 
-def row(milliseconds, error=1e-6, dtype="float32", engine="default"):
+def row(
+    milliseconds: float, error: float = 1e-6, dtype: str = "float32", engine: str = "default"
+) -> dict[str, object]:
     return {
         "ms": milliseconds,
         "largest_error": error,

@@ -1,4 +1,4 @@
-"""The dataset program: the same bytes for the same seed, what its manifest says, and what it does not overwrite."""
+"""make_dataset: bytes that depend on the seed only, the manifest, and existing files."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT
 from PIL import Image
 
-from data.degrade import Degradation
+from data.degradation import Degradation
 from data.make_dataset import MANIFEST, made, main, make_dataset, plan
 from restore.errors import RestoreError
 

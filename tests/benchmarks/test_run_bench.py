@@ -1,7 +1,10 @@
-"""run_bench: what it counts, what it refuses before a server starts, and the shape of what it writes."""
+"""run_bench: statistics, refusals before the server starts, and the files that it writes."""
 
 import json
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +12,10 @@ from fakecog import STAGES_MS, FakeCog
 from PIL import Image
 
 from benchmarks import rows, run_bench
-from benchmarks.client import Answer
-from benchmarks.run_bench import Round, main, mean_stages_ms, photos_in, profile_row, summary, table
+from benchmarks.client import PredictionResult
+from benchmarks.request_times import Round, mean_stages_ms, profile_row, summary
+from benchmarks.run_bench import main, photos_in
+from benchmarks.run_report import table
 
 FAILED = (200, {"status": "failed", "error": "[E503] photo 'image': NaN"})
 REPORT = {
@@ -24,7 +29,7 @@ REPORT = {
 
 
 @pytest.fixture
-def cog(monkeypatch):
+def cog(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCog]:
     server = FakeCog()
     monkeypatch.setattr(run_bench, "served", server.served)
     yield server
@@ -32,8 +37,8 @@ def cog(monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Three photos, with names whose order is not that of their letters, beside what is no photo."""
+def folder(tmp_path: Path) -> Path:
+    """Three photos whose natural order is not alphabetical, and a file that is not a photo."""
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("10.jpg", "2.jpg", "1.JPG"):
@@ -42,17 +47,19 @@ def folder(tmp_path):
     return photos
 
 
-def run(folder, *options):
+def run(folder: Path, *options: str) -> int:
     return main(["--image-dir", str(folder), "--task", "restore", "--port", "1", *options])
 
 
-def answer(wall_s, photos=1, status="succeeded", **more):
-    return Answer(
+def result_of(
+    wall_s: float, photos: int = 1, status: Any = "succeeded", **more: Any
+) -> PredictionResult:
+    return PredictionResult(
         tuple(f"{n}.jpg" for n in range(photos)), status, wall_s, reports=(REPORT,) * photos, **more
     )
 
 
-def test_percentiles_are_numpys():
+def test_percentiles_equal_numpys() -> None:
     values = np.random.default_rng(1).exponential(1.0, 57)
     figures = summary(values)
     for name, percent in (("p50", 50), ("p95", 95), ("p99", 99)):
@@ -65,7 +72,7 @@ def test_percentiles_are_numpys():
     )
 
 
-def test_percentiles_by_hand():
+def test_percentiles_of_four_values() -> None:
     figures = summary(iter([4.0, 1.0, 3.0, 2.0]))
     assert figures == {
         "mean": 2.5,
@@ -78,7 +85,7 @@ def test_percentiles_by_hand():
     }
 
 
-def test_nothing_measured_is_no_number():
+def test_summary_without_values_is_none() -> None:
     assert summary([]) == {
         "mean": None,
         "p50": None,
@@ -90,8 +97,8 @@ def test_nothing_measured_is_no_number():
     }
 
 
-def test_a_request_of_two_photos_counts_twice_as_half_its_time_each():
-    row = profile_row("fast", [], [Round(4.0, (answer(3.0, photos=2), answer(1.0)))])
+def test_request_of_two_photos_counts_as_two_halves() -> None:
+    row = profile_row("fast", [], [Round(4.0, (result_of(3.0, photos=2), result_of(1.0)))])
     assert (row["round_totals"]["mean"], row["round_totals"]["count"]) == (4.0, 1)
     assert (row["per_request"]["mean"], row["per_request"]["count"]) == (2.0, 2)
     assert (row["per_image"]["mean"], row["per_image"]["max"], row["per_image"]["count"]) == (
@@ -102,26 +109,28 @@ def test_a_request_of_two_photos_counts_twice_as_half_its_time_each():
     assert row["photos_per_second"] == 0.75
 
 
-def test_what_failed_is_in_no_time_but_in_the_throughputs_seconds():
+def test_failed_requests_are_in_no_time() -> None:
     rounds = [
-        Round(2.0, (answer(1.0), answer(9.0, status="lost", error="gone"))),
-        Round(2.0, (answer(1.0), answer(1.0))),
+        Round(2.0, (result_of(1.0), result_of(9.0, status="lost", error="gone"))),
+        Round(2.0, (result_of(1.0), result_of(1.0))),
     ]
     row = profile_row(
-        "fast", [Round(1.0, (answer(5.0, status="failed", error="no", retries_409=2),))], rounds
+        "fast", [Round(1.0, (result_of(5.0, status="failed", error="no", retries_409=2),))], rounds
     )
     assert [failure["error"] for failure in row["failures"]] == ["no", "gone"]
     assert row["per_request"] == summary([1.0] * 3)
-    assert row["round_totals"]["count"] == 1, "a round with a hole in it is none"
+    assert row["round_totals"]["count"] == 1, "the round with a lost request does not count"
     assert (row["photos_per_second"], row["requests"], row["retries_409"]) == (0.75, 5, 2)
 
 
-def test_stages_are_means_of_a_photo_and_what_they_leave_over_has_a_name():
+def test_stages_are_means_per_photo() -> None:
     step = {"task": "upscale", "stages_ms": {"net": 30.0}}
     first = {**REPORT, "stages_ms": {"decode": 10.0}, "steps": [step]}
     second = {**REPORT, "stages_ms": {"decode": 20.0}}
-    one = Answer(("a", "b"), "succeeded", wall_s=0.1, predict_time_s=0.08, reports=(first, second))
-    assert mean_stages_ms([one]) == {
+    result = PredictionResult(
+        ("a", "b"), "succeeded", wall_s=0.1, predict_time_s=0.08, reports=(first, second)
+    )
+    assert mean_stages_ms([result]) == {
         "decode": 15.0,
         "upscale: net": 15.0,
         "server": 10.0,
@@ -130,59 +139,68 @@ def test_stages_are_means_of_a_photo_and_what_they_leave_over_has_a_name():
     assert mean_stages_ms([]) == {}
 
 
-def test_photos_come_in_natural_order(folder):
+def test_photos_are_in_natural_order(folder: Path) -> None:
     assert [photo.name for photo in photos_in(folder)] == ["1.JPG", "2.jpg", "10.jpg"]
 
 
-@pytest.mark.parametrize(("name", "message"), [("empty", "has no"), ("missing", "is no folder")])
-def test_a_folder_without_photos_is_refused_before_a_server_starts(
-    cog, tmp_path, capsys, name, message
-):
+@pytest.mark.parametrize(("name", "message"), [("empty", "has no"), ("missing", "is not a folder")])
+def test_folder_without_photos_is_refused(
+    cog: FakeCog, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
+) -> None:
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / name) == 2
     assert message in capsys.readouterr().err
     assert cog.bodies == []
 
 
-def test_a_photo_that_cannot_be_read_is_named_before_a_server_starts(cog, folder, capsys):
+def test_unreadable_photo_is_refused(
+    cog: FakeCog, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "3.jpg").write_bytes(b"no picture")
     assert run(folder) == 2
     assert "'3.jpg'" in capsys.readouterr().err
     assert cog.bodies == []
 
 
-def test_an_input_that_the_server_would_drop_is_refused_before_it_starts(cog, folder, capsys):
+def test_unknown_input_is_refused(
+    cog: FakeCog, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(folder, "--set", "scael=2") == 2
     assert "E101" in capsys.readouterr().err
     assert cog.bodies == []
 
 
-def test_a_backend_without_the_mode_that_compiles_is_refused(cog, folder, capsys):
+def test_backend_in_the_mode_safe_is_refused(
+    cog: FakeCog, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(folder, "--compile-backend", "inductor") == 2
     assert "--stability-mode optimized" in capsys.readouterr().err
     assert cog.bodies == []
 
 
-def test_a_mode_that_the_server_would_drop_is_refused_before_it_starts(
-    cog, folder, capsys, monkeypatch
-):
+def test_mode_that_the_server_does_not_have_is_refused(
+    cog: FakeCog,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     older = {
         "components": {"schemas": {"Input": {"properties": {"task": {}, "runtime_profile": {}}}}}
     }
-    monkeypatch.setattr("benchmarks.client.openapi_schema", lambda: older)
+    monkeypatch.setattr("benchmarks.inputs.openapi_schema", lambda: older)
     assert run(folder, "--profiles", "fast", "--stability-mode", "optimized") == 2
     assert "no input 'stability_mode'" in capsys.readouterr().err
     assert cog.bodies == []
     assert run(folder, "--profiles", "fast") == 0
 
 
-def test_as_many_requests_are_in_hand_as_asked_for(cog, folder):
+def test_concurrency(cog: FakeCog, folder: Path) -> None:
     cog.delay_s = 0.05
     assert run(folder, "--profiles", "fast", "--repeats", "1", "--concurrency", "2") == 0
-    assert cog.most_at_once == 2
+    assert cog.max_concurrent == 2
 
 
-def test_mode_and_backend_are_sent_with_every_request(cog, folder):
+def test_mode_and_backend_are_sent_with_every_request(cog: FakeCog, folder: Path) -> None:
     assert (
         run(
             folder,
@@ -201,7 +219,7 @@ def test_mode_and_backend_are_sent_with_every_request(cog, folder):
     assert sent == {("optimized", "eager")}
 
 
-def test_a_port_that_is_taken_is_refused(folder, capsys):
+def test_port_in_use_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -248,15 +266,17 @@ def test_every_profile_gets_its_warm_up_and_its_rounds_over_all_photos_in_batche
         "per_request",
         "per_image",
         "p99",
-        "photos a second on cpu float32",
+        "photos per second on cpu float32",
         "net 10.0",
         "warning, 6 times: lite",
     ):
         assert text in output.out
 
 
-def test_failed_and_lost_requests_are_counted_and_fail_the_run(cog, folder, tmp_path, capsys):
-    cog.answers = [FAILED, (409, {}), None]
+def test_failed_and_lost_requests_fail_the_run(
+    cog: FakeCog, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cog.responses = [FAILED, (409, {}), None]
     result = tmp_path / "result.json"
     assert (
         run(
@@ -271,7 +291,9 @@ def test_failed_and_lost_requests_are_counted_and_fail_the_run(cog, folder, tmp_
     assert "failed: 2" in capsys.readouterr().out
 
 
-def test_the_json_says_what_was_measured_where_and_with_what(cog, folder, tmp_path):
+def test_json_contains_figures_machine_and_options(
+    cog: FakeCog, folder: Path, tmp_path: Path
+) -> None:
     result, picture = tmp_path / "result.json", tmp_path / "plot.png"
     assert (
         run(
@@ -324,7 +346,9 @@ def test_the_json_says_what_was_measured_where_and_with_what(cog, folder, tmp_pa
         assert len(image.convert("RGB").getcolors(1 << 24)) > 5
 
 
-def test_a_row_for_each_profile_is_recorded_only_when_asked_for(cog, folder, tmp_path, monkeypatch):
+def test_rows_are_recorded_only_with_record(
+    cog: FakeCog, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     assert run(folder, "--repeats", "1") == 0
     assert not (tmp_path / "results").exists()
@@ -338,9 +362,9 @@ def test_a_row_for_each_profile_is_recorded_only_when_asked_for(cog, folder, tmp
     )
 
 
-def test_a_table_of_nothing_measured_still_says_why():
+def test_table_without_times_shows_the_failure() -> None:
     text = table(
-        [profile_row("fast", [], [Round(1.0, (answer(1.0, status="lost", error="gone"),))])]
+        [profile_row("fast", [], [Round(1.0, (result_of(1.0, status="lost", error="gone"),))])]
     )
     assert "lost: 0.jpg: gone" in text
     assert "no device" in text
@@ -358,7 +382,9 @@ def test_a_table_of_nothing_measured_still_says_why():
         ["--compile-backend", "gcc"],
     ],
 )
-def test_options_out_of_range_are_refused(folder, options, capsys):
+def test_options_out_of_range_are_refused(
+    folder: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as refused:
         run(folder, *options)
     assert refused.value.code == 2
@@ -366,7 +392,9 @@ def test_options_out_of_range_are_refused(folder, options, capsys):
 
 
 @pytest.mark.timeout(300)
-def test_a_real_server_is_started_driven_by_eight_at_once_and_stopped(folder, tmp_path, capsys):
+def test_real_server_with_eight_concurrent_requests(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -394,7 +422,7 @@ def test_a_real_server_is_started_driven_by_eight_at_once_and_stopped(folder, tm
         ["lite_denoise.safetensors"],
     )
     assert row["per_request"]["count"] == 18
-    assert row["retries_409"] > 0, "eight requests at once, of which the server takes one"
+    assert row["retries_409"] > 0, "the server handles one of eight requests at a time"
     assert row["predict_time"]["max"] <= row["per_request"]["max"]
     assert {"decode", "net", "encode", "server", "client"} <= set(row["stages_ms"])
     with socket.socket() as probe:

@@ -1,47 +1,45 @@
-"""soak: what it asks, how growth is told, and what makes it fail."""
+"""soak: its requests, the measurement of growth, and what makes a run fail."""
 
 import json
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fakecog import FakeCog
 
-from benchmarks import soak as module
-from benchmarks.client import Answer
-from benchmarks.soak import (
+from benchmarks import memory as memory_module
+from benchmarks import soak as soak_module
+from benchmarks.client import PredictionResult
+from benchmarks.memory import MemorySamples, MemoryWatch, growth_mb, resident_mb
+from benchmarks.soak import main, plot, send_all, summarize
+from benchmarks.soak_requests import (
     TASKS,
-    Asked,
-    Memory,
-    Watch,
-    asked,
-    growth_mb,
-    main,
-    plot,
-    requests_for,
-    resident_mb,
-    result_of,
-    soaked,
-    warm_up,
+    expected_request,
+    random_requests,
+    warm_up_requests,
 )
 from restore.options import TASKS as ALL_TASKS
 
 
-def memory_of(samples) -> Memory:
-    return Memory(list(range(len(samples))), list(samples), [0.0] * len(samples))
+def samples_of(resident_mb: Iterable[float]) -> MemorySamples:
+    samples = list(resident_mb)
+    return MemorySamples([float(n) for n in range(len(samples))], samples, [0.0] * len(samples))
 
 
-def test_growth_is_that_of_the_worst_eighth_over_the_first():
+def test_growth_is_the_highest_later_median_minus_the_first() -> None:
     assert growth_mb([5.0] * 40) == 0.0
     assert growth_mb([2000.0] * 10 + [3000.0] * 20 + [2050.0] * 10) == 1000.0, (
-        "it fell again, but had climbed"
+        "memory that is freed again counts as well"
     )
     assert growth_mb([100.0 * n for n in range(40)]) == pytest.approx(3500.0)
     noise = np.random.default_rng(1).normal(0, 30, 400) + 2000
     assert abs(growth_mb(list(noise))) < 20
-    assert growth_mb([*[2000.0] * 39, 9999.0]) == 0.0, "one sample decides nothing"
+    assert growth_mb([*[2000.0] * 39, 9999.0]) == 0.0, "a single sample does not count"
     assert growth_mb([3000.0] * 10 + [2000.0] * 70) == -1000.0
     assert growth_mb([1.0, 2.0]) == growth_mb([]) == 0.0
 
@@ -58,28 +56,31 @@ def test_growth_is_that_of_the_worst_eighth_over_the_first():
     ],
     ids=["flat", "a little", "leak", "up and down", "lost", "too few"],
 )
-def test_a_run_is_met_only_flat_and_whole(samples, wrong, requests, met):
-    result = result_of(Counter(upscale=requests), wrong, memory_of(samples))
+def test_run_passes_only_with_flat_memory_and_expected_results(
+    samples: list[float], wrong: list[str], requests: int, met: bool
+) -> None:
+    result = summarize(Counter(upscale=requests), wrong, samples_of(samples))
     assert result["met"] is met
     assert result["lost"] == len(wrong)
 
 
-def test_growth_of_the_device_fails_a_run_too():
-    memory = Memory(list(range(100)), [2000.0] * 100, [10.0 * n for n in range(100)])
-    assert result_of(Counter(upscale=60), [], memory)["met"] is False
+def test_growth_of_device_memory_fails_the_run() -> None:
+    samples = samples_of([2000.0] * 100)
+    samples.device_mb = [10.0 * n for n in range(100)]
+    assert summarize(Counter(upscale=60), [], samples)["met"] is False
 
 
-def test_every_task_and_kind_of_fault_is_asked_for_by_seed():
-    drawn = list(requests_for(120, 3))
+def test_random_requests_cover_tasks_and_faults_and_depend_on_the_seed() -> None:
+    drawn = list(random_requests(120, 3))
     assert set(TASKS) == set(ALL_TASKS)
     assert set(TASKS) <= {one.kind for one in drawn}
     faulty = Counter(one.kind for one in drawn if one.expected != "succeeded")
     assert len(faulty) == 6
     assert 0.1 < sum(faulty.values()) / 120 < 0.3
-    assert [one.prediction.body for one in requests_for(12, 3)] == [
+    assert [one.prediction.body for one in random_requests(12, 3)] == [
         one.prediction.body for one in drawn[:12]
     ]
-    assert drawn[0].prediction.body != next(requests_for(1, 4)).prediction.body
+    assert drawn[0].prediction.body != next(random_requests(1, 4)).prediction.body
 
 
 @pytest.mark.parametrize(
@@ -93,61 +94,69 @@ def test_every_task_and_kind_of_fault_is_asked_for_by_seed():
         ("[E206]", "succeeded", "", False),
     ],
 )
-def test_an_answer_must_be_of_its_requests_kind(expected, status, error, met):
-    assert asked("upscale", {}, expected).met_by(Answer(("a",), status, 1.0, error)) is met
+def test_request_matches_the_expected_outcome_only(
+    expected: str, status: Any, error: str, met: bool
+) -> None:
+    result = PredictionResult(("a",), status, 1.0, error)
+    assert expected_request("upscale", {}, expected).matches(result) is met
 
 
-def test_what_is_lost_ends_the_run_and_is_said():
+def test_lost_request_ends_the_run_and_is_reported() -> None:
     cog = FakeCog()
-    cog.answers = [(200, {"status": "failed", "error": "[E206] damaged"}), None]
+    cog.responses = [(200, {"status": "failed", "error": "[E206] damaged"}), None]
     body = {"images": ["x"]}
-    kinds, wrong = soaked(
-        cog.url, iter([asked("a", body, "[E206]"), asked("b", body), asked("c", body)]), None
-    )
+    requests = [
+        expected_request("a", body, "[E206]"),
+        expected_request("b", body),
+        expected_request("c", body),
+    ]
+    kinds, wrong = send_all(cog.url, iter(requests), None)
     cog.close()
     assert kinds == {"a": 1, "b": 1}
     assert len(wrong) == 1
     assert "b: lost, succeeded expected" in wrong[0]
 
 
-def test_memory_of_this_very_process_is_seen_to_grow(monkeypatch):
-    monkeypatch.setattr(module, "SAMPLE_EVERY_S", 0.02)
+def test_growth_of_this_process_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_module, "SAMPLE_INTERVAL_S", 0.02)
     group = os.getpgid(0)
     before = resident_mb(group)
     assert before > 50
-    with Watch(group) as memory:
-        kept = bytearray(b"\1" * 150_000_000)
+    with MemoryWatch(group) as watch:
+        allocated = bytearray(b"\1" * 150_000_000)
         while resident_mb(group) < before + 100:
             time.sleep(0.01)
         time.sleep(0.1)
-    assert max(memory.resident_mb) > before + 100
-    assert len(memory.at_s) == len(memory.resident_mb) == len(memory.device_mb) > 1
-    assert len(kept) == 150_000_000
+    samples = watch.samples
+    assert max(samples.resident_mb) > before + 100
+    assert len(samples.at_s) == len(samples.resident_mb) == len(samples.device_mb) > 1
+    assert len(allocated) == 150_000_000
 
 
-def test_a_picture_and_a_row_are_made_where_asked_for(tmp_path, monkeypatch, capsys):
-    plot(memory_of([1.0, 2.0, 3.0, 4.0]), tmp_path / "soak.png")
+def test_plot_and_row_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot(samples_of([1.0, 2.0, 3.0, 4.0]), tmp_path / "soak.png")
     assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
     results = iter([{"met": True}, {"met": False}])
-    rows = []
-    monkeypatch.setattr(module, "soak", lambda options: next(results))
-    monkeypatch.setattr(module, "record", lambda name, row: rows.append((name, row)))
+    rows: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(soak_module, "soak", lambda options: next(results))
+    monkeypatch.setattr(soak_module, "record", lambda name, row: rows.append((name, row)))
     assert main(["--record"]) == 0
     assert main([]) == 1
     assert [(name, row["met"]) for name, row in rows] == [("soak", True)]
     assert json.loads(capsys.readouterr().out.partition("}\n")[0] + "}") == {"met": True}
 
 
-def test_the_warm_up_asks_for_every_task_in_every_mode():
-    inputs = [json.loads(one.prediction.body)["input"] for one in warm_up()]
+def test_warm_up_covers_every_task_and_mode() -> None:
+    inputs = [json.loads(one.prediction.body)["input"] for one in warm_up_requests()]
     assert {(each["task"], each["stability_mode"]) for each in inputs} == {
         (task, mode) for task in TASKS for mode in ("safe", "optimized")
     }
     assert all(len(each["images"]) == 4 for each in inputs)
 
 
-def test_a_request_knows_its_photos():
-    one = next(
-        one for one in requests_for(40, 1) if isinstance(one, Asked) and one.expected == "succeeded"
-    )
-    assert len(one.prediction.names) == len(json.loads(one.prediction.body)["input"]["images"])
+def test_request_names_each_photo() -> None:
+    request = next(each for each in random_requests(40, 1) if each.expected == "succeeded")
+    images = json.loads(request.prediction.body)["input"]["images"]
+    assert len(request.prediction.names) == len(images)
