@@ -48,7 +48,7 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         codeformer_fidelity: float = Input(
-            description="face_restore, enhance, upscale: Weight of the input in codeformer: 0 for best quality, 1 for best likeness.",
+            description="face_restore, enhance, upscale: Fidelity of codeformer to its input: 0 for best quality, 1 for best likeness.",
             ge=0,
             le=1,
             default=0.5,
@@ -69,7 +69,7 @@ class Predictor(BasePredictor):
             default=False,
         ),
         min_face_px: int = Input(
-            description="face_restore, enhance, upscale: Skip faces whose shorter side is less than this many pixels.",
+            description="face_restore, enhance, upscale: Skip faces whose box has a shorter side than this many pixels.",
             ge=0,
             default=0,
         ),
@@ -110,7 +110,7 @@ class Predictor(BasePredictor):
             default=4,
         ),
         denoise_strength: float = Input(
-            description="face_restore, enhance, upscale: Denoising by general_x4v3: 0 keeps the grain, 1 removes the noise.",
+            description="face_restore, enhance, upscale: Denoising by general_x4v3: 0 keeps the grain, 1 removes all noise.",
             ge=0,
             le=1,
             default=0.5,
@@ -149,7 +149,7 @@ class Predictor(BasePredictor):
             default=True,
         ),
         scratch_threshold: float = Input(
-            description="old_photo_restore: Probability from which a pixel counts as a scratch.",
+            description="old_photo_restore: Pixels with at least this probability of a scratch are filled.",
             ge=0,
             le=1,
             default=0.4,

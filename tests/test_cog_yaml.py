@@ -1,4 +1,4 @@
-"""cog.yaml says what the project says: weights, versions, entry point."""
+"""Tests of cog.yaml: weights, versions, entry point and environment agree with the code."""
 
 import re
 from pathlib import Path
@@ -7,51 +7,51 @@ import pytest
 import yaml
 from conftest import PROJECT
 
+from restore.models.bake import bake_commands
 from restore.models.catalog import Catalog
-from restore.models.store import bake_commands
 from restore.options import CATALOG_TASKS
 from restore.runtime.allocator import SERVER_ENVIRONMENT
 from restore.serving.launcher import PREDICTOR
 
 COG = yaml.safe_load((PROJECT / "cog.yaml").read_text())
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()
-BAKED = dict(entry.split("=", 1) for entry in COG["environment"])
+ENVIRONMENT = dict(entry.split("=", 1) for entry in COG["environment"])
 
 
-def pinned(package: str) -> str:
-    return re.search(rf"^{re.escape(package)}==(\S+)$", REQUIREMENTS, re.MULTILINE)[1]
+def pinned_version(package: str) -> str:
+    match = re.search(rf"^{re.escape(package)}==(\S+)$", REQUIREMENTS, re.MULTILINE)
+    assert match, package
+    return match[1]
 
 
-def test_the_weights_of_every_task_that_works_are_baked_as_the_manifest_has_them():
-    tasks = {needed for several in CATALOG_TASKS.values() for needed in several}
-    assert COG["build"]["run"] == bake_commands(Catalog.load(), tasks, BAKED["RESTORE_WEIGHTS_DIR"])
-    baked = [
-        row
-        for task in tasks
-        for row in Catalog.load().for_task(task)
-        if row.urls and row.archive is None
+def test_image_contains_the_weights_of_every_task_as_in_the_manifest() -> None:
+    tasks = {task for catalog_tasks in CATALOG_TASKS.values() for task in catalog_tasks}
+    catalog, commands = Catalog.load(), COG["build"]["run"]
+    assert commands == bake_commands(catalog, tasks, ENVIRONMENT["RESTORE_WEIGHTS_DIR"])
+    rows = [
+        row for task in tasks for row in catalog.for_task(task) if row.urls and row.archive is None
     ]
-    assert len(baked) == len(COG["build"]["run"])
-    for row in baked:
+    assert len(rows) == len(commands)
+    for row in rows:
         check = row.sha256 or f"= {row.bytes}"
-        assert sum(f"/{row.file} " in line and check in line for line in COG["build"]["run"]) == 1
+        assert sum(f"/{row.file} " in command and check in command for command in commands) == 1
 
 
-def test_weights_lie_outside_of_src_over_which_cog_mounts_the_project():
-    assert Path(BAKED["RESTORE_WEIGHTS_DIR"]).is_absolute()
-    assert not BAKED["RESTORE_WEIGHTS_DIR"].startswith("/src")
-    assert BAKED["RESTORE_WEIGHTS"] == "official"
+def test_weights_are_outside_the_folder_that_cog_mounts() -> None:
+    assert Path(ENVIRONMENT["RESTORE_WEIGHTS_DIR"]).is_absolute()
+    assert not ENVIRONMENT["RESTORE_WEIGHTS_DIR"].startswith("/src")
+    assert ENVIRONMENT["RESTORE_WEIGHTS"] == "official"
 
 
-def test_versions_and_entry_point_agree():
-    assert COG["build"]["sdk_version"] == pinned("cog")
+def test_versions_and_entry_point_agree() -> None:
+    assert COG["build"]["sdk_version"] == pinned_version("cog")
     assert COG["build"]["python_requirements"] == "requirements.txt"
     assert COG["predict"] == PREDICTOR
-    assert (pinned("torch"), pinned("torchvision")) == ("2.11.0", "0.26.0")
+    assert (pinned_version("torch"), pinned_version("torchvision")) == ("2.11.0", "0.26.0")
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
-def test_every_requirement_is_one_exact_version_without_an_address(file):
+def test_every_requirement_is_pinned_and_has_no_url(file: str) -> None:
     lines = [
         line
         for line in (PROJECT / file).read_text().splitlines()
@@ -62,5 +62,5 @@ def test_every_requirement_is_one_exact_version_without_an_address(file):
         assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+-]+", line), line
 
 
-def test_the_container_keeps_memory_for_what_a_local_server_does():
-    assert {name: BAKED[name] for name in SERVER_ENVIRONMENT} == dict(SERVER_ENVIRONMENT)
+def test_container_sets_the_same_environment_as_a_local_server() -> None:
+    assert {name: ENVIRONMENT[name] for name in SERVER_ENVIRONMENT} == dict(SERVER_ENVIRONMENT)

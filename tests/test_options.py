@@ -22,6 +22,7 @@ from restore.options import (
     Request,
     RestoreOptions,
     RunOptions,
+    Task,
     TaskOptions,
     UpscaleOptions,
     VariantChoice,
@@ -198,11 +199,11 @@ def test_choices_are_the_variants_of_the_manifest() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_description_of_a_task_has_its_options_in_order(task: str) -> None:
+def test_description_of_a_task_has_its_options_in_order(task: Task) -> None:
     names = [option.name for option in describe_options(task)]
     assert names == sorted(names, key=INPUT_ORDER.index)
     general = set(OutputOptions.model_fields) | set(RunOptions.model_fields)
-    if task == PIPELINE_TASK:
+    if task == "pipeline":
         assert set(names) == OPTION_NAMES
     else:
         assert set(names) == set(TASK_OPTIONS[task].model_fields) | general

@@ -93,7 +93,7 @@ class UpscalerOptions(TaskOptions):
     )
     denoise_strength: Fraction = Field(
         default=0.5,
-        description="Denoising by general_x4v3: 0 keeps the grain, 1 removes the noise.",
+        description="Denoising by general_x4v3: 0 keeps the grain, 1 removes all noise.",
     )
     grain: bool = Field(
         default=True,
@@ -113,7 +113,7 @@ class FaceOptions(TaskOptions):
     )
     codeformer_fidelity: Fraction = Field(
         default=0.5,
-        description="Weight of the input in codeformer: 0 for best quality, 1 for best likeness.",
+        description="Fidelity of codeformer to its input: 0 for best quality, 1 for best likeness.",
     )
     face_detector: FaceDetector = Field(
         default="auto",
@@ -128,7 +128,7 @@ class FaceOptions(TaskOptions):
     min_face_px: WholeNumber = Field(
         default=0,
         ge=0,
-        description="Skip faces whose shorter side is less than this many pixels.",
+        description="Skip faces whose box has a shorter side than this many pixels.",
     )
     keep_color: bool | None = Field(
         default=None,

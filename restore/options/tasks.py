@@ -126,7 +126,7 @@ class OldPhotoOptions(TaskOptions):
     with_face: bool = Field(default=True, description="Restore faces too.")
     scratch_threshold: Fraction = Field(
         default=0.4,
-        description="Probability from which a pixel counts as a scratch.",
+        description="Pixels with at least this probability of a scratch are filled.",
     )
     old_photo_hr: bool = Field(
         default=False,

@@ -42,7 +42,7 @@ UNUSUAL_TEXTS = (
     "NaN",
     "null",
 )
-UNUSUAL_VALUES = (
+UNUSUAL_VALUES: tuple[object, ...] = (
     None,
     True,
     False,

@@ -85,7 +85,7 @@ def _with_url(value: object, url: str) -> object:
     return url if value == SECRET_URL else value
 
 
-def test_log_contains_no_photo_data_and_no_gps_position(server: FaultServer) -> None:
+def test_log_contains_no_photos_and_no_positions(server: FaultServer) -> None:
     photo = _photo_with_gps_position()
     inputs = {"task": "restore", "image": photo, "keep_gps": True, "output_format": "jpg"}
     [output] = server.output(inputs)

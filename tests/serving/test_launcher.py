@@ -4,6 +4,7 @@ tests/contract starts real servers.
 """
 
 import socket
+import subprocess
 from pathlib import Path
 
 import platformdirs
@@ -16,7 +17,7 @@ from restore.serving.launcher import running
 
 
 def test_port_in_use_is_reported_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher.subprocess, "Popen", None)
+    monkeypatch.setattr(subprocess, "Popen", None)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -43,9 +44,7 @@ def test_predictor_and_schema_are_written_for_an_installed_package(
 ) -> None:
     started: list[Path] = []
     monkeypatch.setattr(launcher, "server_folder", lambda: tmp_path / "server")
-    monkeypatch.setattr(
-        launcher.subprocess, "Popen", lambda command, *, cwd, **_: started.append(cwd)
-    )
+    monkeypatch.setattr(subprocess, "Popen", lambda command, *, cwd, **_: started.append(cwd))
     launcher.start("127.0.0.1", 0)
     assert started == [tmp_path / "server"]
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}

@@ -9,6 +9,7 @@ import pytest
 from fileserver import FileServer
 
 from restore.errors import Code, RestoreError
+from restore.imaging.limits import Limits
 from restore.imaging.sources import NamedFile
 from restore.serving import fetch
 from restore.serving.uploads import allowed_sources, open_uploads
@@ -89,7 +90,8 @@ def test_paths_on_the_server_are_accepted_if_allowed(monkeypatch: pytest.MonkeyP
 def test_full_disk_is_reported_and_leaves_no_files(
     temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_bytes, written = Path.write_bytes, []
+    write_bytes = Path.write_bytes
+    written: list[Path] = []
 
     def write_until_full(path: Path, data: bytes) -> int:
         if written:
@@ -109,7 +111,7 @@ def test_full_disk_is_reported_and_leaves_no_files(
 def test_download_over_the_size_limit_is_refused_and_leaves_no_files(
     server: FileServer, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "LIMITS", type(fetch.LIMITS)(max_bytes=4000))
+    monkeypatch.setattr(fetch, "LIMITS", Limits(max_bytes=4000))
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
     with pytest.raises(RestoreError, match=r"\[E202\] photo 'images\[1\]'"):
         uploaded(None, [Unread("data:,x"), Unread(server.add("a.jpg", b"x" * 5000))])
