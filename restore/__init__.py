@@ -1,10 +1,10 @@
-"""Restore: upscales and restores photographs with the field's official networks, or with embedded lite ones.
+"""Restore and enlarge photos with official networks, or with small embedded ones.
 
     from restore import Restorer
     results = Restorer().run("upscale", ["a.jpg"], scale=2)
     results.save("out")
 
-Importing this package imports no torch; the first use of `Restorer` does.
+Importing this package does not import torch; the first use of `Restorer` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Restorer", "Results", "Photo", "open_photo", "Report", "RestoreError", "Code"]
 
-_HOMES = {
+_MODULES = {
     "Restorer": "restore.restorer",
     "Results": "restore.results",
     "Photo": "restore.imaging.photo",
@@ -31,8 +31,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'restore' has no attribute '{name}'")
     import importlib  # noqa: PLC0415 - only for the first use of a heavy name
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

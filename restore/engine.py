@@ -14,7 +14,7 @@ import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DetectorCache
-from restore.imaging.masks import masks_of
+from restore.imaging.masks import combine_masks
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_mask
 from restore.imaging.sources import Source, read_mask, read_source, source_name
@@ -173,7 +173,7 @@ class Engine:
         return steps
 
     def _plan(self, request: Request, group: StepGroup, runtime: Runtime) -> Plan:
-        """Load the models of all steps, and check each photo at the size it has before each step."""
+        """Load the models of all steps, and check each photo at its size before each step."""
         photos = [item.photo for item in group.photos]
         planned: list[PlannedStep] = []
         for number, (step, reason) in enumerate(group.steps, start=1):
@@ -237,7 +237,9 @@ def decode_photos(
     points = request.options["inpaint"].points
     masks: Sequence[np.ndarray | None] = [None] * len(photos)
     if "inpaint" in request.steps or not request.steps:
-        masks = masks_of(photos, [read_mask(source) for source in mask_sources], points, reports)
+        masks = combine_masks(
+            photos, [read_mask(source) for source in mask_sources], points, reports
+        )
     elif mask_sources or points is not None:
         for report in reports:
             report.warn("mask, masks and points are only used by inpaint, so they were ignored")

@@ -27,7 +27,7 @@ class Report:
         faces: every detected face, best first: box (x0, y0, x1, y1 in pixels of the upright photo),
             score, size_px (the shorter side of the box), restored, and the reason if it was not.
         face_restoration_applied: whether any face was restored.
-        scratched_share: fraction of the photo that was detected as scratches; None if not looked for.
+        scratched_share: fraction of the photo detected as scratches; None if not looked for.
         why: why this step was proposed; empty for steps that the request names.
         steps: the reports of the steps, for the task `pipeline`.
         stages_ms: wall time of each stage in milliseconds.

@@ -37,7 +37,7 @@ class Restorer:
     Args:
         weights: `official`, `lite` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
         weights_dir: folder of downloaded checkpoints; defaults to RESTORE_WEIGHTS_DIR.
-        device: `cpu`, `cuda`, ...; defaults to RESTORE_DEVICE, else CUDA if available, else the CPU.
+        device: `cpu`, `cuda`, ...; defaults to RESTORE_DEVICE, else CUDA if available, else `cpu`.
         preload: tasks whose networks are loaded at once: `all`, `none` or comma-separated names.
         progress: called as progress(what, done, total).
 
@@ -110,8 +110,7 @@ class Restorer:
             **inputs: options of the task, the output and the run; see docs/inputs.md.
 
         Raises:
-            RestoreError: the request, a photo, the weights or the machine does not suffice; no photo
-                is returned then.
+            RestoreError: any code; no photo is returned then.
         """
         request = Request.from_inputs(task, inputs)
         sources, mask_sources = as_list(photos), as_list(masks)
@@ -163,7 +162,7 @@ class Restorer:
         if run.compile_backend not in {"auto", NONE}:
             raise RestoreError(
                 Code.OPTION_INVALID,
-                f"compile_backend is {run.compile_backend}, but stability_mode safe compiles nothing",
+                f"compile_backend is {run.compile_backend}, but stability_mode is safe",
                 "Set stability_mode to optimized, or leave compile_backend out.",
             )
         return runtime_for(run.runtime_profile, self.device)

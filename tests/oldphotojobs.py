@@ -15,7 +15,7 @@ from restore.options import OldPhotoOptions
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.context import StepContext
 from restore.pipelines.official import OfficialRules
-from restore.pipelines.old_photo_face_stage import ENLARGEMENT, STANDARD
+from restore.pipelines.old_photo_alignment import TEMPLATE, TEMPLATE_SCALE
 from restore.pipelines.rules import PixelRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
@@ -162,7 +162,7 @@ def face_at(x: float, y: float, side_px: float) -> Face:
     """A face whose aligned square has this side and this middle."""
     half = side_px / 2
     return Face(
-        (x - half, y - half, x + half, y + half), 0.9, STANDARD * ENLARGEMENT * half + (x, y)
+        (x - half, y - half, x + half, y + half), 0.9, TEMPLATE * TEMPLATE_SCALE * half + (x, y)
     )
 
 

@@ -108,7 +108,9 @@ def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
         ) from error
     if row is not None and row.local_pooling_px:
         net = use_local_pooling(net, row.local_pooling_px)
-    return net.eval().requires_grad_(requires_grad=False)
+    for parameter in net.parameters():  # TorchScript programs do not support `requires_grad_`
+        parameter.requires_grad = False
+    return net.eval()
 
 
 def _load_without_row(path: Path) -> nn.Module:

@@ -1,4 +1,4 @@
-"""face_restore with `has_aligned`: photos that are one aligned face each, without detection and paste."""
+"""face_restore with `has_aligned`: photos that are one aligned face each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from restore.faces.align import CROP_PX
-from restore.faces.colour import Tone, tone
+from restore.faces.colour import Tone, classify_tone
 from restore.faces.face import Face
 from restore.imaging.convert import to_float_levels, to_grey, to_rgb
 from restore.imaging.photo import Photo
@@ -38,7 +38,7 @@ def restore_aligned_photos(
             crops.append(
                 [] if reason else [_network_input(photo, input_px, averages=row.difference)]
             )
-    tones: list[Tone] = [tone(crop[0]) if crop else "colour" for crop in crops]
+    tones: list[Tone] = [classify_tone(crop[0]) if crop else "colour" for crop in crops]
     restored = restore_crops(crops, tones, options, contexts)
     results = []
     for photo, crop, faces, context in zip(photos, crops, restored, contexts, strict=True):

@@ -1,7 +1,8 @@
-"""colorize: predict the colours of a photo with DDColor (Kang et al., ICCV 2023); luminance is kept.
+"""colorize: predict the colours of a photo with DDColor (Kang et al., ICCV 2023).
 
-Follows the official ColorizationPipeline: L of CIE Lab at full resolution, ab from a square
-reduction of the photo. One fault is corrected: ab is enlarged smoothly instead of in blocks.
+The luminance is kept. Follows the official ColorizationPipeline: L of CIE Lab at full resolution,
+ab from a square reduction of the photo. One fault is corrected: ab is enlarged smoothly instead of
+in blocks.
 Colours outside of RGB are clipped, as OpenCV does officially too.
 """
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.faces.colour import tone
+from restore.faces.colour import classify_tone
 from restore.imaging.convert import to_rgb
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos
@@ -39,7 +40,7 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
-    if tone(pixels) == "colour":
+    if classify_tone(pixels) == "colour":
         context.report.warn("this photo was in colour: its colours were replaced")
     side_px = network_side_px(options.render_factor, model.row.input_px or 512)
     with context.report.stage("net"), torch.inference_mode():
@@ -70,7 +71,7 @@ def network_side_px(render_factor: int, training_px: int) -> int:
 
 
 def shrink_to_square(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """Resize HxWx3 integers to side_px x side_px x 3 float32 in [0, 1], bilinear, aspect not kept."""
+    """Resize HxWx3 integers to a square of float32 in [0, 1], bilinear; aspect is not kept."""
     scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
     return cv2.resize(scaled, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
 
@@ -92,7 +93,7 @@ def predict_ab(lightness: np.ndarray, model: Model, context: StepContext) -> Ten
 
 
 def merge_colours(pixels: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Combine the lightness of HxWx3 integers with HxWx2 ab in Lab units; HxWx3 of the same dtype."""
+    """Replace the colours of HxWx3 integers by HxWx2 ab in Lab units; lightness is kept."""
     full, result = np.iinfo(pixels.dtype).max, np.empty_like(pixels)
     if pixels.dtype == np.uint16:
         to_lightness, from_lab = exact_lightness_of, exact_rgb_of

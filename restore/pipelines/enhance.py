@@ -1,4 +1,4 @@
-"""enhance: enlarge a photo with Real-ESRGAN and restore its faces, as Real-ESRGAN's face_enhance does."""
+"""enhance: enlarge a photo with Real-ESRGAN and restore its faces (official face_enhance)."""
 
 from __future__ import annotations
 

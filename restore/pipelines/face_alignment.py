@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from restore.faces.align import CROP_PX, crop, is_outside, similarity, smooth_crop
+from restore.faces.align import CROP_PX, crop, estimate_similarity, is_outside, smooth_crop
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.face import Face
 from restore.imaging.convert import to_8_bits, to_rgb
@@ -18,7 +18,7 @@ from restore.options import FaceOptions
 from restore.pipelines.context import StepContext
 
 MAX_PX_PER_NETWORK_PX = 2.0
-"""Largest reduction of a face for a network whose difference is added; coarser, it would only smooth."""
+"""Largest reduction of a face for networks whose difference is added; beyond, they only smooth."""
 
 Levels: TypeAlias = np.ndarray
 """512x512x3 RGB, uint8 or float32 levels from 0 to 255."""
@@ -54,7 +54,7 @@ def find_aligned_faces(
     All detected faces are added to the report, each with the reason if it is not restored.
     """
     faces = _detect(photo, context)
-    matrices = [similarity(face.landmarks) for face in faces]
+    matrices = [estimate_similarity(face.landmarks) for face in faces]
     reasons = [
         _reason_to_skip(face, matrix, photo, options, context)
         for face, matrix in zip(faces, matrices, strict=True)
@@ -92,8 +92,8 @@ def describe_face(face: Face, reason: str) -> dict[str, object]:
 def too_large_for(row: Checkpoint, crop_side_px: float) -> str:
     """Return why a network must not restore a face of this size, or an empty string.
 
-    A network whose difference is added to the photo adds nothing finer than its own pixels. It would
-    only smooth a face that is sharp at that scale.
+    A network whose difference is added to the photo adds nothing finer than its own pixels. It
+    would only smooth a face that is sharp at that scale.
 
     Args:
         row: the manifest row of the face network.

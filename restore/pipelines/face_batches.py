@@ -1,4 +1,4 @@
-"""Run face networks and face parsers over the crops of a request, in batches that fit into memory."""
+"""Run face networks and face parsers over crops, in batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from restore.errors import RestoreError
 from restore.faces.align import CROP_PX
 from restore.faces.colour import Tone, keep_colour
-from restore.faces.masks import geometric_mask, labels_of, parse_mask
+from restore.faces.masks import geometric_mask, class_labels, parse_mask
 from restore.faces.network_calls import restore_faces
 from restore.models.adapters.parsenet import PARSENET
 from restore.models.catalog import Checkpoint
@@ -87,7 +87,7 @@ def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray
     while len(masks) < len(faces):
         batch = faces[len(masks) : len(masks) + MAX_BATCH_FACES]
         masks += [
-            parse_mask(labels) for labels in labels_of(run_batch(batch, parse, model.row, context))
+            parse_mask(labels) for labels in class_labels(run_batch(batch, parse, model.row, context))
         ]
     return masks
 
@@ -98,7 +98,7 @@ def run_batch(
     row: Checkpoint,
     context: StepContext,
 ) -> Tensor:
-    """Run a network over the first faces: as many as the profile and the memory allow, at least one.
+    """Run a network over the first faces: as many as profile and memory allow, at least one.
 
     Args:
         faces: at least one 512x512x3 face.
@@ -159,7 +159,7 @@ def _with_colours(
 ) -> Levels:
     """Apply the colour rules of the options and of the convention to a restored face.
 
-    The result has 8 bits if the crop has 8 bits and the network's output replaces it, as officially.
+    The result has 8 bits if the crop has 8 bits and the network's output replaces it.
     """
     convention, row = convention_of(context), context.models["face_restore"].row
     rounds = crop.dtype == np.uint8 and not row.difference

@@ -43,4 +43,6 @@ def check_face_restore(
     """
     check_scaled_size(photo, options.face_upscale, "face_upscale", output_format)
     if "upscale" in context.models:
-        check_network_output_size(photo, network_for_scale(context.models["upscale"], options.face_upscale))
+        check_network_output_size(
+            photo, network_for_scale(context.models["upscale"], options.face_upscale)
+        )

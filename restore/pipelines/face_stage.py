@@ -13,8 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from restore.faces.align import CROP_PX
-from restore.faces.colour import Tone, tone
-from restore.faces.paste import Region, background
+from restore.faces.colour import Tone, classify_tone
+from restore.faces.paste import Region, resize_background
 from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos
@@ -67,7 +67,7 @@ def restore_faces_in_photos(
         with context.name_photo_in_errors(), context.report.stage("detect"):
             aligned.append(find_aligned_faces(photo, options, context))
     tones: list[Tone] = [
-        tone(photo.pixels) if faces else "colour"
+        classify_tone(photo.pixels) if faces else "colour"
         for photo, faces in zip(photos, aligned, strict=True)
     ]
     crops = [[face.crop for face in faces] for faces in aligned]
@@ -88,8 +88,8 @@ def _resize_background(photo: Photo, scale: float, context: StepContext) -> Phot
     """Resize a photo as the convention resizes what is behind the faces."""
     size, convention = output_size(photo, scale), convention_of(context)
     with context.report.stage("resize"):
-        alpha = None if photo.alpha is None else background(photo.alpha, size, convention)
-        return photo.with_pixels(background(photo.pixels, size, convention), alpha)
+        alpha = None if photo.alpha is None else resize_background(photo.alpha, size, convention)
+        return photo.with_pixels(resize_background(photo.pixels, size, convention), alpha)
 
 
 def _paste_faces(
@@ -126,7 +126,7 @@ def _paste_faces(
             )
             for face, levels, mask in zip(aligned, restored, masks, strict=True)
         ]
-        frame.settle()
+        frame.write_back()
         if base.is_grey:
             _copy_luminance(frame.pixels, pixels, regions)
     if not model.row.difference:

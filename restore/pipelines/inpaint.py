@@ -1,13 +1,10 @@
-"""inpaint: LaMa (Suvorov et al., WACV 2022) fills the holes of a photo; what lies outside them is not touched.
+"""inpaint: fill the masked parts of a photo with LaMa (Suvorov et al., WACV 2022).
 
-Follows the official predict.py where it decides pixels: photo and mask padded symmetrically at right and bottom, the hole blacked
-out, the fill taken as it is where the mask is. Large photos are not seen whole: each hole, or neighbours together, on a crop.
+Follows the official predict.py: photo and mask are padded symmetrically at the right and bottom,
+and the fill replaces the masked pixels. Large photos are filled in windows around the holes.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,193 +12,138 @@ import torch
 from torch import Tensor
 
 from restore.errors import Code, RestoreError
-from restore.imaging.convert import to_rgb
+from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.photo import Photo
 from restore.models.adapters.base import InpaintAdapter
 from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.inpaint_windows import plan_windows
 from restore.pipelines.rules import PixelRules
 from restore.pipelines.sizes import check_same_size
 from restore.runtime.memory import affordable_tile, free_memory_bytes
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import to_batch
 
-WHOLE_FRAME_PX = 1280  # of the longer side: up to it a photo is seen whole, as officially
-MIN_CROP_PX = 512
-MIN_CONTEXT_PX = 64
-MAX_CROP_PX = 2048  # of the longer side: above it the network sees the crop reduced
-
-Box = tuple[slice, slice]
-"""Rows and columns."""
+MAX_WINDOW_PX = 2048
+"""Long side of a window above which the network gets it reduced."""
 
 
 def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> Photo:
-    """Fills a photo where `context.mask` is True; every other pixel, and alpha, comes back bit for bit.
+    """Fill a photo where `context.mask` is True; all other pixels and alpha are not changed.
 
     Raises:
-        RestoreError: MASK (none, of another size, or all of the photo), OUT_OF_MEMORY, BAD_NUMBERS.
+        RestoreError: MASK (no mask, of another size, or all of the photo), OUT_OF_MEMORY,
+            BAD_NUMBERS.
     """
-    mask = checked_mask(photo, context)
+    mask = require_mask(photo, context)
     if mask.shape != photo.pixels.shape[:2]:
-        reason = f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the photo {photo.width}x{photo.height}"
-        raise RestoreError(Code.MASK, reason, "Send a mask of the photo's size.")
+        raise RestoreError(
+            Code.MASK,
+            f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the photo has"
+            f" {photo.width}x{photo.height}",
+            "Send a mask of the photo's size.",
+        )
     if not mask.any():
         context.report.warn(
-            "the mask is empty (only what is lighter than half of white counts): there was nothing to fill"
+            "the mask is empty, so nothing was filled; only pixels lighter than half of white are"
+            " filled"
         )
         return photo
     result = photo.pixels.copy()
     with context.report.stage("net"), torch.inference_mode():
-        for hole in holes_of(mask, context):
-            fill = filled(photo.pixels[hole.window], mask[hole.window], context)
-            put(result[hole.window], hole.own, fill, options.strength, context.rules)
+        for item in plan_windows(mask, context):
+            fill = fill_window(photo.pixels[item.window], mask[item.window], context)
+            paste_fill(
+                result[item.window], item.hole, fill, strength=options.strength, rules=context.rules
+            )
     return photo.with_pixels(result, photo.alpha)
 
 
 def check_inpaint(
     photo: Photo, options: InpaintOptions, output_format: str, context: StepContext
 ) -> None:
-    """Refuses, before any work, a photo without a usable mask, or one that the output format cannot hold.
+    """Check that the photo has a usable mask and fits the output format.
 
     Raises:
         RestoreError: MASK, OUTPUT_TOO_LARGE.
     """
-    checked_mask(photo, context)
+    require_mask(photo, context)
     check_same_size(photo, options, output_format, context)
 
 
-def checked_mask(photo: Photo, context: StepContext) -> np.ndarray:
-    """The context's mask, which leaves something of the photo.
+def require_mask(photo: Photo, context: StepContext) -> np.ndarray:
+    """Return the mask of the context.
 
     Raises:
-        RestoreError: MASK.
+        RestoreError: MASK if there is none, or if it covers the whole photo.
     """
     if context.mask is None:
-        remedy = "Send mask or masks, pictures that are white where the photo is to be filled, or points, polygons as JSON."
-        raise RestoreError(Code.MASK, "there is no mask", remedy, photo=photo.name)
+        raise RestoreError(
+            Code.MASK,
+            "there is no mask",
+            "Send mask or masks (images that are white where the photo is to be filled), or points"
+            " (polygons as JSON).",
+            photo=photo.name,
+        )
     if context.mask.all():
-        remedy = "Leave some of the photo black in the mask: the fill is made of what is left. White is what will be filled."
-        raise RestoreError(Code.MASK, "the mask covers all of it", remedy, photo=photo.name)
+        raise RestoreError(
+            Code.MASK,
+            "the mask covers all of it",
+            "Leave some of the photo black in the mask, because the fill is made from it. White is"
+            " filled.",
+            photo=photo.name,
+        )
     return context.mask
 
 
-@dataclass(frozen=True)
-class Hole:
-    """One hole, or several, that the network fills in one call.
-
-    Attributes:
-        window: what of the photo the network sees.
-        own: bool, of the window's size: what of it this call fills. Other holes in sight are hidden from the network as well.
-    """
-
-    window: Box
-    own: np.ndarray
-
-
-def holes_of(mask: np.ndarray, context: StepContext) -> Iterator[Hole]:
-    """A mask's holes with their windows: one of all the photo for a small photo, else as few as reach.
-
-    Every hole has at each side at least its own width or height of context, as far as the photo goes. The largest hole opens a
-    window and takes along those whose own windows lie within; then the largest that is left.
-    """
-    height, width = mask.shape
-    if max(height, width) <= WHOLE_FRAME_PX:
-        context.progress("holes", 0, 1)
-        yield Hole(np.s_[0:height, 0:width], mask)
-        return
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
-    starts_x, ends_x = _with_context(
-        boxes[1:, cv2.CC_STAT_LEFT], boxes[1:, cv2.CC_STAT_WIDTH], width
-    )
-    starts_y, ends_y = _with_context(
-        boxes[1:, cv2.CC_STAT_TOP], boxes[1:, cv2.CC_STAT_HEIGHT], height
-    )
-    left = np.argsort(
-        (starts_x - ends_x) * (ends_y - starts_y), kind="stable"
-    )  # largest window first
-    while left.size:
-        context.progress("holes", count - 1 - left.size, count - 1)
-        first = left[0]
-        (x0, x1), (y0, y1) = (
-            _widened(starts_x[first], ends_x[first], width),
-            _widened(starts_y[first], ends_y[first], height),
-        )
-        within = (
-            (starts_x[left] >= x0)
-            & (ends_x[left] <= x1)
-            & (starts_y[left] >= y0)
-            & (ends_y[left] <= y1)
-        )
-        taken = np.zeros(count, np.bool_)
-        taken[left[within] + 1] = True  # label 0 is what is no hole
-        window = np.s_[y0:y1, x0:x1]
-        yield Hole(window, taken[labels[window]])
-        left = left[~within]
-
-
-def filled(pixels: np.ndarray, hidden: np.ndarray, context: StepContext) -> np.ndarray:
-    """What the network sees in place of `hidden`.
+def fill_window(pixels: np.ndarray, mask: np.ndarray, context: StepContext) -> np.ndarray:
+    """Predict the masked part of a window; reduce the window if it is too large.
 
     Args:
         pixels: HxW[x3] integers.
-        hidden: HxW bool.
+        mask: HxW bool, True where pixels are hidden from the network.
+        context: the step's context.
 
     Returns:
-        HxW[x3] float32, nominally in [0, 1]; of use where `hidden` is True.
+        HxW[x3] float32, nominally in [0, 1]; only valid where `mask` is True.
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    model, (height, width) = context.models["inpaint"], hidden.shape
+    model, (height, width) = context.models["inpaint"], mask.shape
     image: np.ndarray = to_rgb(pixels).astype(np.float32) / np.iinfo(pixels.dtype).max
-    mask: np.ndarray = hidden.astype(np.float32)
-    limit_px = most_px(height, width, model.row, context)
-    if max(height, width) > limit_px:
-        share = limit_px / max(height, width)
-        size = (max(1, round(width * share)), max(1, round(height * share)))
+    hole: np.ndarray = mask.astype(np.float32)
+    max_px = _max_window_px(height, width, model.row, context)
+    if max(height, width) > max_px:
+        factor = max_px / max(height, width)
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
         context.report.warn(
-            f"a hole needs {width}x{height} pixels around it: it was filled at {size[0]}x{size[1]}, and is softer for that"
+            f"a hole needs a window of {width}x{height} pixels: it was filled at"
+            f" {size[0]}x{size[1]}, so it is less sharp"
         )
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        # A pixel with any of the hole in it is hidden: nothing of what is to vanish may shine through.
-        mask = (cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 0).astype(np.float32)
-    answer = predict_fill(
-        padded(image, model.row.size_multiple),
-        padded(mask[..., None], model.row.size_multiple),
-        model,
-        context,
+        # Hide every pixel that contains a part of the hole.
+        hole = (cv2.resize(hole, size, interpolation=cv2.INTER_AREA) > 0).astype(np.float32)
+    multiple = model.row.size_multiple
+    output = predict_fill(
+        pad_symmetric(image, multiple), pad_symmetric(hole[..., None], multiple), model, context
     )
-    # What the hole hides may be all that varies: a plain wall is rightly filled plain.
-    answer = checked_output(answer, torch.from_numpy(image[mask == 0]), model.row.file)
-    fill = np.ascontiguousarray(
-        answer[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).float().cpu().numpy()
-    )
+    # Only compared with the visible part: a plain wall is rightly filled with one colour.
+    output = checked_output(output, torch.from_numpy(image[hole == 0]), model.row.file)
+    fill = output[0, :, : image.shape[0], : image.shape[1]].permute(1, 2, 0).float().cpu().numpy()
+    fill = np.ascontiguousarray(fill)
     if fill.shape[:2] != (height, width):
         fill = cv2.resize(fill, (width, height), interpolation=cv2.INTER_CUBIC)
-    return fill if pixels.ndim == 3 else cv2.cvtColor(fill, cv2.COLOR_RGB2GRAY)
+    return fill if pixels.ndim == 3 else to_grey(fill)
 
 
-def most_px(height: int, width: int, row: Checkpoint, context: StepContext) -> int:
-    """The longer side up to which a crop is seen at its own size: MAX_CROP_PX, or less where memory is short."""
-    if not row.working_bytes_per_px:
-        return MAX_CROP_PX
-    return affordable_tile(
-        MAX_CROP_PX,
-        height,
-        width,
-        row.working_bytes_per_px,
-        free_memory_bytes(context.runtime.device),
-    )
+def pad_symmetric(image: np.ndarray, multiple: int) -> np.ndarray:
+    """Pad HxWxC symmetrically at the right and bottom to a multiple, as the official code does.
 
-
-def padded(image: np.ndarray, multiple: int) -> np.ndarray:
-    """HxWxC continued by its mirror image at right and bottom to multiples of `multiple`, as officially, and to two of them at least.
-
-    LaMa mirrors one pixel of its coarsest level, which must therefore have two; the official code fails where it has one.
+    Sides get at least two multiples: LaMa mirrors one pixel of its coarsest level, which must have
+    two. The official code fails for smaller photos.
     """
     rows, columns = (
         max(2 * multiple, -(-side // multiple) * multiple) - side for side in image.shape[:2]
@@ -209,9 +151,7 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="symmetric")
 
 
-def predict_fill(
-    image: np.ndarray, mask: np.ndarray, model: Model, context: StepContext
-) -> Tensor:
+def predict_fill(image: np.ndarray, mask: np.ndarray, model: Model, context: StepContext) -> Tensor:
     """Call the network.
 
     Args:
@@ -227,28 +167,26 @@ def predict_fill(
     return model.adapter_of_kind(InpaintAdapter).fill(model.net, photo, hole)
 
 
-def put(
-    photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, strength: float, rules: PixelRules
+def paste_fill(
+    pixels: np.ndarray, hole: np.ndarray, fill: np.ndarray, *, strength: float, rules: PixelRules
 ) -> None:
-    """Writes `strength` of the fill (float, nominally in [0, 1]) over the photo's integers, in the hole alone."""
-    full = np.iinfo(photo.dtype).max
-    levels = (
-        strength * np.clip(fill[hole].astype(np.float64), 0.0, 1.0) * full
-        + (1.0 - strength) * photo[hole]
-    )
-    photo[hole] = rules.round_levels(levels)
+    """Blend the fill into a hole, in place.
+
+    Args:
+        pixels: HxW[x3] integers; changed where `hole` is True.
+        hole: HxW bool.
+        fill: HxW[x3] float, nominally in [0, 1].
+        strength: weight of the fill, 0 to 1.
+        rules: how levels are rounded.
+    """
+    full = np.iinfo(pixels.dtype).max
+    fill_levels = np.clip(fill[hole].astype(np.float64), 0.0, 1.0) * full
+    pixels[hole] = rules.round_levels(strength * fill_levels + (1.0 - strength) * pixels[hole])
 
 
-def _with_context(
-    starts: np.ndarray, sizes: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and ends of windows along one axis: a hole's own size more at both sides, and at least MIN_CONTEXT_PX."""
-    reach = np.maximum(sizes, MIN_CONTEXT_PX)
-    return np.maximum(starts - reach, 0), np.minimum(starts + sizes + reach, length)
-
-
-def _widened(start: int, end: int, length: int) -> tuple[int, int]:
-    """A window of at least MIN_CROP_PX around the same centre, moved into the photo."""
-    size = max(end - start, min(MIN_CROP_PX, length))
-    start = min(max((start + end - size) // 2, 0), length - size)
-    return int(start), int(start + size)
+def _max_window_px(height: int, width: int, row: Checkpoint, context: StepContext) -> int:
+    """Return the long side up to which a window is not reduced: less if memory is short."""
+    if not row.working_bytes_per_px:
+        return MAX_WINDOW_PX
+    free_bytes = free_memory_bytes(context.runtime.device)
+    return affordable_tile(MAX_WINDOW_PX, height, width, row.working_bytes_per_px, free_bytes)

@@ -45,7 +45,7 @@ class OfficialRules(PixelRules):
         return np.floor(levels)
 
     def prepare_photo(self, photo: Photo, convention: Convention) -> Photo:
-        """Enlarge a small photo, and with it the result, which is then not of the requested size."""
+        """Enlarge a small photo, so that the result does not have the requested size."""
         return photo.with_pixels(enlarge_small_photo(photo.pixels, convention), None)
 
     def eye_distance_px(self, face: Face, convention: Convention) -> float:
@@ -74,7 +74,7 @@ class OfficialFrame(Frame):
     """A frame that converts pasted levels as the official helpers do.
 
     Args:
-        pixels: HxWx3 uint8 or uint16; changed in place by `settle`.
+        pixels: HxWx3 uint8 or uint16; changed in place by `write_back`.
         truncates: cut off fractions and wrap around at 0 and 255 instead of rounding and clipping.
         whole_frame: compute every step over the whole frame, as the official helpers do. The result
             is the same, for more work.
@@ -102,7 +102,7 @@ class OfficialFrame(Frame):
 
 
 def enlarge_small_photo(pixels: np.ndarray, convention: Convention) -> np.ndarray:
-    """Enlarge HxWx3 pixels to the convention's MIN_SHORT_SIDE_PX, if there is one and they are smaller."""
+    """Enlarge HxWx3 pixels to the MIN_SHORT_SIDE_PX of the convention, if they are smaller."""
     min_px, short_px = MIN_SHORT_SIDE_PX.get(convention.name), min(pixels.shape[:2])
     if min_px is None or short_px >= min_px:
         return pixels
@@ -113,8 +113,8 @@ def enlarge_small_photo(pixels: np.ndarray, convention: Convention) -> np.ndarra
 def codeformer_eye_distance_px(face: Face) -> float:
     """Compute CodeFormer's distance between the eyes, whose indices are off by one.
 
-    It takes the difference in y for the one in x, and the x of the right eye minus the x of the nose
-    for the difference in y.
+    It takes the difference in y for the one in x, and the x of the right eye minus the x of the
+    nose for the difference in y.
     """
     left, right, nose = face.landmarks[:3]
     return float(np.hypot(left[1] - right[1], right[0] - nose[0]))
@@ -131,7 +131,7 @@ def run_official_tiles(
     tile_pad_px: int = 10,
     pre_pad_px: int = 0,
 ) -> np.ndarray:
-    """Run a network over a photo as RealESRGANer.enhance does: tiles with context, cut without blending.
+    """Run a network over a photo as RealESRGANer.enhance does: tiles without blending.
 
     Args:
         pixels: HxW or HxWx3, uint8 or uint16.
@@ -152,7 +152,8 @@ def run_official_tiles(
     if tile_px and (tile_px % multiple or tile_pad_px % multiple):
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"a tile of {tile_px} pixels with {tile_pad_px} around it is not a multiple of {multiple}",
+            f"a tile of {tile_px} pixels with {tile_pad_px} around it is not a multiple of"
+            f" {multiple}",
             f"Use a tile and padding that are multiples of {multiple}.",
         )
     height, width = pixels.shape[:2]

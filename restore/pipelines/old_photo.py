@@ -23,7 +23,7 @@ from restore.models.catalog import LITE
 from restore.models.loader import Model
 from restore.options import OldPhotoOptions
 from restore.pipelines.context import StepContext
-from restore.pipelines.old_photo_face_stage import device_of, with_old_faces
+from restore.pipelines.old_photo_face_stage import restore_old_photo_faces
 from restore.pipelines.old_photo_lite import nothing_left_error, restore_with_lite_networks
 from restore.runtime.output_checks import checked_output
 
@@ -35,7 +35,7 @@ SIZE_MULTIPLE = 4
 SCRATCHED_SIZE_MULTIPLE = 16
 
 SCRATCH_SHORT_SIDE_PX = 256
-"""Short side at which the scratch network gets the photo; less for photos with extreme aspect ratios."""
+"""Short side at which scratches are detected; less for extreme aspect ratios."""
 
 MASK_DILATIONS = 3
 """Widening of scratches for `old_photo_hr`, in pixels."""
@@ -135,7 +135,7 @@ def _restore_with_official_networks(
     with context.report.stage("net"), torch.inference_mode():
         restored = _restore_globally(pixels, mask, options, context)
     if options.with_face and context.detector is not None:
-        restored = with_old_faces(restored, (photo.width, photo.height), model, context)
+        restored = restore_old_photo_faces(restored, (photo.width, photo.height), context)
     return _like(photo, restored, context), mask
 
 
@@ -149,7 +149,7 @@ def _restore_globally(
     """
     model = context.models["old_photo_restore"]
     encoder, decoder = (model.partners[role] for role in ("vae_a", "vae_b"))
-    holes = torch.zeros((1, 1, *pixels.shape[:2]), device=device_of(model.net))
+    holes = torch.zeros((1, 1, *pixels.shape[:2]), device=context.runtime.device)
     if mask is not None:
         hole_mask = mask.astype(np.uint8)
         if options.old_photo_hr:

@@ -20,7 +20,6 @@ from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions,
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_stage import restore_faces_in_photos
 from restore.pipelines.inpaint import run_inpaint
-from restore.pipelines.old_photo_face_stage import device_of
 from restore.pipelines.restore import run_restore
 from restore.runtime.output_checks import checked_output
 
@@ -28,7 +27,7 @@ COMPANION_TASKS = ("inpaint", "restore", "face_restore")
 """The catalog tasks whose lite networks the context has beside the task's own."""
 
 MAX_LONG_SIDE_PX = 1280
-"""Long side at which scratches are detected: the network was trained on widths of 1 to 10 pixels."""
+"""Long side at which scratches are detected: the network knows widths of 1 to 10 pixels."""
 
 ROTATIONS = 4
 """Rotations by 90 degrees over which the scratch probability is averaged."""
@@ -120,7 +119,8 @@ def scratch_probability_lite(luminance: np.ndarray, net: nn.Module) -> np.ndarra
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    tensor = torch.from_numpy(luminance.astype(np.float32) / 255.0)[None, None].to(device_of(net))
+    device = next(net.parameters()).device
+    tensor = torch.from_numpy(luminance.astype(np.float32) / 255.0)[None, None].to(device)
     total = torch.zeros_like(tensor)
     with torch.inference_mode():
         for turns in range(ROTATIONS):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch import nn
 
-from restore.faces.colour import tone
+from restore.faces.colour import classify_tone
 from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
 from restore.imaging.convert import to_8_bits, to_rgb
@@ -58,7 +58,7 @@ def propose_steps(
     share = long_scratch_share(photo, scratch_net)
     if share >= MIN_SCRATCHED_SHARE:
         steps.append(("old_photo_restore", f"long scratches cover {100 * share:.0f}% of it"))
-    photo_tone = tone(to_rgb(photo.pixels))
+    photo_tone = classify_tone(to_rgb(photo.pixels))
     if photo_tone != "colour":
         name = "grey" if photo_tone == "grey" else "of one tone"
         steps.append(("colorize", f"the photo is {name}"))
@@ -78,7 +78,7 @@ def propose_steps(
 
 
 def long_scratch_share(photo: Photo, net: nn.Module) -> float:
-    """Return the fraction of a photo in clear, long scratches; specks and short strokes do not count."""
+    """Return the fraction of a photo in clear, long scratches, without specks and short strokes."""
     mask = find_scratches_lite(photo, net, SCRATCH_THRESHOLD).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     components = stats[1:]  # the first is the background

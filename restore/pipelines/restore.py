@@ -1,4 +1,4 @@
-"""restore: remove noise or motion blur at the photo's own size with NAFNet (Chen et al., ECCV 2022)."""
+"""restore: remove noise or motion blur with NAFNet (Chen et al., ECCV 2022)."""
 
 from __future__ import annotations
 

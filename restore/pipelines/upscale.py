@@ -1,4 +1,4 @@
-"""upscale: enlarge a photo with Real-ESRGAN (Wang et al., ICCVW 2021), then resize to the exact factor.
+"""upscale: enlarge a photo with Real-ESRGAN (Wang et al., ICCVW 2021) by an exact factor.
 
 Follows RealESRGANer.enhance: alpha goes through the network separately from colour, grey photos
 become three equal channels and return as luminance, and the rounded result is resized with Lanczos.

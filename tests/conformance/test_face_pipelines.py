@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from restore.faces.align import crop, similarity
+from restore.faces.align import crop, estimate_similarity
 from restore.faces.colour import is_grey, match_grey
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.face import Face
 from restore.faces.masks import parse_mask
-from restore.faces.paste import Frame, background, placement
+from restore.faces.paste import Frame, crop_to_frame_transform, resize_background
 from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
@@ -51,7 +51,7 @@ def matrix_of(name: str, photo: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     factor = np.float32(
         min(pixels.shape[:2]) / min(photo.shape[:2])
     )  # the goldens' maker moved its landmarks in single precision
-    matrix = similarity(np.array(FACTS[name]["landmarks_small"]) * factor)
+    matrix = estimate_similarity(np.array(FACTS[name]["landmarks_small"]) * factor)
     assert matrix is not None
     return matrix
 
@@ -79,7 +79,7 @@ def frame_of(
     ):  # the background was the photo at twice its size, bicubic, brought to size by the helper
         twice = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         return cv2.resize(twice, size, interpolation=cv2.INTER_LANCZOS4)
-    return background(pixels, size, convention).copy()
+    return resize_background(pixels, size, convention).copy()
 
 
 def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True) -> np.ndarray:
@@ -105,7 +105,7 @@ def made(name: str, case: str, *, whole_frame: bool = False, quirks: bool = True
         mask=parse_mask(labels()),
         square=convention.square_mask,
     )
-    pasting.settle()
+    pasting.write_back()
     assert list(frame.shape) == facts["out_shape"]
     return frame
 
@@ -128,7 +128,7 @@ def test_transforms(name, case):
     matrix = matrix_of(name, photo, pixels)
     np.testing.assert_allclose(matrix, facts["affine"], atol=1e-6)
     np.testing.assert_allclose(
-        placement(matrix, 2 if "up2" in case else 1), facts["inv_after"], atol=1e-6
+        crop_to_frame_transform(matrix, 2 if "up2" in case else 1), facts["inv_after"], atol=1e-6
     )
     assert crop(pixels, matrix).mean() == pytest.approx(facts["crop_mean"], abs=1e-3)
     if facts["is_gray"] is not None:

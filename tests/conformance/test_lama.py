@@ -13,7 +13,7 @@ from restore.optimize.compiler import Compiler
 from restore.optimize.winograd import WinogradConv2d
 from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
-from restore.pipelines.inpaint import padded, predict_fill, run_inpaint
+from restore.pipelines.inpaint import pad_symmetric, predict_fill, run_inpaint
 from restore.pipelines.official import OfficialRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
@@ -65,9 +65,9 @@ def test_the_network_computes_what_the_official_one_does(model):
         (opened("mask.png") > 127).astype(np.float32),
     )
     with torch.inference_mode():
-        output = predict_fill(padded(image, 8), padded(mask[..., None], 8), model, context(model))[
-            0
-        ].numpy()
+        output = predict_fill(
+            pad_symmetric(image, 8), pad_symmetric(mask[..., None], 8), model, context(model)
+        )[0].numpy()
     golden = np.load(GOLDEN / "output.npy")
     assert output.shape == golden.shape
     assert np.abs(output - golden).max() <= TOLERANCE * np.abs(golden).max()
@@ -86,7 +86,10 @@ def test_the_optimized_copy_is_modules_with_the_same_answer(model):
     )
     with torch.inference_mode():
         output = predict_fill(
-            padded(image, 8), padded(mask[..., None], 8), optimized, context(optimized)
+            pad_symmetric(image, 8),
+            pad_symmetric(mask[..., None], 8),
+            optimized,
+            context(optimized),
         )[0].numpy()
     golden = np.load(GOLDEN / "output.npy")
     assert np.abs(output - golden).max() <= 1e-4 * np.abs(golden).max()

@@ -17,11 +17,11 @@ from restore.options import OldPhotoOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.official import OfficialRules
 from restore.pipelines.old_photo import find_scratches, scratch_probability, to_working_size
-from restore.pipelines.old_photo_face_stage import (
-    aligned_face,
-    blend,
-    histogram_matched,
-    to_photo,
+from restore.pipelines.old_photo_alignment import (
+    cut_face,
+    face_to_photo,
+    match_histogram,
+    paste_face,
 )
 from restore.report import Report
 from restore.runtime.device import runtime_for
@@ -103,18 +103,18 @@ def test_faces_are_aligned_matched_and_blended_in_as_officially():
     photo = read("face_in.png")
     canvas = photo.astype(np.float64)
     for index, landmarks in enumerate(CASES["landmarks"]):
-        matrix = to_photo(np.array(landmarks, float), 256)
+        matrix = face_to_photo(np.array(landmarks, float), 256)
         np.testing.assert_allclose(
             matrix, np.array(CASES["affine"][index])[:2], atol=5e-5
         )  # theirs is computed from single precision
-        upright = aligned_face(photo, matrix, 256)
+        upright = cut_face(photo, matrix, 256)
         aligned = np.rint(upright).astype(np.uint8)
         expected = read(f"face{index}_aligned.png")
         assert_within_one_level(aligned, expected)
         made = np.clip(expected * 0.7 + 60 + np.linspace(0, 30, 256)[None, :, None], 0, 255).astype(
             np.uint8
         )
-        matched = histogram_matched(made, upright.astype(np.uint8))
+        matched = match_histogram(made, upright.astype(np.uint8))
         assert_within_one_level(matched, read(f"face{index}_histmatched.png"))
-        blend(canvas, matched, matrix)
+        paste_face(canvas, matched, matrix)
     assert_within_one_level(np.rint(canvas).astype(np.uint8), read("face_blended.png"))

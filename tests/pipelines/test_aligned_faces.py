@@ -68,7 +68,9 @@ def test_aligned_faces_go_through_the_network_together_where_faces_do(monkeypatc
     sizes = []
     real = module.restore_faces
     monkeypatch.setattr(
-        module, "restore_faces", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+        module,
+        "restore_faces",
+        lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest),
     )
     photos = [Photo(str(i), cv2.resize(ASTRONAUT, (100 + i, 100 + i))) for i in range(4)]
     run_face_restore(

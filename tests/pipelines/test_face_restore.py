@@ -12,7 +12,7 @@ from skimage import data
 
 from restore import RestoreError
 from restore.errors import Code
-from restore.faces.align import similarity
+from restore.faces.align import estimate_similarity
 from restore.faces.face import Face
 from restore.imaging.photo import Photo
 from restore.options import DEFAULT_TASK
@@ -99,7 +99,7 @@ def test_a_profile_and_a_tilted_face_are_turned_upright(face_net):
         photo, report = one(face_net, degraded(ASTRONAUT), face_at(128, 110, 60, tilt))
         assert report.face_restoration_applied
         assert np.isfinite(photo.pixels).all()
-        assert similarity(face_at(128, 110, 60, tilt).landmarks) is not None
+        assert estimate_similarity(face_at(128, 110, 60, tilt).landmarks) is not None
     squeezed = face_at(128, 110, 60)
     profile = dataclasses.replace(
         squeezed, landmarks=(squeezed.landmarks - (128, 110)) * (0.3, 1) + (128, 110)
@@ -153,7 +153,9 @@ def test_sepia_keeps_its_tone_unless_colour_is_asked_for(face_net, monkeypatch):
     grey = cv2.cvtColor(degraded(ASTRONAUT), cv2.COLOR_RGB2GRAY)[..., None].astype(float)
     sepia = np.rint(grey * (1.0, 0.88, 0.7)).astype(np.uint8)
     red = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
-    monkeypatch.setattr(module, "restore_faces", lambda faces, model, fidelity: 0.5 * faces + 0.5 * red)
+    monkeypatch.setattr(
+        module, "restore_faces", lambda faces, model, fidelity: 0.5 * faces + 0.5 * red
+    )
     tones = {}
     for keep in (None, True, False):
         pixels = (

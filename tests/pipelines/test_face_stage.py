@@ -61,7 +61,9 @@ def test_fast_takes_all_faces_at_once_and_baseline_one_by_one(face_net, monkeypa
     sizes = []
     real = module.restore_faces
     monkeypatch.setattr(
-        module, "restore_faces", lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest)
+        module,
+        "restore_faces",
+        lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest),
     )
     photos = [Photo(f"{i}.png", ASTRONAUT) for i in range(4)]
     detectors = [

@@ -13,8 +13,9 @@ from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import Model, load_net
 from restore.options import InpaintOptions
 from restore.pipelines import inpaint as module
+from restore.pipelines import inpaint_windows
 from restore.pipelines.context import StepContext
-from restore.pipelines.inpaint import MAX_CROP_PX, MIN_CROP_PX, check_inpaint, run_inpaint
+from restore.pipelines.inpaint import MAX_WINDOW_PX, check_inpaint, run_inpaint
 from restore.pipelines.official import OfficialRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
@@ -277,14 +278,14 @@ def test_neighbours_share_a_crop_and_every_hole_in_sight_is_hidden():
 def test_every_hole_is_filled_once_with_context_around_it(boxes):
     mask = one_hole(900, 1400, *boxes)
     filled = np.zeros(mask.shape, int)
-    for hole in module.holes_of(mask, context_of(Fill(0, 0, 0), mask)):
+    for hole in inpaint_windows.plan_windows(mask, context_of(Fill(0, 0, 0), mask)):
         rows, columns = hole.window
-        assert rows.stop - rows.start >= min(900, MIN_CROP_PX)
-        assert columns.stop - columns.start >= MIN_CROP_PX
-        assert hole.own.any()
-        filled[hole.window] += hole.own
+        assert rows.stop - rows.start >= min(900, inpaint_windows.MIN_WINDOW_PX)
+        assert columns.stop - columns.start >= inpaint_windows.MIN_WINDOW_PX
+        assert hole.hole.any()
+        filled[hole.window] += hole.hole
         for axis, (window, length) in enumerate(((rows, 900), (columns, 1400))):
-            own = np.flatnonzero(hole.own.any(axis=1 - axis)) + window.start
+            own = np.flatnonzero(hole.hole.any(axis=1 - axis)) + window.start
             assert own[0] - window.start >= min(64, own[0])
             assert window.stop - 1 - own[-1] >= min(64, length - 1 - own[-1])
     np.testing.assert_array_equal(filled, mask)
@@ -296,7 +297,7 @@ def test_dust_all_over_a_large_photo_takes_few_crops_and_little_time():
     run_inpaint(
         Photo("a", np.zeros((2000, 3000), np.uint8)), InpaintOptions(), context_of(net, mask)
     )
-    assert len(net.seen) <= 4 * 2000 * 3000 / MIN_CROP_PX**2
+    assert len(net.seen) <= 4 * 2000 * 3000 / inpaint_windows.MIN_WINDOW_PX**2
 
 
 def test_a_crop_that_would_be_too_large_is_seen_reduced_with_a_warning():
@@ -309,7 +310,7 @@ def test_a_crop_that_would_be_too_large_is_seen_reduced_with_a_warning():
         result == 90
     ).all()  # nothing of the hole's white was mixed into what the network may see
     [(image, hidden)] = net.seen
-    assert max(image.shape[2:]) == MAX_CROP_PX
+    assert max(image.shape[2:]) == MAX_WINDOW_PX
     assert float(image[~hidden.bool().expand_as(image)].max()) < 0.36
     assert any(
         "2900x2500 pixels around it: it was filled at 2048x1766" in warning

@@ -30,7 +30,7 @@ from restore.nets.old_photo.mapping import (
 )
 from restore.nets.old_photo.vae import OldPhotoVae
 from restore.pipelines.old_photo import MAX_LONG_SIDE_PX, MAX_SCRATCHED_LONG_SIDE_PX
-from restore.pipelines.old_photo_face_stage import STANDARD, aligned_face, five_corners, to_photo
+from restore.pipelines.old_photo_alignment import TEMPLATE, cut_face, face_to_photo, five_landmarks
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -318,15 +318,15 @@ def test_a_photo_without_faces_is_restored_as_a_whole_with_a_warning():
 def test_a_face_is_aligned_from_its_own_region_as_from_the_whole_photo(place, side_px):
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     turned = (face_at(0, 0, side_px).landmarks @ np.array([[0.9, 0.4], [-0.4, 0.9]])) + place
-    matrix = to_photo(turned, 256)
+    matrix = face_to_photo(turned, 256)
     whole = transform.AffineTransform(np.vstack([matrix, (0.0, 0.0, 1.0)]))
     expected = transform.warp(pixels, whole, output_shape=(256, 256), order=1, preserve_range=True)
-    np.testing.assert_allclose(aligned_face(pixels, matrix, 256), expected, atol=1e-8)
+    np.testing.assert_allclose(cut_face(pixels, matrix, 256), expected, atol=1e-8)
 
 
 def test_the_corners_of_the_eyes_decide_where_the_outline_is_known():
     outline = np.stack([np.arange(68.0), np.arange(68.0) ** 2 / 8], axis=1)
-    corners = five_corners(Face((0.0, 0.0, 9.0, 9.0), 0.9, STANDARD, outline))
+    corners = five_landmarks(Face((0.0, 0.0, 9.0, 9.0), 0.9, TEMPLATE, outline))
     expected = [
         (37, (36**2 + 39**2) / 16),
         (43, (42**2 + 45**2) / 16),
@@ -335,7 +335,9 @@ def test_the_corners_of_the_eyes_decide_where_the_outline_is_known():
         (54, 54**2 / 8),
     ]
     np.testing.assert_array_equal(corners, np.floor(expected))
-    np.testing.assert_array_equal(five_corners(Face((0.0, 0.0, 9.0, 9.0), 0.9, STANDARD)), STANDARD)
+    np.testing.assert_array_equal(
+        five_landmarks(Face((0.0, 0.0, 9.0, 9.0), 0.9, TEMPLATE)), TEMPLATE
+    )
 
 
 @pytest.mark.parametrize("role", ["net", *ROLES])
