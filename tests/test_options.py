@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from restore.errors import Code, RestoreError
+from restore.imaging.limits import LIMITS
 from restore.models.catalog import Catalog
 from restore.options import (
     GROUPS,
@@ -240,6 +241,12 @@ def test_every_option_is_described_in_one_sentence(option: OptionInfo) -> None:
     assert text.endswith(".")
     assert ". " not in text
     assert not {"\n", '"', "\\"} & set(text), "Cog's analyser cannot read it"
+
+
+def test_description_of_the_photo_states_the_limits() -> None:
+    [description] = [photo.description for photo in PHOTO_INPUTS if photo.name == "image"]
+    assert f"{LIMITS.max_bytes // 2**20} MiB" in description
+    assert f"{LIMITS.max_pixels_in // 10**6} megapixels" in description
 
 
 def test_input_order_lists_every_input_once() -> None:

@@ -6,10 +6,9 @@ import builtins
 from dataclasses import dataclass
 from typing import Literal
 
-from restore.errors import Code, RestoreError
 from restore.options.base import Options, bounds_of, choices_of, value_type_of
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions
-from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, STEPS, TASKS
+from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, STEPS, check_task
 from restore.options.tasks import TASK_OPTIONS
 
 OptionGroup = Literal["task", "output", "run"]
@@ -132,24 +131,19 @@ def describe_options(task: str) -> tuple[OptionInfo, ...]:
     Raises:
         RestoreError: OPTION_INVALID for a task that does not exist.
     """
-    if task not in TASKS:
-        raise RestoreError(
-            Code.OPTION_INVALID,
-            f"task is '{task}', which does not exist",
-            f"Use one of {', '.join(TASKS)}.",
-        )
+    check_task(task)
     groups: list[tuple[type[Options], OptionGroup]] = [
         (options, "task") for step, options in TASK_OPTIONS.items() if task in {step, PIPELINE_TASK}
     ]
     if task == PIPELINE_TASK:
         groups.append((PipelineOptions, "task"))
     groups += [(RunOptions, "run"), (OutputOptions, "output")]
-    found = {
+    infos = {
         name: _describe(options, name, group)
         for options, group in groups
         for name in options.model_fields
     }
-    return tuple(found[name] for name in INPUT_ORDER if name in found)
+    return tuple(infos[name] for name in INPUT_ORDER if name in infos)
 
 
 def tasks_using(name: str) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from restore.errors import Code, RestoreError
+
 Step = Literal[
     "face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"
 ]
@@ -39,3 +41,17 @@ DEFAULT_TASK: Task = "face_restore"
 MAX_STEPS = 8
 MAX_PHOTOS = 4
 MIN_TILE_PX = 64
+
+
+def check_task(name: str) -> None:
+    """Refuse a task that does not exist.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    if name not in TASKS:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"task is '{name}', which does not exist",
+            f"Use one of {', '.join(TASKS)}.",
+        )

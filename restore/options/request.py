@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from restore.errors import Code, RestoreError
 from restore.options.base import Options
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
-from restore.options.names import PIPELINE_TASK, TASKS, Step, Task
+from restore.options.names import PIPELINE_TASK, Step, Task, check_task
 from restore.options.tasks import TASK_OPTIONS
 
 GROUPS: tuple[type[Options], ...] = (
@@ -60,12 +60,7 @@ class Request(BaseModel):
         Raises:
             RestoreError: OPTION_INVALID (task or value), OPTION_UNKNOWN (no task has the option).
         """
-        if task not in TASKS:
-            raise RestoreError(
-                Code.OPTION_INVALID,
-                f"task is '{task}', which does not exist",
-                f"Use one of {', '.join(TASKS)}.",
-            )
+        check_task(task)
         _check_names(inputs)
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)

@@ -1,0 +1,97 @@
+"""Tests of restore.serving.worker without a server."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import cog
+import pytest
+
+import restore
+from restore.errors import Code, RestoreError
+from restore.imaging.sources import NamedFile
+from restore.serving import cog_patch, worker
+from restore.serving.worker import Worker
+
+
+class FakeResults:
+    reports = (SimpleNamespace(to_dict=lambda: {"photo": "image"}),)
+
+    def save(self, folder: Path, prefix: str) -> list[Path]:
+        path = folder / f"{prefix}1-image.jpg"
+        path.touch()
+        return [path]
+
+
+class FakeRestorer:
+    """Records its requests; `error` is raised instead of returning results."""
+
+    def __init__(self, preload: str) -> None:
+        self.preload = preload
+        self.error: Exception | None = None
+        self.requests: list[tuple[str, Sequence[NamedFile], dict[str, object]]] = []
+
+    def run(self, task: str, photos: Sequence[NamedFile], **options: object) -> FakeResults:
+        self.requests.append((task, photos, options))
+        if self.error:
+            raise self.error
+        return FakeResults()
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> tuple[Worker, FakeRestorer]:
+    monkeypatch.setattr(restore, "Restorer", FakeRestorer, raising=False)
+    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    monkeypatch.setattr(cog_patch, "leave_sources_unread", lambda: None)
+    monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
+    ready = Worker()
+    assert isinstance(ready.restorer, FakeRestorer)
+    return ready, ready.restorer
+
+
+def respond(worker: Worker, image: object) -> worker.Response:
+    return worker.respond(task="upscale", image=image, images=None, mask=None, masks=None, scale=2)
+
+
+def test_all_networks_are_loaded_by_default(ready: tuple[Worker, FakeRestorer]) -> None:
+    assert ready[1].preload == "all"
+
+
+def test_request_is_passed_to_the_restorer(
+    ready: tuple[Worker, FakeRestorer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    response = respond(ready[0], cog.Path(tmp_path / "a.jpg"))
+    photos = [NamedFile("image", tmp_path / "a.jpg")]
+    assert ready[1].requests == [("upscale", photos, {"masks": [], "scale": 2})]
+    assert [path.name.endswith("-1-image.jpg") for path in response.paths] == [True]
+    assert response.reports == [{"photo": "image"}]
+
+
+def test_refused_request_is_logged(
+    ready: tuple[Worker, FakeRestorer], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RestoreError) as caught:
+        respond(ready[0], "/etc/hostname")
+    assert caught.value.code is Code.PHOTO_MISSING
+    assert str(caught.value) in caplog.text
+
+
+def test_internal_error_gets_a_code_and_its_details_are_logged(
+    ready: tuple[Worker, FakeRestorer], caplog: pytest.LogCaptureFixture
+) -> None:
+    ready[1].error = ZeroDivisionError("secret")
+    with pytest.raises(RestoreError, match=r"an internal error .*ZeroDivisionError") as caught:
+        respond(ready[0], None)
+    assert caught.value.code is Code.UNEXPECTED
+    assert "secret" not in str(caught.value)
+    assert "ZeroDivisionError: secret" in caplog.text
+
+
+def test_error_in_setup_is_logged_with_its_traceback(
+    ready: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RESTORE_ALLOW", "all")
+    with pytest.raises(RestoreError, match="RESTORE_ALLOW"):
+        Worker()
+    assert "Traceback" in caplog.text
