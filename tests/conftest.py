@@ -90,7 +90,7 @@ def lite() -> Restorer:
 @pytest.fixture(scope="session")
 def face_net(lite: Restorer) -> Model:
     """The embedded face network."""
-    return lite.cache.model("face_restore", "lite")[0]
+    return lite.cache.get("face_restore", "lite")[0]
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def changed_lite_networks(
 ) -> Iterator[None]:
     """Replace a task's embedded networks by `change(network)` within a `with` block."""
     cache, key = restorer.cache, (task, "lite")
-    before, _ = cache.model(*key)
+    before, _ = cache.get(*key)
     faster = cache._optimized.pop(key, None)
     partners = {role: change(net) for role, net in before.partners.items()}
     cache._models[key] = dataclasses.replace(before, net=change(before.net), partners=partners)

@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 that misbehaves on request: ranges or none, cut connections, pages, wrong status codes."""
+"""A file server on 127.0.0.1 with faults: no ranges, interrupted transfers, web pages, errors."""
 
 from __future__ import annotations
 
@@ -7,22 +7,28 @@ import re
 import socket
 import threading
 from dataclasses import dataclass, field
+from email.message import Message
+from typing import Any
 
 from localserver import LocalServer, QuietHandler
 
 
 @dataclass
 class Reply:
-    """How one path is answered.
+    """The response for one path.
 
     Attributes:
-        cuts: for each of the first answers, after how many bytes the connection is cut.
-        statuses: status codes of the first answers, which then carry no body.
-        stall: answers wait for this event before the body.
+        body: content of the file.
+        ranges: whether range requests are supported.
+        etag: ETag header, if any.
+        kind: Content-Type header.
+        cuts: for each of the first responses, after how many bytes the connection is closed.
+        statuses: status codes of the first responses, which have no body.
+        stall: event that is awaited before the body is sent.
         length: whether Content-Length is sent.
-        at_most: most bytes that a range brings.
-        off_by: error of the first byte that Content-Range tells.
-        location: where the client is sent in place of an answer.
+        at_most: largest number of bytes in a range response.
+        off_by: error of the first byte in Content-Range.
+        location: address of a redirect, which is sent instead of the body.
     """
 
     body: bytes
@@ -39,7 +45,15 @@ class Reply:
 
 
 class FileServer(LocalServer):
-    """Serves `replies`; `log` holds (path, Range header or None) of every request, `hosts` its host, `statuses` the answers' codes."""
+    """Serves `replies`, and records every request.
+
+    Attributes:
+        replies: the response for each path.
+        log: path and Range header of every request.
+        hosts: Host header of every request.
+        statuses: status code of every response.
+        encodings: all values of the Accept-Encoding header.
+    """
 
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
@@ -47,81 +61,89 @@ class FileServer(LocalServer):
         self.statuses: list[int] = []
         self.encodings: set[str | None] = set()
         self.hosts: list[str] = []
-        super().__init__(_handler(self))
+        super().__init__(type("BoundFileHandler", (FileHandler,), {"files": self}))
 
     def url(self, path: str) -> str:
+        """The address of a path, which need not exist."""
         return f"http://127.0.0.1:{self.port}/{path}"
 
-    def add(self, path: str, body: bytes, **how: object) -> str:
-        self.replies[f"/{path}"] = Reply(body, **how)
+    def add(self, path: str, body: bytes, **options: Any) -> str:
+        """Serve a file; return its address. Options are those of Reply."""
+        self.replies[f"/{path}"] = Reply(body, **options)
         return self.url(path)
 
 
-def sha(body: bytes) -> str:
+def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
 def closed_port_url(path: str) -> str:
-    """An address where nobody listens."""
+    """An address where no server listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{unused.getsockname()[1]}/{path}"
 
 
-def _handler(server: FileServer) -> type[QuietHandler]:
-    class Handler(QuietHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
-            server.log.append((self.path, self.headers.get("Range")))
-            server.encodings.add(self.headers.get("Accept-Encoding"))
-            server.hosts.append(self.headers.get("Host", ""))
-            reply = server.replies.get(self.path.partition("?")[0])
-            if reply is None or reply.statuses:
-                self._head(404 if reply is None else reply.statuses.pop(0), {"Content-Length": "0"})
-                return
-            if reply.location:
-                self._head(302, {"Location": reply.location, "Content-Length": "0"})
-                return
-            if reply.stall:
-                reply.stall.wait(30)
-            body, status, headers = _selected(reply, self.headers)
-            headers["Content-Type"] = reply.kind
-            if reply.etag:
-                headers["ETag"] = reply.etag
-            if reply.length:
-                headers["Content-Length"] = str(len(body))
-            if reply.cuts or not reply.length:
-                headers["Connection"] = (
-                    "close"  # said aloud, lest the client send its next request into a dying connection
-                )
-            self._head(status, headers)
-            self._send(body[: reply.cuts.pop(0)] if reply.cuts else body)
+class FileHandler(QuietHandler):
+    """Serves the replies of a FileServer.
 
-        def _head(self, status: int, headers: dict[str, str]) -> None:
-            server.statuses.append(status)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
+    Attributes:
+        files: the server; set in a subclass.
+    """
 
-        def _send(self, body: bytes) -> None:
-            try:
-                self.wfile.write(body)
-            except ConnectionError:  # the client had read enough
-                self.close_connection = True
+    files: FileServer
 
-    return Handler
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        self.files.log.append((self.path, self.headers.get("Range")))
+        self.files.encodings.add(self.headers.get("Accept-Encoding"))
+        self.files.hosts.append(self.headers.get("Host", ""))
+        reply = self.files.replies.get(self.path.partition("?")[0])
+        if reply is None or reply.statuses:
+            self._send_head(
+                404 if reply is None else reply.statuses.pop(0), {"Content-Length": "0"}
+            )
+        elif reply.location:
+            self._send_head(302, {"Location": reply.location, "Content-Length": "0"})
+        else:
+            self._send_reply(reply)
+
+    def _send_reply(self, reply: Reply) -> None:
+        if reply.stall:
+            reply.stall.wait(30)
+        body, status, headers = _select_range(reply, self.headers)
+        headers["Content-Type"] = reply.kind
+        if reply.etag:
+            headers["ETag"] = reply.etag
+        if reply.length:
+            headers["Content-Length"] = str(len(body))
+        if reply.cuts or not reply.length:
+            # Otherwise the client might send its next request on this connection.
+            headers["Connection"] = "close"
+        self._send_head(status, headers)
+        self._send_body(body[: reply.cuts.pop(0)] if reply.cuts else body)
+
+    def _send_head(self, status: int, headers: dict[str, str]) -> None:
+        self.files.statuses.append(status)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _send_body(self, body: bytes) -> None:
+        try:
+            self.wfile.write(body)
+        except ConnectionError:  # the client closed the connection
+            self.close_connection = True
 
 
-def _selected(reply: Reply, asked: object) -> tuple[bytes, int, dict[str, str]]:
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", asked.get("Range", ""))
-    if not reply.ranges or not found or asked.get("If-Range", reply.etag) != reply.etag:
+def _select_range(reply: Reply, headers: Message[str, str]) -> tuple[bytes, int, dict[str, str]]:
+    """The body, status and headers for a request."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("Range", ""))
+    if not reply.ranges or not match or headers.get("If-Range", reply.etag) != reply.etag:
         return reply.body, 200, {}
-    first = int(found[1])
-    last = min(int(found[2] or len(reply.body)), len(reply.body) - 1, first + reply.at_most - 1)
-    if first >= len(reply.body):
-        return b"", 416, {"Content-Range": f"bytes */{len(reply.body)}"}
-    return (
-        reply.body[first : last + 1],
-        206,
-        {"Content-Range": f"bytes {first + reply.off_by}-{last}/{len(reply.body)}"},
-    )
+    first, size = int(match[1]), len(reply.body)
+    last = min(int(match[2] or size), size - 1, first + reply.at_most - 1)
+    if first >= size:
+        return b"", 416, {"Content-Range": f"bytes */{size}"}
+    content_range = f"bytes {first + reply.off_by}-{last}/{size}"
+    return reply.body[first : last + 1], 206, {"Content-Range": content_range}

@@ -1,4 +1,4 @@
-"""An HTTP server on 127.0.0.1, in a thread of its own: what the tests' stand-ins for other servers have in common."""
+"""An HTTP server on 127.0.0.1 in a thread, as the base of the tests' servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class QuietHandler(BaseHTTPRequestHandler):
-    """Keeps connections open, and prints nothing."""
+    """Keeps connections open and prints nothing."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -18,11 +18,11 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what these tests are about."""
+        """Ignore errors: tests close connections deliberately."""
 
 
 class LocalServer:
-    """Answers with a handler, on a free port, until it is closed."""
+    """Serves requests with a handler on a free port until it is closed."""
 
     def __init__(self, handler: type[QuietHandler]) -> None:
         self._server = _Server(("127.0.0.1", 0), handler)

@@ -1,9 +1,9 @@
-"""Rows of a catalog made up for a test, the bytes they promise, and a store of them in a folder of the test's own."""
+"""Manifest rows for tests, the content of their files, and weight stores."""
 
 import random
 from pathlib import Path
 
-from fileserver import sha
+from fileserver import sha256_of
 
 from restore.models.catalog import Catalog, Checkpoint
 from restore.models.download import Downloader
@@ -15,39 +15,48 @@ LITE_BODY = b"lite weights"
 
 
 def row(row_id: str, *urls: str, body: bytes = BODY, **facts: object) -> Checkpoint:
-    """A row for `body`, under task upscale and a variant of the row's own name."""
-    known = {"bytes": len(body), "sha256": sha(body)}
-    base = {
+    """A row for a file with content `body`; task is upscale and the variant is the row's id.
+
+    Facts that are None are left out.
+    """
+    given = {
         "id": row_id,
         "task": "upscale",
         "variant": row_id,
         "file": f"{row_id}.pth",
         "urls": urls,
-    }
-    base |= {"licence": "MIT", "commercial_use": True, "architecture": "ESRGAN"}
-    given = base | known | facts
-    return Checkpoint(**{name: value for name, value in given.items() if value is not None})
+        "licence": "MIT",
+        "commercial_use": True,
+        "architecture": "ESRGAN",
+        "bytes": len(body),
+        "sha256": sha256_of(body),
+    } | facts
+    return Checkpoint.model_validate({k: value for k, value in given.items() if value is not None})
 
 
 def lite_row(task: str = "upscale") -> Checkpoint:
+    """A row for embedded weights with content LITE_BODY."""
     return row(f"lite-{task}", task=task, variant="lite", body=LITE_BODY, embedded=True)
 
 
-def store_in(folder: Path, *rows: Checkpoint, **how: object) -> WeightStore:
-    """A store of these rows; embedded files are there."""
+def manifest_row(row_id: str) -> Checkpoint:
+    """The row of the shipped manifest with this id."""
+    return next(row for row in Catalog.load().rows if row.id == row_id)
+
+
+def store_in(folder: Path, *rows: Checkpoint, offline: bool = False) -> WeightStore:
+    """A store of these rows, with the embedded files."""
     lite = folder / "manifest" / "lite"
     lite.mkdir(parents=True, exist_ok=True)
     for embedded in (row for row in rows if row.embedded):
         (lite / embedded.file).write_bytes(LITE_BODY)
-    return WeightStore(
-        Catalog(rows, lite.parent),
-        folder / "root",
-        downloader=Downloader(pause=lambda _: None),
-        **how,
-    )
+    catalog = Catalog(rows, lite.parent)
+    downloader = Downloader(pause=lambda _: None)
+    return WeightStore(catalog, folder / "root", offline=offline, downloader=downloader)
 
 
 def put(store: WeightStore, checkpoint: Checkpoint, body: bytes = BODY) -> Path:
+    """Write the file of a row; return its path."""
     path = store.path_of(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body)

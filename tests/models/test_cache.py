@@ -1,4 +1,6 @@
-"""Shelf: what is loaded before it is asked for, and what stands in where weights cannot be had."""
+"""Tests of the model cache: what is preloaded, and the fallback for unavailable weights."""
+
+from pathlib import Path
 
 import pytest
 from facejobs import ASTRONAUT, refusing
@@ -8,14 +10,16 @@ from restore.errors import Code
 from restore.imaging.photo import Photo
 
 
-def test_a_machine_without_a_network_starts_under_auto_with_what_it_has(tmp_path, monkeypatch):
+def test_preload_with_policy_auto_and_without_network_loads_the_fallbacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
     monkeypatch.setattr(
         "restore.models.download.Downloader.fetch_member",
-        lambda self, wanted, url, member: refusing(self, wanted, url),
+        lambda self, target, url, member: refusing(self, target, url),
     )
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
-    assert {task for task, _ in restorer.shelf.loaded} == {
+    assert {task for task, _ in restorer.cache.loaded} == {
         "face_restore",
         "upscale",
         "restore",
@@ -24,24 +28,26 @@ def test_a_machine_without_a_network_starts_under_auto_with_what_it_has(tmp_path
         "old_photo_restore",
     }
     assert restorer.run("face_restore", [Photo("a", ASTRONAUT)]).reports[0].variant == "lite"
-    old = restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)]).reports[0]
-    assert old.variant == "lite"
-    assert any("stand in for the official ones" in warning for warning in old.warnings)
+    report = restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)]).reports[0]
+    assert report.variant == "lite"
+    assert any("instead of the official weights" in warning for warning in report.warnings)
 
 
-def test_a_preloaded_task_has_the_lite_networks_beside_it(tmp_path):
+def test_preloaded_task_includes_its_companion_networks(tmp_path: Path) -> None:
     restorer = Restorer(
         weights="lite", weights_dir=tmp_path, device="cpu", preload="old_photo_restore"
     )
-    before = restorer.shelf.loaded
+    before = restorer.cache.loaded
     assert before == {
         (task, "lite") for task in ("old_photo_restore", "inpaint", "restore", "face_restore")
     }
     restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)], with_scratch=True)
-    assert restorer.shelf.loaded == before
+    assert restorer.cache.loaded == before
 
 
-def test_official_weights_that_cannot_be_had_fail_at_once(tmp_path, monkeypatch):
+def test_preload_with_policy_official_fails_if_weights_are_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
     with pytest.raises(RestoreError, match=r"codeformer\.pth") as caught:
         Restorer(weights="official", weights_dir=tmp_path, device="cpu", preload="all")

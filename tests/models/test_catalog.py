@@ -1,17 +1,22 @@
-"""The manifest's rows: what is refused, what is found, and that the shipped manifest says what the sources say."""
+"""Tests of the manifest: invalid rows are rejected, rows are found, the shipped facts are right."""
 
 import hashlib
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from weightrows import manifest_row
 
 from restore.errors import Code, RestoreError
-from restore.models.catalog import MANIFEST, Catalog, refresh_embedded
+from restore.models.catalog import Catalog, Checkpoint
+from restore.models.locations import manifest_path
+from restore.models.refresh import refresh_embedded
 
-ROW = {
+Row = dict[str, Any]
+ROW: Row = {
     "id": "a",
     "task": "upscale",
     "variant": "x4",
@@ -23,26 +28,26 @@ ROW = {
     "commercial_use": True,
     "architecture": "ESRGAN",
 }
+EMBEDDED: Row = {"urls": None, "embedded": True, "bytes": 0, "sha256": ""}
 
 
-def written(folder: Path, *rows: dict[str, object]) -> Path:
-    """A manifest of these rows; a value of None leaves the field out."""
+def write_manifest(folder: Path, *rows: Row) -> Path:
+    """Write a manifest; fields with the value None are left out."""
     text = ""
     for row in rows:
-        lines = (f"{name} = {_toml(value)}" for name, value in row.items() if value is not None)
+        # JSON and TOML have the same notation for the values in these rows.
+        lines = (
+            f"{name} = {json.dumps(value)}" for name, value in row.items() if value is not None
+        )
         text += "[[checkpoint]]\n" + "\n".join(lines) + "\n"
     path = folder / "manifest.toml"
     path.write_text(text)
     return path
 
 
-def _toml(value: object) -> str:
-    return json.dumps(value)  # the same notation for all that these rows hold
-
-
-class TestRefusals:
+class TestInvalidManifests:
     @pytest.mark.parametrize(
-        ("change", "named"),
+        ("change", "field"),
         [
             ({"sha256": "0" * 63}, "sha256"),
             ({"sha256": "A" * 64}, "sha256"),
@@ -65,140 +70,120 @@ class TestRefusals:
             ({"difference": 1}, "difference"),
             ({"member": "b/a.pth"}, "archive and member"),
             ({"embedded": True}, "embedded"),
-            ({"stands_in_for": ["x2"]}, "stands_in_for"),
+            ({"fallback_for": ["x2"]}, "fallback_for"),
             ({"embedded": True, "urls": None, "sha256": None}, "embedded"),
         ],
     )
-    def test_a_wrong_row_is_named_with_its_field(self, tmp_path, change, named):
-        path = written(
-            tmp_path,
-            ROW | {"id": "good"} | {"variant": "other", "file": "b.pth"},
-            ROW | {"id": "bad"} | change,
-        )
-        with pytest.raises(RestoreError, match=f"'bad'.*{named}") as refused:
+    def test_invalid_field_is_named_with_its_row(
+        self, tmp_path: Path, change: Row, field: str
+    ) -> None:
+        good = ROW | {"id": "good", "variant": "other", "file": "b.pth"}
+        path = write_manifest(tmp_path, good, ROW | {"id": "bad"} | change)
+        with pytest.raises(RestoreError, match=f"'bad'.*{field}") as caught:
             Catalog.load(path)
-        assert refused.value.code is Code.WEIGHTS_MANIFEST
+        assert caught.value.code is Code.WEIGHTS_MANIFEST
 
     @pytest.mark.parametrize(
         "change",
         [
-            {"variant": "x2", "file": "b.pth"},  # same id
-            {"id": "b", "file": "b.pth"},  # same task, variant and role
-            {"id": "b", "variant": "x2"},  # same place on disk
-            {
-                "id": "b",
-                "variant": "x2",
-                "also_serves": ["x4"],
-                "file": "b.pth",
-            },  # same task, variant and role, by sharing
+            {"variant": "x2", "file": "b.pth"},
+            {"id": "b", "file": "b.pth"},
+            {"id": "b", "variant": "x2"},
+            {"id": "b", "variant": "x2", "also_serves": ["x4"], "file": "b.pth"},
         ],
+        ids=["same id", "same variant and role", "same file", "same variant in also_serves"],
     )
-    def test_duplicates(self, tmp_path, change):
-        with pytest.raises(RestoreError, match="already") as refused:
-            Catalog.load(written(tmp_path, ROW, ROW | change))
-        assert refused.value.code is Code.WEIGHTS_MANIFEST
+    def test_duplicate_rows_are_rejected(self, tmp_path: Path, change: Row) -> None:
+        with pytest.raises(RestoreError, match="already") as caught:
+            Catalog.load(write_manifest(tmp_path, ROW, ROW | change))
+        assert caught.value.code is Code.WEIGHTS_MANIFEST
 
     @pytest.mark.parametrize(
         "text", ["[[checkpoint]", "[weights]\na = 1", "checkpoint = [1]", "\xff"]
     )
-    def test_what_is_no_manifest(self, tmp_path, text):
+    def test_invalid_file_is_rejected(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "manifest.toml"
         path.write_bytes(text.encode("latin-1"))
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             Catalog.load(path)
-        assert refused.value.code is Code.WEIGHTS_MANIFEST
+        assert caught.value.code is Code.WEIGHTS_MANIFEST
 
-    def test_no_manifest_at_all(self, tmp_path):
+    def test_missing_file_is_rejected(self, tmp_path: Path) -> None:
         with pytest.raises(RestoreError, match="absent"):
             Catalog.load(tmp_path / "absent.toml")
 
-    def test_a_row_cannot_be_changed(self, tmp_path):
-        row = Catalog.load(written(tmp_path, ROW)).rows[0]
+    def test_rows_are_immutable(self, tmp_path: Path) -> None:
+        row = Catalog.load(write_manifest(tmp_path, ROW)).rows[0]
         with pytest.raises(ValidationError):
-            row.sha256 = "1" * 64
+            row.sha256 = "1" * 64  # type: ignore[misc]
 
 
-class TestFinding:
+class TestQueries:
     @pytest.fixture
-    def catalog(self, tmp_path) -> Catalog:
+    def catalog(self, tmp_path: Path) -> Catalog:
         partner = {"id": "p", "role": "parser", "file": "p.pth", "also_serves": ["x2"]}
-        return Catalog.load(
-            written(
-                tmp_path, ROW, ROW | partner, ROW | {"id": "b", "variant": "x2", "file": "b.pth"}
-            )
-        )
+        x2 = {"id": "b", "variant": "x2", "file": "b.pth"}
+        return Catalog.load(write_manifest(tmp_path, ROW, ROW | partner, ROW | x2))
 
-    def test_rows_by_variant_role_and_id(self, catalog):
+    def test_rows_by_task_variant_and_role(self, catalog: Catalog) -> None:
         assert catalog.find("upscale", "x2").id == "b"
-        assert (
-            catalog.find("upscale", "x2", "parser").id
-            == catalog.find("upscale", "x4", "parser").id
-            == "p"
-        )
-        assert catalog.get("p").role == "parser"
+        assert catalog.find("upscale", "x2", "parser").id == "p"
+        assert catalog.find("upscale", "x4", "parser").id == "p"
         assert catalog.variants("upscale") == ("x4", "x2")
         assert [row.id for row in catalog.group("upscale", "x2")] == ["b", "p"]
         assert [row.id for row in catalog.for_task("upscale")] == ["a", "p", "b"]
         assert catalog.for_task("inpaint") == ()
 
-    def test_an_embedded_network_answers_for_itself_and_for_what_it_names(self, tmp_path):
+    def test_embedded_network_is_the_fallback_for_itself_and_for_fallback_for(
+        self, tmp_path: Path
+    ) -> None:
         embedded = {"urls": None, "embedded": True, "bytes": 5}
         lite = ROW | {"id": "l", "variant": "lite", "file": "l.pth"} | embedded
-        other = (
-            ROW
-            | {"id": "m", "variant": "lite_x2", "file": "m.pth", "stands_in_for": ["x2"]}
-            | embedded
+        other = ROW | {"id": "m", "variant": "lite_x2", "file": "m.pth"} | embedded
+        catalog = Catalog.load(
+            write_manifest(tmp_path, ROW, lite, other | {"fallback_for": ["x2"]})
         )
-        catalog = Catalog.load(written(tmp_path, ROW, lite, other))
-        answers = [
-            catalog.lite_variant("upscale", variant) for variant in ("x4", "x2", "lite", "lite_x2")
-        ]
-        assert answers == ["lite", "lite_x2", "lite", "lite_x2"]
+        variants = ("x4", "x2", "lite", "lite_x2")
+        fallbacks = [catalog.lite_variant("upscale", variant) for variant in variants]
+        assert fallbacks == ["lite", "lite_x2", "lite", "lite_x2"]
 
-    def test_what_is_not_there_is_named_with_what_is(self, catalog):
-        with pytest.raises(RestoreError, match=r"'x8'.*x4, x2") as refused:
+    def test_unknown_variant_error_lists_the_variants(self, catalog: Catalog) -> None:
+        with pytest.raises(RestoreError, match=r"'x8'.*x4, x2") as caught:
             catalog.find("upscale", "x8")
-        assert refused.value.code is Code.OPTION_INVALID
-        with pytest.raises(RestoreError, match="'c'"):
-            catalog.get("c")
+        assert caught.value.code is Code.OPTION_INVALID
 
 
-def test_refreshing_writes_sums_of_embedded_rows_and_nothing_else(tmp_path):
-    embedded = {"urls": None, "embedded": True, "bytes": 0, "sha256": ""}
-    before = ROW | {"id": "b", "variant": "lite", "file": "b.safetensors"} | embedded
-    absent = (
-        ROW | {"id": "c", "task": "restore", "variant": "lite", "file": "c.safetensors"} | embedded
-    )
-    path = written(tmp_path, ROW, before, absent)
-    (tmp_path / "lite").mkdir()
-    (tmp_path / "lite" / "b.safetensors").write_bytes(b"weights")
-    assert refresh_embedded(path) == ("b",)
-    rows = tomllib.loads(path.read_text())["checkpoint"]
-    expected = before | {"bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}
-    assert rows == [
-        {key: value for key, value in row.items() if value is not None}
-        for row in (ROW, expected, absent)
-    ]
+class TestRefresh:
+    def test_only_size_and_checksum_of_embedded_rows_change(self, tmp_path: Path) -> None:
+        present = ROW | {"id": "b", "variant": "lite", "file": "b.safetensors"} | EMBEDDED
+        absent = ROW | {"id": "c", "task": "restore", "file": "c.safetensors"} | EMBEDDED
+        path = write_manifest(tmp_path, ROW, present, absent)
+        (tmp_path / "lite").mkdir()
+        (tmp_path / "lite" / "b.safetensors").write_bytes(b"weights")
+        assert refresh_embedded(path) == ("b",)
+        rows = tomllib.loads(path.read_text())["checkpoint"]
+        updated = present | {"bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}
+        assert rows == [
+            {key: value for key, value in row.items() if value is not None}
+            for row in (ROW, updated, absent)
+        ]
+
+    def test_row_without_a_line_to_update_is_an_error(self, tmp_path: Path) -> None:
+        path = write_manifest(tmp_path, ROW | EMBEDDED)
+        path.write_text(path.read_text().replace("bytes = 0", "bytes=0"))
+        (tmp_path / "lite").mkdir()
+        (tmp_path / "lite" / "a.pth").write_bytes(b"weights")
+        with pytest.raises(RestoreError, match=r"'a'.*bytes"):
+            refresh_embedded(path)
 
 
-def test_refreshing_a_row_written_otherwise_fails_loudly(tmp_path):
-    row = ROW | {"urls": None, "embedded": True, "bytes": 0, "sha256": ""}
-    path = written(tmp_path, row)
-    path.write_text(path.read_text().replace("bytes = 0", "bytes=0"))
-    (tmp_path / "lite").mkdir()
-    (tmp_path / "lite" / "a.pth").write_bytes(b"weights")
-    with pytest.raises(RestoreError, match=r"'a'.*bytes"):
-        refresh_embedded(path)
+CATALOG = Catalog.load()
 
 
 class TestShippedManifest:
-    catalog = Catalog.load()
-
-    def test_every_variant_of_the_mission(self):
-        assert {
-            task: self.catalog.variants(task)
-            for task in dict.fromkeys(row.task for row in self.catalog.rows)
-        } == {
+    def test_variants_of_every_task(self) -> None:
+        tasks = dict.fromkeys(row.task for row in CATALOG.rows)
+        assert {task: CATALOG.variants(task) for task in tasks} == {
             "upscale": (
                 "x4plus",
                 "x4anime",
@@ -223,8 +208,8 @@ class TestShippedManifest:
             ("face_restore", "codeformer", {"parser"}),
             ("face_restore", "gfpgan_v1.4", {"parser"}),
             ("face_restore", "lite", set()),
-            ("upscale", "lite", {"twice"}),
-            ("upscale", "lite_fidelity", {"twice"}),
+            ("upscale", "lite", {"x2_partner"}),
+            ("upscale", "lite_fidelity", {"x2_partner"}),
             ("face_detect", "retinaface_resnet50", set()),
             ("old_photo_restore", "quality", {"vae_a", "vae_b", "face_generator"}),
             (
@@ -239,41 +224,34 @@ class TestShippedManifest:
             ),
         ],
     )
-    def test_partners(self, task, variant, roles):
-        assert {row.role for row in self.catalog.group(task, variant)[1:]} == roles
+    def test_partner_roles(self, task: str, variant: str, roles: set[str]) -> None:
+        assert {row.role for row in CATALOG.group(task, variant)[1:]} == roles
 
-    @pytest.mark.parametrize("row", catalog.rows, ids=lambda row: row.id)
-    def test_addresses_are_secure_and_sizes_known(self, row):
+    @pytest.mark.parametrize("row", CATALOG.rows, ids=lambda row: row.id)
+    def test_addresses_are_https_and_sizes_are_known(self, row: Checkpoint) -> None:
         assert all(url.startswith("https://") for url in (*row.urls, *filter(None, [row.archive])))
         assert row.bytes is not None or row.bytes_about is not None
         assert row.dtypes == ("float32",)
         assert row.tile_margin_px > 0 or not row.tiles
 
-    def test_only_these_sums_are_unknown(self):
-        unknown = {row.id for row in self.catalog.rows if row.sha256 is None}
-        assert "ddcolor-paper-tiny" in unknown
-        assert all(
-            row.archive for row in self.catalog.rows if row.id in unknown - {"ddcolor-paper-tiny"}
-        )
+    def test_only_paper_tiny_and_zip_members_have_no_checksum(self) -> None:
+        unknown = {row.id: row for row in CATALOG.rows if row.sha256 is None}
+        assert unknown.pop("ddcolor-paper-tiny")
+        assert all(row.archive for row in unknown.values())
 
-    def test_the_right_nafnets(self):
-        """Public code mixes up the Drive ids: the wrong ones give REDS-width64 and GoPro-width32."""
-        denoise, deblur = (
-            self.catalog.find("restore", "denoise"),
-            self.catalog.find("restore", "deblur"),
-        )
+    def test_nafnet_rows_have_the_right_drive_ids(self) -> None:
+        """Public code mixes them up: the wrong ones are REDS-width64 and GoPro-width32."""
+        denoise, deblur = (CATALOG.find("restore", variant) for variant in ("denoise", "deblur"))
         assert "14Fht1QQJ2gMlk4N1ERCRuElg8JfjrWWR" in denoise.urls[-1]
         assert denoise.sha256 == "cd685efaae01f7c4e9951f2deab05780079c8eb1e49ed664b72f6db04dabb445"
         assert "1S0PVRbyTakYY9a82kujgZLbMihfNBLfC" in deblur.urls[-1]
         assert deblur.sha256 == "329d3ab4077b8d6b7ff61de376e483714667960bf85be027bf4335cda701196f"
         assert (denoise.local_pooling_px, deblur.local_pooling_px) == (None, 384)
 
-    def test_every_face_network_says_what_surrounds_it(self):
-        nets = [row for row in self.catalog.for_task("face_restore") if row.role == "net"]
-        conventions = {
-            row.variant: (row.face_convention, row.input_px, row.difference) for row in nets
-        }
-        assert conventions == {
+    def test_face_networks_have_convention_size_and_ranges(self) -> None:
+        nets = [row for row in CATALOG.for_task("face_restore") if row.role == "net"]
+        facts = {row.variant: (row.face_convention, row.input_px, row.difference) for row in nets}
+        assert facts == {
             "codeformer": ("codeformer", 512, False),
             "gfpgan_v1.3": ("facexlib", 512, False),
             "gfpgan_v1.4": ("facexlib", 512, False),
@@ -282,12 +260,11 @@ class TestShippedManifest:
         }
         assert all(row.input_range and row.output_range for row in nets)
 
-    def test_licences(self):
-        assert [row.id for row in self.catalog.rows if not row.commercial_use] == ["codeformer"]
+    def test_only_codeformer_forbids_commercial_use(self) -> None:
+        assert [row.id for row in CATALOG.rows if not row.commercial_use] == ["codeformer"]
 
-    @pytest.mark.parametrize(
-        "row", [row for row in catalog.rows if row.embedded], ids=lambda row: row.id
-    )
-    def test_an_embedded_file_is_the_one_its_row_names(self, row):
-        content = (MANIFEST.parent / "lite" / row.file).read_bytes()
+    @pytest.mark.parametrize("row_id", [row.id for row in CATALOG.rows if row.embedded])
+    def test_embedded_files_match_their_rows(self, row_id: str) -> None:
+        row = manifest_row(row_id)
+        content = (manifest_path().parent / "lite" / row.file).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (row.bytes, row.sha256)

@@ -1,4 +1,4 @@
-"""Downloads against a real server: what is whole arrives, what is broken is gone on with, what is wrong is refused."""
+"""Tests of downloads from a local server: resumed, limited and checked."""
 
 import errno
 import io
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from fileserver import FileServer, closed_port_url, sha
+from fileserver import FileServer, closed_port_url, sha256_of
 
 from restore.errors import Code, RestoreError
 from restore.models import download
 from restore.models import partial_download as partial
-from restore.models.download import MAX_STALLED, Downloader, NoRangesError
-from restore.models.partial_download import UnusableSourceError, Wanted
+from restore.models.download import MAX_STALLED_ATTEMPTS, Downloader, NoRangesError
+from restore.models.partial_download import DownloadTarget, UnusableSourceError
 
 BODY = random.Random(7).randbytes(50_000)
 OTHER = random.Random(8).randbytes(50_000)
@@ -34,264 +34,282 @@ def downloader(pauses, monkeypatch) -> Downloader:
 
 
 @pytest.fixture
-def wanted(tmp_path) -> Wanted:
-    return Wanted(tmp_path / "net.pth", len(BODY), sha(BODY))
+def target(tmp_path: Path) -> DownloadTarget:
+    return DownloadTarget(tmp_path / "net.pth", len(BODY), sha256_of(BODY))
 
 
-def part_of(wanted: Wanted) -> Path:
-    return wanted.target.with_name("net.pth.part")
+def part_of(target: DownloadTarget) -> Path:
+    return target.path.with_name("net.pth.part")
 
 
 class KilledError(Exception):
-    """The process is gone."""
+    """The process was killed."""
 
 
-def leave_part(wanted: Wanted, url: str, server: FileServer, size: int = 20_000) -> None:
-    """Leaves what a process leaves that is killed when its transfer from `url` has been cut after `size` bytes."""
+def leave_part(target: DownloadTarget, url: str, server: FileServer, size: int = 20_000) -> None:
+    """Leave the partial file of a process that was killed after it received `size` bytes."""
 
-    def killed(_: float) -> None:
+    def kill(_: float) -> None:
         raise KilledError
 
     server.replies["/" + url.rpartition("/")[2]].cuts = [size]
     with pytest.raises(KilledError):
-        Downloader(pause=killed).fetch(wanted, url)
-    assert part_of(wanted).stat().st_size == size
+        Downloader(pause=kill).fetch(target, url)
+    assert part_of(target).stat().st_size == size
     server.log.clear()
 
 
 class TestWholeFile:
-    def test_arrives_whole_reported_and_without_leftovers(self, server, wanted, monkeypatch):
+    def test_file_is_complete_progress_is_reported_and_nothing_else_is_left(
+        self, server, target, monkeypatch
+    ):
         monkeypatch.setattr(download, "CHUNK_BYTES", 1000)
-        heard = []
-        received = Downloader(lambda *event: heard.append(event)).fetch(
-            wanted, server.add("net", BODY)
+        events = []
+        downloaded = Downloader(lambda *event: events.append(event)).fetch(
+            target, server.add("net", BODY)
         )
-        assert wanted.target.read_bytes() == BODY
-        assert (received.sha256, received.bytes) == (sha(BODY), len(BODY))
-        assert heard == [("net.pth", done, len(BODY)) for done in range(1000, len(BODY) + 1, 1000)]
-        assert [path.name for path in wanted.target.parent.iterdir()] == ["net.pth"]
+        assert target.path.read_bytes() == BODY
+        assert (downloaded.sha256, downloaded.bytes) == (sha256_of(BODY), len(BODY))
+        assert events == [("net.pth", done, len(BODY)) for done in range(1000, len(BODY) + 1, 1000)]
+        assert [path.name for path in target.path.parent.iterdir()] == ["net.pth"]
         assert server.encodings == {"identity"}
 
-    def test_sum_and_size_may_be_unknown(self, server, wanted, downloader):
-        received = downloader.fetch(Wanted(wanted.target), server.add("net", BODY, length=False))
-        assert received.sha256 == sha(BODY)
+    def test_checksum_and_size_may_be_unknown(self, server, target, downloader):
+        downloaded = downloader.fetch(
+            DownloadTarget(target.path), server.add("net", BODY, length=False)
+        )
+        assert downloaded.sha256 == sha256_of(BODY)
 
-    def test_a_file_that_begins_like_a_page_but_is_binary(self, server, wanted, downloader):
-        body = b"<\x02\0\0\0\0\0\0{}" + BODY  # the length that a safetensors file begins with
-        assert downloader.fetch(Wanted(wanted.target), server.add("net", body)).bytes == len(body)
+    def test_binary_file_that_begins_like_a_web_page_is_accepted(self, server, target, downloader):
+        body = b"<\x02\0\0\0\0\0\0{}" + BODY  # a safetensors file begins with its header's length
+        assert downloader.fetch(DownloadTarget(target.path), server.add("net", body)).bytes == len(
+            body
+        )
 
 
-class TestRefusals:
+class TestRejections:
     @pytest.mark.parametrize(
         ("body", "how", "reason"),
         [
             (BODY, {"kind": "text/html; charset=utf-8"}, "page"),
             (b"\n<!doctype html><p>quota exceeded", {}, "page|bytes"),
-            (OTHER, {}, sha(OTHER)),
-            (BODY[:-1], {}, "has 49999 bytes, 50000 expected"),
+            (OTHER, {}, sha256_of(OTHER)),
+            (BODY[:-1], {}, "has 49999 bytes, expected 50000"),
             (BODY + b"1", {"length": False}, "more than"),
             (BODY, {"statuses": [404]}, "HTTP 404"),
             (BODY, {"statuses": [403]}, "HTTP 403"),
         ],
     )
-    def test_at_once_and_nothing_is_left(
-        self, server, wanted, downloader, pauses, body, how, reason
+    def test_wrong_response_is_rejected_at_once_and_leaves_nothing(
+        self, server, target, downloader, pauses, body, how, reason
     ):
         with pytest.raises(UnusableSourceError, match=reason):
-            downloader.fetch(wanted, server.add("net", body, **how))
-        assert not wanted.target.exists()
+            downloader.fetch(target, server.add("net", body, **how))
+        assert not target.path.exists()
         assert pauses == []
 
     @pytest.mark.parametrize(
         ("body", "reason"), [(b" \n<html>quota exceeded", "page"), (b"", "empty")]
     )
-    def test_page_or_nothing_where_nothing_is_known_of_the_file(
-        self, server, wanted, downloader, body, reason
+    def test_web_page_and_empty_file_are_rejected_without_known_size_and_checksum(
+        self, server, target, downloader, body, reason
     ):
         with pytest.raises(UnusableSourceError, match=reason):
-            downloader.fetch(Wanted(wanted.target), server.add("net", body))
-        assert not wanted.target.exists()
+            downloader.fetch(DownloadTarget(target.path), server.add("net", body))
+        assert not target.path.exists()
 
-    def test_wrong_bytes_are_not_kept_as_a_part(self, server, wanted, downloader):
+    def test_wrong_content_leaves_no_partial_file(self, server, target, downloader):
         with pytest.raises(UnusableSourceError):
-            downloader.fetch(wanted, server.add("net", OTHER))
-        assert list(wanted.target.parent.iterdir()) == []
+            downloader.fetch(target, server.add("net", OTHER))
+        assert list(target.path.parent.iterdir()) == []
 
-    def test_nobody_listens_and_the_host_is_not_asked_again(
-        self, wanted, downloader, pauses, monkeypatch
-    ):
+    def test_unreachable_host_is_not_tried_again(self, target, downloader, pauses, monkeypatch):
         url = closed_port_url("net")
         with pytest.raises(UnusableSourceError, match="refused"):
-            downloader.fetch(wanted, url)
-        monkeypatch.setattr(requests.Session, "get", lambda *_, **__: pytest.fail("asked again"))
+            downloader.fetch(target, url)
+        monkeypatch.setattr(
+            requests.Session, "get", lambda *_, **__: pytest.fail("the host was tried again")
+        )
         with pytest.raises(UnusableSourceError, match="refused"):
-            downloader.fetch(wanted, url + "-other")
+            downloader.fetch(target, url + "-other")
         assert pauses == []
 
-    def test_silence_is_an_interruption(self, server, wanted, downloader, pauses, monkeypatch):
+    def test_timeout_is_an_interruption(self, server, target, downloader, pauses, monkeypatch):
         monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.05)
         stall = threading.Event()
         url = server.add("net", BODY, stall=stall)
         with pytest.raises(UnusableSourceError, match="gave up"):
-            downloader.fetch(wanted, url)
+            downloader.fetch(target, url)
         stall.set()
-        assert len(server.log) == MAX_STALLED
+        assert len(server.log) == MAX_STALLED_ATTEMPTS
 
 
 class TestInterruptions:
-    def test_goes_on_in_place_where_it_was_cut(self, server, wanted, downloader, pauses):
+    def test_interrupted_transfer_is_resumed(self, server, target, downloader, pauses):
         url = server.add("net", BODY, cuts=[20_500, 10_000])
-        downloader.fetch(wanted, url)
-        assert wanted.target.read_bytes() == BODY
+        downloader.fetch(target, url)
+        assert target.path.read_bytes() == BODY
         assert [asked for _, asked in server.log] == [None, "bytes=20000-", "bytes=30000-"]
         assert len(pauses) == 2
 
-    def test_more_cuts_than_the_limit_as_long_as_it_gets_on(self, server, wanted, downloader):
-        url = server.add("net", BODY, cuts=[3000] * (3 * MAX_STALLED))
-        assert downloader.fetch(wanted, url).bytes == len(BODY)
+    def test_interruptions_are_unlimited_while_something_is_received(
+        self, server, target, downloader
+    ):
+        url = server.add("net", BODY, cuts=[3000] * (3 * MAX_STALLED_ATTEMPTS))
+        assert downloader.fetch(target, url).bytes == len(BODY)
 
-    def test_gives_up_when_nothing_comes_and_waits_longer_each_time(
-        self, server, wanted, downloader, pauses
+    def test_stalled_transfer_is_given_up_after_increasing_pauses(
+        self, server, target, downloader, pauses
     ):
         url = server.add("net", BODY, cuts=[0] * 50)
         with pytest.raises(UnusableSourceError, match="gave up"):
-            downloader.fetch(wanted, url)
-        assert len(server.log) == MAX_STALLED
+            downloader.fetch(target, url)
+        assert len(server.log) == MAX_STALLED_ATTEMPTS
         assert pauses == sorted(set(pauses))
-        assert len(pauses) == MAX_STALLED - 1
+        assert len(pauses) == MAX_STALLED_ATTEMPTS - 1
 
-    def test_a_busy_server_is_asked_again(self, server, wanted, downloader):
-        assert downloader.fetch(wanted, server.add("net", BODY, statuses=[503, 429])).bytes == len(
+    def test_busy_server_is_tried_again(self, server, target, downloader):
+        assert downloader.fetch(target, server.add("net", BODY, statuses=[503, 429])).bytes == len(
             BODY
         )
 
-    def test_another_process_goes_on_with_the_part(self, server, wanted, downloader):
+    def test_another_process_resumes_the_partial_file(self, server, target, downloader):
         url = server.add("net", BODY)
-        leave_part(wanted, url, server)
-        downloader.fetch(wanted, url)
+        leave_part(target, url, server)
+        downloader.fetch(target, url)
         assert server.log == [("/net", "bytes=20000-")]
-        assert wanted.target.read_bytes() == BODY
+        assert target.path.read_bytes() == BODY
 
-    def test_a_mirror_goes_on_with_the_part_when_the_sum_is_known(self, server, wanted, downloader):
-        leave_part(wanted, server.add("net", BODY), server)
-        downloader.fetch(wanted, server.add("mirror", BODY, etag='"two"'))
+    def test_mirror_resumes_the_partial_file_if_the_checksum_is_known(
+        self, server, target, downloader
+    ):
+        leave_part(target, server.add("net", BODY), server)
+        downloader.fetch(target, server.add("mirror", BODY, etag='"two"'))
         assert server.log == [("/mirror", "bytes=20000-")]
         assert server.statuses[-1] == 206
 
-    def test_without_a_sum_a_mirror_starts_anew(self, server, wanted, downloader):
-        unproven = Wanted(wanted.target)
-        leave_part(unproven, server.add("net", OTHER), server)
-        assert downloader.fetch(unproven, server.add("mirror", BODY)).sha256 == sha(BODY)
+    def test_mirror_starts_over_without_known_checksum(self, server, target, downloader):
+        unverifiable = DownloadTarget(target.path)
+        leave_part(unverifiable, server.add("net", OTHER), server)
+        assert downloader.fetch(unverifiable, server.add("mirror", BODY)).sha256 == sha256_of(BODY)
         assert server.log == [("/mirror", None)]
 
-    def test_without_sum_and_validator_the_same_address_starts_anew(
-        self, server, wanted, downloader
-    ):
-        unproven = Wanted(wanted.target)
+    def test_transfer_starts_over_without_checksum_and_validator(self, server, target, downloader):
+        unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER, etag=None)
-        leave_part(unproven, url, server)
+        leave_part(unverifiable, url, server)
         server.add("net", BODY, etag=None)
-        assert downloader.fetch(unproven, url).sha256 == sha(BODY)
+        assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY)
 
-    def test_a_changed_file_starts_anew(self, server, wanted, downloader):
-        unproven = Wanted(wanted.target)
+    def test_transfer_starts_over_if_the_validator_changed(self, server, target, downloader):
+        unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER)
-        leave_part(unproven, url, server)
+        leave_part(unverifiable, url, server)
         server.add("net", BODY, etag='"two"')
-        assert downloader.fetch(unproven, url).sha256 == sha(BODY)
+        assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY)
         assert server.log == [("/net", "bytes=20000-")]
 
-    def test_a_changed_length_starts_anew_though_the_validator_is_the_same(
-        self, server, wanted, downloader
-    ):
-        unproven = Wanted(wanted.target)
+    def test_transfer_starts_over_if_only_the_size_changed(self, server, target, downloader):
+        unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER)
-        leave_part(unproven, url, server)
+        leave_part(unverifiable, url, server)
         server.add("net", BODY + b"12")
-        assert downloader.fetch(unproven, url).sha256 == sha(BODY + b"12")
+        assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY + b"12")
 
-    def test_a_cut_that_looks_like_the_end_is_found_out_by_the_size(
-        self, server, wanted, downloader
+    def test_truncated_response_without_length_is_resumed_if_the_size_is_known(
+        self, server, target, downloader
     ):
-        downloader.fetch(wanted, server.add("net", BODY, length=False, cuts=[20_000]))
+        downloader.fetch(target, server.add("net", BODY, length=False, cuts=[20_000]))
         assert [asked for _, asked in server.log] == [None, "bytes=20000-"]
 
-    def test_a_range_from_elsewhere_is_refused(self, server, wanted, downloader):
+    def test_range_from_another_offset_is_rejected(self, server, target, downloader):
         url = server.add("net", BODY, off_by=1)
-        leave_part(wanted, url, server)
-        with pytest.raises(UnusableSourceError, match="bytes from 20001 where 20000"):
-            downloader.fetch(wanted, url)
+        leave_part(target, url, server)
+        with pytest.raises(
+            UnusableSourceError, match="bytes from 20001, requested were bytes from 20000"
+        ):
+            downloader.fetch(target, url)
 
-    def test_a_file_of_another_length_starts_anew(self, server, wanted, downloader):
-        unsized = Wanted(wanted.target, sha256=sha(BODY))
+    def test_transfer_starts_over_if_the_size_differs_from_the_partial_file(
+        self, server, target, downloader
+    ):
+        unsized = DownloadTarget(target.path, sha256=sha256_of(BODY))
         leave_part(unsized, server.add("net", OTHER + b"12", etag=None), server)
-        assert downloader.fetch(unsized, server.add("net", BODY, etag=None)).sha256 == sha(BODY)
+        assert downloader.fetch(unsized, server.add("net", BODY, etag=None)).sha256 == sha256_of(
+            BODY
+        )
         assert [asked for _, asked in server.log] == ["bytes=20000-", None]
 
-    def test_a_part_of_another_file_is_found_out_by_the_sum(self, server, wanted, downloader):
-        leave_part(wanted, server.add("net", OTHER), server)
-        downloader.fetch(wanted, server.add("mirror", BODY))
-        assert wanted.target.read_bytes() == BODY
+    def test_partial_file_of_another_file_is_detected_by_the_checksum(
+        self, server, target, downloader
+    ):
+        leave_part(target, server.add("net", OTHER), server)
+        downloader.fetch(target, server.add("mirror", BODY))
+        assert target.path.read_bytes() == BODY
         assert [asked for _, asked in server.log] == ["bytes=20000-", None]
 
-    def test_a_server_without_ranges_starts_anew(self, server, wanted, downloader):
-        downloader.fetch(wanted, server.add("net", BODY, ranges=False, cuts=[20_000]))
-        assert wanted.target.read_bytes() == BODY
+    def test_server_without_ranges_starts_over(self, server, target, downloader):
+        downloader.fetch(target, server.add("net", BODY, ranges=False, cuts=[20_000]))
+        assert target.path.read_bytes() == BODY
 
-    def test_a_complete_part_of_known_size_needs_no_request(self, server, wanted, downloader):
-        part_of(wanted).write_bytes(BODY)
-        downloader.fetch(wanted, server.add("net", BODY))
-        assert wanted.target.read_bytes() == BODY
+    def test_complete_partial_file_needs_no_request(self, server, target, downloader):
+        part_of(target).write_bytes(BODY)
+        downloader.fetch(target, server.add("net", BODY))
+        assert target.path.read_bytes() == BODY
         assert server.log == []
 
     @pytest.mark.parametrize(("kept", "requests_made"), [(BODY, 1), (BODY + b"1", 2)])
-    def test_a_range_behind_the_end(self, server, wanted, downloader, kept, requests_made):
-        unsized = Wanted(wanted.target, sha256=sha(BODY))
-        part_of(wanted).write_bytes(kept)
+    def test_range_past_the_end(self, server, target, downloader, kept, requests_made):
+        unsized = DownloadTarget(target.path, sha256=sha256_of(BODY))
+        part_of(target).write_bytes(kept)
         downloader.fetch(unsized, server.add("net", BODY))
-        assert wanted.target.read_bytes() == BODY
+        assert target.path.read_bytes() == BODY
         assert len(server.log) == requests_made
 
-    def test_a_part_that_is_too_long_is_thrown_away(self, server, wanted, downloader):
-        part_of(wanted).write_bytes(BODY + b"1")
-        downloader.fetch(wanted, server.add("net", BODY))
+    def test_partial_file_that_is_too_long_is_deleted(self, server, target, downloader):
+        part_of(target).write_bytes(BODY + b"1")
+        downloader.fetch(target, server.add("net", BODY))
         assert server.log == [("/net", None)]
 
 
 class TestSpace:
-    def test_refused_before_the_first_byte(self, server, wanted, downloader, monkeypatch):
+    def test_download_that_does_not_fit_is_refused_before_it_starts(
+        self, server, target, downloader, monkeypatch
+    ):
         usage = shutil.disk_usage("/")
         monkeypatch.setattr(
             partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
         )
-        with pytest.raises(RestoreError, match=r"net\.pth") as refused:
-            downloader.fetch(wanted, server.add("net", BODY))
-        assert refused.value.code is Code.WEIGHTS_NO_SPACE
-        assert not part_of(wanted).exists()
+        with pytest.raises(RestoreError, match=r"net\.pth") as caught:
+            downloader.fetch(target, server.add("net", BODY))
+        assert caught.value.code is Code.WEIGHTS_NO_SPACE
+        assert not part_of(target).exists()
 
-    def test_only_the_rest_has_to_fit(self, server, wanted, downloader, monkeypatch):
+    def test_only_the_rest_must_fit(self, server, target, downloader, monkeypatch):
         url = server.add("net", BODY)
-        leave_part(wanted, url, server)
+        leave_part(target, url, server)
         usage = shutil.disk_usage("/")
         monkeypatch.setattr(
             partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000)
         )
-        assert downloader.fetch(wanted, url).bytes == len(BODY)
+        assert downloader.fetch(target, url).bytes == len(BODY)
 
-    def test_a_disk_that_fills_up_keeps_the_part(self, server, wanted, downloader, monkeypatch):
+    def test_partial_file_is_kept_when_the_disk_is_full(
+        self, server, target, downloader, monkeypatch
+    ):
         url = server.add("net", BODY)
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "open", _filling_up(Path.open, 20_000))
-            with pytest.raises(RestoreError, match="full") as refused:
-                downloader.fetch(wanted, url)
-        assert refused.value.code is Code.WEIGHTS_NO_SPACE
-        downloader.fetch(wanted, url)
+            patched.setattr(Path, "open", _open_with_limit(Path.open, 20_000))
+            with pytest.raises(RestoreError, match="full") as caught:
+                downloader.fetch(target, url)
+        assert caught.value.code is Code.WEIGHTS_NO_SPACE
+        downloader.fetch(target, url)
         assert [asked for _, asked in server.log] == [None, "bytes=20000-"]
-        assert wanted.target.read_bytes() == BODY
+        assert target.path.read_bytes() == BODY
 
 
-def _filling_up(original, limit: int):
-    """Path.open whose files in append mode take `limit` bytes."""
+def _open_with_limit(original, limit: int):
+    """A Path.open whose files in append mode accept `limit` bytes."""
 
     class Full(io.FileIO):
         def write(self, chunk) -> int:
@@ -305,8 +323,8 @@ def _filling_up(original, limit: int):
     return open_
 
 
-def zipped(compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip whose member `checkpoints/net` is a small share of it."""
+def new_zip(compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip in which the member `checkpoints/net` is a small part."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("checkpoints/optimizer", random.Random(9).randbytes(400_000))
@@ -321,74 +339,78 @@ class TestMembers:
         monkeypatch.setattr(download, "RANGE_BYTES", 16_384)
 
     @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-    def test_only_the_member_is_read(self, server, wanted, downloader, compression):
-        received = downloader.fetch_member(
-            wanted, server.add("a.zip", zipped(compression)), "checkpoints/net"
+    def test_only_the_member_is_downloaded(self, server, target, downloader, compression):
+        downloaded = downloader.fetch_member(
+            target, server.add("a.zip", new_zip(compression)), "checkpoints/net"
         )
-        assert received.sha256 == sha(BODY)
-        assert wanted.target.read_bytes() == BODY
-        assert _asked_bytes(server) < 3 * len(BODY)
-        assert [path.name for path in wanted.target.parent.iterdir()] == ["net.pth"]
+        assert downloaded.sha256 == sha256_of(BODY)
+        assert target.path.read_bytes() == BODY
+        assert _requested_bytes(server) < 3 * len(BODY)
+        assert [path.name for path in target.path.parent.iterdir()] == ["net.pth"]
 
-    def test_a_cut_range_is_asked_for_again(self, server, wanted, downloader, pauses):
-        url = server.add("a.zip", zipped(), cuts=[0, 1, 5])
-        assert downloader.fetch_member(wanted, url, "checkpoints/net").sha256 == sha(BODY)
+    def test_interrupted_range_is_requested_again(self, server, target, downloader, pauses):
+        url = server.add("a.zip", new_zip(), cuts=[0, 1, 5])
+        assert downloader.fetch_member(target, url, "checkpoints/net").sha256 == sha256_of(BODY)
         asked = [asked for _, asked in server.log]
         assert (asked[0], asked[2]) == (asked[1], asked[3])
         assert len(pauses) == 2
 
-    def test_a_server_without_ranges_says_so(self, server, wanted, downloader):
+    def test_server_without_ranges_raises(self, server, target, downloader):
         with pytest.raises(NoRangesError):
             downloader.fetch_member(
-                wanted, server.add("a.zip", zipped(), ranges=False), "checkpoints/net"
+                target, server.add("a.zip", new_zip(), ranges=False), "checkpoints/net"
             )
 
     @pytest.mark.parametrize(
         ("body", "how", "member", "reason"),
         [
-            (zipped(), {}, "checkpoints/nothing", "no member checkpoints/nothing"),
+            (new_zip(), {}, "checkpoints/nothing", "no member checkpoints/nothing"),
             (BODY, {}, "checkpoints/net", "damaged"),
-            (zipped(), {"kind": "text/html"}, "checkpoints/net", "page"),
-            (zipped(), {"ranges": False, "kind": "text/html"}, "checkpoints/net", "page"),
-            (zipped(), {}, "checkpoints/optimizer", sha(BODY)),
-            (zipped(), {"off_by": 1}, "checkpoints/net", "fit together"),
-            (zipped(), {"at_most": 10}, "checkpoints/net", "gave up"),
+            (new_zip(), {"kind": "text/html"}, "checkpoints/net", "page"),
+            (new_zip(), {"ranges": False, "kind": "text/html"}, "checkpoints/net", "page"),
+            (new_zip(), {}, "checkpoints/optimizer", sha256_of(BODY)),
+            (new_zip(), {"off_by": 1}, "checkpoints/net", "another range of the zip"),
+            (new_zip(), {"at_most": 10}, "checkpoints/net", "gave up"),
         ],
     )
-    def test_refusals_leave_nothing(self, server, wanted, downloader, body, how, member, reason):
-        unsized = Wanted(wanted.target, sha256=wanted.sha256)
+    def test_rejected_member_leaves_nothing(
+        self, server, target, downloader, body, how, member, reason
+    ):
+        unsized = DownloadTarget(target.path, sha256=target.sha256)
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch_member(unsized, server.add("a.zip", body, **how), member)
-        assert list(wanted.target.parent.iterdir()) == []
+        assert list(target.path.parent.iterdir()) == []
 
-    def test_a_flipped_byte_in_the_zip_is_found_without_any_sum(self, server, wanted, downloader):
-        body = bytearray(zipped(zipfile.ZIP_STORED))
+    def test_flipped_byte_in_the_zip_is_detected_without_checksum(self, server, target, downloader):
+        body = bytearray(new_zip(zipfile.ZIP_STORED))
         body[body.index(BODY[:100]) + 50] ^= 1
         with pytest.raises(UnusableSourceError, match="damaged"):
             downloader.fetch_member(
-                Wanted(wanted.target), server.add("a.zip", bytes(body)), "checkpoints/net"
+                DownloadTarget(target.path), server.add("a.zip", bytes(body)), "checkpoints/net"
             )
-        assert not wanted.target.exists()
+        assert not target.path.exists()
 
-    def test_a_member_of_another_size_is_refused_without_a_sum(self, server, wanted, downloader):
-        with pytest.raises(UnusableSourceError, match="sent 400000 bytes, 50000 expected"):
+    def test_member_of_another_size_is_rejected_without_checksum(self, server, target, downloader):
+        with pytest.raises(UnusableSourceError, match="sent 400000 bytes, expected 50000"):
             downloader.fetch_member(
-                Wanted(wanted.target, len(BODY)),
-                server.add("a.zip", zipped()),
+                DownloadTarget(target.path, len(BODY)),
+                server.add("a.zip", new_zip()),
                 "checkpoints/optimizer",
             )
-        assert not wanted.target.exists()
+        assert not target.path.exists()
 
-    def test_a_member_that_does_not_fit_is_refused(self, server, wanted, downloader, monkeypatch):
+    def test_member_that_does_not_fit_on_the_disk_is_refused(
+        self, server, target, downloader, monkeypatch
+    ):
         usage = shutil.disk_usage("/")
         monkeypatch.setattr(
             partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
         )
-        with pytest.raises(RestoreError) as refused:
-            downloader.fetch_member(wanted, server.add("a.zip", zipped()), "checkpoints/net")
-        assert refused.value.code is Code.WEIGHTS_NO_SPACE
+        with pytest.raises(RestoreError) as caught:
+            downloader.fetch_member(target, server.add("a.zip", new_zip()), "checkpoints/net")
+        assert caught.value.code is Code.WEIGHTS_NO_SPACE
 
 
-def _asked_bytes(server: FileServer) -> int:
+def _requested_bytes(server: FileServer) -> int:
     spans = [asked.removeprefix("bytes=").split("-") for _, asked in server.log]
     return sum(int(last) - int(first) + 1 for first, last in spans)

@@ -1,4 +1,4 @@
-"""The weight store: what is verified is returned, and what is not is refused by name."""
+"""Tests of the weight store: verified files are returned, all others are rejected."""
 
 import io
 import json
@@ -8,16 +8,24 @@ import os
 import shutil
 import threading
 import zipfile
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fileserver import FileServer, closed_port_url, sha
+from fileserver import FileServer, closed_port_url, sha256_of
 from weightrows import BODY, OTHER, lite_row, put, row
 
 from restore.errors import Code, RestoreError
-from restore.models import store as weights
+from restore.models import store as store_module
 from restore.models.catalog import Catalog, Checkpoint
-from restore.models.store import Policy, State, WeightStore
+from restore.models.locations import downloads_folder
+from restore.models.policy import Policy, resolve
+from restore.models.store import State, WeightStore
+
+StoreOf = Callable[..., WeightStore]
+URL = "https://x.org/a"
 
 
 def flip_a_byte(path: Path, *, keep_time: bool = False) -> None:
@@ -25,101 +33,98 @@ def flip_a_byte(path: Path, *, keep_time: bool = False) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    # A file system's clock may stand still between two writes, so the time is set.
-    later = facts.st_mtime_ns if keep_time else facts.st_mtime_ns + 1_000_000
-    os.utime(path, ns=(later, later))
+    # The clock of a file system may not advance between two writes.
+    mtime_ns = facts.st_mtime_ns if keep_time else facts.st_mtime_ns + 1_000_000
+    os.utime(path, ns=(mtime_ns, mtime_ns))
 
 
 @pytest.fixture
-def hashed(monkeypatch) -> list[str]:
-    """Names of the files that the store hashes."""
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that the store hashes."""
     names: list[str] = []
-    original = weights.file_sha256
-    monkeypatch.setattr(
-        weights, "file_sha256", lambda path: names.append(path.name) or original(path)
-    )
+    original = store_module.file_sha256
+
+    def record(path: Path) -> str:
+        names.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(store_module, "file_sha256", record)
     return names
 
 
-class TestPlaces:
-    def test_by_task_and_embedded_beside_the_manifest(self, store_of, tmp_path):
-        store = store_of(row("a", "https://x.org/a"), lite_row())
-        assert store.path_of(store.catalog.get("a")) == tmp_path / "root" / "upscale" / "a.pth"
-        assert (
-            store.path_of(store.catalog.get("lite-upscale"))
-            == tmp_path / "manifest" / "lite" / "lite-upscale.pth"
-        )
+class TestPaths:
+    def test_downloads_by_task_and_embedded_files_beside_the_manifest(
+        self, store_of: StoreOf, tmp_path: Path
+    ) -> None:
+        store = store_of(official := row("a", URL), embedded := lite_row())
+        assert store.path_of(official) == tmp_path / "root" / "upscale" / "a.pth"
+        assert store.path_of(embedded) == tmp_path / "manifest" / "lite" / "lite-upscale.pth"
 
-    def test_root_from_the_environment_else_beside_the_manifest(self, monkeypatch, tmp_path):
+    def test_root_defaults_to_the_downloads_folder(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         catalog = Catalog((), tmp_path)
         monkeypatch.delenv("RESTORE_WEIGHTS_DIR", raising=False)
-        assert WeightStore(catalog).root == tmp_path
+        assert WeightStore(catalog).root == downloads_folder({})
         monkeypatch.setenv("RESTORE_WEIGHTS_DIR", "/opt/weights")
         assert WeightStore(catalog).root == Path("/opt/weights")
         assert WeightStore(catalog, tmp_path / "own").root == tmp_path / "own"
 
 
 class TestVerification:
-    def test_hashed_once_and_remembered_by_other_processes(self, store_of, hashed):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_file_is_hashed_once_for_all_processes(
+        self, store_of: StoreOf, hashed: list[str]
+    ) -> None:
+        store = store_of(checkpoint := row("a", URL))
         path = put(store, checkpoint)
         assert store.status(checkpoint) is State.PRESENT
         found = store.locate(checkpoint)
-        assert (found.path, found.sha256, found.bytes, found.row) == (
-            path,
-            sha(BODY),
-            len(BODY),
-            checkpoint,
-        )
+        assert (found.path, found.sha256, found.bytes) == (path, sha256_of(BODY), len(BODY))
+        assert found.row == checkpoint
         assert store.status(checkpoint) is State.VERIFIED
         assert store_of(checkpoint).locate(checkpoint) == found
         assert hashed == ["a.pth"]
 
-    def test_verify_always_hashes(self, store_of, hashed):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_verify_always_hashes(self, store_of: StoreOf, hashed: list[str]) -> None:
+        store = store_of(checkpoint := row("a", URL))
         path = put(store, checkpoint)
         store.locate(checkpoint)
         flip_a_byte(path, keep_time=True)
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             store.verify(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_CORRUPT
+        assert caught.value.code is Code.WEIGHTS_CORRUPT
         assert hashed == ["a.pth", "a.pth"]
 
-    @pytest.mark.parametrize("known", [True, False])
-    def test_a_flipped_byte_is_refused_by_name_with_both_sums(self, store_of, known):
-        checkpoint = (
-            row("a", "https://x.org/a") if known else row("a", "https://x.org/a", sha256=None)
-        )
-        store = store_of(checkpoint)
+    @pytest.mark.parametrize("facts", [{}, {"sha256": None}])
+    def test_flipped_byte_error_names_file_and_both_checksums(
+        self, store_of: StoreOf, facts: dict[str, Any]
+    ) -> None:
+        store = store_of(checkpoint := row("a", URL, **facts))
         path = put(store, checkpoint)
         store.locate(checkpoint)
         flip_a_byte(path)
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_CORRUPT
-        for named in (
-            "a.pth",
-            sha(BODY),
-            sha(path.read_bytes()),
-            "python -m restore weights fetch upscale",
-        ):
-            assert named in str(refused.value)
+        assert caught.value.code is Code.WEIGHTS_CORRUPT
+        checksums = (sha256_of(BODY), sha256_of(path.read_bytes()))
+        for text in ("a.pth", *checksums, "restore weights fetch upscale"):
+            assert text in str(caught.value)
 
-    def test_a_wrong_size_is_refused_without_hashing(self, store_of, hashed):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_wrong_size_is_rejected_without_hashing(
+        self, store_of: StoreOf, hashed: list[str]
+    ) -> None:
+        store = store_of(checkpoint := row("a", URL))
         put(store, checkpoint, BODY[:-1])
         assert store.status(checkpoint) is State.CORRUPT
-        with pytest.raises(RestoreError, match="19999 bytes, expected 20000") as refused:
+        with pytest.raises(RestoreError, match="19999 bytes, expected 20000") as caught:
             store.locate(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_CORRUPT
+        assert caught.value.code is Code.WEIGHTS_CORRUPT
         assert hashed == []
 
-    def test_a_touched_file_is_hashed_again_and_stays_good(self, store_of, hashed):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_file_with_new_modification_time_is_hashed_again(
+        self, store_of: StoreOf, hashed: list[str]
+    ) -> None:
+        store = store_of(checkpoint := row("a", URL))
         path = put(store, checkpoint)
         store.locate(checkpoint)
         os.utime(path, ns=(1, 1))
@@ -127,40 +132,44 @@ class TestVerification:
         store.locate(checkpoint)
         assert hashed == ["a.pth", "a.pth"]
 
-    def test_a_record_of_another_sum_is_not_believed(self, store_of):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_record_with_another_checksum_is_ignored(self, store_of: StoreOf) -> None:
+        store = store_of(checkpoint := row("a", URL))
         path = put(store, checkpoint, OTHER)
-        record = {"bytes": len(OTHER), "mtime_ns": path.stat().st_mtime_ns, "sha256": sha(OTHER)}
+        mtime_ns = path.stat().st_mtime_ns
+        record = {"bytes": len(OTHER), "mtime_ns": mtime_ns, "sha256": sha256_of(OTHER)}
         path.with_name("a.pth.verified.json").write_text(json.dumps(record))
         assert store.status(checkpoint) is State.PRESENT
         with pytest.raises(RestoreError):
             store.locate(checkpoint)
 
     @pytest.mark.parametrize("record", ["", "[]", '{"bytes": 1}', "null"])
-    def test_a_damaged_record_costs_a_hash(self, store_of, record):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_damaged_record_is_ignored(self, store_of: StoreOf, record: str) -> None:
+        store = store_of(checkpoint := row("a", URL))
         put(store, checkpoint).with_name("a.pth.verified.json").write_text(record)
-        assert store.locate(checkpoint).sha256 == sha(BODY)
+        assert store.locate(checkpoint).sha256 == sha256_of(BODY)
 
-    def test_a_root_that_cannot_be_written_to_works(self, store_of, hashed, monkeypatch):
-        checkpoint = row("a", "https://x.org/a")
-        store = store_of(checkpoint)
+    def test_read_only_folder_works_without_records(
+        self, store_of: StoreOf, hashed: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise PermissionError(30, "Read-only file system")
+
+        store = store_of(checkpoint := row("a", URL))
         put(store, checkpoint)
-        monkeypatch.setattr(Path, "write_text", _read_only)
-        assert store.locate(checkpoint).sha256 == store.locate(checkpoint).sha256 == sha(BODY)
+        monkeypatch.setattr(Path, "write_text", fail)
+        for _ in range(2):
+            assert store.locate(checkpoint).sha256 == sha256_of(BODY)
         assert hashed == ["a.pth", "a.pth"]
 
-    def test_missing_is_named_with_the_remedy(self, store_of):
-        store = store_of(checkpoint := row("a", "https://x.org/a"))
+    def test_missing_file_error_has_the_remedy(self, store_of: StoreOf) -> None:
+        store = store_of(checkpoint := row("a", URL))
         assert store.status(checkpoint) is State.MISSING
         for find in (store.locate, store.verify):
-            with pytest.raises(RestoreError, match=r"a\.pth.*weights fetch upscale") as refused:
+            with pytest.raises(RestoreError, match=r"a\.pth.*weights fetch upscale") as caught:
                 find(checkpoint)
-            assert refused.value.code is Code.WEIGHTS_MISSING
+            assert caught.value.code is Code.WEIGHTS_MISSING
 
-    def test_embedded_files_leave_no_records(self, store_of):
+    def test_embedded_files_are_verified_without_records(self, store_of: StoreOf) -> None:
         store = store_of(checkpoint := lite_row())
         path = store.locate(checkpoint).path
         assert store.status(checkpoint) is State.EMBEDDED
@@ -170,34 +179,31 @@ class TestVerification:
         with pytest.raises(RestoreError, match=r"lite-upscale\.pth"):
             store.locate(checkpoint)
 
-    def test_an_embedded_row_without_a_sum_trusts_nothing(self, store_of):
+    def test_embedded_row_without_checksum_is_rejected(self, store_of: StoreOf) -> None:
         store = store_of(checkpoint := row("a", variant="lite", embedded=True, bytes=0, sha256=""))
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError, match="restore weights refresh") as caught:
             store.locate(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_MANIFEST
+        assert caught.value.code is Code.WEIGHTS_MANIFEST
 
 
-def _read_only(*_: object, **__: object) -> None:
-    raise PermissionError(30, "Read-only file system")
-
-
-class TestFetching:
-    def test_downloads_once(self, store_of, server, hashed):
+class TestDownloads:
+    def test_file_is_downloaded_once_and_not_hashed_again(
+        self, store_of: StoreOf, server: FileServer, hashed: list[str]
+    ) -> None:
         store = store_of(checkpoint := row("a", server.add("a", BODY)))
         assert store.ensure(checkpoint).path.read_bytes() == BODY
-        assert store.ensure(checkpoint).sha256 == sha(BODY)
+        assert store.ensure(checkpoint).sha256 == sha256_of(BODY)
         assert len(server.log) == 1
-        assert hashed == []  # summed while it arrived
+        assert hashed == []
 
-    def test_progress_is_heard(self, server, tmp_path):
-        heard = []
+    def test_progress_is_reported(self, server: FileServer, tmp_path: Path) -> None:
+        events: list[tuple[str, int, int]] = []
         catalog = Catalog((checkpoint := row("a", server.add("a", BODY)),), tmp_path)
-        WeightStore(catalog, tmp_path, progress=lambda *event: heard.append(event)).ensure(
-            checkpoint
-        )
-        assert heard[-1] == ("a.pth", len(BODY), len(BODY))
+        store = WeightStore(catalog, tmp_path, progress=lambda *event: events.append(event))
+        store.ensure(checkpoint)
+        assert events[-1] == ("a.pth", len(BODY), len(BODY))
 
-    def test_mirrors_in_turn(self, store_of, server):
+    def test_mirrors_are_tried_in_order(self, store_of: StoreOf, server: FileServer) -> None:
         good = server.add("good", BODY)
         urls = [
             closed_port_url("a"),
@@ -210,81 +216,83 @@ class TestFetching:
         assert store.ensure(checkpoint).path.read_bytes() == BODY
         assert [path for path, _ in server.log] == ["/absent", "/page", "/wrong", "/good"]
 
-    def test_when_all_fail_each_is_named_with_its_reason(self, store_of, server):
-        urls = [
-            closed_port_url("x/dead"),
-            server.url("absent?key=secret"),
-            server.add("wrong", OTHER),
-        ]
-        store = store_of(checkpoint := row("a", *urls))
-        with pytest.raises(RestoreError) as refused:
+    def test_error_names_every_address_with_its_reason(
+        self, store_of: StoreOf, server: FileServer
+    ) -> None:
+        dead, absent = closed_port_url("x/dead"), server.url("absent?key=secret")
+        store = store_of(checkpoint := row("a", dead, absent, server.add("wrong", OTHER)))
+        with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_UNREACHABLE
-        for named in (
+        assert caught.value.code is Code.WEIGHTS_UNREACHABLE
+        for text in (
             "a.pth",
             "/x/dead: cannot be reached",
             "/absent: HTTP 404",
-            f"/wrong: sent a file with sha256 {sha(OTHER)}",
+            f"/wrong: sent a file with sha256 {sha256_of(OTHER)}",
         ):
-            assert named in str(refused.value)
-        assert "secret" not in str(refused.value)
+            assert text in str(caught.value)
+        assert "secret" not in str(caught.value)
         assert not store.path_of(checkpoint).exists()
 
-    def test_a_damaged_file_is_not_replaced(self, store_of, server):
+    def test_corrupt_file_is_not_replaced(self, store_of: StoreOf, server: FileServer) -> None:
         store = store_of(checkpoint := row("a", server.add("a", BODY)))
         path = put(store, checkpoint, OTHER)
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_CORRUPT
+        assert caught.value.code is Code.WEIGHTS_CORRUPT
         assert path.read_bytes() == OTHER
         assert server.log == []
 
-    def test_offline(self, store_of, server):
+    def test_offline_makes_no_request(self, store_of: StoreOf, server: FileServer) -> None:
         store = store_of(checkpoint := row("a", server.add("a", BODY)), offline=True)
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_MISSING
+        assert caught.value.code is Code.WEIGHTS_MISSING
         assert server.log == []
 
-    def test_a_root_that_cannot_be_made(self, server, tmp_path):
+    def test_root_that_cannot_be_created(self, server: FileServer, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         catalog = Catalog((checkpoint := row("a", server.add("a", BODY)),), tmp_path)
-        with pytest.raises(RestoreError, match="RESTORE_WEIGHTS_DIR") as refused:
+        with pytest.raises(RestoreError, match="RESTORE_WEIGHTS_DIR") as caught:
             WeightStore(catalog, tmp_path / "file").ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_MISSING
+        assert caught.value.code is Code.WEIGHTS_MISSING
 
-    def test_without_a_published_sum_the_first_one_holds(self, store_of, server, caplog):
+    def test_without_published_checksum_that_of_the_first_download_is_required(
+        self, store_of: StoreOf, server: FileServer
+    ) -> None:
         checkpoint = row("a", server.add("a", BODY), sha256=None)
         store = store_of(checkpoint)
-        path = store.ensure(checkpoint).path
-        path.unlink()
+        store.ensure(checkpoint).path.unlink()
         server.add("a", OTHER)
-        with pytest.raises(RestoreError, match=sha(BODY)) as refused:
+        with pytest.raises(RestoreError, match=sha256_of(BODY)) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_UNREACHABLE
+        assert caught.value.code is Code.WEIGHTS_UNREACHABLE
 
-    def test_a_file_put_there_by_hand_without_a_published_sum_is_said_so(self, store_of, caplog):
-        store = store_of(checkpoint := row("a", "https://x.org/a", sha256=None))
+    def test_file_without_known_checksum_is_logged(
+        self, store_of: StoreOf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = store_of(checkpoint := row("a", URL, sha256=None))
         put(store, checkpoint)
         with caplog.at_level(logging.WARNING):
             store.locate(checkpoint)
-        assert sha(BODY) in caplog.text
+        assert sha256_of(BODY) in caplog.text
 
-    def test_no_space(self, store_of, server, monkeypatch):
+    def test_full_disk(
+        self, store_of: StoreOf, server: FileServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         usage = shutil.disk_usage("/")
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))
         store = store_of(checkpoint := row("a", server.add("a", BODY)))
-        with pytest.raises(RestoreError) as refused:
+        with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
-        assert refused.value.code is Code.WEIGHTS_NO_SPACE
+        assert caught.value.code is Code.WEIGHTS_NO_SPACE
 
-    def test_two_processes_at_once(self, server, tmp_path):
-        second_request = threading.Event()
-        server.add("a", BODY, stall=_SecondOr(second_request, server))
+    def test_two_processes_download_a_file_once(self, server: FileServer, tmp_path: Path) -> None:
+        server.add("a", BODY, stall=SecondRequestOrTimeout(server))
         context = multiprocessing.get_context("spawn")
         barrier = context.Barrier(2)
-        work = (server.url("a"), str(tmp_path), barrier)
-        processes = [context.Process(target=ensure_in_a_process, args=work) for _ in range(2)]
+        arguments = (server.url("a"), str(tmp_path), barrier)
+        processes = [context.Process(target=ensure_in_a_process, args=arguments) for _ in range(2)]
         for process in processes:
             process.start()
         for process in processes:
@@ -294,95 +302,102 @@ class TestFetching:
         assert (tmp_path / "upscale" / "a.pth").read_bytes() == BODY
 
 
-class _SecondOr(threading.Event):
-    """Holds an answer back until a second request has come, or half a second: time for a process that does not wait its turn."""
+class SecondRequestOrTimeout(threading.Event):
+    """Delays a response until a second request arrives, or for half a second.
 
-    def __init__(self, second: threading.Event, server: FileServer) -> None:
+    That is enough for a process that does not wait for the lock.
+    """
+
+    def __init__(self, server: FileServer) -> None:
         super().__init__()
-        self._second, self._server = second, server
+        self._second, self._server = threading.Event(), server
 
     def wait(self, timeout: float | None = None) -> bool:
+        del timeout
         if len(self._server.log) > 1:
             self._second.set()
         return self._second.wait(0.5)
 
 
-def ensure_in_a_process(url: str, root: str, barrier) -> None:
+def ensure_in_a_process(url: str, root: str, barrier: Barrier) -> None:
     checkpoint = row("a", url)
     store = WeightStore(Catalog((checkpoint,), Path(root)), Path(root))
     barrier.wait(30)
-    assert store.ensure(checkpoint).sha256 == sha(BODY)
+    assert store.ensure(checkpoint).sha256 == sha256_of(BODY)
 
 
 class TestArchives:
     @pytest.fixture
-    def body(self) -> bytes:
+    def archive(self) -> bytes:
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("checkpoints/a", BODY)
-            archive.writestr("checkpoints/b", OTHER)
+        with zipfile.ZipFile(buffer, "w") as opened:
+            opened.writestr("checkpoints/a", BODY)
+            opened.writestr("checkpoints/b", OTHER)
         return buffer.getvalue()
 
     def rows(self, url: str) -> tuple[Checkpoint, Checkpoint]:
+        unknown = {"bytes": None, "sha256": None}
         return (
             row("a", archive=url, member="checkpoints/a"),
-            row("b", archive=url, member="checkpoints/b", body=OTHER, bytes=None, sha256=None),
+            row("b", archive=url, member="checkpoints/b", body=OTHER, **unknown),
         )
 
-    def test_one_member_by_ranges(self, store_of, server, body):
-        a, b = self.rows(server.add("x/c.zip", body))
+    def test_one_member_is_downloaded_with_range_requests(
+        self, store_of: StoreOf, server: FileServer, archive: bytes
+    ) -> None:
+        a, b = self.rows(server.add("x/c.zip", archive))
         store = store_of(a, b)
         assert store.ensure(a).path.read_bytes() == BODY
         assert store.status(b) is State.MISSING
-        assert store.ensure(b).sha256 == sha(OTHER)
-        assert all(asked for _, asked in server.log)
+        assert store.ensure(b).sha256 == sha256_of(OTHER)
+        assert all(range_header for _, range_header in server.log)
 
-    def test_the_whole_zip_once_for_all_its_rows_without_ranges(self, store_of, server, body):
-        a, b = self.rows(server.add("x/c.zip", body, ranges=False))
+    def test_without_ranges_the_zip_is_downloaded_once_for_all_rows(
+        self, store_of: StoreOf, server: FileServer, archive: bytes
+    ) -> None:
+        a, b = self.rows(server.add("x/c.zip", archive, ranges=False))
         store = store_of(a, b)
         assert store.ensure(a).path.read_bytes() == BODY
         assert store.ensure(b).path.read_bytes() == OTHER
-        assert [asked for _, asked in server.log if asked is None] == [None]
+        assert [header for _, header in server.log if header is None] == [None]
         assert not store.path_of(a).with_name("c.zip").exists()
 
-    def test_a_wrong_member_is_refused_and_the_others_are_not(self, store_of, server, body):
-        a, _ = self.rows(server.add("x/c.zip", body, ranges=False))
+    def test_wrong_member_is_rejected_and_the_others_are_not(
+        self, store_of: StoreOf, server: FileServer, archive: bytes
+    ) -> None:
+        a, _ = self.rows(server.add("x/c.zip", archive, ranges=False))
         wrong = row("w", archive=a.archive, member="checkpoints/b")
         store = store_of(a, wrong)
-        with pytest.raises(RestoreError, match=sha(OTHER)):
+        with pytest.raises(RestoreError, match=sha256_of(OTHER)):
             store.ensure(wrong)
-        assert store.ensure(a).sha256 == sha(BODY)
+        assert store.ensure(a).sha256 == sha256_of(BODY)
         assert not store.path_of(wrong).exists()
 
-    def test_a_mirror_of_the_member(self, store_of, server):
+    def test_mirror_of_a_member(self, store_of: StoreOf, server: FileServer) -> None:
         url = server.add("a", BODY)
         checkpoint = row("a", url, archive=server.url("absent.zip"), member="checkpoints/a")
-        assert store_of(checkpoint).ensure(checkpoint).sha256 == sha(BODY)
+        assert store_of(checkpoint).ensure(checkpoint).sha256 == sha256_of(BODY)
 
 
+@pytest.mark.shared
 class TestOfficialFile:
     @pytest.fixture
-    def store(self, shared, tmp_path) -> WeightStore:
+    def store(self, shared: Path, tmp_path: Path) -> WeightStore:
         store = WeightStore(Catalog.load(), tmp_path, offline=True)
         path = store.path_of(store.catalog.find("upscale", "animevideov3"))
         path.parent.mkdir(parents=True)
         shutil.copyfile(shared / "weights" / path.name, path)
         return store
 
-    @pytest.mark.shared
-    def test_verifies_through_the_shipped_manifest(self, store):
-        resolved = store.resolve("upscale", "animevideov3", Policy.OFFICIAL)
-        assert (
-            resolved.net.sha256
-            == "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
-        )
+    def test_file_matches_the_shipped_manifest(self, store: WeightStore) -> None:
+        resolved = resolve(store, "upscale", "animevideov3", Policy.OFFICIAL)
+        expected = "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"
+        assert resolved.net.sha256 == expected
 
-    @pytest.mark.shared
-    def test_one_flipped_byte_is_refused_by_name(self, store):
-        row_ = store.catalog.find("upscale", "animevideov3")
-        flip_a_byte(store.path_of(row_))
+    def test_flipped_byte_is_rejected(self, store: WeightStore) -> None:
+        flip_a_byte(store.path_of(store.catalog.find("upscale", "animevideov3")))
         with pytest.raises(
             RestoreError, match=r"realesr-animevideov3\.pth.*b8a8376811077954"
-        ) as refused:
-            store.resolve("upscale", "animevideov3", Policy.AUTO)
-        assert refused.value.code is Code.WEIGHTS_CORRUPT
+        ) as caught:
+            resolve(store, "upscale", "animevideov3", Policy.AUTO)
+        assert caught.value.code is Code.WEIGHTS_CORRUPT
