@@ -46,13 +46,11 @@ def start(
         predictor: `FILE:CLASS` relative to `server_folder()`; must take the inputs of predict.py.
 
     Raises:
-        RestoreError: SERVER if the port is in use.
+        RestoreError: SERVER if the port is in use, or the server's folder is not writable.
     """
     _check_port_is_free(host, port)
     folder = server_folder()
-    write_schema(folder)
-    if folder != PROJECT:
-        write_predict(folder)
+    _write_files(folder)
     # Cog starts its worker as `python` from PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     env = {
@@ -81,6 +79,19 @@ def _check_port_is_free(host: str, port: int) -> None:
                 f"the server cannot listen on {host} port {port} ({error.strerror})",
                 "Stop the program that uses the port, or choose another port.",
             ) from error
+
+
+def _write_files(folder: Path) -> None:
+    try:
+        write_schema(folder)
+        if folder != PROJECT:
+            write_predict(folder)
+    except OSError as error:
+        raise RestoreError(
+            Code.SERVER,
+            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
+            "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
+        ) from error
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:

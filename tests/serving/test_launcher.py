@@ -49,3 +49,15 @@ def test_predictor_and_schema_are_written_for_an_installed_package(
     assert started == [tmp_path / "server"]
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {Path("server/predict.py"), Path("server/.cog/openapi_schema.json")}
+
+
+def test_folder_that_is_not_writable_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(launcher, "server_folder", lambda: tmp_path / "file" / "server")
+    with pytest.raises(
+        RestoreError, match=r"the folder of the server, .*cannot be written"
+    ) as caught:
+        launcher.start("127.0.0.1", 0)
+    assert caught.value.code is Code.SERVER
