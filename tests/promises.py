@@ -76,7 +76,7 @@ PROMISES: Mapping[int, Promise] = {
             "test_restorer.py::test_sixteen_bits_stay_sixteen_bits",
             "test_photo_encode.py::test_16_bits_become_8_by_rounding_with_a_warning",
             "test_photo_metadata.py::test_exif_survives_and_gps_only_when_asked",
-            "contract/test_faults.py::test_the_log_holds_neither_photos_nor_places",
+            "contract/test_request_security.py::test_log_contains_no_photos_and_no_positions",
         ),
     ),
     8: Promise(
@@ -90,8 +90,8 @@ PROMISES: Mapping[int, Promise] = {
         "No state between requests: one that fails leaves the next bit for bit as before",
         (
             "test_state.py::test_a_request_that_fails_leaves_the_next_bit_for_bit_as_before",
-            "contract/test_faults.py::test_a_fault_is_answered_with_a_code_and_the_next_request_is_as_before",
-            "contract/test_faults.py::test_a_request_is_cancelled_in_every_stage_and_leaves_nothing",
+            "contract/test_faults.py::test_fault_has_a_code_and_does_not_affect_the_next_request",
+            "contract/test_faults.py::test_request_can_be_cancelled_in_every_stage",
             "test_outputs.py::test_a_clock_that_is_set_clears_nothing_that_may_be_read",
         ),
     ),
@@ -104,8 +104,8 @@ PROMISES: Mapping[int, Promise] = {
         (
             "test_runtime.py::test_the_tile_is_halved_until_it_fits",
             "test_face_jobs.py::test_a_batch_that_memory_does_not_hold_is_halved_and_said",
-            "contract/test_faults.py::test_memory_that_suffices_for_smaller_tiles_is_a_warning",
-            "contract/test_faults.py::test_a_fault_is_answered_with_a_code_and_the_next_request_is_as_before",
+            "contract/test_faults.py::test_retry_with_smaller_tiles_is_a_warning",
+            "contract/test_faults.py::test_fault_has_a_code_and_does_not_affect_the_next_request",
         ),
     ),
     12: Promise(
@@ -120,15 +120,15 @@ PROMISES: Mapping[int, Promise] = {
         (
             "test_weights.py",
             "test_state.py::TestWeightsBelowARunningProcess",
-            "contract/test_cog_server.py::test_official_weights_that_are_not_there_fail_setup_in_seconds_with_a_code",
+            "contract/test_lifecycle.py::test_missing_official_weights_fail_setup_with_a_code",
         ),
     ),
     14: Promise(
         "Ready only after setup; nothing is compiled while a photo waits; nothing outlives the server",
         (
             "test_compilation.py::test_known_shapes_are_compiled_beforehand_and_others_never",
-            "contract/test_cog_server.py::test_optimized_requests_work_in_cogs_threads_and_leave_safe_ones_as_they_were",
-            "contract/test_faults.py::test_no_process_outlives_a_server_that_is_told_to_end",
+            "contract/test_requests.py::test_optimized_request_does_not_affect_safe_ones",
+            "contract/test_faults.py::test_worker_does_not_outlive_a_server_that_gets_a_signal",
         ),
     ),
 }
