@@ -6,7 +6,9 @@ import random
 import shutil
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -14,7 +16,6 @@ from fileserver import FileServer, closed_port_url, sha256_of
 
 from restore.errors import Code, RestoreError
 from restore.models import download
-from restore.models import partial_download as partial
 from restore.models.download import MAX_STALLED_ATTEMPTS, Downloader, NoRangesError
 from restore.models.partial_download import DownloadTarget, UnusableSourceError
 
@@ -28,7 +29,7 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def downloader(pauses, monkeypatch) -> Downloader:
+def downloader(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> Downloader:
     monkeypatch.setattr(download, "CHUNK_BYTES", 1000)
     return Downloader(pause=pauses.append)
 
@@ -61,10 +62,10 @@ def leave_part(target: DownloadTarget, url: str, server: FileServer, size: int =
 
 class TestWholeFile:
     def test_file_is_complete_progress_is_reported_and_nothing_else_is_left(
-        self, server, target, monkeypatch
-    ):
+        self, server: FileServer, target: DownloadTarget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(download, "CHUNK_BYTES", 1000)
-        events = []
+        events: list[tuple[str, int, int]] = []
         downloaded = Downloader(lambda *event: events.append(event)).fetch(
             target, server.add("net", BODY)
         )
@@ -74,13 +75,17 @@ class TestWholeFile:
         assert [path.name for path in target.path.parent.iterdir()] == ["net.pth"]
         assert server.encodings == {"identity"}
 
-    def test_checksum_and_size_may_be_unknown(self, server, target, downloader):
+    def test_checksum_and_size_may_be_unknown(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         downloaded = downloader.fetch(
             DownloadTarget(target.path), server.add("net", BODY, length=False)
         )
         assert downloaded.sha256 == sha256_of(BODY)
 
-    def test_binary_file_that_begins_like_a_web_page_is_accepted(self, server, target, downloader):
+    def test_binary_file_that_begins_like_a_web_page_is_accepted(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         body = b"<\x02\0\0\0\0\0\0{}" + BODY  # a safetensors file begins with its header's length
         assert downloader.fetch(DownloadTarget(target.path), server.add("net", body)).bytes == len(
             body
@@ -101,8 +106,15 @@ class TestRejections:
         ],
     )
     def test_wrong_response_is_rejected_at_once_and_leaves_nothing(
-        self, server, target, downloader, pauses, body, how, reason
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+        body: bytes,
+        how: dict[str, Any],
+        reason: str,
+    ) -> None:
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch(target, server.add("net", body, **how))
         assert not target.path.exists()
@@ -112,18 +124,31 @@ class TestRejections:
         ("body", "reason"), [(b" \n<html>quota exceeded", "page"), (b"", "empty")]
     )
     def test_web_page_and_empty_file_are_rejected_without_known_size_and_checksum(
-        self, server, target, downloader, body, reason
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        body: bytes,
+        reason: str,
+    ) -> None:
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch(DownloadTarget(target.path), server.add("net", body))
         assert not target.path.exists()
 
-    def test_wrong_content_leaves_no_partial_file(self, server, target, downloader):
+    def test_wrong_content_leaves_no_partial_file(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         with pytest.raises(UnusableSourceError):
             downloader.fetch(target, server.add("net", OTHER))
         assert list(target.path.parent.iterdir()) == []
 
-    def test_unreachable_host_is_not_tried_again(self, target, downloader, pauses, monkeypatch):
+    def test_unreachable_host_is_not_tried_again(
+        self,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         url = closed_port_url("net")
         with pytest.raises(UnusableSourceError, match="refused"):
             downloader.fetch(target, url)
@@ -134,7 +159,14 @@ class TestRejections:
             downloader.fetch(target, url + "-other")
         assert pauses == []
 
-    def test_timeout_is_an_interruption(self, server, target, downloader, pauses, monkeypatch):
+    def test_timeout_is_an_interruption(
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.05)
         stall = threading.Event()
         url = server.add("net", BODY, stall=stall)
@@ -145,22 +177,36 @@ class TestRejections:
 
 
 class TestInterruptions:
-    def test_interrupted_transfer_is_resumed(self, server, target, downloader, pauses):
+    def test_interrupted_transfer_is_resumed(
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+    ) -> None:
         url = server.add("net", BODY, cuts=[20_500, 10_000])
         downloader.fetch(target, url)
         assert target.path.read_bytes() == BODY
-        assert [asked for _, asked in server.log] == [None, "bytes=20000-", "bytes=30000-"]
+        assert [range_header for _, range_header in server.log] == [
+            None,
+            "bytes=20000-",
+            "bytes=30000-",
+        ]
         assert len(pauses) == 2
 
     def test_interruptions_are_unlimited_while_something_is_received(
-        self, server, target, downloader
-    ):
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         url = server.add("net", BODY, cuts=[3000] * (3 * MAX_STALLED_ATTEMPTS))
         assert downloader.fetch(target, url).bytes == len(BODY)
 
     def test_stalled_transfer_is_given_up_after_increasing_pauses(
-        self, server, target, downloader, pauses
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+    ) -> None:
         url = server.add("net", BODY, cuts=[0] * 50)
         with pytest.raises(UnusableSourceError, match="gave up"):
             downloader.fetch(target, url)
@@ -168,12 +214,16 @@ class TestInterruptions:
         assert pauses == sorted(set(pauses))
         assert len(pauses) == MAX_STALLED_ATTEMPTS - 1
 
-    def test_busy_server_is_tried_again(self, server, target, downloader):
+    def test_busy_server_is_tried_again(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         assert downloader.fetch(target, server.add("net", BODY, statuses=[503, 429])).bytes == len(
             BODY
         )
 
-    def test_another_process_resumes_the_partial_file(self, server, target, downloader):
+    def test_another_process_resumes_the_partial_file(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         url = server.add("net", BODY)
         leave_part(target, url, server)
         downloader.fetch(target, url)
@@ -181,27 +231,33 @@ class TestInterruptions:
         assert target.path.read_bytes() == BODY
 
     def test_mirror_resumes_the_partial_file_if_the_checksum_is_known(
-        self, server, target, downloader
-    ):
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         leave_part(target, server.add("net", BODY), server)
         downloader.fetch(target, server.add("mirror", BODY, etag='"two"'))
         assert server.log == [("/mirror", "bytes=20000-")]
         assert server.statuses[-1] == 206
 
-    def test_mirror_starts_over_without_known_checksum(self, server, target, downloader):
+    def test_mirror_starts_over_without_known_checksum(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         unverifiable = DownloadTarget(target.path)
         leave_part(unverifiable, server.add("net", OTHER), server)
         assert downloader.fetch(unverifiable, server.add("mirror", BODY)).sha256 == sha256_of(BODY)
         assert server.log == [("/mirror", None)]
 
-    def test_transfer_starts_over_without_checksum_and_validator(self, server, target, downloader):
+    def test_transfer_starts_over_without_checksum_and_validator(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER, etag=None)
         leave_part(unverifiable, url, server)
         server.add("net", BODY, etag=None)
         assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY)
 
-    def test_transfer_starts_over_if_the_validator_changed(self, server, target, downloader):
+    def test_transfer_starts_over_if_the_validator_changed(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER)
         leave_part(unverifiable, url, server)
@@ -209,7 +265,9 @@ class TestInterruptions:
         assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY)
         assert server.log == [("/net", "bytes=20000-")]
 
-    def test_transfer_starts_over_if_only_the_size_changed(self, server, target, downloader):
+    def test_transfer_starts_over_if_only_the_size_changed(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         unverifiable = DownloadTarget(target.path)
         url = server.add("net", OTHER)
         leave_part(unverifiable, url, server)
@@ -217,12 +275,14 @@ class TestInterruptions:
         assert downloader.fetch(unverifiable, url).sha256 == sha256_of(BODY + b"12")
 
     def test_truncated_response_without_length_is_resumed_if_the_size_is_known(
-        self, server, target, downloader
-    ):
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         downloader.fetch(target, server.add("net", BODY, length=False, cuts=[20_000]))
-        assert [asked for _, asked in server.log] == [None, "bytes=20000-"]
+        assert [range_header for _, range_header in server.log] == [None, "bytes=20000-"]
 
-    def test_range_from_another_offset_is_rejected(self, server, target, downloader):
+    def test_range_from_another_offset_is_rejected(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         url = server.add("net", BODY, off_by=1)
         leave_part(target, url, server)
         with pytest.raises(
@@ -231,42 +291,55 @@ class TestInterruptions:
             downloader.fetch(target, url)
 
     def test_transfer_starts_over_if_the_size_differs_from_the_partial_file(
-        self, server, target, downloader
-    ):
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         unsized = DownloadTarget(target.path, sha256=sha256_of(BODY))
         leave_part(unsized, server.add("net", OTHER + b"12", etag=None), server)
         assert downloader.fetch(unsized, server.add("net", BODY, etag=None)).sha256 == sha256_of(
             BODY
         )
-        assert [asked for _, asked in server.log] == ["bytes=20000-", None]
+        assert [range_header for _, range_header in server.log] == ["bytes=20000-", None]
 
     def test_partial_file_of_another_file_is_detected_by_the_checksum(
-        self, server, target, downloader
-    ):
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         leave_part(target, server.add("net", OTHER), server)
         downloader.fetch(target, server.add("mirror", BODY))
         assert target.path.read_bytes() == BODY
-        assert [asked for _, asked in server.log] == ["bytes=20000-", None]
+        assert [range_header for _, range_header in server.log] == ["bytes=20000-", None]
 
-    def test_server_without_ranges_starts_over(self, server, target, downloader):
+    def test_server_without_ranges_starts_over(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         downloader.fetch(target, server.add("net", BODY, ranges=False, cuts=[20_000]))
         assert target.path.read_bytes() == BODY
 
-    def test_complete_partial_file_needs_no_request(self, server, target, downloader):
+    def test_complete_partial_file_needs_no_request(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         part_of(target).write_bytes(BODY)
         downloader.fetch(target, server.add("net", BODY))
         assert target.path.read_bytes() == BODY
         assert server.log == []
 
     @pytest.mark.parametrize(("kept", "requests_made"), [(BODY, 1), (BODY + b"1", 2)])
-    def test_range_past_the_end(self, server, target, downloader, kept, requests_made):
+    def test_range_past_the_end(
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        kept: bytes,
+        requests_made: int,
+    ) -> None:
         unsized = DownloadTarget(target.path, sha256=sha256_of(BODY))
         part_of(target).write_bytes(kept)
         downloader.fetch(unsized, server.add("net", BODY))
         assert target.path.read_bytes() == BODY
         assert len(server.log) == requests_made
 
-    def test_partial_file_that_is_too_long_is_deleted(self, server, target, downloader):
+    def test_partial_file_that_is_too_long_is_deleted(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         part_of(target).write_bytes(BODY + b"1")
         downloader.fetch(target, server.add("net", BODY))
         assert server.log == [("/net", None)]
@@ -274,29 +347,39 @@ class TestInterruptions:
 
 class TestSpace:
     def test_download_that_does_not_fit_is_refused_before_it_starts(
-        self, server, target, downloader, monkeypatch
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(
-            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
-        )
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
         with pytest.raises(RestoreError, match=r"net\.pth") as caught:
             downloader.fetch(target, server.add("net", BODY))
         assert caught.value.code is Code.WEIGHTS_NO_SPACE
         assert not part_of(target).exists()
 
-    def test_only_the_rest_must_fit(self, server, target, downloader, monkeypatch):
+    def test_only_the_rest_must_fit(
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         url = server.add("net", BODY)
         leave_part(target, url, server)
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(
-            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000)
-        )
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000))
         assert downloader.fetch(target, url).bytes == len(BODY)
 
     def test_partial_file_is_kept_when_the_disk_is_full(
-        self, server, target, downloader, monkeypatch
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         url = server.add("net", BODY)
         with monkeypatch.context() as patched:
             patched.setattr(Path, "open", _open_with_limit(Path.open, 20_000))
@@ -304,20 +387,20 @@ class TestSpace:
                 downloader.fetch(target, url)
         assert caught.value.code is Code.WEIGHTS_NO_SPACE
         downloader.fetch(target, url)
-        assert [asked for _, asked in server.log] == [None, "bytes=20000-"]
+        assert [range_header for _, range_header in server.log] == [None, "bytes=20000-"]
         assert target.path.read_bytes() == BODY
 
 
-def _open_with_limit(original, limit: int):
-    """A Path.open whose files in append mode accept `limit` bytes."""
+def _open_with_limit(original: Callable[..., Any], limit_bytes: int) -> Callable[..., Any]:
+    """A Path.open whose files in append mode accept `limit_bytes` bytes."""
 
     class Full(io.FileIO):
-        def write(self, chunk) -> int:
-            if self.tell() + len(chunk) > limit:
+        def write(self, chunk: Any) -> int:
+            if self.tell() + len(chunk) > limit_bytes:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().write(chunk)
 
-    def open_(self, mode="r", *args, **kwargs):
+    def open_(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         return Full(self, "a") if mode == "ab" else original(self, mode, *args, **kwargs)
 
     return open_
@@ -335,11 +418,13 @@ def new_zip(compression: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 class TestMembers:
     @pytest.fixture(autouse=True)
-    def small_ranges(self, monkeypatch):
+    def small_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(download, "RANGE_BYTES", 16_384)
 
     @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-    def test_only_the_member_is_downloaded(self, server, target, downloader, compression):
+    def test_only_the_member_is_downloaded(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader, compression: int
+    ) -> None:
         downloaded = downloader.fetch_member(
             target, server.add("a.zip", new_zip(compression)), "checkpoints/net"
         )
@@ -348,14 +433,22 @@ class TestMembers:
         assert _requested_bytes(server) < 3 * len(BODY)
         assert [path.name for path in target.path.parent.iterdir()] == ["net.pth"]
 
-    def test_interrupted_range_is_requested_again(self, server, target, downloader, pauses):
+    def test_interrupted_range_is_requested_again(
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        pauses: list[float],
+    ) -> None:
         url = server.add("a.zip", new_zip(), cuts=[0, 1, 5])
         assert downloader.fetch_member(target, url, "checkpoints/net").sha256 == sha256_of(BODY)
-        asked = [asked for _, asked in server.log]
-        assert (asked[0], asked[2]) == (asked[1], asked[3])
+        ranges = [range_header for _, range_header in server.log]
+        assert (ranges[0], ranges[2]) == (ranges[1], ranges[3])
         assert len(pauses) == 2
 
-    def test_server_without_ranges_raises(self, server, target, downloader):
+    def test_server_without_ranges_raises(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         with pytest.raises(NoRangesError):
             downloader.fetch_member(
                 target, server.add("a.zip", new_zip(), ranges=False), "checkpoints/net"
@@ -374,14 +467,23 @@ class TestMembers:
         ],
     )
     def test_rejected_member_leaves_nothing(
-        self, server, target, downloader, body, how, member, reason
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        body: bytes,
+        how: dict[str, Any],
+        member: str,
+        reason: str,
+    ) -> None:
         unsized = DownloadTarget(target.path, sha256=target.sha256)
         with pytest.raises(UnusableSourceError, match=reason):
             downloader.fetch_member(unsized, server.add("a.zip", body, **how), member)
         assert list(target.path.parent.iterdir()) == []
 
-    def test_flipped_byte_in_the_zip_is_detected_without_checksum(self, server, target, downloader):
+    def test_flipped_byte_in_the_zip_is_detected_without_checksum(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         body = bytearray(new_zip(zipfile.ZIP_STORED))
         body[body.index(BODY[:100]) + 50] ^= 1
         with pytest.raises(UnusableSourceError, match="damaged"):
@@ -390,7 +492,9 @@ class TestMembers:
             )
         assert not target.path.exists()
 
-    def test_member_of_another_size_is_rejected_without_checksum(self, server, target, downloader):
+    def test_member_of_another_size_is_rejected_without_checksum(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
         with pytest.raises(UnusableSourceError, match="sent 400000 bytes, expected 50000"):
             downloader.fetch_member(
                 DownloadTarget(target.path, len(BODY)),
@@ -400,17 +504,19 @@ class TestMembers:
         assert not target.path.exists()
 
     def test_member_that_does_not_fit_on_the_disk_is_refused(
-        self, server, target, downloader, monkeypatch
-    ):
+        self,
+        server: FileServer,
+        target: DownloadTarget,
+        downloader: Downloader,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         usage = shutil.disk_usage("/")
-        monkeypatch.setattr(
-            partial.shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1)
-        )
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
         with pytest.raises(RestoreError) as caught:
             downloader.fetch_member(target, server.add("a.zip", new_zip()), "checkpoints/net")
         assert caught.value.code is Code.WEIGHTS_NO_SPACE
 
 
 def _requested_bytes(server: FileServer) -> int:
-    spans = [asked.removeprefix("bytes=").split("-") for _, asked in server.log]
+    spans = [range_header.removeprefix("bytes=").split("-") for _, range_header in server.log]
     return sum(int(last) - int(first) + 1 for first, last in spans)

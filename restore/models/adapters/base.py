@@ -8,7 +8,6 @@ Facts about one checkpoint (size, ranges, scale, tiles) belong to its manifest r
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +29,7 @@ class UnknownSizesError(LookupError):
     """Only the checkpoint file contains the sizes of this network."""
 
 
-class Adapter(ABC):
+class Adapter:
     """One network architecture.
 
     Attributes:
@@ -53,21 +52,21 @@ class Adapter(ABC):
     call_options: ClassVar[Mapping[str, Any]] = NO_OPTIONS
     unchanged_warning: ClassVar[str] = ""
 
-    @abstractmethod
     def create(self, row: Checkpoint) -> nn.Module:
         """Build the network of a manifest row with untrained weights.
 
         Raises:
             UnknownSizesError: only the checkpoint file contains the sizes of this network.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def from_state(self, state: StateDict) -> nn.Module:
         """Build the network of a state dict. The tensors are assigned, not copied.
 
         Raises:
             RuntimeError, ValueError, KeyError: the tensors do not fit the architecture.
         """
+        raise NotImplementedError
 
     def load(self, path: Path) -> nn.Module:
         """Load a checkpoint file onto the CPU in float32.
@@ -130,7 +129,6 @@ class FaceAdapter(Adapter):
     batch_sizes = (1, 4)
     default_fidelity: ClassVar[float] = 0.5
 
-    @abstractmethod
     def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
         """Call the network: NxCxSxS faces in its own range and size to the same, not clamped.
 
@@ -140,6 +138,7 @@ class FaceAdapter(Adapter):
             fidelity: CodeFormer's weight, 0 (best looking) to 1 (closest to the input); other
                 networks ignore it.
         """
+        raise NotImplementedError
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         return self.restore_faces(net, inputs[0], self.default_fidelity)
@@ -150,7 +149,6 @@ class InpaintAdapter(Adapter):
 
     purpose = "inpainting"
 
-    @abstractmethod
     def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
         """Fill the holes of photos.
 
@@ -162,6 +160,7 @@ class InpaintAdapter(Adapter):
         Returns:
             Nx3xHxW RGB, nominally in [0, 1]; only the pixels in the hole are used.
         """
+        raise NotImplementedError
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         return self.fill(net, *inputs)
@@ -177,13 +176,13 @@ class ColorizeAdapter(Adapter):
 
     purpose = "colorization"
 
-    @abstractmethod
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         """Convert SxSx1 float32 L of CIE Lab, 0 to 100, to the SxSxC input of the network."""
+        raise NotImplementedError
 
-    @abstractmethod
     def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Predict NxCxSxS inputs' colours: Nx2xSxS ab of CIE Lab."""
+        raise NotImplementedError
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         return self.predict_ab(net, inputs[0])
