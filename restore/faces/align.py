@@ -1,6 +1,7 @@
-"""From landmarks to an upright face of 512x512: the similarity onto the FFHQ template, and the crop by it.
+"""Face alignment: the similarity transform to the FFHQ template, and crops of 512x512.
 
-Template, method and border colour are those of facexlib and CodeFormer, so that the networks see what they were trained on.
+Template, method and border colour are those of facexlib and CodeFormer, which the networks were
+trained with.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from restore.faces.face import Array, Face
+from restore.faces.face import Face
 
 CROP_PX = 512
 
-TEMPLATE: Array = np.array(
+TEMPLATE: np.ndarray = np.array(
     [
         (192.98138, 239.94708),
         (318.90277, 240.1936),
@@ -21,52 +22,54 @@ TEMPLATE: Array = np.array(
         (313.08905, 371.15118),
     ]
 )
-"""Where the five landmarks lie in a crop, in the order of `Face.landmarks`: the mean face of FFHQ (facexlib, 512 px)."""
+"""Landmarks in a crop, in the order of `Face.landmarks`: the mean face of FFHQ (facexlib)."""
 TEMPLATE.flags.writeable = False
 
 BORDER_RGB = (132, 133, 135)
-"""What a crop shows beyond the photo, the same grey as the official helpers."""
+"""The colour of a crop outside the photo, as in the official helpers."""
 
-_MIN_SPREAD = 0.01  # of the landmarks' length; a face in strict profile has about 0.2
-_SCALES = (1e-3, 1e3)  # a face of half a million pixels, and one of half a pixel
+_MIN_SPREAD = 0.01  # width of the landmarks over their length; about 0.2 for a strict profile
+_MIN_SCALE, _MAX_SCALE = 1e-3, 1e3  # faces of half a million pixels, and of half a pixel
 
 
-def similarity(landmarks: Array) -> Array | None:
-    """Estimate the rotation, scale and shift that take a photo's pixels to the crop's, by least median of squares.
+def estimate_similarity(landmarks: np.ndarray) -> np.ndarray | None:
+    """Estimate rotation, scale and translation from photo to crop by least median of squares.
 
     Args:
         landmarks: 5x2, in photo pixels.
 
     Returns:
-        2x3 float64, or None where the landmarks are no face: not finite, all on one spot or one line.
+        2x3 float64, or None if the landmarks are not a face: not finite, or all on one point or
+        line.
     """
     points = np.asarray(landmarks, np.float64)
     if not np.isfinite(points).all():
         return None
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    if spread[1] <= _MIN_SPREAD * spread[0]:  # also where both are 0
+    if spread[1] <= _MIN_SPREAD * spread[0]:  # true if both are 0
         return None
     matrix, _ = cv2.estimateAffinePartial2D(points, TEMPLATE, method=cv2.LMEDS)
     if matrix is None or not np.isfinite(matrix).all():
         return None
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    return np.asarray(matrix, np.float64) if _SCALES[0] <= scale <= _SCALES[1] else None
+    return np.asarray(matrix, np.float64) if _MIN_SCALE <= scale <= _MAX_SCALE else None
 
 
-def crop(pixels: Array, matrix: Array) -> Array:
-    """Cut a face out of a photo, upright and 512x512, bilinear, grey where the photo ends.
+def crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Crop an upright face of 512x512 by bilinear interpolation.
 
     Args:
         pixels: HxWx3 RGB, uint8, uint16 or float32 in levels 0 to 255.
-        matrix: 2x3, photo to crop, as from `similarity`.
+        matrix: 2x3, photo to crop, as from `estimate_similarity`.
 
     Returns:
-        512x512x3: uint8 for uint8, else float32 in levels 0 to 255. For uint8 the official helpers' very pixels.
+        512x512x3. For uint8 the pixels equal those of the official helpers. For other types the
+        result is float32 in levels 0 to 255.
     """
     if pixels.dtype == np.uint8:
-        return _warped(pixels, matrix)
-    # Only the part that the crop sees, so that no float copy of a whole photo is made.
-    x0, y0, x1, y1 = _seen(matrix, pixels.shape[1], pixels.shape[0])
+        return _warp(pixels, matrix)
+    # Only the visible part is converted, so that no float copy of a whole photo exists.
+    x0, y0, x1, y1 = _visible_box(matrix, pixels.shape[1], pixels.shape[0])
     part = pixels[y0:y1, x0:x1]
     if part.size == 0:
         return np.full((CROP_PX, CROP_PX, 3), BORDER_RGB, np.float32)
@@ -74,58 +77,55 @@ def crop(pixels: Array, matrix: Array) -> Array:
         part = part.astype(np.float32) * np.float32(255 / 65535)
     shifted = np.array(matrix, np.float64)
     shifted[:, 2] += shifted[:, :2] @ (x0, y0)
-    return _warped(part, shifted)
+    return _warp(part, shifted)
 
 
-def smooth_crop(pixels: Array, matrix: Array) -> Array:
-    """As `crop`, for networks that are ours to feed: a face larger than the crop is averaged down to it, not sampled.
+def smooth_crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Crop a face like `crop`, but reduce a face larger than the crop by averaging.
 
-    Sampled, the noise of a large photo would come through in full, as if it were the face's own.
+    Sampling would keep the full noise of a large photo, and the network would take it for detail.
+    Use it only for networks that were trained with such crops.
     """
     factor = int(1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6))
     if factor < 2:
         return crop(pixels, matrix)
-    x0, y0, x1, y1 = _seen(matrix, pixels.shape[1], pixels.shape[0])
+    x0, y0, x1, y1 = _visible_box(matrix, pixels.shape[1], pixels.shape[0])
     if x1 - x0 < factor or y1 - y0 < factor:
         return crop(pixels, matrix)
     columns, rows = (x1 - x0) // factor, (y1 - y0) // factor
-    part = cv2.resize(
-        pixels[y0 : y0 + rows * factor, x0 : x0 + columns * factor],
-        (columns, rows),
-        interpolation=cv2.INTER_AREA,
-    )
-    # Pixel x of the part is the mean of pixels x0 + factor * x to x0 + factor * x + factor - 1 of the photo.
-    reduced = np.array(matrix, np.float64)
-    reduced[:, 2] += reduced[:, :2] @ (x0 + (factor - 1) / 2, y0 + (factor - 1) / 2)
-    reduced[:, :2] *= factor
-    return crop(part, reduced)
+    part = pixels[y0 : y0 + rows * factor, x0 : x0 + columns * factor]
+    reduced = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    # Pixel x of the reduced part is the mean of the photo's pixels from x0 + factor * x to
+    # x0 + factor * x + factor - 1.
+    to_crop = np.array(matrix, np.float64)
+    to_crop[:, 2] += to_crop[:, :2] @ (x0 + (factor - 1) / 2, y0 + (factor - 1) / 2)
+    to_crop[:, :2] *= factor
+    return crop(reduced, to_crop)
 
 
-def is_outside(matrix: Array, width: int, height: int) -> bool:
-    """Whether a crop shows nothing of a photo of this size."""
-    x0, y0, x1, y1 = _seen(matrix, width, height)
+def is_outside(matrix: np.ndarray, width: int, height: int) -> bool:
+    """Tell whether a crop shows no pixel of a photo of this size."""
+    x0, y0, x1, y1 = _visible_box(matrix, width, height)
     return x0 >= x1 or y0 >= y1
 
 
 def eye_distance_px(face: Face) -> float:
-    """Return the distance between the eyes in pixels of the photo."""
-    left, right = face.landmarks[:2]
-    return float(np.hypot(*(left - right)))
+    """Return the distance between the eyes in photo pixels."""
+    return float(np.hypot(*(face.landmarks[0] - face.landmarks[1])))
 
 
-def _warped(pixels: Array, matrix: Array) -> Array:
-    size = (CROP_PX, CROP_PX)
+def _warp(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(
         pixels,
         matrix,
-        size,
+        (CROP_PX, CROP_PX),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=BORDER_RGB,
     )
 
 
-def _seen(matrix: Array, width: int, height: int) -> tuple[int, int, int, int]:
+def _visible_box(matrix: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the box (x0, y0, x1, y1) of the photo's pixels that a crop reads."""
     inverse = cv2.invertAffineTransform(np.asarray(matrix, np.float64))
     corners = np.array([(x, y, 1) for x in (0, CROP_PX) for y in (0, CROP_PX)]) @ inverse.T

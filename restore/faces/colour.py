@@ -1,6 +1,6 @@
-"""The colour of a face against the colour of its photo: grey and toned photos stay what they are.
+"""Colour of faces in grey and toned photos, whose restored faces must not become coloured.
 
-Networks for faces were trained on colour, and colour what they restore. Levels are 0 to 255 throughout.
+Face networks were trained on colour photos, and colour what they restore. Levels are 0 to 255.
 """
 
 from __future__ import annotations
@@ -10,106 +10,123 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from restore.faces.face import Array
+from restore.imaging.convert import to_8_bits
 
 Tone = Literal["grey", "toned", "colour"]
 
-TONED_MAX_RESIDUAL = 4.0
-"""Levels of chrominance that luminance may leave unexplained in a toned photo.
+MAX_TONED_RESIDUAL = 4.0
+"""Largest chrominance, in levels, that luminance does not explain in a toned photo.
 
-Measured at 128 px: real toned prints 1.1 to 3.4 (six, some stained and scratched); synthetic sepia and cyanotype with noise to
-sigma 20 and JPEG 20 to 75: 95 % below 3.3, at most 3.8; Kodak's colour photos 7.8 and more; studio portraits before white 3.2 and
-more, 96 % above 4. The errors are not alike: a toned photo taken for colour gets a pink face, a colour photo taken for toned keeps
-the face's own colours.
+Measured at 128 px: real toned prints 1.1 to 3.4 (six photos, some stained and scratched);
+synthetic sepia and cyanotype with noise up to sigma 20 and JPEG quality 20 to 75: 95 % below 3.3,
+at most 3.8; Kodak's colour photos 7.8 and more; studio portraits on white 3.2 and more, 96 % above
+4. The two errors differ: a toned photo classified as colour gets a pink face; a colour photo
+classified as toned keeps the colours that the face had.
 """
 
-_GREY_MAX_VARIANCE = 10.0  # CodeFormer's `is_gray`
-_SEEN_PX = 128  # of the longer side: noise and JPEG's chroma blocks average out, the colours of things do not
-_VARIANCE_FLOOR = 1e-5  # CodeFormer's, so that a flat face divides by no zero
-_BAND_ROWS = 256  # so that a large photo is never copied as a whole
-_OFFICIAL_LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # CodeFormer's `bgr2gray`
-_YCBCR = np.array(
+_MAX_GREY_VARIANCE = 10.0  # of CodeFormer's `is_gray`
+_TONE_LONG_SIDE_PX = 128  # averages noise and JPEG chroma blocks, but not the colours of objects
+_VARIANCE_FLOOR = 1e-5  # of CodeFormer's `adain_npy`, against division by zero
+_BAND_ROWS = 256  # rows that are converted at once, so that a large photo is not copied as a whole
+_OFFICIAL_LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # of CodeFormer's `bgr2gray`
+_RGB_TO_YCBCR = np.array(  # BT.601, full range
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-)  # BT.601, full range
-_RGB = np.linalg.inv(_YCBCR)
+)
+_YCBCR_TO_RGB = np.linalg.inv(_RGB_TO_YCBCR)
 
 
-def is_grey(pixels: Array) -> bool:
-    """Tell whether a photo is grey by CodeFormer's rule: the variances of the three channel differences are 10 at most on average.
+def is_grey(pixels: np.ndarray) -> bool:
+    """Tell whether a photo is grey by CodeFormer's rule.
 
-    HxW or HxWx3 RGB, uint8, uint16 or float levels; a photo of one constant tint is grey by it too.
+    The mean variance of the three differences between channels is at most 10, so a photo with one
+    constant tint is grey too.
+
+    Args:
+        pixels: HxW, or HxWx3 RGB; uint8, uint16 or float levels.
     """
     if pixels.ndim == 2:
         return True
     sums, squares, count = np.zeros(3), np.zeros(3), pixels.shape[0] * pixels.shape[1]
     for top in range(0, pixels.shape[0], _BAND_ROWS):
-        band = _levels(pixels[top : top + _BAND_ROWS])
+        band = _to_float_levels(pixels[top : top + _BAND_ROWS])
         differences = (band - np.roll(band, 1, axis=2)).reshape(-1, 3)
         sums += differences.sum(axis=0)
         squares += np.einsum("ij,ij->j", differences, differences)
-    return bool((squares / count - (sums / count) ** 2).mean() <= _GREY_MAX_VARIANCE)
+    return bool((squares / count - (sums / count) ** 2).mean() <= _MAX_GREY_VARIANCE)
 
 
-def tone(pixels: Array) -> Tone:
-    """Tell a grey photo and a toned one (sepia, cyanotype, a yellowed print) from one in colour.
+def classify_tone(pixels: np.ndarray) -> Tone:
+    """Classify a photo as grey, toned (sepia, cyanotype, a yellowed print) or colour.
 
-    Toned is where chrominance is nearly a function of luminance: what a cubic in luminance leaves unexplained is small.
-    HxW or HxWx3 RGB, uint8, uint16 or float levels.
+    In a toned photo, chrominance is nearly a function of luminance.
+
+    Args:
+        pixels: HxW, or HxWx3 RGB; uint8, uint16 or float levels.
     """
     if is_grey(pixels):
         return "grey"
-    return "toned" if toning_residual(pixels) <= TONED_MAX_RESIDUAL else "colour"
+    return "toned" if toning_residual(pixels) <= MAX_TONED_RESIDUAL else "colour"
 
 
-def toning_residual(pixels: Array) -> float:
-    """Return what a cubic in luminance leaves of the chrominance: the root of its mean square, in levels, of HxWx3 RGB integers."""
+def toning_residual(pixels: np.ndarray) -> float:
+    """Return the RMS chrominance, in levels, that a cubic in luminance does not explain.
+
+    Args:
+        pixels: HxWx3 RGB, uint8 or uint16.
+    """
     height, width = pixels.shape[:2]
-    factor = min(1.0, _SEEN_PX / max(height, width))
+    factor = min(1.0, _TONE_LONG_SIDE_PX / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    ycbcr = _levels(small).reshape(-1, 3) @ _YCBCR.T
+    ycbcr = _to_float_levels(small).reshape(-1, 3) @ _RGB_TO_YCBCR.T
     powers = np.vander(ycbcr[:, 0] / 255, 4)
-    fit = np.linalg.lstsq(powers, ycbcr[:, 1:], rcond=None)[0]
-    left = ycbcr[:, 1:] - powers @ fit
-    return float(np.sqrt((left**2).sum(axis=1).mean()))
+    coefficients = np.linalg.lstsq(powers, ycbcr[:, 1:], rcond=None)[0]
+    residual = ycbcr[:, 1:] - powers @ coefficients
+    return float(np.sqrt((residual**2).sum(axis=1).mean()))
 
 
-def match_grey(restored: Array, crop: Array, *, clip: bool = True) -> Array:
-    """Make a restored face grey and give it mean and spread of what it replaces, channel by channel (CodeFormer's `adain_npy`).
+def match_grey(restored: np.ndarray, crop: np.ndarray, *, clip: bool = True) -> np.ndarray:
+    """Make a restored face grey, with the mean and standard deviation of its crop per channel.
+
+    This is CodeFormer's `adain_npy`.
 
     Args:
         restored: 512x512x3 RGB, levels.
-        crop: the face before, likewise.
-        clip: keep within 0 to 255; the official code does not, and wraps around where the result is cast.
+        crop: the face before restoration, likewise.
+        clip: clip to 0 to 255. The official code does not, and wraps around in the cast to uint8.
 
     Returns:
-        float64, as in the official code not rounded.
+        512x512x3 float64, not rounded, like in the official code.
     """
     grey = np.repeat((restored.astype(np.float64) @ _OFFICIAL_LUMINANCE)[..., None], 3, axis=2)
-    (mean, spread), (wanted_mean, wanted_spread) = (_moments(image) for image in (grey, crop))
-    matched: Array = (grey - mean) / spread * wanted_spread + wanted_mean
+    mean, deviation = _moments(grey)
+    crop_mean, crop_deviation = _moments(crop)
+    matched: np.ndarray = (grey - mean) / deviation * crop_deviation + crop_mean
     return matched.clip(0.0, 255.0) if clip else matched
 
 
-def keep_colour(restored: Array, crop: Array) -> Array:
-    """Take the luminance from the restored face and the chrominance from the face before (BT.601, full range).
+def keep_colour(restored: np.ndarray, crop: np.ndarray) -> np.ndarray:
+    """Combine the luminance of a restored face with the chrominance of its crop (BT.601).
 
-    Both 512x512x3 RGB, levels; float32, clipped to 0 to 255.
+    Args:
+        restored: 512x512x3 RGB, levels.
+        crop: the face before restoration, likewise.
+
+    Returns:
+        512x512x3 float32, clipped to 0 to 255.
     """
-    luminance = restored.astype(np.float64) @ _YCBCR[0]
-    chrominance = crop.astype(np.float64) @ _YCBCR[1:].T
-    mixed: Array = np.dstack([luminance, chrominance]) @ _RGB.T
+    luminance = restored.astype(np.float64) @ _RGB_TO_YCBCR[0]
+    chrominance = crop.astype(np.float64) @ _RGB_TO_YCBCR[1:].T
+    mixed: np.ndarray = np.dstack([luminance, chrominance]) @ _YCBCR_TO_RGB.T
     return mixed.clip(0.0, 255.0).astype(np.float32)
 
 
-def _moments(image: Array) -> tuple[Array, Array]:
+def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each channel."""
     values = image.reshape(-1, 3).astype(np.float64)
     return values.mean(axis=0), np.sqrt(values.var(axis=0) + _VARIANCE_FLOOR)
 
 
-def _levels(pixels: Array) -> Array:
-    """Return float64 levels 0 to 255, those of 16 bits rounded to whole ones."""
-    levels: Array = (
-        np.rint(pixels / 257.0) if pixels.dtype == np.uint16 else pixels.astype(np.float64)
-    )
-    return levels
+def _to_float_levels(pixels: np.ndarray) -> np.ndarray:
+    """Convert to float64 levels; 16 bits are rounded to whole levels."""
+    return (to_8_bits(pixels) if pixels.dtype == np.uint16 else pixels).astype(np.float64)

@@ -1,7 +1,9 @@
-"""The two official ways of finding, cutting and pasting faces, as data: CodeFormer's helper and facexlib's (GFPGAN, RestoreFormer).
+"""The two official ways to detect, align and paste faces, as data.
 
-What they share (template, crop of 512 px, parser, parse mask) is in `align` and `masks`; here is only where they part.
-Source: sczhou/CodeFormer facelib/utils/face_restoration_helper.py and xinntao/facexlib utils/face_restoration_helper.py.
+CodeFormer has its own helper; GFPGAN and RestoreFormer use facexlib's. This module holds only their
+differences; what they share (template, crop of 512 px, parser, mask) is in `align` and `masks`.
+Sources: sczhou/CodeFormer facelib/utils/face_restoration_helper.py and xinntao/facexlib
+facexlib/utils/face_restoration_helper.py.
 """
 
 from __future__ import annotations
@@ -12,18 +14,22 @@ from types import MappingProxyType
 
 import cv2
 
+
 @dataclass(frozen=True)
 class Convention:
     """How one official helper treats a photo and its faces.
 
     Attributes:
-        name: as rows and reports call it.
-        detect_short_side_px: the photo's short side as the detector sees it, up or down; None for the photo's own size.
-        score_threshold: faces of a lower score are none.
-        min_eye_distance_px: faces with eyes nearer to each other are skipped.
-        square_mask: the parse mask is cut by the crop's own square, eroded and softened.
-        matches_grey: the face of a grey photo turns grey and takes the mean and spread of what it replaces.
-        background_interpolation: OpenCV's flag for the photo around the faces, where no network enlarged it.
+        name: the name in manifest rows and reports.
+        detect_short_side_px: the photo is resized to this short side for the detector; None for
+            the photo's own size.
+        score_threshold: detections with a lower score are dropped.
+        min_eye_distance_px: faces whose eyes are closer to each other are skipped.
+        square_mask: the mask is limited by the square of the crop, eroded and blurred.
+        matches_grey: in a grey photo, a restored face becomes grey and gets the mean and standard
+            deviation of its crop.
+        background_interpolation: OpenCV's interpolation flag for the photo around the faces, if
+            no network enlarges it.
     """
 
     name: str
@@ -56,5 +62,5 @@ FACEXLIB = Convention(
 )
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
-    {row.name: row for row in (CODEFORMER, FACEXLIB)}
+    {convention.name: convention for convention in (CODEFORMER, FACEXLIB)}
 )

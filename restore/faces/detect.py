@@ -1,4 +1,4 @@
-"""Faces found in a photo: by RetinaFace, as the official face restorers do, or by dlib, which needs no download."""
+"""Face detection: by RetinaFace, as in the official code, or by dlib, which needs no download."""
 
 from __future__ import annotations
 
@@ -13,60 +13,69 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import Code, RestoreError
-from restore.faces.face import Array, Face
+from restore.faces.face import Face
 from restore.models.loader import Model
-from restore.runtime.output_checks import sound
+from restore.runtime.output_checks import checked_output
 
 MAX_DETECT_PIXELS = 8_000_000
-"""RetinaFace sees a larger photo reduced to this, where ResNet-50 takes 1.8 GB and 32 s of one core; both grow with the pixels."""
+"""RetinaFace gets larger photos reduced to this size, where ResNet-50 needs 1.8 GB and 32 s on one
+core; both are proportional to the pixels."""
 
 DLIB_LONG_SIDE_PX = 1600
-"""dlib sees a photo's long side at this size. Its window is 80 px, so that faces from 5 % of the long side are found."""
+"""Long side of the photo for dlib. Its window has 80 px, so it finds faces from 5 % of this."""
 
-DLIB_MAX_ENLARGEMENT = 2.0  # a face of less than 40 px has no landmarks worth the name
+DLIB_MAX_ENLARGEMENT = 2.0
+"""Faces below 40 px have no usable landmarks."""
 
-_NMS_THRESHOLD = 0.4  # boxes that overlap more are one face; the value of both official helpers
-_PREDICTOR = "shape_predictor_68_face_landmarks.dat"
-_PREDICTOR_PACKAGE = "face_recognition_models"
+_NMS_THRESHOLD = 0.4  # overlap of boxes of one face, in both official helpers
+_LANDMARKS_FILE = "shape_predictor_68_face_landmarks.dat"
+_LANDMARKS_PACKAGE = "face_recognition_models"
 
 
 class Detector(Protocol):
-    """What finds faces. One request at a time."""
+    """A face detector. It is not thread-safe."""
 
     @property
     def name(self) -> str:
-        """As reports call it."""
+        """The name in reports."""
 
     @property
     def weights(self) -> tuple[dict[str, object], ...]:
-        """File name, sha256 and licence of its checkpoint, as reported; empty for what comes with a package."""
+        """File name, sha256 and licence of each checkpoint; empty if a package contains it."""
 
-    def find(self, pixels: Array, *, short_side_px: int | None, threshold: float) -> list[Face]:
-        """The faces of a photo, in its own pixels, best first.
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find the faces of a photo.
 
         Args:
             pixels: HxWx3 uint8 RGB, upright; grey as three equal channels.
-            short_side_px: the photo's short side as the detector is to see it; None for its own size.
-            threshold: faces of a lower score are none.
+            short_side_px: the photo is resized to this short side first; None for its own size.
+            threshold: faces with a lower score are dropped.
+
+        Returns:
+            Faces in the photo's own pixels, the highest score first.
         """
 
 
 class RetinaFaceDetector:
-    """RetinaFace (Deng et al., CVPR 2020) with facexlib's own decoding; its score is a probability."""
+    """RetinaFace (Deng et al., CVPR 2020), decoded by facexlib; the score is a probability."""
 
     def __init__(self, model: Model) -> None:
-        """Args: a model of the catalog's task `face_detect`, on its device."""
+        """Create a detector from a model of the catalog task `face_detect`."""
         self.name = model.variant
         self.weights = model.weights
         self._net = cast(Any, model.net)
-        # facexlib keeps these two as plain attributes, which `Module.to` leaves behind.
+        # facexlib keeps these two as plain attributes, which `Module.to` does not move.
         self._net.device = next(model.net.parameters()).device
         self._net.mean_tensor = self._net.mean_tensor.to(self._net.device)
-        # facexlib calls the network out of our sight, and takes boxes that are no numbers for no faces.
-        model.net.register_forward_hook(_require_sound)
+        # facexlib calls the network itself, and returns no faces if the outputs are NaN.
+        model.net.register_forward_hook(_check_outputs)
 
-    def find(self, pixels: Array, *, short_side_px: int | None, threshold: float) -> list[Face]:
-        """As `Detector.find`; never at more than MAX_DETECT_PIXELS, whatever the short side would ask.
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find faces as described in `Detector.find`; the size is at most MAX_DETECT_PIXELS.
 
         Raises:
             RestoreError: BAD_NUMBERS.
@@ -74,36 +83,39 @@ class RetinaFaceDetector:
         height, width = pixels.shape[:2]
         scale = short_side_px / min(height, width) if short_side_px else 1.0
         scale = min(scale, math.sqrt(MAX_DETECT_PIXELS / (height * width)))
-        seen = _resized(pixels, scale)
+        resized = _resize(pixels, scale)
         with torch.inference_mode():
             rows = self._net.detect_faces(
-                np.ascontiguousarray(seen[..., ::-1]), threshold, _NMS_THRESHOLD
+                np.ascontiguousarray(resized[..., ::-1]), threshold, _NMS_THRESHOLD
             )
         rows = np.asarray(rows, np.float64)
         scores = rows[:, 4]
-        places = np.delete(rows, 4, axis=1) / scale
+        coordinates = np.delete(rows, 4, axis=1) / scale
         faces = [
-            _face(place[:4], float(score), place[4:].reshape(5, 2))
-            for place, score in zip(places, scores, strict=True)
+            _face(row[:4], float(score), row[4:].reshape(5, 2))
+            for row, score in zip(coordinates, scores, strict=True)
         ]
-        return _best_first(faces)
+        return _sort_by_score(faces)
 
 
 class DlibDetector:
-    """dlib's frontal faces (HOG, Dalal & Triggs 2005) with the 68 landmarks of Kazemi & Sullivan (CVPR 2014)."""
+    """dlib's frontal face detector (HOG) with 68 landmarks.
+
+    Dalal and Triggs, CVPR 2005; Kazemi and Sullivan, CVPR 2014.
+    """
 
     name = "dlib"
     weights: tuple[dict[str, object], ...] = ()
 
     def __init__(self) -> None:
-        """Loads detector and landmarks, once.
+        """Load the detector and the landmark predictor.
 
         Raises:
-            RestoreError: WEIGHTS_MISSING when dlib or the file of the landmarks is not installed.
+            RestoreError: WEIGHTS_MISSING if dlib or the landmark file is not installed.
         """
-        path = _predictor_path()
+        path = _landmarks_path()
         try:
-            import dlib  # noqa: PLC0415 - a service without faces does without it
+            import dlib  # noqa: PLC0415 - only needed for requests with faces
         except ImportError as error:
             reason = f"the face detector dlib cannot be imported ({error})"
             raise RestoreError(Code.WEIGHTS_MISSING, reason, "pip install dlib-bin") from error
@@ -111,71 +123,78 @@ class DlibDetector:
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(path))
 
-    def find(self, pixels: Array, *, short_side_px: int | None, threshold: float) -> list[Face]:
-        """As `Detector.find`, but at its own size and with its own threshold; the two arguments are for networks.
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find faces as described in `Detector.find`, but at dlib's own size and threshold.
 
-        Its scores are distances from a decision boundary, 0 to about 3. They are pressed into 0.5 to 1 (logistic function), which
-        orders faces and is no probability: a network's threshold has no meaning for them.
+        dlib's scores are distances from a decision boundary, 0 to about 3. A logistic function
+        maps them to 0.5 to 1. This keeps their order, but they are not probabilities, so a
+        threshold for networks does not apply.
         """
         del short_side_px, threshold
         scale = min(DLIB_MAX_ENLARGEMENT, DLIB_LONG_SIDE_PX / max(pixels.shape[:2]))
-        seen = np.ascontiguousarray(_resized(pixels, scale))
-        per_pixel = np.array([seen.shape[1] / pixels.shape[1], seen.shape[0] / pixels.shape[0]])
-        boxes, margins, _ = self._detector.run(seen, 0, 0.0)
+        resized = np.ascontiguousarray(_resize(pixels, scale))
+        factors = np.array([resized.shape[1] / pixels.shape[1], resized.shape[0] / pixels.shape[0]])
+        boxes, distances, _ = self._detector.run(resized, 0, 0.0)
         faces = []
-        for box, margin in zip(boxes, margins, strict=True):
-            parts = self._predictor(seen, box).parts()
+        for box, distance in zip(boxes, distances, strict=True):
+            parts = self._predictor(resized, box).parts()
             points = np.array([(part.x, part.y) for part in parts], np.float64)
-            edges = np.array(
+            corners = np.array(
                 [(box.left(), box.top()), (box.right() + 1, box.bottom() + 1)], np.float64
             )
-            outline = (points + 0.5) / per_pixel - 0.5  # pixels are counted by their centres
-            faces.append(
-                _face(
-                    (edges / per_pixel).ravel(),
-                    1.0 / (1.0 + math.exp(-margin)),
-                    five_of(outline),
-                    outline,
-                )
-            )
-        return _best_first(faces)
+            outline = (points + 0.5) / factors - 0.5  # coordinates are those of pixel centres
+            score = 1.0 / (1.0 + math.exp(-distance))
+            landmarks = landmarks_from_outline(outline)
+            faces.append(_face((corners / factors).ravel(), score, landmarks, outline))
+        return _sort_by_score(faces)
 
 
-def five_of(points: Array) -> Array:
-    """Five landmarks of 68 (iBUG 300-W): the eyes' centres, the nose's tip, the mouth's corners, in the order of `Face`."""
+def landmarks_from_outline(points: np.ndarray) -> np.ndarray:
+    """Reduce 68 landmarks (iBUG 300-W) to five, in the order of `Face.landmarks`.
+
+    They are the centres of the eyes, the tip of the nose and the corners of the mouth.
+    """
     return np.stack(
         [points[36:42].mean(axis=0), points[42:48].mean(axis=0), points[30], points[48], points[54]]
     )
 
 
-def _require_sound(net: nn.Module, inputs: tuple[Tensor, ...], answers: tuple[Tensor, ...]) -> None:
-    for answer in answers:
-        sound(answer, inputs[0], type(net).__name__)
+def _check_outputs(net: nn.Module, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+    for output in outputs:
+        checked_output(output, inputs[0], type(net).__name__)
 
 
-def _predictor_path() -> Path:
-    # Found, not imported: the package imports pkg_resources, which new environments no longer have, to answer just this.
-    package = importlib.util.find_spec(_PREDICTOR_PACKAGE)
+def _landmarks_path() -> Path:
+    # The package is not imported, because it imports pkg_resources, which new environments lack.
+    package = importlib.util.find_spec(_LANDMARKS_PACKAGE)
     for folder in (package.submodule_search_locations or ()) if package else ():
-        path = Path(folder) / "models" / _PREDICTOR
+        path = Path(folder) / "models" / _LANDMARKS_FILE
         if path.is_file():
             return path
-    reason = f"the face detector dlib has no landmarks: '{_PREDICTOR}' of {_PREDICTOR_PACKAGE} is not installed"
-    raise RestoreError(Code.WEIGHTS_MISSING, reason, f"pip install {_PREDICTOR_PACKAGE}")
+    raise RestoreError(
+        Code.WEIGHTS_MISSING,
+        f"the landmarks of the face detector dlib are not installed "
+        f"('{_LANDMARKS_FILE}' of {_LANDMARKS_PACKAGE})",
+        f"pip install {_LANDMARKS_PACKAGE}",
+    )
 
 
-def _resized(pixels: Array, scale: float) -> Array:
-    """The photo as a detector sees it; sides cut to integers as the official helpers do, but never to none."""
+def _resize(pixels: np.ndarray, scale: float) -> np.ndarray:
+    """Resize for a detector; sides are truncated as in the official helpers, but at least 1."""
     if scale == 1.0:
         return pixels
     size = (max(1, int(pixels.shape[1] * scale)), max(1, int(pixels.shape[0] * scale)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
-def _face(box: Array, score: float, landmarks: Array, outline: Array | None = None) -> Face:
+def _face(
+    box: np.ndarray, score: float, landmarks: np.ndarray, outline: np.ndarray | None = None
+) -> Face:
     left, top, right, bottom = (float(edge) for edge in box)
     return Face((left, top, right, bottom), score, landmarks, outline)
 
 
-def _best_first(faces: list[Face]) -> list[Face]:
+def _sort_by_score(faces: list[Face]) -> list[Face]:
     return sorted(faces, key=lambda face: -face.score)

@@ -1,4 +1,4 @@
-"""Landmarks to a similarity, a similarity to a crop, and what is no face."""
+"""Similarity transforms from landmarks, and crops."""
 
 import cv2
 import numpy as np
@@ -11,9 +11,9 @@ from restore.faces.align import (
     CROP_PX,
     TEMPLATE,
     crop,
+    estimate_similarity,
     eye_distance_px,
     is_outside,
-    similarity,
     smooth_crop,
 )
 from restore.faces.convention import CODEFORMER, CONVENTIONS, FACEXLIB
@@ -21,21 +21,22 @@ from restore.faces.face import Face
 from restore.pipelines.official import codeformer_eye_distance_px, enlarge_small_photo
 
 
-def noise(height: int, width: int, dtype: type = np.uint8) -> np.ndarray:
+def random_photo(height: int, width: int, dtype: type[np.unsignedinteger] = np.uint8) -> np.ndarray:
     levels = np.random.default_rng(5).integers(0, 256, (height, width, 3)).astype(np.uint8)
     smooth = cv2.GaussianBlur(levels, (0, 0), 2)
     return smooth if dtype == np.uint8 else smooth.astype(np.uint16) * 257
 
 
-def matrix_of(scale: float, angle: float, x: float, y: float) -> np.ndarray:
-    """The 2x3 similarity that scales, turns and shifts."""
+def similarity_matrix(scale: float, angle: float, x: float, y: float) -> np.ndarray:
+    """Return the 2x3 transform that scales, rotates and translates."""
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     return np.array([[cosine, -sine, x], [sine, cosine, y]])
 
 
-def placed(matrix: np.ndarray) -> np.ndarray:
-    """The photo's landmarks of a template face, for a matrix from the crop to the photo."""
-    return TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
+def landmarks_in_photo(matrix: np.ndarray) -> np.ndarray:
+    """Return the landmarks of the template, transformed from crop to photo."""
+    landmarks: np.ndarray = TEMPLATE @ matrix[:, :2].T + matrix[:, 2]
+    return landmarks
 
 
 @given(
@@ -44,9 +45,11 @@ def placed(matrix: np.ndarray) -> np.ndarray:
     x=st.floats(-500, 4000),
     y=st.floats(-500, 4000),
 )
-def test_the_similarity_takes_the_landmarks_to_the_template(scale, angle, x, y):
-    landmarks = placed(matrix_of(scale, angle, x, y))
-    found = similarity(landmarks)
+def test_similarity_maps_landmarks_to_the_template(
+    scale: float, angle: float, x: float, y: float
+) -> None:
+    landmarks = landmarks_in_photo(similarity_matrix(scale, angle, x, y))
+    found = estimate_similarity(landmarks)
     assert found is not None
     assert found.dtype == np.float64
     np.testing.assert_allclose(landmarks @ found[:, :2].T + found[:, 2], TEMPLATE, atol=0.05)
@@ -63,62 +66,66 @@ def test_the_similarity_takes_the_landmarks_to_the_template(scale, angle, x, y):
         TEMPLATE * 1e7,
         TEMPLATE * 1e-5,
     ],
-    ids=["one spot", "origin", "one line", "NaN", "infinite", "huge", "minute"],
+    ids=["one point", "origin", "one line", "NaN", "infinite", "huge", "minute"],
 )
-def test_landmarks_that_are_no_face_give_no_similarity(landmarks):
-    assert similarity(landmarks) is None
+def test_invalid_landmarks_have_no_similarity(landmarks: np.ndarray) -> None:
+    assert estimate_similarity(landmarks) is None
 
 
-def test_a_face_in_profile_is_a_face():
+def test_profile_has_a_similarity() -> None:
     squeezed = (TEMPLATE - 256) * (0.15, 1.0) + 256
-    assert similarity(squeezed) is not None
+    assert estimate_similarity(squeezed) is not None
 
 
-def test_the_crop_of_a_template_face_is_the_photo_itself():
-    photo = noise(CROP_PX, CROP_PX)
-    np.testing.assert_array_equal(crop(photo, matrix_of(1, 0, 0, 0)), photo)
+def test_crop_by_the_identity_is_the_photo() -> None:
+    photo = random_photo(CROP_PX, CROP_PX)
+    np.testing.assert_array_equal(crop(photo, similarity_matrix(1, 0, 0, 0)), photo)
 
 
-def test_a_crop_shows_the_border_where_the_photo_ends():
-    result = crop(noise(100, 100), matrix_of(1, 0, 50, 50))
+def test_crop_has_the_border_colour_outside_the_photo() -> None:
+    result = crop(random_photo(100, 100), similarity_matrix(1, 0, 50, 50))
     np.testing.assert_array_equal(result[0, 0], BORDER_RGB)
     np.testing.assert_array_equal(result[400, 400], BORDER_RGB)
-    np.testing.assert_array_equal(result[50:150, 50:150], noise(100, 100))
+    np.testing.assert_array_equal(result[50:150, 50:150], random_photo(100, 100))
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, 2.0])
 @pytest.mark.parametrize("shift", [(0, 0), (-300, 200), (450, -40)])
-def test_sixteen_bits_are_cropped_as_eight_and_not_rounded(angle, shift):
-    matrix = matrix_of(1.7, angle, *shift)
-    eight, sixteen = (crop(noise(300, 400, dtype), matrix) for dtype in (np.uint8, np.uint16))
+def test_16_bit_crop_is_float_and_equals_the_8_bit_crop(
+    angle: float, shift: tuple[int, int]
+) -> None:
+    matrix = similarity_matrix(1.7, angle, *shift)
+    eight, sixteen = (
+        crop(random_photo(300, 400, dtype), matrix) for dtype in (np.uint8, np.uint16)
+    )
     assert (eight.dtype, sixteen.dtype) == (np.uint8, np.float32)
     assert np.abs(sixteen - eight).max() <= 0.6
-    levels = crop(noise(300, 400).astype(np.float32), matrix)
+    levels = crop(random_photo(300, 400).astype(np.float32), matrix)
     np.testing.assert_allclose(levels, sixteen, atol=1e-3)
 
 
-def test_a_crop_of_nothing_is_all_border():
-    for dtype in (np.uint8, np.uint16):
-        assert (crop(noise(60, 60, dtype), matrix_of(1, 0, 5000, 0)) == BORDER_RGB).all()
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_crop_outside_the_photo_is_all_border(dtype: type[np.unsignedinteger]) -> None:
+    assert (crop(random_photo(60, 60, dtype), similarity_matrix(1, 0, 5000, 0)) == BORDER_RGB).all()
 
 
-def test_a_face_far_to_the_right_of_a_very_wide_photo_is_found():
+def test_crop_at_the_right_of_a_very_wide_photo() -> None:
     photo = np.zeros((64, 40_000, 3), np.uint8)
     photo[:, 39_000:39_010] = 200
-    assert (crop(photo, matrix_of(1, 0, -38_900, 0))[10, 100:110] == 200).all()
+    assert (crop(photo, similarity_matrix(1, 0, -38_900, 0))[10, 100:110] == 200).all()
 
 
-def test_the_distance_of_the_eyes_right_and_with_the_official_bug():
+def test_eye_distance_and_the_official_fault() -> None:
     landmarks = np.array([(10.0, 20.0), (40.0, 24.0), (31.0, 50.0), (12.0, 70.0), (38.0, 71.0)])
     face = Face((0, 0, 50, 80), 0.9, landmarks)
     assert eye_distance_px(face) == pytest.approx(np.hypot(30, 4))
-    row = [*face.box, face.score, *landmarks.ravel()]  # the detector's row, by CodeFormer's indices
+    row = [*face.box, face.score, *landmarks.ravel()]  # as CodeFormer indexes it
     assert codeformer_eye_distance_px(face) == pytest.approx(
         np.hypot(row[6] - row[8], row[7] - row[9])
     )
 
 
-def test_a_face_cannot_be_changed():
+def test_face_is_immutable() -> None:
     landmarks = TEMPLATE.copy()
     face = Face((10, 20, 110, 170), 0.9, landmarks)
     landmarks[:] = 0
@@ -129,36 +136,35 @@ def test_a_face_cannot_be_changed():
         Face((0, 0, 1, 1), 0.9, np.zeros((4, 2)))
 
 
-def test_only_codeformer_enlarges_and_only_small_photos():
+def test_only_codeformer_enlarges_small_photos() -> None:
     assert {name: row.name for name, row in CONVENTIONS.items()} == {
         "codeformer": "codeformer",
         "facexlib": "facexlib",
     }
-    small, large = noise(300, 380), noise(512, 520)
+    small, large = random_photo(300, 380), random_photo(512, 520)
     assert enlarge_small_photo(small, CODEFORMER).shape == (512, 649, 3)
     assert enlarge_small_photo(large, CODEFORMER) is large
     assert enlarge_small_photo(small, FACEXLIB) is small
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.3, 8.0])
-def test_a_large_face_is_averaged_down_and_lies_where_a_sampled_one_does(factor):
+def test_smooth_crop_averages_and_keeps_the_position(factor: float) -> None:
     waves = cv2.GaussianBlur(np.random.default_rng(1).standard_normal((1400, 1400, 3)), (0, 0), 25)
-    smooth = cv2.normalize(waves, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
-    matrix = similarity((TEMPLATE - 256) * factor + (700, 650))
+    smooth = (255 * (waves - waves.min()) / np.ptp(waves)).astype(np.uint8)
+    matrix = estimate_similarity((TEMPLATE - 256) * factor + (700, 650))
+    assert matrix is not None
     inner = np.s_[236:276, 236:276]
-    assert (
-        np.abs(smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]).max()
-        <= 3
+    difference = smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]
+    assert np.abs(difference).max() <= 3
+    grain = np.random.default_rng(2).normal(128, 25, smooth.shape).clip(0, 255).astype(np.uint8)
+    sampled, averaged = (
+        float(function(grain, matrix)[inner].std()) for function in (crop, smooth_crop)
     )
-    noise = np.clip(128 + np.random.default_rng(2).normal(0, 25, smooth.shape), 0, 255).astype(
-        np.uint8
-    )
-    sampled, averaged = (float(cut(noise, matrix)[inner].std()) for cut in (crop, smooth_crop))
     assert averaged < sampled / int(factor) + 2
 
 
-def test_a_crop_beside_the_photo_is_outside():
-    matrix = similarity((TEMPLATE - 256) / 4 + (100, 100))
-    assert not is_outside(matrix, 200, 200)
-    assert not is_outside(similarity((TEMPLATE - 256) / 4 + (-50, 100)), 200, 200)
-    assert is_outside(similarity((TEMPLATE - 256) / 4 + (-100, 100)), 200, 200)
+@pytest.mark.parametrize(("x", "expected"), [(100, False), (-50, False), (-100, True)])
+def test_crop_is_outside_if_it_shows_no_pixel(x: int, expected: bool) -> None:
+    matrix = estimate_similarity((TEMPLATE - 256) / 4 + (x, 100))
+    assert matrix is not None
+    assert is_outside(matrix, 200, 200) == expected

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from restore.faces.align import TEMPLATE
-from restore.faces.masks import PARTS, geometric_mask, labels_of, parse_mask
+from restore.faces.masks import NUM_CLASSES, class_labels, geometric_mask, parse_mask
 
 
-def test_the_parse_mask_is_soft_and_without_a_rim():
+def test_parse_mask_is_soft_and_0_at_the_border() -> None:
     labels = np.ones((512, 512), np.uint8)
     labels[:, 256:] = 0
     mask = parse_mask(labels)
@@ -16,22 +16,21 @@ def test_the_parse_mask_is_soft_and_without_a_rim():
     assert mask[256, 100] == pytest.approx(1)
     assert mask[256, 400] == 0
     assert mask[256, 256] == pytest.approx(0.5, abs=0.03)
-    # Two blurs of sigma 11 are one of 15.6: at that distance 16 % are left.
+    # Two blurs of sigma 11 equal one of 15.6, which leaves 16 % at that distance.
     assert mask[256, 255 + 16] == pytest.approx(0.16, abs=0.02)
-    rim = np.ones((512, 512), bool)
-    rim[10:-10, 10:-10] = False
-    assert (mask[rim] == 0).all()
+    border = np.ones((512, 512), bool)
+    border[10:-10, 10:-10] = False
+    assert (mask[border] == 0).all()
     assert mask[10, 100] > 0.9
 
 
-@pytest.mark.parametrize("label", range(PARTS))
-def test_only_face_and_hair_count(label):
-    """Background, earring, neck, cloth and hat do not; necklaces do, as in the official list."""
+@pytest.mark.parametrize("label", range(NUM_CLASSES))
+def test_parse_mask_excludes_the_official_classes(label: int) -> None:
     mask = parse_mask(np.full((512, 512), label, np.uint8))
     assert mask[256, 256] == pytest.approx(0 if label in (0, 14, 16, 17, 18) else 1)
 
 
-def test_the_geometric_mask_covers_the_template_face_softly():
+def test_geometric_mask_covers_the_template_softly() -> None:
     mask = geometric_mask()
     assert (mask.shape, mask.dtype) == ((512, 512), np.float32)
     assert mask is geometric_mask()
@@ -41,19 +40,19 @@ def test_the_geometric_mask_covers_the_template_face_softly():
         assert mask[round(y), round(x)] == 1
     for x, y in ((256, 150), (256, 425), (140, 300), (372, 300)):  # forehead, chin, cheeks
         assert mask[y, x] > 0.95
-    rim = np.ones((512, 512), bool)
-    rim[10:-10, 10:-10] = False
-    assert (mask[rim] == 0).all()
-    assert np.abs(np.diff(mask, axis=0)).max() < 0.04  # nowhere an edge
+    border = np.ones((512, 512), bool)
+    border[10:-10, 10:-10] = False
+    assert (mask[border] == 0).all()
+    assert np.abs(np.diff(mask, axis=0)).max() < 0.04
     assert np.abs(np.diff(mask, axis=1)).max() < 0.04
-    np.testing.assert_array_equal(mask[:, 1:], mask[:, :0:-1])  # the same for both cheeks
+    np.testing.assert_array_equal(mask[:, 1:], mask[:, :0:-1])  # symmetric
 
 
-def test_labels_are_the_most_likely_parts():
-    logits = torch.zeros(2, PARTS, 512, 512)
+def test_class_labels_are_the_most_likely_classes() -> None:
+    logits = torch.zeros(2, NUM_CLASSES, 512, 512)
     logits[0, 3] = 1
     logits[1, 18, :100] = 2
-    labels = labels_of(logits)
+    labels = class_labels(logits)
     assert (labels.shape, labels.dtype) == ((2, 512, 512), np.uint8)
     assert (labels[0] == 3).all()
     assert (labels[1, :100] == 18).all()

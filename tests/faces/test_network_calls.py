@@ -1,10 +1,14 @@
-"""Face networks behind one face: ranges, sizes, and that a small network costs a crop none of its detail."""
+"""Calls of face networks: value ranges, input sizes, and detail finer than the input."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from restore.errors import Code, RestoreError
-from restore.faces.network_calls import raw_output, restored
+from restore.faces.network_calls import restore_faces
+from restore.models.adapters import adapter_of_kind
+from restore.models.adapters.base import FaceAdapter
 from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import Model
 from restore.nets.lite.face import LiteFace
@@ -17,12 +21,12 @@ def row_of(variant: str) -> Checkpoint:
 
 
 def crops(count: int, seed: int = 1) -> torch.Tensor:
-    """Noise down to the last pixel: the hardest detail to keep."""
+    """Return crops of noise, the hardest detail to keep."""
     return torch.rand(count, 3, 512, 512, generator=torch.Generator().manual_seed(seed))
 
 
-def made_net(tail: float) -> LiteFace:
-    """A network by recipe; with a tail of 0 it changes nothing."""
+def lite_face(tail: float) -> LiteFace:
+    """Return a network with random weights; with `tail` 0 its output equals its input."""
     generator = torch.Generator().manual_seed(5)
     net = LiteFace()
     with torch.no_grad():
@@ -35,7 +39,7 @@ def made_net(tail: float) -> LiteFace:
 
 
 @pytest.fixture(autouse=True)
-def quiet():
+def single_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with torch.inference_mode():
@@ -43,46 +47,46 @@ def quiet():
     torch.set_num_threads(before)
 
 
-class Said(torch.nn.Module):
-    """Answers with what a test says, and keeps what it was asked."""
+class Recorder(torch.nn.Module):
+    """Returns a fixed output, or a function of its input, and records the last call."""
 
-    def __init__(self, answer: object) -> None:
+    def __init__(self, output: object) -> None:
         super().__init__()
-        self.answer = answer
-        self.given: tuple[tuple[object, ...], dict[str, object]] = ((), {})
+        self.output = output
+        self.call: tuple[tuple[object, ...], dict[str, object]] = ((), {})
 
     def forward(self, *args: object, **options: object) -> object:
-        self.given = (args, options)
-        return self.answer(args[0]) if callable(self.answer) else self.answer
+        self.call = (args, options)
+        return self.output(args[0]) if callable(self.output) else self.output
 
 
 class TestLite:
-    def test_a_network_that_changes_nothing_costs_no_detail(self):
+    def test_identity_network_keeps_all_detail(self) -> None:
         faces = crops(2)
-        result = restored(faces, Model(row_of("lite"), "lite", made_net(0.0)), 0.5)
+        result = restore_faces(faces, Model(row_of("lite"), "lite", lite_face(0.0)), 0.5)
         torch.testing.assert_close(result, faces, rtol=0, atol=1e-6)
 
-    def test_eight_at_once_are_what_each_is_alone(self):
-        faces, model = crops(8), Model(row_of("lite"), "lite", made_net(0.05))
-        together = restored(faces, model, 0.5)
-        assert float((together - faces).abs().mean()) > 0.001, "this network is to change something"
+    def test_batch_equals_single_faces(self) -> None:
+        faces, model = crops(8), Model(row_of("lite"), "lite", lite_face(0.05))
+        batched = restore_faces(faces, model, 0.5)
+        assert float((batched - faces).abs().mean()) > 0.001, "the network must change the faces"
         for index in (0, 3, 7):
             torch.testing.assert_close(
-                together[index],
-                restored(faces[index : index + 1], model, 0.5)[0],
+                batched[index],
+                restore_faces(faces[index : index + 1], model, 0.5)[0],
                 rtol=0,
                 atol=1e-4,
             )
 
-    def test_a_change_is_added_at_its_place_and_clamped(self):
-        def lighter(faces: torch.Tensor) -> torch.Tensor:
+    def test_change_is_added_at_its_position_and_clamped(self) -> None:
+        def brighten(faces: torch.Tensor) -> torch.Tensor:
             changed = faces.clone()
             changed[..., 100:156, :] += 0.25
             return changed
 
         faces = 0.3 + 0.3 * crops(1)
-        faces[..., 256:] += 0.4  # to the right, 0.25 more would be beyond 1
-        result = restored(faces, Model(row_of("lite"), "lite", Said(lighter)), 0.5)
+        faces[..., 256:] += 0.4  # here 0.25 more exceeds 1
+        result = restore_faces(faces, Model(row_of("lite"), "lite", Recorder(brighten)), 0.5)
         change = result - faces
         torch.testing.assert_close(
             change[..., 212:300, 4:240], torch.full((1, 3, 88, 236), 0.25), rtol=0, atol=1e-5
@@ -92,11 +96,11 @@ class TestLite:
         assert float(clamped.max()) == 1.0
         assert float((clamped - faces[..., 212:300, 300:500]).mean()) > 0.1
 
-    def test_the_network_sees_averages_of_four_pixels(self):
-        faces, net = crops(1), Said(lambda given: given)
-        restored(faces, Model(row_of("lite"), "lite", net), 0.5)
+    def test_input_is_reduced_by_averaging(self) -> None:
+        faces, net = crops(1), Recorder(lambda given: given)
+        restore_faces(faces, Model(row_of("lite"), "lite", net), 0.5)
         torch.testing.assert_close(
-            net.given[0][0], torch.nn.functional.avg_pool2d(faces, 2), rtol=0, atol=1e-6
+            net.call[0][0], torch.nn.functional.avg_pool2d(faces, 2), rtol=0, atol=1e-6
         )
 
 
@@ -104,11 +108,11 @@ class TestOfficial:
     @pytest.mark.parametrize(
         "variant", ["codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer"]
     )
-    def test_ranges_go_both_ways_and_what_is_beyond_is_cut(self, variant):
-        net = Said(lambda given: (given * 1.25, None))
+    def test_value_ranges_are_converted_and_clamped(self, variant: str) -> None:
+        net = Recorder(lambda given: (given * 1.25, None))
         faces = crops(2)
-        result = restored(faces, Model(row_of(variant), variant, net), 0.5)
-        given = net.given[0][0]
+        result = restore_faces(faces, Model(row_of(variant), variant, net), 0.5)
+        given = net.call[0][0]
         torch.testing.assert_close(given, (faces - 0.5) / 0.5, rtol=0, atol=1e-6)
         torch.testing.assert_close(
             result, ((faces - 0.5) * 1.25 + 0.5).clamp(0, 1), rtol=0, atol=1e-6
@@ -122,25 +126,28 @@ class TestOfficial:
             ("RestoreFormer", {}),
         ],
     )
-    def test_each_is_called_as_its_authors_call_it(self, architecture, options):
-        answer, net = torch.zeros(1, 3, 8, 8), Said((torch.zeros(1, 3, 8, 8), None))
-        net.answer = (answer, None)
-        assert raw_output(net, architecture, torch.ones(1, 3, 8, 8), 0.3) is answer
-        assert net.given[1] == options
+    def test_call_has_the_official_arguments(
+        self, architecture: str, options: dict[str, object]
+    ) -> None:
+        output = torch.zeros(1, 3, 8, 8)
+        net = Recorder((output, None))
+        adapter = adapter_of_kind(architecture, FaceAdapter)
+        assert adapter.restore_faces(net, torch.ones(1, 3, 8, 8), 0.3) is output
+        assert net.call[1] == options
 
-    def test_another_architecture_is_refused(self):
+    def test_other_architecture_is_rejected(self) -> None:
         with pytest.raises(ValueError, match="ESRGAN"):
-            raw_output(torch.nn.Identity(), "ESRGAN", torch.zeros(1, 3, 8, 8), 0.5)
+            adapter_of_kind("ESRGAN", FaceAdapter)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("variant", ["lite", "gfpgan_v1.4"])
-def test_numbers_that_are_none_are_an_error(variant, bad):
-    def spoilt(given: torch.Tensor) -> object:
+def test_nan_and_infinity_are_an_error(variant: str, bad: float) -> None:
+    def damage(given: torch.Tensor) -> object:
         output = given.clone()
         output[0, 1, 7, 9] = bad
         return output if variant == "lite" else (output, None)
 
     with pytest.raises(RestoreError, match=row_of(variant).file) as caught:
-        restored(crops(2), Model(row_of(variant), variant, Said(spoilt)), 0.5)
+        restore_faces(crops(2), Model(row_of(variant), variant, Recorder(damage)), 0.5)
     assert caught.value.code is Code.BAD_NUMBERS

@@ -1,4 +1,6 @@
-"""A face pasted on its region is the face pasted over the whole frame, to the last bit; and is where and what it should be."""
+"""Pasting faces: the region gives the bits of the whole frame, and the official result."""
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from restore.faces.align import crop
 from restore.faces.convention import CODEFORMER, FACEXLIB
 from restore.faces.masks import parse_mask
-from restore.faces.paste import BLOCK_PX, Frame, background, placement
+from restore.faces.paste import (
+    BLOCK_PX,
+    EMPTY_REGION,
+    Frame,
+    Region,
+    crop_to_frame_transform,
+    resize_background,
+)
 from restore.pipelines.official import OfficialFrame
 
 RNG = np.random.default_rng(7)
@@ -18,10 +27,11 @@ OTHER = cv2.GaussianBlur(RNG.integers(0, 256, (512, 512, 3)).astype(np.uint8), (
 LABELS = np.zeros((512, 512), np.uint8)
 LABELS[60:480, 100:410] = 1
 MASK = parse_mask(LABELS)
-NOWHERE = (0, 0, 0, 0)
 
 
-def photo(height: int = 300, width: int = 420, dtype: type = np.uint8) -> np.ndarray:
+def photo(
+    height: int = 300, width: int = 420, dtype: type[np.unsignedinteger] = np.uint8
+) -> np.ndarray:
     smooth = cv2.GaussianBlur(
         np.random.default_rng(9).integers(0, 256, (height, width, 3)).astype(np.uint8), (0, 0), 2
     )
@@ -29,38 +39,49 @@ def photo(height: int = 300, width: int = 420, dtype: type = np.uint8) -> np.nda
 
 
 def matrix_of(side_px: float, angle: float, x: float, y: float) -> np.ndarray:
-    """Photo to crop, for a crop whose square has this side in the photo, turned, and its middle at x, y."""
+    """Return the transform from photo to crop.
+
+    Args:
+        side_px: side of the square of the crop in the photo.
+        angle: rotation of the square in radians.
+        x: column of its centre.
+        y: row of its centre.
+    """
     factor = side_px / 512
-    turned = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    to_photo = np.column_stack([turned, np.array([x, y]) - turned @ (255.5, 255.5)])
+    rotation = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    to_photo = np.column_stack([rotation, np.array([x, y]) - rotation @ (255.5, 255.5)])
     return cv2.invertAffineTransform(to_photo)
 
 
 def paste(
-    canvas: np.ndarray, *arguments, quirks: bool = False, whole_frame: bool = False, **settings
-) -> tuple[int, int, int, int]:
-    """A single face into a canvas, in place."""
+    canvas: np.ndarray,
+    *arguments: Any,
+    official: bool = False,
+    whole_frame: bool = False,
+    **options: Any,
+) -> Region:
+    """Paste one face into a canvas, in place."""
     frame = (
-        OfficialFrame(canvas, truncates=quirks, whole_frame=whole_frame)
-        if quirks or whole_frame
+        OfficialFrame(canvas, truncates=official, whole_frame=whole_frame)
+        if official or whole_frame
         else Frame(canvas)
     )
-    region = frame.paste(*arguments, **settings)
-    frame.settle()
+    region = frame.paste(*arguments, **options)
+    frame.write_back()
     return region
 
 
-def both_ways(
-    frame: np.ndarray, *arguments, **settings
-) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
-    """The frame pasted into by region and as a whole, and the region."""
-    regional, whole = frame.copy(), frame.copy()
-    region = paste(regional, *arguments, **settings)
-    paste(whole, *arguments, **settings, whole_frame=True)
-    return regional, whole, region
+def paste_by_region_and_whole(
+    frame: np.ndarray, *arguments: Any, **options: Any
+) -> tuple[np.ndarray, np.ndarray, Region]:
+    """Return the frame with a face pasted by region, the same over the whole frame, the region."""
+    by_region, whole = frame.copy(), frame.copy()
+    region = paste(by_region, *arguments, **options)
+    paste(whole, *arguments, **options, whole_frame=True)
+    return by_region, whole, region
 
 
-def plainly(
+def paste_officially(
     frame: np.ndarray,
     face: np.ndarray,
     matrix: np.ndarray,
@@ -68,8 +89,8 @@ def plainly(
     mask: np.ndarray | None,
     square: bool,
 ) -> np.ndarray:
-    """The official steps one after the other, over the whole frame, by OpenCV's own warp; not rounded."""
-    size, inverse = (frame.shape[1], frame.shape[0]), placement(matrix, scale)
+    """Compute the official steps over the whole frame with OpenCV, without rounding."""
+    size, inverse = (frame.shape[1], frame.shape[0]), crop_to_frame_transform(matrix, scale)
     layer = cv2.warpAffine(face, inverse, size).astype(np.float64)
     weight = (
         np.ones(frame.shape[:2])
@@ -83,7 +104,8 @@ def plainly(
         edge = int(np.sum(eroded) ** 0.5) // 20
         soft = cv2.erode(eroded, np.ones((2 * edge, 2 * edge), np.uint8))
         weight = np.minimum(weight, cv2.GaussianBlur(soft, (2 * edge + 1, 2 * edge + 1), 0))
-    return weight[..., None] * layer + (1 - weight[..., None]) * frame
+    pasted: np.ndarray = weight[..., None] * layer + (1 - weight[..., None]) * frame
+    return pasted
 
 
 @settings(max_examples=40)
@@ -94,7 +116,7 @@ def plainly(
     x=st.floats(-150, 450),
     y=st.floats(-150, 360),
     kind=st.sampled_from(
-        ["codeformer", "facexlib", "square", "difference", "quirks", "float", "16 bits"]
+        ["codeformer", "facexlib", "square", "difference", "official", "float", "16 bits"]
     ),
 )
 @example(scale=1, side_px=20, angle=0.3, x=130.0, y=128.0, kind="codeformer")
@@ -105,37 +127,39 @@ def plainly(
 @example(scale=1, side_px=200, angle=0.2, x=-60.0, y=150.0, kind="codeformer")
 @example(scale=1, side_px=900, angle=0.2, x=200.0, y=150.0, kind="codeformer")
 @example(scale=1, side_px=126, angle=0.0, x=192.0, y=192.0, kind="square")
-def test_a_region_gives_what_the_whole_frame_gives(scale, side_px, angle, x, y, kind):
+def test_region_gives_the_bits_of_the_whole_frame(
+    scale: float, side_px: float, angle: float, x: float, y: float, kind: str
+) -> None:
     frame = photo(210, 300, np.uint16 if kind == "16 bits" else np.uint8)
-    frame = background(frame, (int(300 * scale), int(210 * scale)), FACEXLIB)
-    face = FACE.astype(np.float64) * 1.3 - 20 if kind in ("float", "quirks") else FACE
-    regional, whole, (x0, y0, x1, y1) = both_ways(
+    frame = resize_background(frame, (int(300 * scale), int(210 * scale)), FACEXLIB)
+    face = FACE.astype(np.float64) * 1.3 - 20 if kind in ("float", "official") else FACE
+    by_region, whole, (x0, y0, x1, y1) = paste_by_region_and_whole(
         frame,
         face,
         matrix_of(side_px, angle, x, y),
         scale,
         mask=None if kind == "square" else MASK,
-        square=kind in ("codeformer", "square", "quirks", "16 bits"),
+        square=kind in ("codeformer", "square", "official", "16 bits"),
         crop=OTHER if kind == "difference" else None,
-        quirks=kind == "quirks",
+        official=kind == "official",
     )
-    np.testing.assert_array_equal(regional, whole)
+    np.testing.assert_array_equal(by_region, whole)
     outside = np.ones(frame.shape[:2], bool)
     outside[y0:y1, x0:x1] = False
-    np.testing.assert_array_equal(regional[outside], frame[outside])
+    np.testing.assert_array_equal(by_region[outside], frame[outside])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_region_of_a_large_frame_gives_what_the_whole_frame_gives(threads):
+def test_region_of_a_large_frame_gives_the_bits_of_the_whole_frame(threads: int) -> None:
     before = cv2.getNumThreads()
     cv2.setNumThreads(threads)
     try:
-        regional, whole, region = both_ways(
+        by_region, whole, region = paste_by_region_and_whole(
             photo(1500, 1700), FACE, matrix_of(611, 0.3, 903.3, 640.7), 1, mask=MASK, square=True
         )
     finally:
         cv2.setNumThreads(before)
-    np.testing.assert_array_equal(regional, whole)
+    np.testing.assert_array_equal(by_region, whole)
     assert (region[2] - region[0]) * (region[3] - region[1]) < 0.5 * 1500 * 1700
 
 
@@ -144,19 +168,21 @@ def test_a_region_of_a_large_frame_gives_what_the_whole_frame_gives(threads):
 @pytest.mark.parametrize(
     "place", [(230, 0.2, 210.3, 160.9), (300, -2.0, 40, 290), (1300, 0.1, 210, 150)]
 )
-def test_it_is_what_the_official_steps_give(place, scale, square):
-    frame = background(photo(), (420 * scale, 300 * scale), CODEFORMER)
-    expected = np.trunc(plainly(frame, FACE, matrix_of(*place), scale, MASK, square))
-    paste(frame, FACE, matrix_of(*place), scale, mask=MASK, square=square, quirks=True)
+def test_result_equals_the_official_steps(
+    place: tuple[float, float, float, float], scale: int, square: bool
+) -> None:
+    frame = resize_background(photo(), (420 * scale, 300 * scale), CODEFORMER)
+    expected = np.trunc(paste_officially(frame, FACE, matrix_of(*place), scale, MASK, square))
+    paste(frame, FACE, matrix_of(*place), scale, mask=MASK, square=square, official=True)
     difference = np.abs(frame - expected)
     assert (difference > 1).mean() < 1e-3
     assert difference.max() <= 3
 
 
-def test_our_own_way_rounds_and_keeps_the_range_where_quirks_truncate_and_wrap():
+def test_levels_are_rounded_and_clipped_but_officially_truncated_and_wrapped() -> None:
     matrix, face = matrix_of(512, 0, 255.5, 255.5), np.full((512, 512, 3), 99.7)
     face[:256], face[:100] = 260.0, -1.0
-    for quirks, expected in ((False, (0, 255, 100)), (True, (255, 4, 99))):
+    for official, expected in ((False, (0, 255, 100)), (True, (255, 4, 99))):
         frame = photo(512, 512)
         paste(
             frame,
@@ -165,29 +191,30 @@ def test_our_own_way_rounds_and_keeps_the_range_where_quirks_truncate_and_wrap()
             1,
             mask=np.ones((512, 512), np.float32),
             square=False,
-            quirks=quirks,
+            official=official,
         )
         assert tuple(frame[(50, 200, 400), 300, 0]) == expected
 
 
 @pytest.mark.parametrize("scale", [1, 1.5, 2, 3, 4])
-def test_a_point_of_the_photo_goes_through_the_crop_to_where_the_enlarged_photo_has_it(scale):
+def test_transform_maps_points_to_the_enlarged_photo(scale: float) -> None:
     matrix, point = matrix_of(256, 0.1, 200, 150), np.array([180.0, 140.0, 1.0])
     in_crop = np.append(matrix @ point, 1.0)
     np.testing.assert_allclose(
-        placement(matrix, scale, exact=True) @ in_crop, scale * point[:2] + (scale - 1) / 2
+        crop_to_frame_transform(matrix, scale, exact=True) @ in_crop,
+        scale * point[:2] + (scale - 1) / 2,
     )
     official = scale * point[:2] + (scale / 2 if scale > 1 else 0)
-    np.testing.assert_allclose(placement(matrix, scale) @ in_crop, official)
+    np.testing.assert_allclose(crop_to_frame_transform(matrix, scale) @ in_crop, official)
 
 
 @pytest.mark.parametrize("scale", [1, 1.5, 2, 3, 4])
-def test_a_difference_meets_the_edges_of_the_enlarged_photo(scale):
-    """What sharpens at scale 1 sharpens when enlarged: the change is where the edges are, not half a pixel beside them."""
-    smooth = cv2.normalize(cv2.GaussianBlur(photo(), (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+def test_difference_is_aligned_with_the_edges_of_the_enlarged_photo(scale: float) -> None:
+    blurred = cv2.GaussianBlur(photo(), (0, 0), 3)
+    smooth = cv2.normalize(blurred, np.empty_like(blurred), 0, 255, cv2.NORM_MINMAX)
     matrix = matrix_of(256, 0.1, 200, 150)
     before = crop(smooth, matrix).astype(np.float32)
-    frame = background(smooth, (int(420 * scale), int(300 * scale)), CODEFORMER).copy()
+    frame = resize_background(smooth, (int(420 * scale), int(300 * scale)), CODEFORMER).copy()
     resized = frame.astype(float)
     paste(
         frame,
@@ -199,14 +226,14 @@ def test_a_difference_meets_the_edges_of_the_enlarged_photo(scale):
         crop=before,
     )
     inner = np.s_[int(110 * scale) : int(190 * scale), int(160 * scale) : int(240 * scale)]
-    assert np.abs(frame[inner]).mean() < 1  # the photo less itself is black
+    assert np.abs(frame[inner]).mean() < 1, "the photo minus itself is black"
     assert resized[inner].mean() > 50
 
 
-def test_a_difference_is_added_and_the_photo_s_own_detail_stays():
+def test_difference_keeps_detail_of_the_photo() -> None:
     frame = photo(1400, 1400)
     fine = frame.copy()
-    fine[::2, ::2] += 10  # detail that a crop of a face this large cannot hold
+    fine[::2, ::2] += 10  # finer than a pixel of the crop
     matrix = matrix_of(1200, 0.1, 700, 700)
     before = crop(fine, matrix)
     same = fine.copy()
@@ -218,28 +245,30 @@ def test_a_difference_is_added_and_the_photo_s_own_detail_stays():
     )
 
 
-def test_sixteen_bits_are_pasted_as_eight():
+def test_16_bit_result_equals_the_8_bit_result() -> None:
     matrix = matrix_of(240, 0.2, 200, 140)
     eight, sixteen = photo(), photo(dtype=np.uint16)
     for frame in (eight, sixteen):
         paste(frame, FACE, matrix, 1, mask=MASK, square=True)
     assert np.abs(sixteen / 257 - eight).max() <= 0.502
-    assert (sixteen % 257 != 0).any()  # its own levels are used
+    assert (sixteen % 257 != 0).any()  # all 16 bits are used
 
 
 @pytest.mark.parametrize(
     "place", [(60, 0, -300, 100), (60, 0, 900, 100), (60, 0, 100, -300), (60, 0, 100, 900)]
 )
 @pytest.mark.parametrize("square", [True, False])
-def test_a_face_outside_the_frame_changes_nothing(place, square):
+def test_face_outside_the_frame_changes_nothing(
+    place: tuple[float, float, float, float], square: bool
+) -> None:
     frame = photo()
     region = paste(frame, FACE, matrix_of(*place), 1, mask=MASK, square=square)
-    assert region == NOWHERE
+    assert region == EMPTY_REGION
     np.testing.assert_array_equal(frame, photo())
 
 
 @pytest.mark.parametrize("side_px", [0.6, 3, 8, 19])
-def test_faces_too_small_for_a_margin_are_pasted_all_the_same(side_px):
+def test_tiny_faces_are_pasted(side_px: float) -> None:
     frame = photo()
     paste(
         frame,
@@ -255,7 +284,7 @@ def test_faces_too_small_for_a_margin_are_pasted_all_the_same(side_px):
         assert changed.sum() > (side_px - 2) ** 2
 
 
-def test_the_square_is_soft_at_its_edge_and_full_in_its_middle():
+def test_square_is_soft_at_its_edge_and_opaque_in_its_centre() -> None:
     frame = np.zeros((400, 400, 3), np.uint8)
     paste(
         frame,
@@ -272,7 +301,7 @@ def test_the_square_is_soft_at_its_edge_and_full_in_its_middle():
     assert (np.diff(profile[:200]) >= 0).all()
 
 
-def test_a_region_is_blocks_around_the_face_within_the_frame():
+def test_region_consists_of_blocks_around_the_face() -> None:
     frame = photo(900, 1000)
     x0, y0, x1, y1 = paste(frame, FACE, matrix_of(150, 0.1, 500, 400), 1, mask=MASK, square=False)
     assert x0 % BLOCK_PX == y0 % BLOCK_PX == 0
@@ -283,37 +312,36 @@ def test_a_region_is_blocks_around_the_face_within_the_frame():
     assert (x1 - x0, y1 - y0) <= (4 * BLOCK_PX, 4 * BLOCK_PX)
 
 
-def test_a_face_needs_a_mask_or_a_square():
-    with pytest.raises(ValueError, match="not by neither"):
+def test_pasting_without_mask_and_square_is_rejected() -> None:
+    with pytest.raises(ValueError, match="needs a mask or the square"):
         paste(photo(), FACE, matrix_of(150, 0, 200, 150), 1, mask=None, square=False)
 
 
-def test_a_background_of_the_right_size_is_not_touched():
+def test_background_of_the_right_size_is_not_resized() -> None:
     frame = photo()
-    assert background(frame, (420, 300), CODEFORMER) is frame
+    assert resize_background(frame, (420, 300), CODEFORMER) is frame
     linear, lanczos = (
-        background(frame, (630, 450), convention) for convention in (CODEFORMER, FACEXLIB)
+        resize_background(frame, (630, 450), convention) for convention in (CODEFORMER, FACEXLIB)
     )
     assert linear.shape == lanczos.shape == (450, 630, 3)
     assert (linear != lanczos).any()
 
 
 @pytest.mark.parametrize("square", [False, True])
-def test_overlapping_faces_are_rounded_once(square):
-    """As officially: one face after the other in floats, over the whole frame, and one cast at the end."""
+def test_overlapping_faces_are_rounded_once(square: bool) -> None:
     places = [(240, 0.1, 150, 150), (240, -0.2, 210, 140), (160, 0.0, 190, 170)]
     faces = [np.clip(FACE.astype(int) + shift, 0, 255).astype(np.uint8) for shift in (0, 40, -30)]
     expected = photo().astype(np.float64)
     frame = OfficialFrame(photo())
     for place, face in zip(places, faces, strict=True):
-        expected = plainly(expected, face, matrix_of(*place), 1, MASK, square)
+        expected = paste_officially(expected, face, matrix_of(*place), 1, MASK, square)
         frame.paste(face, matrix_of(*place), 1, mask=MASK, square=square)
-    frame.settle()
+    frame.write_back()
     difference = np.abs(frame.pixels.astype(int) - expected.astype(np.uint8))
     assert (difference > 1).mean() < 1e-3
     assert difference.max() <= 3
     whole = OfficialFrame(photo(), whole_frame=True)
     for place, face in zip(places, faces, strict=True):
         whole.paste(face, matrix_of(*place), 1, mask=MASK, square=square)
-    whole.settle()
+    whole.write_back()
     np.testing.assert_array_equal(frame.pixels, whole.pixels)

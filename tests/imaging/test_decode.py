@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 import zlib
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ from restore.imaging.photo import decode
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_format_is_identified_by_content(format_name: str) -> None:
-    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(format_name, {})
+    options: dict[str, Any] = {}
+    if format_name in ("WEBP", "JPEG"):
+        options = {"lossless": True} if format_name == "WEBP" else {"quality": 95}
     pixels = picture() if format_name != "GIF" else np.repeat(np.repeat(picture(6, 8), 8, 0), 8, 1)
     photo = decode(file_of(pixels, format_name, **options), "a.txt")
     assert photo.format == format_name
@@ -63,7 +66,7 @@ def test_one_bit_file_gives_black_and_white() -> None:
 def test_alpha_is_separated_from_colour(mode: str, format_name: str) -> None:
     colour = picture() if mode == "RGBA" else picture()[..., 0]
     alpha = picture()[..., 1]
-    options = {"lossless": True, "exact": True} if format_name == "WEBP" else {}
+    options: dict[str, Any] = {"lossless": True, "exact": True} if format_name == "WEBP" else {}
     photo = decode(file_of(np.dstack([colour, alpha]), format_name, **options), "a")
     np.testing.assert_array_equal(photo.alpha, alpha)
     expected = np.dstack([colour] * 3) if (mode, format_name) == ("LA", "WEBP") else colour
@@ -130,7 +133,7 @@ def test_16_bit_png_is_read_and_written_with_16_bits(channels: int) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_16_bit_tiff_is_read_with_16_bits(channels: int, order: str) -> None:
+def test_16_bit_tiff_is_read_with_16_bits(channels: int, order: Literal["<", ">"]) -> None:
     samples = deep_picture(channels)
     photo = decode(tiff_file(samples, {338: [2]} if channels == 4 else None, order=order), "a")
     np.testing.assert_array_equal(photo.pixels, samples[..., :3] if channels == 4 else samples)
@@ -198,7 +201,7 @@ def test_only_the_first_frame_is_used() -> None:
     )
     expected = np.array(first)
     for format_name in ("GIF", "PNG", "WEBP", "TIFF"):
-        options = {"lossless": True} if format_name == "WEBP" else {}
+        options: dict[str, Any] = {"lossless": True} if format_name == "WEBP" else {}
         data = file_of(first, format_name, save_all=True, append_images=[second], **options)
         photo = decode(data, "a")
         np.testing.assert_array_equal(photo.pixels, expected)

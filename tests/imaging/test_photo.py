@@ -93,6 +93,7 @@ def test_shared_photos_survive_every_format(shared: Path) -> None:
     for path in sorted((shared / "photos" / "test" / "formats").iterdir()):
         photo = open_photo(path)
         reference = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert reference is not None
         assert photo.pixels.shape[:2] == reference.shape[:2]
         assert photo.pixels.dtype == reference.dtype
         for format_name in FORMATS:

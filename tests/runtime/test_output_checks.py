@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import lite_with
+from conftest import changed_lite_networks
 from facejobs import ASTRONAUT, FixedDetector, Parser, Recorder, contexts_of, face_at, official
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ from restore.models.catalog import LITE
 from restore.models.loader import Model
 from restore.optimize.compiler import Compiler
 from restore.options import FaceRestoreOptions
-from restore.pipelines.face_restore import face_restore
+from restore.pipelines.face_restore import run_face_restore
 from restore.runtime.output_checks import checked_output
 
 PORTRAIT, EYE = Photo("me.png", ASTRONAUT), Photo("me.png", ASTRONAUT[80:144, 90:154])
@@ -84,7 +84,7 @@ def test_every_task_rejects_invalid_output_and_recovers(
     photo = PORTRAIT if task == "face_restore" else EYE
     before = lite.run(name, [photo], **options).photos[0].pixels
     with (
-        lite_with(lite, task, lambda net: Scaled(net, BAD[bad])),
+        changed_lite_networks(lite, task, lambda net: Scaled(net, BAD[bad])),
         pytest.raises(RestoreError, match=r"photo 'me\.png'.*network '") as caught,
     ):
         lite.run(name, [photo], **options)
@@ -101,7 +101,7 @@ def test_invalid_output_of_an_optimized_network_falls_back_to_the_plain_one(
     name, options = TASKS[task]
     photo = PORTRAIT if task == "face_restore" else EYE
     plain = restorer.run(name, [photo], **options)
-    real = Compiler.optimized
+    real = Compiler.optimize
 
     def scaled(self: Compiler, model: Model) -> tuple[Model, Any]:
         faster, failures = real(self, model)
@@ -110,13 +110,13 @@ def test_invalid_output_of_an_optimized_network_falls_back_to_the_plain_one(
             faster, net=Scaled(faster.net, BAD[bad]), partners=partners
         ), failures
 
-    monkeypatch.setattr(Compiler, "optimized", scaled)
+    monkeypatch.setattr(Compiler, "optimize", scaled)
     results = restorer.run(name, [photo], **options, stability_mode="optimized")
     np.testing.assert_array_equal(results.photos[0].pixels, plain.photos[0].pixels)
     [report] = results.reports
     assert report.stability_mode == "safe"
     assert any(
-        text.startswith("faster copies of the networks failed (the network '")
+        text.startswith("the optimized networks failed (the network '")
         for text in report.warnings
     )
     assert report.tiles == plain.reports[0].tiles, "tiles of the failed attempt are not counted"
@@ -126,7 +126,7 @@ def test_invalid_output_of_an_optimized_network_falls_back_to_the_plain_one(
 def test_invalid_output_of_the_plain_network_is_an_error_in_optimized_mode() -> None:
     restorer = Restorer(weights=LITE, device="cpu")
     with (
-        lite_with(restorer, "upscale", lambda net: Scaled(net, float("nan"))),
+        changed_lite_networks(restorer, "upscale", lambda net: Scaled(net, float("nan"))),
         pytest.raises(RestoreError) as caught,
     ):
         restorer.run("upscale", [EYE], scale=1, stability_mode="optimized")
@@ -138,12 +138,12 @@ def test_invalid_parser_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         def forward(self, faces: Tensor) -> list[Tensor]:
             return [super().forward(faces)[0] * float("nan")]
 
-    monkeypatch.setattr("restore.pipelines.face_stage.restored", Recorder())
+    monkeypatch.setattr("restore.pipelines.face_batches.restore_faces", Recorder())
     [context] = contexts_of(
         official("codeformer", FailingParser()), FixedDetector(face_at(128, 110, 60))
     )
     with pytest.raises(RestoreError, match=r"photo '0\.png'.*'parser' returned NaN"):
-        face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [context])
+        run_face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [context])
 
 
 class FakeRetinaFace(nn.Module):

@@ -14,7 +14,6 @@ from restore.runtime.tiling import (
     axis_weights,
     plan_axis,
     quantise,
-    run_official_tiles,
     run_tiled,
 )
 
@@ -212,10 +211,3 @@ def test_quantise_clamps_and_rounds_half_to_even() -> None:
     np.testing.assert_array_equal(
         quantise(planes, np.dtype(np.uint8), grey=False)[0, :, 0], [0, 0, 2, 255]
     )
-
-
-def test_official_tiles_must_be_a_multiple_of_the_size_multiple() -> None:
-    with pytest.raises(RestoreError, match="multiple of 2"):
-        run_official_tiles(
-            random_pixels(40, 40), convolution(2, 3), scale=2, multiple=2, runtime=CPU, tile_px=15
-        )
