@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from benchmarks.quality import Figures, Lpips, Rgb, figures_of, resized
-from data.degradation import Degradation, degrade, read_photo
+from data.degradation import Degradation, degrade
+from data.photo_files import read_photo
 from restore import Photo, Restorer
 from restore.errors import Code, RestoreError
 

@@ -1,8 +1,11 @@
-"""Makes many varied photos from the few samples beside this file, to measure with: `python data/make_dataset.py --count 100 --seed 1`.
+"""Make many varied photos from the samples in this folder, to measure computing time.
 
-Each is a crop of a sample, perhaps mirrored, of another size, degraded by one of degrade.py's recipes and written as JPEG;
-`manifest.csv` says how. The same seed and library versions give the same bytes, and photo n is the same whatever the count. They are
-for measuring time, not quality: what is larger than its sample has no more detail than that.
+    python data/make_dataset.py --count 100 --seed 1
+
+Each photo is a crop of a sample, possibly mirrored, resized, degraded with one of the presets of
+degradation.py and written as JPEG; `manifest.csv` records how. The same seed and library versions
+give the same bytes, and photo n does not depend on the count. The photos are not suited to measure
+quality: those larger than their sample have no more detail than it.
 """
 
 from __future__ import annotations
@@ -16,34 +19,42 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data.degradation import PRESETS, Degradation, degrade, read_photo
+from data.degradation import PRESETS, Degradation, Photo, degrade, has_no_colour
+from data.photo_files import read_photo
 from restore.errors import Code, RestoreError
 
-HERE = Path(__file__).resolve().parent
+SAMPLES = Path(__file__).resolve().parent
 MANIFEST = "manifest.csv"
 LONG_SIDES_PX = (128, 1024)
 CROP_SHARES = (0.5, 1.0)
 JPEG_QUALITIES = (60, 96)
+VARIATION = (0.5, 1.5)  # of each value of a preset
 CLEAN = "clean"
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one photo is made: a row of the manifest.
+class PhotoPlan:
+    """How one photo is made: one row of the manifest.
 
     Attributes:
-        left, top, crop_width, crop_height: what of the sample it shows, in the sample's pixels.
-        kind: the preset that the recipe varies, or `clean`.
-        seed: of the recipe's own draws.
-        jpeg_quality: of the file; the recipe may hold a JPEG of its own before.
+        file: name of the file.
+        source: name of the sample.
+        left: left side of the crop, in pixels of the sample.
+        top: top of the crop.
+        crop_width: width of the crop.
+        crop_height: height of the crop.
+        mirrored: whether the crop is mirrored.
+        width: width of the photo in pixels.
+        height: height of the photo in pixels.
+        kind: name of the preset, or `clean`.
+        recipe: the preset with varied values.
+        seed: seed of the degradation.
+        jpeg_quality: quality of the file; the degradation may include another JPEG before.
     """
 
     file: str
@@ -61,21 +72,25 @@ class Plan:
     jpeg_quality: int
 
 
-def plan(number: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> Plan:
-    """Draws photo `number` (from 0) of a dataset; `sizes` are the samples' names, widths and heights."""
-    generator = np.random.default_rng([seed, number])
-    source, width, height = sizes[number % len(sizes)]  # each sample as often as the others
+def plan_photo(index: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> PhotoPlan:
+    """Draw the plan of one photo.
+
+    Args:
+        index: index of the photo in the dataset, from 0.
+        seed: seed of the dataset.
+        sizes: name, width and height of each sample; samples are used in turn.
+    """
+    generator = np.random.default_rng([seed, index])
+    source, width, height = sizes[index % len(sizes)]
     crop_width, crop_height = (
         round(side * generator.uniform(*CROP_SHARES)) for side in (width, height)
     )
-    low_px, high_px = LONG_SIDES_PX
-    long_side_px = (
-        low_px * (high_px / low_px) ** generator.random()
-    )  # as many small photos as large ones, by factor
+    min_px, max_px = LONG_SIDES_PX
+    long_side_px = min_px * (max_px / min_px) ** generator.random()  # uniform in its logarithm
     factor = long_side_px / max(crop_width, crop_height)
     kind = str(generator.choice([CLEAN, *PRESETS]))
-    return Plan(
-        file=f"{number + 1:03d}.jpg",
+    return PhotoPlan(
+        file=f"{index + 1:03d}.jpg",
         source=source,
         left=int(generator.integers(0, width - crop_width + 1)),
         top=int(generator.integers(0, height - crop_height + 1)),
@@ -85,7 +100,7 @@ def plan(number: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> Plan:
         width=round(crop_width * factor),
         height=round(crop_height * factor),
         kind=kind,
-        recipe=varied(PRESETS[kind], generator, high_px / long_side_px)
+        recipe=vary_recipe(PRESETS[kind], generator, max_px / long_side_px)
         if kind != CLEAN
         else Degradation(),
         seed=int(generator.integers(2**31)),
@@ -93,17 +108,16 @@ def plan(number: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> Plan:
     )
 
 
-def varied(
-    recipe: Degradation, generator: np.random.Generator, most_downscale: float
+def vary_recipe(
+    recipe: Degradation, generator: np.random.Generator, max_downscale: float
 ) -> Degradation:
-    """The same kind of damage, each amount between half and one and a half times as strong."""
-    blur, poisson, noise, fade, scratches, jpeg, downscale = generator.uniform(0.5, 1.5, 7)
+    """Scale each value of a preset by a random factor of 0.5 to 1.5."""
+    blur, poisson, noise, fade, scratches, jpeg, downscale = generator.uniform(*VARIATION, 7)
+    scaled_downscale = max(1.0, min(recipe.downscale * downscale, max_downscale))
     return replace(
         recipe,
         blur=round(recipe.blur * blur, 2),
-        downscale=round(max(1.0, min(recipe.downscale * downscale, most_downscale)), 2)
-        if recipe.downscale > 1
-        else 1.0,
+        downscale=round(scaled_downscale, 2) if recipe.downscale > 1 else 1.0,
         poisson=round(recipe.poisson * poisson, 2),
         noise=round(recipe.noise * noise, 2),
         fade=round(min(recipe.fade * fade, 1.0), 2),
@@ -112,51 +126,50 @@ def varied(
     )
 
 
-def made(sample: Picture, planned: Plan) -> Picture:
-    """The photo of a plan."""
-    crop = sample[
-        planned.top : planned.top + planned.crop_height,
-        planned.left : planned.left + planned.crop_width,
-    ]
-    if planned.mirrored:
+def make_photo(sample: Photo, plan: PhotoPlan) -> Photo:
+    """Make the photo of a plan from its sample."""
+    rows = slice(plan.top, plan.top + plan.crop_height)
+    columns = slice(plan.left, plan.left + plan.crop_width)
+    crop = sample[rows, columns]
+    if plan.mirrored:
         crop = crop[:, ::-1]
-    # A recipe that reduces is given as much more.
-    width, height = (
-        round(side * planned.recipe.downscale) for side in (planned.width, planned.height)
-    )
-    interpolation = cv2.INTER_AREA if width < planned.crop_width else cv2.INTER_CUBIC
+    # A recipe that downscales starts from a larger photo, so that the result has the planned size.
+    width, height = (round(side * plan.recipe.downscale) for side in (plan.width, plan.height))
+    interpolation = cv2.INTER_AREA if width < plan.crop_width else cv2.INTER_CUBIC
     resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=interpolation)
-    return degrade(resized.astype(np.uint8), planned.recipe, planned.seed)
+    return degrade(resized.astype(np.uint8), plan.recipe, plan.seed)
 
 
 def make_dataset(
     out: Path, count: int, seed: int, samples: Sequence[Path], *, overwrite: bool = False
-) -> list[Plan]:
-    """Writes `count` photos and their manifest into a folder.
+) -> list[PhotoPlan]:
+    """Write photos and their manifest into a folder.
+
+    Args:
+        out: the folder, which must be empty unless `overwrite` is set.
+        count: number of photos.
+        seed: seed of all random values.
+        samples: files that crops are taken from.
+        overwrite: delete an earlier dataset in the folder.
 
     Raises:
-        RestoreError: OUTPUT_UNWRITABLE when the folder holds something already and is not to be overwritten, or cannot be written to;
-            PHOTO_MISSING without samples, PHOTO_FORMAT or PHOTO_DAMAGED for one that cannot be read.
+        RestoreError: OUTPUT_UNWRITABLE if the folder is not empty or cannot be written to;
+            PHOTO_MISSING without samples; PHOTO_FORMAT or PHOTO_DAMAGED for an unreadable sample.
     """
     if not samples:
         raise RestoreError(
             Code.PHOTO_MISSING,
-            "there are no samples to make photos from",
-            "Run this from a complete checkout.",
+            "there are no sample photos in the folder data",
+            "Run this in a complete checkout.",
         )
-    pictures = {sample.name: read_photo(sample) for sample in samples}
-    sizes = [(name, picture.shape[1], picture.shape[0]) for name, picture in pictures.items()]
-    plans = [plan(number, seed, sizes) for number in range(count)]
+    photos = {sample.name: read_photo(sample) for sample in samples}
+    sizes = [(name, photo.shape[1], photo.shape[0]) for name, photo in photos.items()]
+    plans = [plan_photo(index, seed, sizes) for index in range(count)]
     try:
-        _clear(out, overwrite=overwrite)
-        for planned in tqdm(plans, unit="photo", file=sys.stderr):
-            _write(made(pictures[planned.source], planned), planned, out)
-        with (out / MANIFEST).open("w", newline="") as file:
-            rows = csv.DictWriter(file, [f.name for f in fields(Plan)], lineterminator="\n")
-            rows.writeheader()
-            rows.writerows(
-                {f.name: getattr(planned, f.name) for f in fields(Plan)} for planned in plans
-            )
+        _prepare_folder(out, overwrite=overwrite)
+        for plan in tqdm(plans, unit="photo", file=sys.stderr):
+            _write_jpeg(make_photo(photos[plan.source], plan), plan, out)
+        _write_manifest(plans, out)
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
@@ -166,8 +179,8 @@ def make_dataset(
     return plans
 
 
-def _clear(out: Path, *, overwrite: bool) -> None:
-    """An empty folder; of one that is to be overwritten, the photos that its manifest names go, and nothing else."""
+def _prepare_folder(out: Path, *, overwrite: bool) -> None:
+    """Create the folder; with `overwrite`, delete its manifest and the photos listed there."""
     out.mkdir(parents=True, exist_ok=True)
     if not overwrite and any(out.iterdir()):
         raise RestoreError(
@@ -185,37 +198,53 @@ def _clear(out: Path, *, overwrite: bool) -> None:
     (out / MANIFEST).unlink()
 
 
-def _write(picture: Picture, planned: Plan, out: Path) -> None:
-    grey = bool((picture == picture[..., :1]).all())
-    Image.fromarray(picture[..., 0] if grey else picture).save(
-        out / planned.file, "JPEG", quality=planned.jpeg_quality
-    )
+def _write_jpeg(photo: Photo, plan: PhotoPlan, out: Path) -> None:
+    image = Image.fromarray(photo[..., 0] if has_no_colour(photo) else photo)
+    image.save(out / plan.file, "JPEG", quality=plan.jpeg_quality)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit code: 0, or 2 after a refusal, which it prints."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def _write_manifest(plans: Sequence[PhotoPlan], out: Path) -> None:
+    names = [field.name for field in fields(PhotoPlan)]
+    with (out / MANIFEST).open("w", newline="") as file:
+        rows = csv.DictWriter(file, names, lineterminator="\n")
+        rows.writeheader()
+        rows.writerows({name: getattr(plan, name) for name in names} for plan in plans)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    summary, *_ = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(description=summary)
     parser.add_argument(
         "--out",
         type=Path,
-        default=HERE / "dataset",
+        default=SAMPLES / "dataset",
+        metavar="FOLDER",
         help="folder for the photos (default: data/dataset)",
     )
     parser.add_argument(
-        "--count", type=int, default=100, metavar="N", help="how many (default: 100)"
+        "--count", type=int, default=100, metavar="N", help="number of photos (default: 100)"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="of everything random (default: 1)"
+        "--seed", type=int, default=1, metavar="N", help="seed of all random values (default: 1)"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace the dataset that is in the folder"
+        "--overwrite", action="store_true", help="replace the dataset in the folder"
     )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status: 0, or 2 after a RestoreError, which is printed.
+    """
+    parser = build_parser()
     options = parser.parse_args(arguments)
     if options.count < 1 or options.seed < 0:
         parser.error("--count must be at least 1, --seed at least 0")
-    samples = sorted(
-        HERE.glob("*.jpg"), key=lambda path: (len(path.stem), path.stem)
-    )  # 2.jpg before 10.jpg
+    samples = sorted(SAMPLES.glob("*.jpg"), key=lambda path: int(path.stem))
     try:
         plans = make_dataset(
             options.out, options.count, options.seed, samples, overwrite=options.overwrite

@@ -1,120 +1,172 @@
-"""Makes and measures the embedded lite weights.
+"""Train and evaluate the embedded lite weights.
 
-    python -m training train upscale_x4 --photos TRAIN --minutes 30 --device cuda
-    python -m training evaluate --photos PHOTOS
-
-TRAIN is a folder that holds natural/, faces/ and damage/ as far as the recipe needs them (or, for a recipe of one folder, that folder);
-PHOTOS is one that holds that folder as train/, and test/.
+python -m training train upscale_x4 --photos TRAIN --minutes 30 --device cuda
+python -m training evaluate --photos PHOTOS
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 from pathlib import Path
 
-from training.evaluate import MEASURES, evaluate
-from training.metrics import HERE, Places
+from training.evaluate import EVALUATIONS, Report, evaluate
+from training.evaluation import EvaluationPaths
+from training.paths import DOCS, LITE_WEIGHTS
 from training.registry import RECIPES
-from training.train import Terms, train
+from training.settings import TrainSettings
+from training.train import train
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training", description=(__doc__ or "").splitlines()[0]
-    )
+    """Parse the command line and run the command."""
+    options = build_parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if options.command == "train":
+        _train(options)
+    else:
+        _evaluate(options)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    summary, *_ = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(prog="python -m training", description=summary)
     commands = parser.add_subparsers(dest="command", required=True)
-    training = commands.add_parser(
-        "train", help="train one of them, or go on where that was interrupted"
+    _add_train_options(
+        commands.add_parser("train", help="train one network, or resume its training")
     )
-    training.add_argument("name", choices=sorted(RECIPES))
-    training.add_argument(
+    _add_evaluate_options(
+        commands.add_parser(
+            "evaluate", help="evaluate networks; write figures, pictures and tables"
+        )
+    )
+    return parser
+
+
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", choices=sorted(RECIPES), help="the recipe")
+    add(
         "--photos",
         type=Path,
         required=True,
-        metavar="TRAIN",
-        help="folder of clean photos, or the one above",
+        metavar="FOLDER",
+        help="folder with natural/, faces/ and damage/ as far as the recipe needs them",
     )
-    training.add_argument(
+    add(
         "--minutes",
         type=float,
         default=70.0,
-        help="of computing, those before an interruption included",
+        help="limit of computing time, including the time before an interruption (default: 70)",
     )
-    training.add_argument(
-        "--steps", type=int, help="length of the schedule; the recipe's own by default"
+    add("--steps", type=int, help="length of the schedule (default: of the recipe)")
+    add(
+        "--batch",
+        type=int,
+        dest="batch_size",
+        metavar="N",
+        help="patches per step (default: of the recipe)",
     )
-    training.add_argument("--batch", type=int, help="patches a step; the recipe's own by default")
-    training.add_argument(
+    add(
         "--peak-lr",
         type=float,
         metavar="RATE",
-        help="highest learning rate; the recipe's own by default",
+        help="highest learning rate (default: of the recipe)",
     )
-    training.add_argument("--device", default="cpu", help="cpu or cuda")
-    training.add_argument("--threads", type=int, default=1, help="that compute on a CPU")
-    training.add_argument(
+    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    add("--threads", type=int, default=1, help="compute threads on a CPU (default: 1)")
+    add(
         "--workers",
         type=int,
-        help="threads that draw patches ahead; none on a CPU, else one a core",
+        help="processes that prepare batches (default: 0 on a CPU, otherwise one per core)",
     )
-    training.add_argument("--seed", type=int, default=1)
-    training.add_argument(
-        "--work", type=Path, default=HERE / "checkpoints", help="where checkpoints are kept"
+    add("--seed", type=int, default=1, help="seed of weights and patches (default: 1)")
+    add(
+        "--work",
+        type=Path,
+        default=LITE_WEIGHTS / "checkpoints",
+        metavar="FOLDER",
+        help="folder for checkpoints (default: weights/lite/checkpoints)",
     )
-    training.add_argument("--checkpoint-every", type=float, default=60.0, metavar="SECONDS")
-    training.add_argument("--out", type=Path, default=HERE, help="where the finished weights go")
-    training.add_argument(
+    add(
+        "--checkpoint-every",
+        type=float,
+        default=60.0,
+        dest="checkpoint_every_s",
+        metavar="SECONDS",
+        help="time between checkpoints (default: 60)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=LITE_WEIGHTS,
+        metavar="FOLDER",
+        help="folder for the finished weights (default: weights/lite)",
+    )
+    add(
         "--bfloat16",
         action="store_true",
-        help="compute in it: faster on GPUs and on processors with AMX",
+        help="compute convolutions in bfloat16: faster on GPUs and on CPUs with AMX",
     )
-    training.add_argument(
+    add(
         "--only",
-        metavar="NAME",
-        help="learn the parameters whose names begin so, and leave the others",
+        metavar="PREFIX",
+        help="train only the parameters whose names start with this, without an adversary",
     )
-    training.add_argument(
-        "--go-on",
+    add(
+        "--fine-tune",
         action="store_true",
-        help="begin a new course with the finished weights that are there",
+        help="start a new run from the finished weights in --out",
     )
-    measuring = commands.add_parser(
-        "evaluate", help="measure them, and write figures, pictures and the README's tables"
+
+
+def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("names", nargs="*", choices=[[], *EVALUATIONS], help="recipes (default: all)")
+    add(
+        "--photos",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder with train/ and test/",
     )
-    measuring.add_argument(
-        "names", nargs="*", choices=[[], *MEASURES], help="which; all by default"
-    )
-    measuring.add_argument(
-        "--photos", type=Path, required=True, help="folder that holds train/ and test/"
-    )
-    measuring.add_argument(
+    add(
         "--weights",
         type=Path,
-        default=HERE,
-        help="folder of the weights, of provenance.json and of the README",
+        default=LITE_WEIGHTS,
+        metavar="FOLDER",
+        help="folder with the weights and provenance.json (default: weights/lite)",
     )
-    measuring.add_argument(
-        "--yardsticks",
+    add(
+        "--references",
         type=Path,
         metavar="FOLDER",
-        help="official checkpoints to measure beside them",
+        help="folder with official checkpoints to measure for comparison",
     )
-    given = vars(parser.parse_args())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if given.pop("command") == "evaluate":
-        evaluate(
-            given["names"] or MEASURES,
-            Places(given["photos"], given["weights"], given["yardsticks"]),
-            given["weights"],
-        )
-        return
-    name, workers = given.pop("name"), given.pop("workers")
-    if workers is None:
-        workers = 0 if given["device"] == "cpu" else os.cpu_count() or 1
-    train(name, Terms(**given, workers=workers))
+    add(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for pictures and tables (default: docs for the embedded weights, "
+        "otherwise the folder of the weights)",
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    if options.workers is None:
+        options.workers = 0 if options.device == "cpu" else os.cpu_count() or 1
+    names = [field.name for field in dataclasses.fields(TrainSettings)]
+    train(options.name, TrainSettings(**{name: getattr(options, name) for name in names}))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    is_embedded = options.weights.resolve() == LITE_WEIGHTS
+    report = Report(options.report or (DOCS if is_embedded else options.weights))
+    paths = EvaluationPaths(options.photos, options.weights, options.references)
+    evaluate(options.names or EVALUATIONS, paths, report)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A network that tells answers from photos, and the gradient by which another learns to be mistaken for one.
+"""Adversarial training: a discriminator, and the gradient that it adds to the loss.
 
-After Goodfellow et al. (NeurIPS 2014) and Real-ESRGAN (Wang et al., ICCVW 2021, section 3.3): a U-Net that judges each pixel by what lies
-around it, its convolutions under spectral normalisation (Miyato et al., ICLR 2018). It is never part of a finished file.
+After Goodfellow et al. (NeurIPS 2014) and Real-ESRGAN (Wang et al., ICCVW 2021, section 3.3): a
+U-Net with spectral normalisation (Miyato et al., ICLR 2018) that classifies each pixel. It is not
+part of the finished weights.
 """
 
 from __future__ import annotations
@@ -14,25 +15,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-CHANNELS = 3  # of an answer, the first, that are a picture
-WIDTHS = (48, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the size
-SLOPE = 0.2
-WINDOW_PX = 9  # whose means, taken twice, the adversary has no say in
+PICTURE_CHANNELS = 3  # the first channels of the output, which the discriminator sees
+CHANNELS = (48, 64, 96)  # at 1/2, 1/4 and 1/8 of the size
+NEGATIVE_SLOPE = 0.2
+SMOOTHING_WINDOW_PX = 9
 LEARNING_RATE = 2e-4
-HEARD_AFTER = 500  # steps of the critic, until which its say grows: one that has learnt nothing yet only does harm
-BETAS = (0.5, 0.99)  # of its Adam
+BETAS = (0.5, 0.99)  # of Adam
+# Steps over which the adversarial weight grows from 0: an untrained discriminator does harm.
+WARM_UP_STEPS = 500
 
 
-def _conv(inner: int, outer: int, side: int = 3, stride: int = 1) -> nn.Module:
-    return spectral_norm(nn.Conv2d(inner, outer, side, stride, padding=1))
+def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+    return spectral_norm(nn.Conv2d(in_channels, out_channels, kernel, stride, padding=1))
 
 
-class Critic(nn.Module):
-    """Nx3xHxW RGB in [0, 1], sides multiples of 8 -> Nx1xHxW logits: above 0 where it takes the picture for a photo."""
+class Discriminator(nn.Module):
+    """Classify pixels as photo (logit above 0) or network output.
+
+    Input Nx3xHxW RGB in [0, 1] with sides that are multiples of 8; output Nx1xHxW logits.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        fine, middle, coarse = WIDTHS
+        fine, middle, coarse = CHANNELS
         self.head = _conv(12, fine)
         self.first, self.second = _conv(fine, middle, 4, 2), _conv(middle, coarse, 4, 2)
         self.bottom = _conv(coarse, coarse)
@@ -40,81 +45,105 @@ class Critic(nn.Module):
         self.last, self.tail = _conv(fine, fine), nn.Conv2d(fine, 4, 3, padding=1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        finest = F.leaky_relu(self.head(F.pixel_unshuffle(2.0 * pictures - 1.0, 2)), SLOPE)
-        finer = F.leaky_relu(self.first(finest), SLOPE)
-        x = F.leaky_relu(self.second(finer), SLOPE)
-        x = F.leaky_relu(self.bottom(x), SLOPE)
-        x = F.leaky_relu(self.third(_twice(x)), SLOPE) + finer
-        x = F.leaky_relu(self.fourth(_twice(x)), SLOPE) + finest
-        return F.pixel_shuffle(self.tail(F.leaky_relu(self.last(x), SLOPE)), 2)
+        finest = _activate(self.head(F.pixel_unshuffle(2.0 * pictures - 1.0, 2)))
+        finer = _activate(self.first(finest))
+        x = _activate(self.second(finer))
+        x = _activate(self.bottom(x))
+        x = _activate(self.third(_upsample(x))) + finer
+        x = _activate(self.fourth(_upsample(x))) + finest
+        return F.pixel_shuffle(self.tail(_activate(self.last(x))), 2)
 
 
-def _twice(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def smoothed(gradient: Tensor) -> Tensor:
-    """Means of windows around each pixel, taken twice: without cells, whose borders would show in what is learnt."""
+def smooth_gradient(gradient: Tensor) -> Tensor:
+    """Apply a box filter twice; overlapping windows avoid a visible grid."""
     for _ in range(2):
         gradient = F.avg_pool2d(
-            gradient, WINDOW_PX, stride=1, padding=WINDOW_PX // 2, count_include_pad=False
+            gradient,
+            SMOOTHING_WINDOW_PX,
+            stride=1,
+            padding=SMOOTHING_WINDOW_PX // 2,
+            count_include_pad=False,
         )
     return gradient
 
 
 class Adversary:
-    """A critic that learns beside a network, step for step.
+    """A discriminator that is trained together with a network, one step each.
 
     Args:
-        weight: of its gradient over that of the network's own loss, at each step: 1 is as much.
-        device: where both are.
-        mixed: whether its convolutions are computed in bfloat16.
+        weight: norm of the adversarial gradient relative to the gradient of the loss.
+        device: device of both networks.
+        mixed: whether convolutions are computed in bfloat16.
     """
 
     def __init__(self, weight: float, device: torch.device, *, mixed: bool) -> None:
         self.weight, self.device, self.mixed, self.steps = weight, device, mixed, 0
-        self.critic = Critic().to(device)
-        self.optimiser = torch.optim.Adam(self.critic.parameters(), lr=LEARNING_RATE, betas=BETAS)
+        self.discriminator = Discriminator().to(device)
+        self.optimiser = torch.optim.Adam(
+            self.discriminator.parameters(), lr=LEARNING_RATE, betas=BETAS
+        )
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
         return {
-            "critic": self.critic.state_dict(),
+            "critic": self.discriminator.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.critic.load_state_dict(state["critic"])
+        """Load the state of a checkpoint."""
+        self.discriminator.load_state_dict(state["critic"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps = state["steps"]
 
-    def judged(self, pictures: Tensor) -> Tensor:
-        """The critic's logits."""
+    def classify(self, pictures: Tensor) -> Tensor:
+        """Return the logits of the discriminator."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            logits: Tensor = self.critic(pictures)
+            logits: Tensor = self.discriminator(pictures)
         return logits.float()
 
-    def steered(self, output: Tensor, loss: Tensor, say: float = 1.0) -> Tensor:
-        """The gradient of the answer: its own loss's, and what would make the critic take the picture in it for a photo, in proportion.
+    def combined_gradient(self, output: Tensor, loss: Tensor, weight_factor: float = 1.0) -> Tensor:
+        """Return the gradient of the loss plus the scaled adversarial gradient.
 
-        `say` is the share of its weight that it has.
+        The smooth part of the adversarial gradient is removed, so that it cannot change mean
+        colours.
+
+        Args:
+            output: output of the network; the adversarial gradient affects the first channels.
+            loss: loss of this output.
+            weight_factor: share of the adversarial weight that is used.
         """
-        self.critic.requires_grad_(requires_grad=False)
-        own = torch.autograd.grad(loss, output, retain_graph=True)[0].clone()
-        of_picture = own[:, :CHANNELS]
-        seen = output[:, :CHANNELS].detach().requires_grad_()
-        (towards,) = torch.autograd.grad(F.softplus(-self.judged(seen)).mean(), seen)
-        self.critic.requires_grad_(requires_grad=True)
-        towards = towards - smoothed(towards)  # colours are the loss's affair
-        weight = say * self.weight * min(1.0, self.steps / HEARD_AFTER)
-        of_picture.add_(weight * of_picture.norm() / towards.norm().clamp_min(1e-12) * towards)
-        return own
+        self.discriminator.requires_grad_(requires_grad=False)
+        gradient = torch.autograd.grad(loss, output, retain_graph=True)[0].clone()
+        picture_gradient = gradient[:, :PICTURE_CHANNELS]
+        picture = output[:, :PICTURE_CHANNELS].detach().requires_grad_()
+        adversarial_loss = F.softplus(-self.classify(picture)).mean()
+        (adversarial,) = torch.autograd.grad(adversarial_loss, picture)
+        self.discriminator.requires_grad_(requires_grad=True)
+        adversarial = adversarial - smooth_gradient(adversarial)
+        weight = weight_factor * self.weight * min(1.0, self.steps / WARM_UP_STEPS)
+        scale = weight * picture_gradient.norm() / adversarial.norm().clamp_min(1e-12)
+        picture_gradient.add_(scale * adversarial)
+        return gradient
 
-    def learn(self, output: Tensor, photos: Tensor) -> Tensor:
-        """One step of the critic; returns the loss before it, on the device: 1.39 where it cannot tell the two, 0 where it always can."""
+    def train_step(self, output: Tensor, photos: Tensor) -> Tensor:
+        """Train the discriminator for one step.
+
+        Returns:
+            The loss before the step, on the device: 1.39 for a random guess, 0 for a perfect one.
+        """
         loss = (
-            F.softplus(-self.judged(photos)).mean()
-            + F.softplus(self.judged(output[:, :CHANNELS].detach())).mean()
+            F.softplus(-self.classify(photos)).mean()
+            + F.softplus(self.classify(output[:, :PICTURE_CHANNELS].detach())).mean()
         )
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -1,76 +1,131 @@
-"""What a recipe's patches are drawn from: the photos and damage maps of its folders, and what of them is held back."""
+"""Training data: the photos and damage maps of a recipe, and which of them are held back."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from training.recipe import VALIDATION_MAPS, Folder, Maps, Pair, Recipe
+from training.paths import list_photos
+from training.recipe import DamageMaps, Folder, Pair, Photo, Recipe
+
+HELD_BACK_MAP_STRIDE = 8  # every eighth damage map is never trained on
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
-    """What patches are drawn from: pairs, how often each is drawn, and the damage maps of a recipe that uses them."""
+class PatchSource:
+    """The photos that patches are drawn from.
+
+    Attributes:
+        pairs: prepared photos.
+        probabilities: probability of each pair.
+        maps: damage maps; empty if the recipe uses none.
+    """
 
     pairs: list[Pair]
-    odds: np.ndarray
-    maps: Maps
+    probabilities: np.ndarray
+    maps: DamageMaps
 
-    def draw(self, recipe: Recipe, index: int, patch_px: int, rng: np.random.Generator) -> Pair:
-        """One patch of the pair at `index`."""
-        extra = {"maps": self.maps} if recipe.uses_damage else {}
-        return recipe.draw(self.pairs[index], patch_px, rng, **extra)
+    def draw_patch(
+        self, recipe: Recipe, index: int, patch_px: int, rng: np.random.Generator
+    ) -> Pair:
+        """Draw a patch of the pair at `index`."""
+        maps = {"maps": self.maps} if recipe.uses_damage_maps else {}
+        return recipe.draw_patch(self.pairs[index], patch_px, rng, **maps)
 
 
-def gathered(recipe: Recipe, photos: Path) -> tuple[Material, Material]:
-    """(training material, what is held back of it); within a folder photos are drawn by area."""
-    parts: dict[bool, list[tuple[Pair, float]]] = {False: [], True: []}
-    for folder in recipe.folders:
-        pairs = read_folder(recipe, folder, photos)
-        kept = {
-            name: folder.holds_back(name, len(pairs) - 1 - index)
-            for index, name in enumerate(pairs)
-        }
-        for is_kept, part in parts.items():
-            chosen = [pair for name, pair in pairs.items() if kept[name] is is_kept]
-            areas = np.array([pair[0].shape[0] * pair[0].shape[1] for pair in chosen], np.float64)
-            part.extend(zip(chosen, folder.share * areas / areas.sum(), strict=True))
-    maps = {
-        is_kept: damage_maps(photos, is_kept) if recipe.uses_damage else [] for is_kept in parts
-    }
-    training, held_back = (
-        Material([pair for pair, _ in part], np.array([odds for _, odds in part]), maps[is_kept])
-        for is_kept, part in parts.items()
+def load_patch_sources(recipe: Recipe, photos: Path) -> tuple[PatchSource, PatchSource]:
+    """Load the photos of a recipe.
+
+    Within a folder, the probability of a photo is proportional to its area.
+
+    Returns:
+        (training photos, held-back photos)
+
+    Raises:
+        SystemExit: a folder is missing.
+    """
+    splits = [_split_folder(recipe, folder, photos) for folder in recipe.folders]
+    training, held_back = zip(*splits, strict=True)
+    return (
+        _patch_source(recipe, training, _recipe_maps(recipe, photos, is_held_back=False)),
+        _patch_source(recipe, held_back, _recipe_maps(recipe, photos, is_held_back=True)),
     )
-    return training, held_back
 
 
-def damage_maps(photos: Path, is_held_back: bool) -> Maps:
-    """The damage maps below `photos` that are trained on, or those that never are: every eighth."""
+def _patch_source(
+    recipe: Recipe, pairs_by_folder: Sequence[list[Pair]], maps: DamageMaps
+) -> PatchSource:
+    probabilities = []
+    for folder, pairs in zip(recipe.folders, pairs_by_folder, strict=True):
+        areas = np.array([pair[0].shape[0] * pair[0].shape[1] for pair in pairs], np.float64)
+        probabilities.append(folder.share * areas / areas.sum())
+    pairs = [pair for folder_pairs in pairs_by_folder for pair in folder_pairs]
+    return PatchSource(pairs, np.concatenate(probabilities), maps)
+
+
+def _split_folder(recipe: Recipe, folder: Folder, photos: Path) -> tuple[list[Pair], list[Pair]]:
+    """Read and prepare the photos of a folder that are large enough.
+
+    Returns:
+        (training pairs, held-back pairs)
+    """
+    path = photos / folder.name
+    if not path.is_dir():
+        if len(recipe.folders) > 1 or recipe.uses_damage_maps:
+            raise SystemExit(f"{photos} has no folder {folder.name}/, which this recipe needs")
+        path = photos
+    prepared = [
+        (file.name, recipe.prepare(folder.preprocess(read_rgb(file)))) for file in list_photos(path)
+    ]
+    large = [(name, pair) for name, pair in prepared if min(pair[0].shape[:2]) >= recipe.patch_px]
+    split: tuple[list[Pair], list[Pair]] = ([], [])
+    for index, (name, pair) in enumerate(large):
+        split[folder.is_held_back(name, len(large) - 1 - index)].append(pair)
+    return split
+
+
+def _recipe_maps(recipe: Recipe, photos: Path, *, is_held_back: bool) -> DamageMaps:
+    return read_damage_maps(photos, is_held_back=is_held_back) if recipe.uses_damage_maps else []
+
+
+def read_damage_maps(photos: Path, *, is_held_back: bool) -> DamageMaps:
+    """Read the damage maps that are trained on, or those that are held back.
+
+    Raises:
+        SystemExit: there are none.
+    """
     files = sorted((photos / "damage").glob("*.png"))
     if not files:
         raise SystemExit(
-            f"{photos} holds no folder damage/ with damage maps, which this recipe needs"
+            f"{photos} has no folder damage/ with damage maps (PNG), which this recipe needs"
         )
-    chosen = [
-        file for index, file in enumerate(files) if (index % VALIDATION_MAPS == 0) is is_held_back
+    selected = [
+        file
+        for index, file in enumerate(files)
+        if (index % HELD_BACK_MAP_STRIDE == 0) is is_held_back
     ]
-    return [np.asarray(Image.open(file).convert("L")) for file in chosen]
+    return [np.asarray(Image.open(file).convert("L")) for file in selected]
 
 
-def read_folder(recipe: Recipe, folder: Folder, photos: Path) -> dict[str, Pair]:
-    """The folder's photos that are large enough, prepared, by file name and in its order."""
-    path = photos / folder.name
-    if not path.is_dir():
-        if len(recipe.folders) > 1 or recipe.uses_damage:
-            raise SystemExit(f"{photos} holds no folder {folder.name}/, which this recipe needs")
-        path = photos
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in {".jpg", ".png"})
-    pairs = {
-        p.name: recipe.prepare(folder.retouched(np.asarray(Image.open(p).convert("RGB"))))
-        for p in files
-    }
-    return {name: pair for name, pair in pairs.items() if min(pair[0].shape[:2]) >= recipe.patch_px}
+def read_rgb(file: Path) -> Photo:
+    """Read a photo as HxWx3 uint8."""
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def read_photos(files: Iterable[Path]) -> dict[str, Photo]:
+    """Read photos by file name."""
+    return {file.name: read_rgb(file) for file in files}
+
+
+def read_held_back(folder: Folder, photos: Path) -> dict[str, Photo]:
+    """Read the held-back photos of a training folder inside `photos`, by file name."""
+    files = list_photos(photos / folder.name)
+    return read_photos(
+        file
+        for index, file in enumerate(files)
+        if folder.is_held_back(file.name, len(files) - 1 - index)
+    )

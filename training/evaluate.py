@@ -1,10 +1,11 @@
-"""Measures the lite weights, each by its own module, and writes what was found: provenance.json, the pictures, the README's tables."""
+"""Evaluate the lite weights; write provenance.json, example pictures and the tables of the page."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from training import (
@@ -17,104 +18,132 @@ from training import (
     measure_scratches,
     measure_upscale,
 )
-from training.metrics import HERE, Figures, Measure, Places, provenance, write_figures
+from training.evaluation import Evaluation, EvaluationPaths
+from training.paths import DOCS
+from training.provenance import Figures, read_figures, write_figures
 from training.registry import RECIPES
 
-README = "README.md"
-QUALITY = 85  # of the pictures
-log = logging.getLogger("lite.evaluate")
+PAGE = "lite-weights.md"
+PICTURES = "lite"
+WEBP_QUALITY = 85
+log = logging.getLogger("training")
 
-MEASURES: Mapping[str, Measure] = {
-    "upscale_real_x4": measure_real.MEASURE,
-    "upscale_x4": measure_upscale.X4,
-    "upscale_x2": measure_upscale.X2,
-    "denoise": measure_denoise.MEASURE,
-    "deblur": measure_deblur.MEASURE,
-    "faces": measure_faces.MEASURE,
-    "colorize": measure_colorize.MEASURE,
-    "inpaint": measure_inpaint.MEASURE,
-    "scratches": measure_scratches.MEASURE,
+EVALUATIONS: Mapping[str, Evaluation] = {
+    "upscale_real_x4": measure_real.EVALUATION,
+    "upscale_x4": measure_upscale.X4_EVALUATION,
+    "upscale_x2": measure_upscale.X2_EVALUATION,
+    "denoise": measure_denoise.EVALUATION,
+    "deblur": measure_deblur.EVALUATION,
+    "faces": measure_faces.EVALUATION,
+    "colorize": measure_colorize.EVALUATION,
+    "inpaint": measure_inpaint.EVALUATION,
+    "scratches": measure_scratches.EVALUATION,
 }
 
 
-def evaluate(names: Iterable[str], places: Places, out: Path = HERE) -> None:
-    """Measures the named weights; figures and pictures go to `out`, and the tables of its README are written anew from all figures."""
+@dataclass(frozen=True)
+class Report:
+    """Where an evaluation writes its page and pictures.
+
+    Attributes:
+        folder: folder with lite-weights.md, whose tables are updated if it exists; pictures go to
+            its subfolder lite/.
+    """
+
+    folder: Path = DOCS
+
+    @property
+    def page(self) -> Path:
+        return self.folder / PAGE
+
+    def picture(self, name: str) -> Path:
+        """Return the path of the picture of a recipe."""
+        return self.folder / PICTURES / f"{name}.webp"
+
+
+def evaluate(names: Iterable[str], paths: EvaluationPaths, report: Report) -> None:
+    """Evaluate the weights of the named recipes.
+
+    Figures go to provenance.json beside the weights. The tables of the page are rewritten from
+    the figures of all recipes.
+
+    Raises:
+        SystemExit: the page has no place for a table.
+    """
     for name in names:
-        recipe = RECIPES[name]
-        findings = MEASURES[name].find(places)
-        write_figures(recipe, out, findings.figures)
-        log.info("%s: %s", name, MEASURES[name].verdict(findings.figures)[0])
-        if findings.sheet is not None:
-            findings.sheet.save(out / f"{name}.webp", quality=QUALITY)
-    readme = out / README
-    if readme.is_file():
-        readme.write_text(with_tables(readme.read_text(encoding="utf-8"), out), encoding="utf-8")
+        measurement = EVALUATIONS[name].measure(paths)
+        write_figures(RECIPES[name], paths.weights, measurement.figures)
+        log.info("%s: %s", name, EVALUATIONS[name].assess(measurement.figures).summary)
+        if measurement.sheet is not None:
+            picture = report.picture(name)
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            measurement.sheet.save(picture, quality=WEBP_QUALITY)
+    if report.page.is_file():
+        text = report.page.read_text(encoding="utf-8")
+        report.page.write_text(replace_tables(text, paths.weights), encoding="utf-8")
 
 
-def with_tables(text: str, folder: Path) -> str:
-    """The README with both of its tables, which stand between comments, as the figures in provenance.json have them."""
-    there = [name for name in MEASURES if (folder / RECIPES[name].file).is_file()]
-    measured = {name: figures for name in there if "cost" in (figures := figures_of(name, folder))}
-    for mark, table in (
-        ("targets", targets_table(measured, folder)),
-        ("figures", figures_tables(measured)),
-    ):
-        text, count = re.subn(
-            rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
-            rf"\g<1>{table}\g<2>",
-            text,
-            flags=re.DOTALL,
-        )
+def replace_tables(text: str, weights: Path) -> str:
+    """Return the text of the page with both tables rewritten from provenance.json.
+
+    A table stands between the comments `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        SystemExit: the comments of a table are missing.
+    """
+    measured = {}
+    for name, recipe in RECIPES.items():
+        if name in EVALUATIONS and (weights / recipe.file).is_file():
+            figures = read_figures(recipe, weights)
+            if "cost" in figures:
+                measured[name] = figures
+    tables = {"targets": targets_table(measured, weights), "figures": figures_tables(measured)}
+    for name, table in tables.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text, count = re.subn(pattern, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
         if count != 1:
             raise SystemExit(
-                f"{README} has no place for the table '{mark}' between <!-- {mark} --> and <!-- /{mark} -->"
+                f"{PAGE} has no place for the table '{name}': "
+                f"add a line <!-- {name} --> and a line <!-- /{name} -->"
             )
     return text
 
 
-def figures_of(name: str, folder: Path) -> Figures:
-    """What provenance.json says of a recipe's file."""
-    figures = provenance(folder)[RECIPES[name].file].get("figures", {})
-    assert isinstance(figures, dict)
-    return figures
-
-
-def targets_table(measured: Mapping[str, Figures], folder: Path) -> str:
-    """A line a file: what it reaches, what it should, and what it costs."""
+def targets_table(measured: Mapping[str, Figures], weights: Path) -> str:
+    """Return a table with what each file reaches, its target and its cost."""
     lines = [
-        "| weights | size | reached | target | met | mean colour moves | s a megapixel |",
+        "| weights | size | reached | target | met | change of mean colour | s per megapixel |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, figures in measured.items():
-        reached, met = MEASURES[name].verdict(figures)
-        cost, bytes_ = figures["cost"], (folder / RECIPES[name].file).stat().st_size
-        shift = (
-            f"{cost['colour_shift_levels']:.2f} levels" if "colour_shift_levels" in cost else "none"
-        )
+        assessment, cost = EVALUATIONS[name].assess(figures), figures["cost"]
+        size_mb = (weights / RECIPES[name].file).stat().st_size / 1e6
+        shift = cost.get("colour_shift_levels")
         cells = [
             name,
-            f"{bytes_ / 1e6:.1f} MB",
-            reached,
-            MEASURES[name].target,
-            "yes" if met else "**no**",
-            shift,
+            f"{size_mb:.1f} MB",
+            assessment.summary,
+            EVALUATIONS[name].target,
+            "yes" if assessment.is_met else "**no**",
+            "not measured" if shift is None else f"{shift:.2f} levels",
+            f"{cost['cpu_s_per_megapixel']:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} | {cost['cpu_s_per_megapixel']:.1f} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def figures_tables(measured: Mapping[str, Figures]) -> str:
-    """All figures: a table a file, a line for each of the sets it was measured on."""
-    parts = []
+    """Return one table per file, with one row for each test set."""
+    tables = []
     for name, figures in measured.items():
-        rows = {on: found for on, found in figures.items() if on != "cost"}
-        columns = sorted({column for found in rows.values() for column in found})
+        rows = {test_set: values for test_set, values in figures.items() if test_set != "cost"}
+        columns = sorted({column for values in rows.values() for column in values})
         lines = [
             f"| {name} | {' | '.join(column.replace('_', ' ') for column in columns)} |",
             "|---" * (len(columns) + 1) + "|",
         ]
-        for on, found in rows.items():
-            cells = (f"{found[column]:.4g}" if column in found else "" for column in columns)
-            lines.append(f"| {on.replace('_', ' ')} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+        for test_set, values in rows.items():
+            cells = (f"{values[column]:.4g}" if column in values else "" for column in columns)
+            lines.append(f"| {test_set.replace('_', ' ')} | {' | '.join(cells)} |")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)

@@ -1,8 +1,9 @@
-"""Measures the lite colour network on photos it was never trained on, and colours some that were never in colour.
+"""Evaluate the lite colour network on photos that it was never trained on.
 
-Each photo keeps its lightness; its colours come from the network at 256 px. Means over photos: CIEDE2000 to the original (over all
-pixels) beside that of the grey photo, the share of it that is gained, and colourfulness (Hasler and Suesstrunk, 2003) over the
-original's. The photos: those of train/natural and train/faces that are held back, and test/kodak.
+Each photo keeps its lightness and gets the colours that the network predicts at 256 px. Means over
+photos: CIEDE2000 to the original and that of the grey photo, the improvement over grey, and the
+colourfulness (Hasler and Suesstrunk, 2003) relative to the original. The photos are the held-back
+ones of train/natural and train/faces, and test/kodak.
 """
 
 from __future__ import annotations
@@ -14,125 +15,136 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000
 from torch import nn
 
-from restore.nets.lite.colorize import AB_SCALE, SIDE_PX
-from training.recipe_colorize import COLOUR_RECIPE, resized
-from training.metrics import (
-    Figures,
-    Findings,
-    Measure,
-    Places,
-    cost_of,
-    held_back,
-    rounded,
-    square,
-    trained,
+from restore.nets.lite.colorize import AB_SCALE, INPUT_PX
+from training.dataset import read_held_back
+from training.degradations import quantise
+from training.evaluation import (
+    Assessment,
+    Evaluation,
+    EvaluationPaths,
+    Measurement,
+    centre_square,
+    load_trained,
 )
+from training.metrics import measure_cost, round_figures
+from training.provenance import Figures
 from training.recipe import Photo
+from training.recipe_colorize import COLORIZE_RECIPE, resize_to_square
 
-SHOWN_PX = 256
+SHEET_SIDE_PX = 256
+SHEET_NATURAL_PHOTOS = 5
+MIN_GAIN_PERCENT = 15.0
+MAX_COLOURFULNESS = 1.0  # relative to the original
 
 
-def coloured(net: nn.Module, photo: Photo) -> Photo:
-    """A photo (HxWx3 uint8, its colours not looked at) with its own lightness and the network's colours."""
+def colorize(net: nn.Module, photo: Photo) -> Photo:
+    """Replace the colours of a photo by those that the network predicts from its lightness."""
     height, width = photo.shape[:2]
-    small = lightness_of(resized(photo, SIDE_PX)) / 100.0
+    small = lightness_of(resize_to_square(photo, INPUT_PX)) / 100.0
     ab = net(torch.from_numpy(small)[None, None])[0].permute(1, 2, 0).numpy() * AB_SCALE
-    wide = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
-    return from_lab(np.dstack([lightness_of(photo), wide]))
+    resized = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
+    return from_lab(np.dstack([lightness_of(photo), resized]))
+
+
+def remove_colour(photo: Photo) -> Photo:
+    """Return the photo with its lightness and without colour."""
+    return from_lab(np.dstack([lightness_of(photo), np.zeros((*photo.shape[:2], 2), np.float32)]))
+
+
+def to_lab(photo: Photo) -> np.ndarray:
+    """Convert HxWx3 uint8 RGB to float32 CIE Lab."""
+    return np.asarray(cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab))
 
 
 def lightness_of(photo: Photo) -> np.ndarray:
-    """L of CIE Lab in 0-100; HxW float32."""
-    return np.asarray(cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)[..., 0])
+    """Return L of CIE Lab, 0 to 100; HxW float32."""
+    return np.asarray(to_lab(photo)[..., 0])
 
 
 def from_lab(lab: np.ndarray) -> Photo:
-    """HxWx3 float32 Lab -> RGB uint8."""
+    """Convert HxWx3 float32 CIE Lab to uint8 RGB."""
     rgb = cv2.cvtColor(np.ascontiguousarray(lab, np.float32), cv2.COLOR_Lab2RGB)
-    return np.asarray(np.clip(np.rint(rgb * 255.0), 0, 255), np.uint8)
+    return quantise(rgb * 255.0)
 
 
-def difference(first: Photo, second: Photo) -> float:
-    """Mean CIEDE2000."""
-    labs = [
-        cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
-        for photo in (first, second)
-    ]
-    return float(deltaE_ciede2000(*labs).mean())  # type: ignore[no-untyped-call]
+def mean_ciede2000(first: Photo, second: Photo) -> float:
+    """Mean CIEDE2000 over all pixels."""
+    return float(deltaE_ciede2000(to_lab(first), to_lab(second)).mean())  # type: ignore[no-untyped-call]
 
 
 def colourfulness(photo: Photo) -> float:
     """Hasler and Suesstrunk's measure: 0 is grey, 15 slightly, 45 quite, 80 highly colourful."""
     red, green, blue = photo.reshape(-1, 3).astype(np.float64).T
     opponents = np.stack([red - green, 0.5 * (red + green) - blue])
-    return float(
-        np.linalg.norm(opponents.std(axis=1)) + 0.3 * np.linalg.norm(opponents.mean(axis=1))
-    )
+    deviation = np.linalg.norm(opponents.std(axis=1))
+    return float(deviation + 0.3 * np.linalg.norm(opponents.mean(axis=1)))
 
 
-def figures_of(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
-    """Means over the photos."""
+def compute_figures(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
+    """Return the means over the photos."""
     rows = []
     for photo in photos:
-        result, grey = (
-            coloured(net, photo),
-            from_lab(np.dstack([lightness_of(photo), np.zeros((*photo.shape[:2], 2), np.float32)])),
-        )
+        output = colorize(net, photo)
         rows.append(
             [
-                difference(result, photo),
-                difference(grey, photo),
-                colourfulness(result),
+                mean_ciede2000(output, photo),
+                mean_ciede2000(remove_colour(photo), photo),
+                colourfulness(output),
                 colourfulness(photo),
             ]
         )
-    lite, grey_difference, colours, original = np.mean(rows, axis=0)
-    means = {
+    lite, grey, lite_colourfulness, original_colourfulness = np.mean(rows, axis=0)
+    figures = {
         "ciede2000": lite,
-        "grey_ciede2000": grey_difference,
-        "gain_percent": 100.0 * (1.0 - lite / grey_difference),
+        "grey_ciede2000": grey,
+        "gain_percent": 100.0 * (1.0 - lite / grey),
+        "colourfulness": lite_colourfulness,
+        "colourfulness_over_original": lite_colourfulness / original_colourfulness,
     }
-    return rounded(
-        {**means, "colourfulness": colours, "colourfulness_over_original": colours / original}
-    ) | {"photos": len(rows)}
+    return round_figures(figures) | {"photos": len(rows)}
 
 
-def sheet_of(net: nn.Module, historic: list[Photo], known: list[Photo]) -> Image.Image:
-    """Historic photos, the same coloured, photos in colour, and these coloured from their lightness, in four rows."""
-    columns = min(len(historic), len(known))
+def draw_sheet(net: nn.Module, historic: list[Photo], coloured: list[Photo]) -> Image.Image:
+    """Draw four rows: historic photos, their output, photos in colour, their output."""
+    columns = min(len(historic), len(coloured))
     rows = []
-    for photos in (historic[:columns], known[:columns]):
-        squares = [square(photo, SHOWN_PX) for photo in photos]
+    for photos in (historic[:columns], coloured[:columns]):
+        outputs = [colorize(net, photo) for photo in photos]
         rows += [
-            np.hstack(squares),
-            np.hstack([square(coloured(net, photo), SHOWN_PX) for photo in photos]),
+            np.hstack([centre_square(image, SHEET_SIDE_PX) for image in images])
+            for images in (photos, outputs)
         ]
     return Image.fromarray(np.vstack(rows))
 
 
-def find(places: Places) -> Findings:
-    """The figures of each set of photos, and pictures of photos that never had colours and of some that had."""
-    net = trained(COLOUR_RECIPE, places.weights)
-    natural, faces = (held_back(folder, places.train) for folder in COLOUR_RECIPE.folders)
-    sets = {"held_back": natural, "held_back_people": faces, "kodak": places.test("kodak")}
-    figures = {name: figures_of(net, list(photos.values())) for name, photos in sets.items()}
-    figures["cost"] = cost_of(net, torch.rand(1, 1, SIDE_PX, SIDE_PX))
-    known = [*list(natural.values())[:5], *sets["kodak"].values()]
-    return Findings(figures, sheet_of(net, list(places.test("historic").values()), known))
+def measure(paths: EvaluationPaths) -> Measurement:
+    """Measure each set of photos; also colorize photos that never had colour."""
+    net = load_trained(COLORIZE_RECIPE, paths.weights)
+    natural, faces = (
+        list(read_held_back(folder, paths.train).values()) for folder in COLORIZE_RECIPE.folders
+    )
+    kodak = list(paths.read_test_set("kodak").values())
+    test_sets = {"held_back": natural, "held_back_people": faces, "kodak": kodak}
+    figures = {name: compute_figures(net, photos) for name, photos in test_sets.items()}
+    figures["cost"] = measure_cost(net, torch.rand(1, 1, INPUT_PX, INPUT_PX))
+    historic = list(paths.read_test_set("historic").values())
+    return Measurement(figures, draw_sheet(net, historic, natural[:SHEET_NATURAL_PHOTOS] + kodak))
 
 
-def verdict(figures: Figures) -> tuple[str, bool]:
-    """How far under grey on each set, and the most colourful of them beside its original."""
+def assess(figures: Figures) -> Assessment:
+    """Compare the improvement over grey, and the colourfulness, with the target."""
     gains = {
         name: figures[name]["gain_percent"] for name in ("kodak", "held_back_people", "held_back")
     }
-    most = max(figures[name]["colourfulness_over_original"] for name in gains)
-    words = "Kodak {kodak:.1f} %, people {held_back_people:.0f} %, held-back nature {held_back:.0f} %".format(
-        **gains
+    highest = max(figures[name]["colourfulness_over_original"] for name in gains)
+    return Assessment(
+        f"CIEDE2000 below grey: Kodak {gains['kodak']:.1f} %, people "
+        f"{gains['held_back_people']:.0f} %, held-back nature {gains['held_back']:.0f} %; "
+        f"colourfulness at most {highest:.2f} of the original",
+        min(gains.values()) >= MIN_GAIN_PERCENT and highest <= MAX_COLOURFULNESS,
     )
-    return f"{words} under grey; colourfulness at most {most:.2f} of the originals'", min(
-        gains.values()
-    ) >= 15.0 and most <= 1.0
 
 
-MEASURE = Measure(find, "CIEDE2000 15 % under grey, no more colourful than the originals", verdict)
+EVALUATION = Evaluation(
+    measure, "CIEDE2000 15 % below grey, no more colourful than the original", assess
+)

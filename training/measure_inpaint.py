@@ -1,8 +1,9 @@
-"""Measures the lite inpainting network beside OpenCV's two methods on photos it was never trained on, and draws filled holes.
+"""Evaluate the lite inpainting network against OpenCV's two methods.
 
-Photos of train/natural that are held back and of test/kodak, their middle square at 256 px, with seeded holes: brush strokes and
-polygons over 5 to 25%, and thin scratches. PSNR over RGB inside the hole, the mean over photos and holes. `seam` is the mean step
-over the hole's border over that of the clean photo at the same place: 1 is no seam, less is too smooth.
+The photos are the held-back ones of train/natural and test/kodak, their middle square reduced to
+256 px, with seeded holes: strokes and polygons over 5 to 25 %, and thin scratches. The figure is
+PSNR over RGB in the hole. `seam` is the mean step across the border of the hole relative to that of
+the clean photo: 1 is no seam, less is too smooth.
 """
 
 from __future__ import annotations
@@ -13,145 +14,131 @@ import torch
 from PIL import Image
 from torch import nn
 
-from training.recipe_inpaint import INPAINT_RECIPE, hole_mask, scratch_mask
-from training.metrics import (
-    Figures,
-    Findings,
-    Measure,
-    Places,
-    cost_of,
-    held_back,
-    rounded,
-    square,
-    trained,
+from training.dataset import read_damage_maps, read_held_back
+from training.evaluation import (
+    EVALUATION_SEED,
+    Assessment,
+    Evaluation,
+    EvaluationPaths,
+    Measurement,
+    apply_net,
+    centre_square,
+    load_trained,
 )
-from training.dataset import damage_maps
-from training.recipe import Maps, Photo
+from training.metrics import measure_cost, psnr_db, round_figures
+from training.provenance import Figures
+from training.recipe import DamageMaps, Photo
+from training.recipe_inpaint import INPAINT_RECIPE, cut_hole, draw_hole_mask, draw_scratch_mask
 
 SIDE_PX = 256
-TIMES = 4
-RADIUS_PX = 3  # of OpenCV's neighbourhood, its documentation's own choice
-SHOWN = 8
-HOLES = ("strokes_and_polygons", "scratches")
+HOLES_PER_PHOTO = 4
+OPENCV_RADIUS_PX = 3  # as in OpenCV's documentation
+SHEET_PHOTOS = 8
+MIN_GAIN_DB = 1.5
+HOLE_KINDS = ("strokes_and_polygons", "scratches")
 
 
-def filled(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
-    """The photo (HxWx3 uint8) with its hole (HxW bool) filled; outside it is the photo itself."""
-    inputs = (
-        np.dstack([np.where(mask[..., None], 0, photo), np.where(mask, 255, 0)]).astype(np.float32)
-        / 255.0
-    )
-    output = (
-        net(torch.from_numpy(inputs).permute(2, 0, 1)[None])[0].clamp(0, 1).permute(1, 2, 0).numpy()
-    )
-    return np.where(mask[..., None], np.rint(output * 255.0).astype(np.uint8), photo)
+def fill(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
+    """Fill the hole of a photo with the network.
+
+    Args:
+        net: the network.
+        photo: HxWx3 uint8.
+        mask: HxW bool.
+    """
+    return np.where(mask[..., None], apply_net(net, cut_hole(photo, mask)), photo)
 
 
-def opencv_filled(photo: Photo, mask: np.ndarray, method: int) -> Photo:
-    """The same by cv2.inpaint."""
-    return np.asarray(
-        cv2.inpaint(
-            np.where(mask[..., None], 0, photo).astype(np.uint8),
-            mask.astype(np.uint8),
-            RADIUS_PX,
-            method,
-        )
-    )
-
-
-def hole_psnr(image: Photo, clean: Photo, mask: np.ndarray) -> float:
-    """PSNR in dB over the hole's samples."""
-    squared = (image.astype(np.float64) - clean)[mask] ** 2
-    return float(10.0 * np.log10(255.0**2 / max(squared.mean(), 1e-6)))
+def fill_with_opencv(photo: Photo, mask: np.ndarray, method: int) -> Photo:
+    """Fill the hole of a photo with cv2.inpaint."""
+    blackened = np.where(mask[..., None], 0, photo).astype(np.uint8)
+    return np.asarray(cv2.inpaint(blackened, mask.astype(np.uint8), OPENCV_RADIUS_PX, method))
 
 
 def border_step(image: Photo, mask: np.ndarray) -> float:
-    """Mean absolute difference, in levels, of neighbours of which one lies in the hole."""
+    """Mean absolute difference, in levels, between neighbours on both sides of the border."""
     signed = image.astype(np.int32)
-    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    steps = [np.abs(signed[:, 1:] - signed[:, :-1])[across], np.abs(signed[1:] - signed[:-1])[down]]
+    horizontal, vertical = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    steps = [
+        np.abs(signed[:, 1:] - signed[:, :-1])[horizontal],
+        np.abs(signed[1:] - signed[:-1])[vertical],
+    ]
     return float(np.concatenate(steps).mean())
 
 
-def figures_of(net: nn.Module, photos: list[Photo], holes: list[np.ndarray]) -> dict[str, float]:
-    """Means over photos, each with its hole."""
-    rows, steps = [], []
-    for clean, mask in zip(photos, holes, strict=True):
-        lite = filled(net, clean, mask)
-        rows.append([hole_psnr(lite, clean, mask)])
-        rows[-1] += [
-            hole_psnr(opencv_filled(clean, mask, how), clean, mask)
-            for how in (cv2.INPAINT_TELEA, cv2.INPAINT_NS)
-        ]
-        steps.append([border_step(lite, mask), border_step(clean, mask)])
-    lite_db, telea_db, ns_db = np.mean(rows, axis=0)
-    step, clean_step = np.mean(steps, axis=0)
-    means = {
+def compute_figures(
+    net: nn.Module, photos: list[Photo], masks: list[np.ndarray]
+) -> dict[str, float]:
+    """Return the means over photos, each with its hole."""
+    rows = []
+    for clean, mask in zip(photos, masks, strict=True):
+        lite = fill(net, clean, mask)
+        telea, navier_stokes = (
+            fill_with_opencv(clean, mask, method) for method in (cv2.INPAINT_TELEA, cv2.INPAINT_NS)
+        )
+        hole_db = [psnr_db(image[mask], clean[mask]) for image in (lite, telea, navier_stokes)]
+        rows.append([*hole_db, border_step(lite, mask), border_step(clean, mask)])
+    lite_db, telea_db, ns_db, step, clean_step = np.mean(rows, axis=0)
+    figures = {
         "hole_psnr_db": lite_db,
         "telea_db": telea_db,
         "ns_db": ns_db,
         "gain_db": lite_db - max(telea_db, ns_db),
+        "seam": step / clean_step,
     }
-    return rounded({**means, "seam": step / clean_step}) | {"holes": len(rows)}
+    return round_figures(figures) | {"holes": len(rows)}
 
 
-def sheet_of(net: nn.Module, photos: list[Photo], holes: list[np.ndarray]) -> Image.Image:
-    """With the hole, filled, by OpenCV (TELEA) and clean, in four rows."""
+def draw_sheet(net: nn.Module, photos: list[Photo], masks: list[np.ndarray]) -> Image.Image:
+    """Draw one column per photo: with the hole, filled, filled by OpenCV (Telea), clean."""
     columns = []
-    for clean, mask in zip(photos[:SHOWN], holes[:SHOWN], strict=True):
-        holed = np.where(mask[..., None], 255, clean).astype(np.uint8)
-        columns.append(
-            np.vstack(
-                [
-                    holed,
-                    filled(net, clean, mask),
-                    opencv_filled(clean, mask, cv2.INPAINT_TELEA),
-                    clean,
-                ]
-            )
-        )
+    for clean, mask in zip(photos[:SHEET_PHOTOS], masks[:SHEET_PHOTOS], strict=True):
+        with_hole = np.where(mask[..., None], 255, clean).astype(np.uint8)
+        telea = fill_with_opencv(clean, mask, cv2.INPAINT_TELEA)
+        columns.append(np.vstack([with_hole, fill(net, clean, mask), telea, clean]))
     return Image.fromarray(np.hstack(columns))
 
 
-def holes_for(count: int, maps: Maps | None) -> list[np.ndarray]:
-    """Seeded holes: strokes and polygons, or scratches where there are maps."""
-    rngs = [np.random.default_rng((2026, index)) for index in range(count)]
-    return [
-        hole_mask(SIDE_PX, rng) if maps is None else scratch_mask(SIDE_PX, rng, maps)
-        for rng in rngs
-    ]
+def draw_masks(count: int, maps: DamageMaps | None) -> list[np.ndarray]:
+    """Draw seeded holes: scratches with damage maps, strokes and polygons without."""
+    rngs = [np.random.default_rng((EVALUATION_SEED, index)) for index in range(count)]
+    if maps is None:
+        return [draw_hole_mask(SIDE_PX, rng) for rng in rngs]
+    return [draw_scratch_mask(SIDE_PX, rng, maps) for rng in rngs]
 
 
-def find(places: Places) -> Findings:
-    """The figures of both kinds of holes in both sets of photos, and some of Kodak's filled."""
-    net, figures = trained(INPAINT_RECIPE, places.weights), Figures()
-    maps = damage_maps(places.train, is_held_back=True)
-    sets = {
-        "held_back": held_back(INPAINT_RECIPE.folders[0], places.train),
-        "kodak": places.test("kodak"),
+def measure(paths: EvaluationPaths) -> Measurement:
+    """Measure both kinds of holes on both sets of photos."""
+    net, figures = load_trained(INPAINT_RECIPE, paths.weights), Figures()
+    maps = read_damage_maps(paths.train, is_held_back=True)
+    test_sets = {
+        "held_back": read_held_back(INPAINT_RECIPE.folders[0], paths.train),
+        "kodak": paths.read_test_set("kodak"),
     }
-    for name, photos in sets.items():
-        squares = [square(photo, SIDE_PX) for photo in photos.values()] * TIMES
-        figures[f"{name}_strokes_and_polygons"] = figures_of(
-            net, squares, holes_for(len(squares), None)
-        )
-        figures[f"{name}_scratches"] = figures_of(net, squares, holes_for(len(squares), maps))
-    kodak = [square(photo, SIDE_PX) for photo in sets["kodak"].values()]
-    figures["cost"] = cost_of(net, torch.rand(1, 4, SIDE_PX, SIDE_PX))
-    return Findings(figures, sheet_of(net, kodak, holes_for(len(kodak), None)))
+    for name, photos in test_sets.items():
+        squares = [centre_square(photo, SIDE_PX) for photo in photos.values()] * HOLES_PER_PHOTO
+        for kind, kind_maps in zip(HOLE_KINDS, (None, maps), strict=True):
+            masks = draw_masks(len(squares), kind_maps)
+            figures[f"{name}_{kind}"] = compute_figures(net, squares, masks)
+    figures["cost"] = measure_cost(net, torch.rand(1, 4, SIDE_PX, SIDE_PX))
+    kodak = [centre_square(photo, SIDE_PX) for photo in test_sets["kodak"].values()]
+    return Measurement(figures, draw_sheet(net, kodak, draw_masks(len(kodak), None)))
 
 
-def verdict(figures: Figures) -> tuple[str, bool]:
-    """The gain over the better of OpenCV's methods, in strokes and polygons and in scratches, over both sets of photos."""
-    gains = [
-        np.mean([figures[f"{photos}_{holes}"]["gain_db"] for photos in ("held_back", "kodak")])
-        for holes in HOLES
+def assess(figures: Figures) -> Assessment:
+    """Compare the gain over the better of OpenCV's methods with the target, for both kinds."""
+    gains_db = [
+        np.mean([figures[f"{photos}_{kind}"]["gain_db"] for photos in ("held_back", "kodak")])
+        for kind in HOLE_KINDS
     ]
-    seam = np.mean([figures[f"held_back_{holes}"]["seam"] for holes in HOLES])
-    return (
-        f"strokes and polygons {gains[0]:+.2f} dB, scratches {gains[1]:+.2f} dB, seam {seam:.2f}",
-        bool(min(gains) >= 1.5),
+    seam = np.mean([figures[f"held_back_{kind}"]["seam"] for kind in HOLE_KINDS])
+    return Assessment(
+        f"strokes and polygons {gains_db[0]:+.2f} dB, scratches {gains_db[1]:+.2f} dB, "
+        f"seam {seam:.2f}",
+        bool(min(gains_db) >= MIN_GAIN_DB),
     )
 
 
-MEASURE = Measure(find, "+ 1.5 dB in the hole over the better of OpenCV's two", verdict)
+EVALUATION = Evaluation(
+    measure, "+ 1.5 dB in the hole over the better of OpenCV's two methods", assess
+)

@@ -1,88 +1,36 @@
-"""What a recipe of a lite network is: where its photos lie, how a patch is drawn, what is minimised and what is reported."""
+"""The definition of a recipe: how one lite network is trained, from photos to weights."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from torch import Tensor, nn
 
-VALIDATION_PHOTOS = (
-    8  # of a folder without a rule of its own, the last in name order are never trained on
-)
-VALIDATION_MAPS = 8  # of the damage maps, every eighth is never trained on
+from training.losses import l1_then_l2_loss, psnr_db
+from training.weight_transfer import copy_weights
 
-Photo = np.ndarray  # HxWx3 uint8 RGB
-Pair = tuple[
-    np.ndarray, np.ndarray
-]  # network input, target: HxWxC, uint8 (read as [0, 1]) or float32 (read as it is)
-Maps = list[np.ndarray]  # opacity of damage, HxW uint8, 255 = opaque
+HELD_BACK_PHOTOS = 8  # the last photos of a folder in name order, unless it has its own rule
+
+Photo = np.ndarray
+"""HxWx3 uint8 RGB."""
+Pair = tuple[np.ndarray, np.ndarray]
+"""Network input and target: HxWxC, uint8 (scaled to [0, 1]) or float32 (used as is)."""
+DamageMaps = list[np.ndarray]
+"""Opacity of film damage: HxW uint8, 255 is opaque."""
 
 NATURAL = "photos of train/natural: CC0, public domain, Unsplash, Pexels and Pixabay licences"
 FACES = (
-    "portraits of train/faces: members of the US Congress (Government Printing Office, public domain); "
-    "Face Research Lab London Set and Canada set (DeBruine & Jones, CC-BY 4.0)"
+    "portraits of train/faces: members of the US Congress (Government Printing Office, "
+    "public domain); Face Research Lab London Set and Canada set (DeBruine & Jones, CC-BY 4.0)"
 )
 DAMAGE = "damage maps of train/damage: FilmDamageSimulator (Daniela Ivanova, 2022, MIT)"
 
 
-def psnr_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """L1 finds the edges first; the last third minimises what PSNR measures."""
-    return (
-        (output - target).abs().mean()
-        if progress < 0.67
-        else squared_loss(output, target, source, progress)
-    )
-
-
-def squared_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """What PSNR measures, from the first step: what is noisiest counts most."""
-    return (output - target).square().mean() * 8.0
-
-
-def edge_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """L1 of the samples and of their differences to the next in each direction: sharp where the target is, nowhere else."""
-    error = output - target
-    across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
-    return error.abs().mean() + across.abs().mean() + down.abs().mean()
-
-
-def psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
-    """PSNR of a patch whose samples lie in [0, 1]."""
-    return -10.0 * math.log10(float((output.clamp(0, 1) - target).square().mean()) + 1e-10)
-
-
-def loaded(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """The network with exactly these weights."""
-    net.load_state_dict(state)
-    return net
-
-
-def widened(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A network that begins as a narrower one: new channels are made as in a new network, but nothing looks at them yet.
-
-    (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016.)
-    """
-    transposed = {
-        f"{name}.weight"
-        for name, module in net.named_modules()
-        if isinstance(module, nn.ConvTranspose2d)
-    }
-    own = net.state_dict()
-    for key, value in own.items():
-        # A view with what is made first, then what that is made of; a bias is only made.
-        made, narrow = (
-            weights.transpose(0, 1) if key in transposed else weights
-            for weights in (value, state[key])
-        )
-        part = tuple(slice(length) for length in narrow.shape)
-        if narrow.dim() > 1:
-            made[part[0], narrow.shape[1] :] = 0.0
-        made[part] = narrow
-    net.load_state_dict(own)
-    return net
+def pair_with_itself(photo: Photo) -> Pair:
+    """Prepare a photo for a recipe whose `draw_patch` does all the work."""
+    return photo, photo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,73 +38,83 @@ class Folder:
     """One folder of training photos.
 
     Attributes:
-        name: of the folder below `--photos`; a recipe with one folder may be given that folder itself.
-        share: of the patches that are drawn from it; the shares of a recipe sum to 1.
-        holds_back: (photo's file name, its place from the end) -> whether the photo is never trained on.
-        retouched: what is done once to each photo before it is prepared.
+        name: of the folder inside `--photos`. A recipe with one folder also accepts that folder.
+        share: share of the patches drawn from it; the shares of a recipe sum to 1.
+        is_held_back: (file name, index from the end) to whether a photo is never trained on.
+        preprocess: applied once to each photo before `Recipe.prepare`.
     """
 
     name: str
     share: float = 1.0
-    holds_back: Callable[[str, int], bool] = lambda name, place: place < VALIDATION_PHOTOS
-    retouched: Callable[[Photo], Photo] = lambda photo: photo
+    is_held_back: Callable[[str, int], bool] = lambda _, index: index < HELD_BACK_PHOTOS
+    preprocess: Callable[[Photo], Photo] = lambda photo: photo
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How one lite network is made.
+    """How one lite network is trained.
 
     Attributes:
-        prepare: clean photo -> pair, once per photo.
-        draw: (pair, patch side, random generator) -> one training patch; where `uses_damage`, it is also given `maps=`.
-        symmetries: of the square, as `turn` counts them: which of them are drawn.
-        loss: (output, target, source, progress of the schedule in [0, 1]) -> what is minimised.
-        score: (output, target, source) of one held-back patch -> what is reported of it, under the name `score_name`.
-        score_px: the side of these patches; twice `patch_px` by default.
-        score_draws: how many of them are drawn of each photo.
-        uses_damage: whether the folder `damage` beside the photos is needed.
-        half_precision: whether the file holds float16 (computed in float32 all the same).
-        begins_with: the file of another recipe whose weights `begin` puts into the network before the first step.
-        begin: (network, those weights, or earlier ones of its own) -> the network.
-        adversarial: the weight of an adversary's gradient (adversary.py) beside that of the loss; 0 is none.
-        held_until: the share of the schedule that the learning rate stays at its peak.
+        file: name of the weights file.
+        build: builds the network.
+        prepare: clean photo to pair, called once per photo.
+        draw_patch: (pair, patch side, generator) to one training patch. With `uses_damage_maps`
+            it also takes `maps=`.
+        patch_px: side of a training patch.
+        batch_size: patches per step.
+        steps: length of the schedule.
+        peak_lr: highest learning rate.
+        purpose: what the network is for; goes to provenance.json.
+        data: training data and licences; goes to provenance.json.
+        folders: folders of training photos.
+        symmetries: indices of the augmentations of `apply_symmetry` that are used.
+        loss: (output, target, input, progress in [0, 1]) to the loss.
+        score: (output, target, input) of one held-back patch to the reported score.
+        score_name: name of the score.
+        score_px: side of the patches that are scored; default 2 * patch_px.
+        score_patches_per_photo: patches that are scored per photo.
+        uses_damage_maps: whether the folder damage/ is needed.
+        half_precision: whether the file holds float16. Inference uses float32 in any case.
+        initial_file: weights file of another recipe that the training starts from.
+        transfer_weights: (network, those weights or earlier ones of its own) to the network.
+        adversarial_weight: weight of the adversarial gradient (adversary.py); 0 is none.
+        peak_until: share of the schedule after which the learning rate starts to fall.
     """
 
     file: str
     build: Callable[[], nn.Module]
     prepare: Callable[[Photo], Pair]
-    draw: Callable[..., Pair]
+    draw_patch: Callable[..., Pair]
     patch_px: int
-    batch: int
+    batch_size: int
     steps: int
     peak_lr: float
     purpose: str
     data: str
     folders: tuple[Folder, ...] = (Folder("natural"),)
     symmetries: tuple[int, ...] = tuple(range(8))
-    loss: Callable[[Tensor, Tensor, Tensor, float], Tensor] = psnr_loss
+    loss: Callable[[Tensor, Tensor, Tensor, float], Tensor] = l1_then_l2_loss
     score: Callable[[Tensor, Tensor, Tensor], float] = psnr_db
     score_name: str = "psnr_db"
     score_px: int | None = None
-    score_draws: int = 3
-    uses_damage: bool = False
+    score_patches_per_photo: int = 3
+    uses_damage_maps: bool = False
     half_precision: bool = False
-    begins_with: str | None = None
-    begin: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = loaded
-    adversarial: float = 0.0
-    held_until: float = 0.0
+    initial_file: str | None = None
+    transfer_weights: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = copy_weights
+    adversarial_weight: float = 0.0
+    peak_until: float = 0.0
 
 
-def as_it_is(photo: Photo) -> Pair:
-    """For a recipe whose whole work is in `draw`."""
-    return photo, photo
-
-
-def drawn_window(
-    photo: Photo, side_px: int, most: float, rng: np.random.Generator
+def random_window(
+    photo: Photo, side_px: int, max_factor: float, rng: np.random.Generator
 ) -> tuple[slice, slice]:
-    """A random square window of 1 to `most` times `side_px`, as far as the photo is that large."""
-    longest = min(*photo.shape[:2], int(side_px * most))
-    side = int(rng.integers(min(side_px, longest), longest + 1))
+    """Draw a square window of 1 to `max_factor` times `side_px`, limited by the size of the photo.
+
+    Returns:
+        (rows, columns)
+    """
+    max_side = min(*photo.shape[:2], int(side_px * max_factor))
+    side = int(rng.integers(min(side_px, max_side), max_side + 1))
     top, left = (int(rng.integers(0, length - side + 1)) for length in photo.shape[:2])
     return slice(top, top + side), slice(left, left + side)

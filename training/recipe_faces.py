@@ -1,4 +1,4 @@
-"""The recipe of the lite face network: who is held back, and how a face is degraded."""
+"""The recipe of the lite face network: which people are held back, and how faces are degraded."""
 
 from __future__ import annotations
 
@@ -8,118 +8,121 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from restore.nets.lite.face import SIDE_PX, LiteFace
-from training.recipe import FACES, Folder, Pair, Photo, Recipe, edge_loss
+from restore.nets.lite.face import INPUT_PX, LiteFace
+from training.degradations import jpeg_round_trip, quantise, random_interpolation
+from training.losses import l1_gradient_loss
+from training.recipe import FACES, Folder, Pair, Photo, Recipe
 
-# Sixty people, one in ten of the set: a fixed stride through each part, no one of whom a face recogniser takes for one of the rest
-# (dlib's descriptor: no other person within 0.45). london_neutral_010 and london_smiling_010 are the same person.
+# Sixty people, one in ten: a fixed stride through each part of the set. No other person of the set
+# is within 0.45 of them by dlib's face descriptor. london_neutral_010 and london_smiling_010 show
+# the same person.
 HELD_BACK_PEOPLE = frozenset(
     [f"congress_{number:03d}" for number in range(5, 435, 11)]
     + [f"london_{number:03d}" for number in range(3, 98, 7)]
     + [f"canada_{number:03d}" for number in range(2, 40, 7)]
 )
+GREY_PROBABILITY = 0.35  # of a training face without colour: many old photos are grey or sepia
+BARELY_DEGRADED_SHARE = 0.4  # a good face must come out unchanged, wrinkles included
+SEPIA = (1.0, 0.93, 0.80)  # channel gains
 
 
 def person_of(name: str) -> str:
-    """The person a file of train/faces shows: `london_smiling_010.jpg` -> `london_010`."""
+    """Return the person of a file of train/faces: london_smiling_010.jpg gives london_010."""
     return re.sub(r"_(neutral|smiling)", "", Path(name).stem)
 
 
-def is_of_a_held_back_person(name: str, place: int) -> bool:
-    """Whether a file of train/faces is never trained on."""
+def is_held_back_person(name: str, index_from_end: int) -> bool:
+    """Return whether a file of train/faces is never trained on."""
     return person_of(name) in HELD_BACK_PEOPLE
 
 
-def aligned_face(photo: Photo) -> Pair:
-    """The face at the network's own size, twice: degradation is drawn anew each time."""
-    face = cv2.resize(photo, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+def prepare_face(photo: Photo) -> Pair:
+    """Resize a face to the input size of the network."""
+    face = cv2.resize(photo, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
     return face, face
 
 
 def draw_face(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """The whole face, slightly misaligned and at times without colour, and the same degraded.
+    """Draw a slightly misaligned face, as face detectors give it, and degrade it.
 
-    Detectors disagree by some pixels, and half of the photos that need this were taken before colour.
+    Returns:
+        (degraded face, clean face)
     """
     side = pair[1].shape[0]
-    turn_deg, zoom = rng.normal(0.0, 2.0), float(np.exp(rng.normal(0.0, 0.04)))
-    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), turn_deg, zoom)
+    angle_deg, zoom = rng.normal(0.0, 2.0), float(np.exp(rng.normal(0.0, 0.04)))
+    matrix = cv2.getRotationMatrix2D((side / 2, side / 2), angle_deg, zoom)
     matrix = matrix + np.array([[0.0, 0.0, shift] for shift in rng.normal(0.0, 3.0, 2)])
     face = cv2.warpAffine(
         pair[1], matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    if rng.random() < 0.35:
+    if rng.random() < GREY_PROBABILITY:
         grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
-        tint = np.array([1.0, 0.93, 0.80], np.float32) ** rng.uniform(
-            0.0, 1.2
-        )  # from grey to sepia
-        face = np.clip(np.rint(grey * tint), 0, 255).astype(np.uint8)
-    # A face with little wrong must come out as it went in, its wrinkles too.
-    return (barely_degraded_face if rng.random() < 0.4 else degraded_face)(face, rng), face
+        face = quantise(grey * np.array(SEPIA, np.float32) ** rng.uniform(0.0, 1.2))
+    degrade = degrade_face_barely if rng.random() < BARELY_DEGRADED_SHARE else degrade_face
+    return degrade(face, rng), face
 
 
-def barely_degraded_face(face: Photo, rng: np.random.Generator) -> Photo:
-    """Reduction to at most a third, a little grain, no blur and no JPEG: a small face in a good photo."""
+def degrade_face_barely(face: Photo, rng: np.random.Generator) -> Photo:
+    """Reduce by a factor of up to 3 and add a little grain: a small face in a good photo."""
     side = face.shape[0]
     small = int(side / rng.uniform(1.0, 3.0))
     image = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA).astype(np.float32)
-    image = image + rng.uniform(0.0, 4.0) * rng.standard_normal((small, small, 1)).astype(
-        np.float32
-    )
-    quantised = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    return cv2.resize(quantised, (side, side), interpolation=cv2.INTER_LINEAR)
+    sigma = rng.uniform(0.0, 4.0)
+    image = image + sigma * rng.standard_normal((small, small, 1)).astype(np.float32)
+    return _resize(quantise(image), side)
 
 
-def degraded_face(face: Photo, rng: np.random.Generator) -> Photo:
-    """Blur, reduction, noise and JPEG in this order, then back to its size: the model of blind face restoration.
+def degrade_face(face: Photo, rng: np.random.Generator) -> Photo:
+    """Apply blur, reduction, noise and JPEG: the model of blind face restoration.
 
-    Wang et al., CVPR 2021, equation 7, for 256 px: sigma to 4, reduction to 6 times, noise to 20 levels, JPEG from 40.
+    Wang et al., CVPR 2021, equation 7, with ranges for 256 px: sigma up to 4 px, reduction by up
+    to 6, noise of up to 20 levels, JPEG quality from 40.
     """
     side = face.shape[0]
     image: np.ndarray = face.astype(np.float32)
     if rng.random() < 0.8:
-        wide = rng.uniform(0.3, 4.0)
-        narrow = wide * rng.uniform(0.4, 1.0)
-        image = _blurred(image, wide, narrow, rng.uniform(0.0, np.pi))
+        sigma_1 = rng.uniform(0.3, 4.0)
+        sigma_2 = sigma_1 * rng.uniform(0.4, 1.0)
+        image = _blur(image, sigma_1, sigma_2, rng.uniform(0.0, np.pi))
     small = max(int(side / rng.uniform(1.0, 6.0)), 1)
-    how = [cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC][int(rng.integers(0, 3))]
-    image = cv2.resize(image, (small, small), interpolation=how)
-    channels = 1 if rng.random() < 0.5 else 3  # grain is often the same in every channel
-    image = image + rng.uniform(0.0, 20.0) * rng.standard_normal((small, small, channels)).astype(
-        np.float32
-    )
-    quantised = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    image = cv2.resize(image, (small, small), interpolation=random_interpolation(rng))
+    channels = 1 if rng.random() < 0.5 else 3  # film grain is often equal in all channels
+    sigma = rng.uniform(0.0, 20.0)
+    image = image + sigma * rng.standard_normal((small, small, channels)).astype(np.float32)
+    degraded = quantise(image)
     if rng.random() < 0.6:
-        quality = int(rng.integers(40, 96))
-        _, encoded = cv2.imencode(
-            ".jpg", np.ascontiguousarray(quantised[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, quality]
-        )
-        quantised = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
-    return cv2.resize(np.ascontiguousarray(quantised), (side, side), interpolation=cv2.INTER_LINEAR)
+        degraded = jpeg_round_trip(degraded[..., ::-1], int(rng.integers(40, 96)))[..., ::-1]
+    return _resize(np.ascontiguousarray(degraded), side)
 
 
-def _blurred(image: np.ndarray, wide: float, narrow: float, angle: float) -> np.ndarray:
-    """`image` under an oriented Gaussian of these standard deviations in pixels."""
-    reach = int(np.ceil(3 * wide))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
-    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    kernel = np.exp(-0.5 * ((along / wide) ** 2 + (across / narrow) ** 2))
-    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+def _resize(face: Photo, side_px: int) -> Photo:
+    return np.asarray(cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_LINEAR))
+
+
+def _blur(image: np.ndarray, sigma_1: float, sigma_2: float, angle: float) -> np.ndarray:
+    """Apply an oriented Gaussian with these standard deviations in pixels; sigma_1 >= sigma_2."""
+    radius = int(np.ceil(3 * sigma_1))
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float32)
+    axis_1, axis_2 = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    kernel = np.exp(-0.5 * ((axis_1 / sigma_1) ** 2 + (axis_2 / sigma_2) ** 2))
+    return np.asarray(
+        cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101)
+    )
 
 
 FACE_RECIPE = Recipe(
     file="lite_faces.safetensors",
     build=LiteFace,
-    prepare=aligned_face,
-    draw=draw_face,
-    patch_px=SIDE_PX,
-    batch=12,
+    prepare=prepare_face,
+    draw_patch=draw_face,
+    patch_px=INPUT_PX,
+    batch_size=12,
     steps=100_000,
     peak_lr=5e-4,
     purpose="aligned faces of 256 px: blur, reduction, noise, JPEG",
     data=FACES,
-    folders=(Folder("faces", holds_back=is_of_a_held_back_person),),
+    folders=(Folder("faces", is_held_back=is_held_back_person),),
     symmetries=(0, 4),
-    loss=edge_loss,
+    loss=l1_gradient_loss,
     half_precision=True,
 )

@@ -1,4 +1,4 @@
-"""The recipes of the lite upscalers: x4 and x2 of cleanly reduced photos, and x4 of photos as they are found."""
+"""The recipes of the lite upscalers: x4 and x2 of cleanly reduced photos, x4 of degraded ones."""
 
 from __future__ import annotations
 
@@ -14,105 +14,130 @@ from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 from torchvision.transforms.functional import rgb_to_grayscale
 
-from restore.nets.lite.upscale import LiteUpscale, bands
-from training.recipe import NATURAL, Pair, Photo, Recipe, as_it_is, edge_loss
-from training.degradations import lightly_worn, quantised, worn
+from restore.models.adapters.lite_upscale import new_lite_upscale
+from restore.nets.lite.grain import split_bands
+from restore.nets.lite.upscale import LiteUpscale
+from training.degradations import degrade_lightly, degrade_second_order, quantise
+from training.losses import l1_gradient_loss
+from training.recipe import NATURAL, Pair, Photo, Recipe, pair_with_itself
 
-MARGIN_PX = (
-    4  # of the low resolution, drawn around a patch and cut off: filters mirror what they lack
-)
-RESIZED = (0.6, 1.6)  # to 1 over this, of patches that are resized
-LIGHTLY = 0.3  # of the patches are worn lightly
-SHARPENED = {
-    "worn": 1.4,
-    "lightly": 0.3,
-}  # how much of what a photo has finer than SHARPENED_SIGMA_PX is added to what is to be learnt
-SHARPENED_SIGMA_PX = 2.0
-TEXTURE_WINDOW_PX, TEXTURE_STRIDE_PX = 20, 8  # of the enlarged photo, in which texture is measured
-OF_DEVIATION = 0.6745  # the median of the absolute values of a normal distribution
-PARTS = ("picture", "grain")  # of a LiteUpscale
-GRAIN_WEIGHT = 650.0  # a deviation of ten grey levels counts one
+MARGIN_PX = 4  # of the low resolution, around a patch: filters reflect the border of their input
+RESIZE_FACTORS = (0.6, 1.6)  # of the half of the patches that are resized
+LIGHTLY_DEGRADED_SHARE = 0.3
+SHARPENING_LIGHTLY_DEGRADED, SHARPENING_DEGRADED = 0.3, 1.4  # of the target
+SHARPENING_SIGMA_PX = 2.0
+TEXTURE_WINDOW_PX, TEXTURE_STRIDE_PX = 20, 8  # of the upscaled photo
+MAD_TO_DEVIATION = 0.6745  # median absolute value of a normal distribution of unit variance
+UPSCALE_PARTS = ("picture", "grain")  # key prefixes of LiteUpscale
+GRAIN_WEIGHT = 650.0
 
 
-def reduced(photo: Photo, scale: int) -> Pair:
-    """(low, high): `high` cropped to a multiple of `scale`, `low` reduced so often by antialiased bicubic, rounded to 8 bits."""
+def reduce_photo(photo: Photo, scale: int) -> Pair:
+    """Reduce a photo with Pillow's antialiased bicubic filter.
+
+    Returns:
+        (reduced photo, photo cropped to a multiple of `scale`)
+    """
     height, width = (side - side % scale for side in photo.shape[:2])
     high = np.ascontiguousarray(photo[:height, :width])
-    low = np.asarray(
-        Image.fromarray(high).resize((width // scale, height // scale), Image.Resampling.BICUBIC)
-    )
-    return low, high
+    return _resize(high, (width // scale, height // scale)), high
 
 
-def draw_reduced(pair: Pair, patch_px: int, rng: np.random.Generator, scale: int) -> Pair:
-    """A random patch of a photo reduced `scale` times, `patch_px` there, and the patch.
+def draw_reduced_patch(pair: Pair, patch_px: int, rng: np.random.Generator, scale: int) -> Pair:
+    """Draw a patch and reduce it.
 
-    Half of the patches are first resized: photos that are softer or finer than the training's are enlarged as well.
+    Half of the patches are first resized by up to 1.6 either way, so that softer and finer photos
+    than those of the training are upscaled as well.
+
+    Returns:
+        (patch_px square, the same `scale` times larger)
     """
     photo = pair[0]
     side = min(patch_px + 2 * MARGIN_PX, *(length // scale for length in photo.shape[:2]))
-    factor = float(np.exp(rng.uniform(*np.log(RESIZED)))) if rng.random() < 0.5 else 1.0
-    window = min(round(scale * side * factor), *photo.shape[:2])
-    top, left = (int(rng.integers(0, length - window + 1)) for length in photo.shape[:2])
-    around = Image.fromarray(photo[top : top + window, left : left + window])
-    low, high = reduced(
-        np.asarray(around.resize((scale * side, scale * side), Image.Resampling.BICUBIC)), scale
+    factor = float(np.exp(rng.uniform(*np.log(RESIZE_FACTORS)))) if rng.random() < 0.5 else 1.0
+    window_px = min(round(scale * side * factor), *photo.shape[:2])
+    top, left = (int(rng.integers(0, length - window_px + 1)) for length in photo.shape[:2])
+    window = _resize(
+        photo[top : top + window_px, left : left + window_px], (scale * side, scale * side)
     )
-    return inside(low, high, patch_px)
+    low, high = reduce_photo(window, scale)
+    return crop_centre(low, high, patch_px)
 
 
-def inside(low: Photo, high: Photo, patch_px: int) -> Pair:
-    """The middle `patch_px` of a square, and the same of it enlarged."""
+def draw_degraded_patch(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
+    """Draw a patch, degrade it to a quarter of its size, and sharpen the target.
+
+    The unsharp mask of the target is taken from Real-ESRGAN. Without it, details that are blurred
+    beyond recognition are predicted as the mean of all possibilities.
+
+    Returns:
+        (patch_px square, the same 4 times larger)
+    """
+    photo, scale = pair[0], 4
+    side = min(patch_px + 2 * MARGIN_PX, *(length // scale for length in photo.shape[:2]))
+    top, left = (int(rng.integers(0, length - scale * side + 1)) for length in photo.shape[:2])
+    window = photo[top : top + scale * side, left : left + scale * side]
+    if rng.random() < LIGHTLY_DEGRADED_SHARE:
+        degrade, amount = degrade_lightly, SHARPENING_LIGHTLY_DEGRADED
+    else:
+        degrade, amount = degrade_second_order, SHARPENING_DEGRADED
+    low = degrade(window, (side, side), rng)
+    return crop_centre(low, sharpen(window, amount), patch_px)
+
+
+def crop_centre(low: Photo, high: Photo, patch_px: int) -> Pair:
+    """Crop the middle `patch_px` of a square and the corresponding part of the larger one."""
     scale, start = high.shape[0] // low.shape[0], (low.shape[0] - patch_px) // 2
     inner, outer = (slice(times * start, times * (start + patch_px)) for times in (1, scale))
     return np.ascontiguousarray(low[inner, inner]), np.ascontiguousarray(high[outer, outer])
 
 
-def draw_worn(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """A random patch of a photo under an unsharp mask, and the same as it was, worn, at a quarter: `patch_px` there.
-
-    The mask is Real-ESRGAN's idea: what is blurred beyond recognition would else be answered by the mean of all that it may have been.
-    """
-    photo, scale = pair[0], 4
-    side = min(patch_px + 2 * MARGIN_PX, *(length // scale for length in photo.shape[:2]))
-    top, left = (int(rng.integers(0, length - scale * side + 1)) for length in photo.shape[:2])
-    around = photo[top : top + scale * side, left : left + scale * side]
-    is_light = rng.random() < LIGHTLY
-    low = (lightly_worn if is_light else worn)(around, (side, side), rng)
-    high = sharpened(around, SHARPENED["lightly" if is_light else "worn"])
-    return inside(low, high, patch_px)
-
-
-def sharpened(photo: Photo, amount: float) -> Photo:
-    """HxWx3 uint8 under an unsharp mask."""
+def sharpen(photo: Photo, amount: float) -> Photo:
+    """Apply an unsharp mask to HxWx3 uint8."""
     exact = photo.astype(np.float32)
-    return quantised(exact + amount * (exact - cv2.GaussianBlur(exact, (0, 0), SHARPENED_SIGMA_PX)))
+    smooth = cv2.GaussianBlur(exact, (0, 0), SHARPENING_SIGMA_PX)
+    return quantise(exact + amount * (exact - smooth))
 
 
-def grown(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A Compact that begins as a shallower one of its width: the convolutions that this has not are identities, to be learnt.
+def _resize(photo: Photo, size: tuple[int, int]) -> Photo:
+    """Resize to (width, height) with Pillow's antialiased bicubic filter."""
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC))
 
-    Of a deeper one it takes the first convolutions, and either way the last where that makes as many samples of a pixel.
+
+def resize_compact(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Load weights of a Compact with another depth or scale and the same width.
+
+    Of a shallower network, all layers are loaded and the added layers are identities. Of a deeper
+    one, the first layers are loaded. The last convolution is loaded if the scale is the same.
     """
-    own = net.state_dict()
-    last, other_last = (max(int(key.split(".")[1]) for key in keys) for keys in (own, state))
-    for key, value in own.items():
-        _, place, kind = key.split(".")
-        if (index := int(place)) < min(last, other_last):
+    own_state = net.state_dict()
+    last, other_last = (max(int(key.split(".")[1]) for key in keys) for keys in (own_state, state))
+    for key, value in own_state.items():
+        _, position, kind = key.split(".")
+        index = int(position)
+        if index < min(last, other_last):
             value.copy_(state[key])
-        elif index < last and index % 2 == 0:
-            nn.init.dirac_(value) if kind == "weight" else nn.init.zeros_(value)
         elif index < last:
-            nn.init.ones_(value)  # a PReLU of slope 1 does nothing
+            _init_identity_layer(value, index, kind)
         elif state[f"body.{other_last}.{kind}"].shape == value.shape:
             value.copy_(state[f"body.{other_last}.{kind}"])
     with torch.no_grad():
-        net.load_state_dict(own)
+        net.load_state_dict(own_state)
     return net
 
 
-def with_grain_to_learn(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A LiteUpscale whose picture begins as a Compact's, or all of it as an earlier one of its own."""
+def _init_identity_layer(value: Tensor, index: int, kind: str) -> None:
+    """Make a convolution (even index) or a PReLU (odd index) of a Compact an identity, in place."""
+    if index % 2 == 1:
+        nn.init.ones_(value)
+    elif kind == "weight":
+        nn.init.dirac_(value)
+    else:
+        nn.init.zeros_(value)
+
+
+def start_lite_upscale(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Load weights of a Compact as the picture part of a LiteUpscale, or those of a LiteUpscale."""
     assert isinstance(net, LiteUpscale)
     parts = {
         name: {
@@ -120,88 +145,94 @@ def with_grain_to_learn(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Modul
             for key, value in state.items()
             if key.startswith(f"{name}.")
         }
-        for name in PARTS
+        for name in UPSCALE_PARTS
     }
-    grown(net.picture, parts["picture"] or state)
+    resize_compact(net.picture, parts["picture"] or state)
     if parts["grain"]:
         net.grain.load_state_dict(parts["grain"])
     return net
 
 
-def deviations(picture: Tensor) -> Tensor:
-    """Nx3xHxW RGB -> Nx3x(H/8)x(W/8): how strong the texture of each band is in windows, edges apart.
+def measure_texture(picture: Tensor) -> Tensor:
+    """Measure the standard deviation of each frequency band in windows, without edges.
 
-    The median of absolute values stands for the standard deviation (Donoho, 1995): no edge counts that fills less than half a window.
+    The deviation is estimated from the median of absolute values (Donoho, 1995), which ignores
+    edges that fill less than half of a window.
+
+    Args:
+        picture: Nx3xHxW RGB.
+
+    Returns:
+        Nx3x(H/8)x(W/8), one channel per band.
     """
     border = (TEXTURE_WINDOW_PX - TEXTURE_STRIDE_PX) // 2
-    absolute = F.pad(bands(rgb_to_grayscale(picture)).abs(), (border,) * 4, mode="reflect").flatten(
-        0, 1
-    )[:, None]
-    medians = (
-        F.unfold(absolute, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX).median(dim=1).values
-        / OF_DEVIATION
-    )
-    down, across = (side // TEXTURE_STRIDE_PX for side in picture.shape[-2:])
-    return medians.view(len(picture), -1, down, across)
+    bands = split_bands(rgb_to_grayscale(picture)).abs()
+    padded = F.pad(bands, (border,) * 4, mode="reflect").flatten(0, 1)[:, None]
+    windows = F.unfold(padded, TEXTURE_WINDOW_PX, stride=TEXTURE_STRIDE_PX)
+    deviations = windows.median(dim=1).values / MAD_TO_DEVIATION
+    rows, columns = (side // TEXTURE_STRIDE_PX for side in picture.shape[-2:])
+    return deviations.view(len(picture), -1, rows, columns)
 
 
 def picture_and_grain_loss(
     output: Tensor, target: Tensor, source: Tensor, progress: float
 ) -> Tensor:
-    """Of the picture its edges; of the grain how far it is from the texture that the photo has beyond the picture, squared."""
-    picture, strengths = output[:, :3], output[:, 3:]
+    """L1 gradient loss of the picture, and L2 of the grain strength against the lost texture."""
+    picture, strength = output[:, :3], output[:, 3:]
     with torch.no_grad():
-        lost = (deviations(target).square() - deviations(picture).square()).clamp_min(0.0).sqrt()
-    apart = F.avg_pool2d(strengths, TEXTURE_STRIDE_PX) - lost
-    return edge_loss(picture, target, source, progress) + GRAIN_WEIGHT * apart.square().mean()
+        lost_variance = measure_texture(target).square() - measure_texture(picture).square()
+        lost = lost_variance.clamp_min(0.0).sqrt()
+    error = F.avg_pool2d(strength, TEXTURE_STRIDE_PX) - lost
+    picture_loss = l1_gradient_loss(picture, target, source, progress)
+    return picture_loss + GRAIN_WEIGHT * error.square().mean()
 
 
 UPSCALE_X4_RECIPE = Recipe(
     file="lite_upscale_x4.safetensors",
     build=functools.partial(Compact, num_feat=48, num_conv=16, upscale=4, act_type="prelu"),
-    prepare=as_it_is,
-    draw=functools.partial(draw_reduced, scale=4),
+    prepare=pair_with_itself,
+    draw_patch=functools.partial(draw_reduced_patch, scale=4),
     patch_px=48,
-    batch=32,
+    batch_size=32,
     steps=100_000,
     peak_lr=1e-3,
     purpose="x4 upscaling of bicubically reduced photos",
     data=NATURAL,
-    begin=grown,
+    transfer_weights=resize_compact,
     score_px=64,
     half_precision=True,
 )
 UPSCALE_X2_RECIPE = Recipe(
     file="lite_upscale_x2.safetensors",
     build=functools.partial(Compact, num_feat=48, num_conv=10, upscale=2, act_type="prelu"),
-    prepare=as_it_is,
-    draw=functools.partial(draw_reduced, scale=2),
+    prepare=pair_with_itself,
+    draw_patch=functools.partial(draw_reduced_patch, scale=2),
     patch_px=48,
-    batch=8,
+    batch_size=8,
     steps=40_000,
     peak_lr=7e-4,
     purpose="x2 upscaling of bicubically reduced photos",
     data=NATURAL,
-    begins_with="lite_upscale_x4.safetensors",
-    begin=grown,
+    initial_file=UPSCALE_X4_RECIPE.file,
+    transfer_weights=resize_compact,
     half_precision=True,
 )
 UPSCALE_REAL_RECIPE = Recipe(
     file="lite_upscale_real_x4.safetensors",
-    build=LiteUpscale,
-    prepare=as_it_is,
-    draw=draw_worn,
+    build=new_lite_upscale,
+    prepare=pair_with_itself,
+    draw_patch=draw_degraded_patch,
     patch_px=40,
-    batch=32,
+    batch_size=32,
     steps=100_000,
     peak_lr=3e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
     data=NATURAL,
-    begins_with="lite_upscale_x4.safetensors",
-    begin=with_grain_to_learn,
+    initial_file=UPSCALE_X4_RECIPE.file,
+    transfer_weights=start_lite_upscale,
     loss=picture_and_grain_loss,
-    adversarial=4.0,
-    held_until=0.4,
+    adversarial_weight=4.0,
+    peak_until=0.4,
     score_px=64,
     half_precision=True,
 )

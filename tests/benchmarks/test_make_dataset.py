@@ -9,7 +9,7 @@ from conftest import PROJECT
 from PIL import Image
 
 from data.degradation import Degradation
-from data.make_dataset import MANIFEST, made, main, make_dataset, plan
+from data.make_dataset import MANIFEST, main, make_dataset, make_photo, plan_photo
 from restore.errors import RestoreError
 
 SAMPLES = [PROJECT / "data" / name for name in ("4.jpg", "11.jpg")]
@@ -59,7 +59,7 @@ def test_the_manifest_says_what_each_photo_is(dataset):
 
 
 def test_plans_are_varied_and_within_their_bounds():
-    plans = [plan(number, 3, SIZES) for number in range(200)]
+    plans = [plan_photo(number, 3, SIZES) for number in range(200)]
     sides = [max(one.width, one.height) for one in plans]
     assert 127 <= min(sides) < 160
     assert 820 < max(sides) <= 1024
@@ -78,7 +78,7 @@ def test_plans_are_varied_and_within_their_bounds():
 def test_a_plan_is_carried_out():
     sample = np.zeros((300, 400, 3), np.uint8)
     sample[100:200, 50:100] = (200, 40, 10)  # the crop's left half
-    base = plan(0, 1, SIZES)
+    base = plan_photo(0, 1, SIZES)
     changes = {
         "left": 50,
         "top": 100,
@@ -89,7 +89,7 @@ def test_a_plan_is_carried_out():
         "recipe": Degradation(),
     }
     for mirrored, half in ((False, np.s_[:, 5:70]), (True, np.s_[:, 80:145])):
-        picture = made(sample, type(base)(**{**vars(base), **changes, "mirrored": mirrored}))
+        picture = make_photo(sample, type(base)(**{**vars(base), **changes, "mirrored": mirrored}))
         assert picture.shape == (150, 150, 3)
         assert np.abs(picture[half].astype(int) - (200, 40, 10)).max() <= 2
         assert picture.mean() == pytest.approx(np.mean((200, 40, 10)) / 2, rel=0.05)
@@ -98,9 +98,9 @@ def test_a_plan_is_carried_out():
 def test_a_recipe_that_reduces_ends_at_the_planned_size():
     sample = np.random.default_rng(1).integers(0, 256, (300, 400, 3)).astype(np.uint8)
     for number in range(300):
-        planned = plan(number, 5, [("a.jpg", 400, 300)])
+        planned = plan_photo(number, 5, [("a.jpg", 400, 300)])
         if planned.recipe.downscale > 1:
-            assert made(sample, planned).shape == (planned.height, planned.width, 3)
+            assert make_photo(sample, planned).shape == (planned.height, planned.width, 3)
 
 
 def test_a_grey_sample_stays_grey_unless_it_fades(dataset):

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import remove_spectral_norm, spectral_norm
+from torch.nn.utils import spectral_norm
 
 CHANNELS = 64  # of the last scale
 HIDDEN_CHANNELS = 128  # between the condition and the scale and shift computed from it
@@ -100,21 +100,6 @@ class SpadeNorm(nn.Module):
         return cast(
             Tensor, self.param_free_norm(x) * (1 + self.mlp_gamma(hidden)) + self.mlp_beta(hidden)
         )
-
-
-def fold_spectral_norms(net: nn.Module) -> nn.Module:
-    """Divide each weight by its spectral norm once, in place, instead of in each call.
-
-    The norm is u^T W v with the vectors of the checkpoint. Call this after the weights are
-    loaded: the keys of the remaining plain convolutions differ from those of the checkpoint.
-
-    Returns:
-        `net` itself.
-    """
-    for module in net.modules():
-        if hasattr(module, "weight_orig"):
-            remove_spectral_norm(module)
-    return net
 
 
 def _resize(faces: Tensor, size: tuple[int, ...]) -> Tensor:
