@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from restore.errors import Code, RestoreError, unexpected
+from restore.imaging.sources import NamedFile
 from restore.options import OutputOptions
-from restore.serving.uploads import NamedFile, fetched
+from restore.serving.fetch import fetch_photo
 
 if TYPE_CHECKING:
     from restore.report import Report
@@ -155,9 +156,10 @@ def _restore_one(
 ) -> Outcome:
     try:
         with tempfile.TemporaryDirectory() as folder:
-            photo = fetched(source, Path(folder) / "photo")
+            photo = fetch_photo(source, Path(folder) / "photo")
             mask_files = [
-                fetched(mask, Path(folder) / f"mask-{index}") for index, mask in enumerate(masks)
+                fetch_photo(mask, Path(folder) / f"mask-{index}")
+                for index, mask in enumerate(masks)
             ]
             results = _run(restorer, task, photo, mask_files, options)
         extra = _write(results, path, settings)
@@ -202,7 +204,7 @@ def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]
             source.replace(target)
     extra = [target for _, target in moves[1:]]
     if settings.with_reports:
-        from restore.imaging.photo import write_atomically  # noqa: PLC0415 - imports numpy
+        from restore.imaging.outputs import write_atomically  # noqa: PLC0415 - imports numpy
 
         text = json.dumps(results.reports[0].to_dict(), indent=2) + "\n"
         write_atomically(text.encode(), path.with_suffix(".json"))

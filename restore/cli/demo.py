@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import cv2
 
 from restore.errors import Code, RestoreError
-from restore.imaging.outputs import make_folder
-from restore.imaging.photo import Photo, encode, open_photo, write_atomically
+from restore.imaging.encode import encode
+from restore.imaging.outputs import make_folder, write_atomically
+from restore.imaging.photo import Photo, open_photo
 from restore.imaging.sheet import Pair, before_after_sheet
 from restore.restorer import Restorer
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from restore.errors import Code, RestoreError
-from restore.serving.uploads import NamedFile, fetched
+from restore.imaging.sources import NamedFile
+from restore.serving.fetch import fetch_photo
 
 PHOTO_INPUT_NAMES = ("image", "images", "mask", "masks")
 LIST_INPUT_NAMES = ("images", "masks")
@@ -79,7 +80,7 @@ def take_photos(
         value = inputs.pop(name, None)
         values = value if isinstance(value, list) else [] if value is None else [value]
         sources += [(f"{name}-{index}", str(source)) for index, source in enumerate(values)]
-    return [fetched(source, download_folder / file_name) for file_name, source in sources]
+    return [fetch_photo(source, download_folder / file_name) for file_name, source in sources]
 
 
 def _read_array(text: str) -> list[object]:

@@ -14,8 +14,8 @@ from restore.cli.batch import describe
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
+from restore.imaging.sources import NamedFile
 from restore.options import DEFAULT_TASK, OutputOptions, Request
-from restore.serving.uploads import NamedFile
 
 
 def predict(
