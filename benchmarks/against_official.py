@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def process_of(case: Case, side: str, threads: int) -> Iterator[Connection]:
         process.kill()
 
 
-def measured(case: Case, repeats: int, threads: int) -> dict[str, object]:
+def measured(case: Case, repeats: int, threads: int) -> dict[str, Any]:
     """Measure both sides by turns, `repeats` times after one warm-up, and compare their results."""
     times_s: dict[str, list[float]] = {side: [] for side in SIDES}
     results: dict[str, Array] = {}

@@ -170,7 +170,7 @@ class Client:
 
 def _pause_s(retries: int) -> float:
     """Return an exponential backoff with jitter."""
-    pause_s = min(MIN_PAUSE_S * 2 ** min(retries - 1, 10), MAX_PAUSE_S)
+    pause_s: float = min(MIN_PAUSE_S * 2 ** min(retries - 1, 10), MAX_PAUSE_S)
     return pause_s * random.uniform(0.5, 1.5)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,13 +19,7 @@ from restore.imaging.photo import Photo, open_photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_net
 from restore.optimize.compiler import Compiler
-from restore.options import (
-    ColorizeOptions,
-    FaceRestoreOptions,
-    InpaintOptions,
-    RestoreOptions,
-    UpscaleOptions,
-)
+from restore.options import TASK_OPTIONS, TaskOptions, UpscaleOptions
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.context import StepContext
 from restore.pipelines.official import OfficialRules
@@ -38,7 +31,7 @@ from restore.runtime.device import runtime_for
 Array = np.ndarray
 CPU = torch.device("cpu")
 PHOTO = Path(__file__).resolve().parent.parent / "data" / "1.jpg"
-RECIPES_MODULE = "tests.conformance.recipe"
+RECIPES_MODULE = "tests.conformance.checkpoints"
 HOLE = np.array([(0.3, 0.2), (0.6, 0.25), (0.5, 0.6)])
 """Corners of the hole that `inpaint` fills, as fractions of width and height."""
 
@@ -193,15 +186,11 @@ class OurRequest:
         return pixels
 
 
-def options_of(case: Case, model: Model) -> object:
+def options_of(case: Case, model: Model) -> TaskOptions:
     """Return the options of a case's task."""
-    return {
-        "face_restore": FaceRestoreOptions,
-        "upscale": partial(UpscaleOptions, scale=model.row.scale),
-        "colorize": ColorizeOptions,
-        "inpaint": InpaintOptions,
-        "restore": RestoreOptions,
-    }[case.task]()
+    if case.task == "upscale":
+        return UpscaleOptions(scale=model.row.scale)
+    return TASK_OPTIONS[case.task]()  # type: ignore[index]  # tasks of CASES are steps
 
 
 def requests_of(case: Case, model: Model) -> Mapping[str, Request]:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import PROJECT
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from data.degradation import Degradation
 from data.make_dataset import MANIFEST, main, make_dataset, make_photo, plan_photo
@@ -16,18 +18,18 @@ SAMPLES = [PROJECT / "data" / name for name in ("4.jpg", "11.jpg")]
 SIZES = [("a.jpg", 400, 300), ("b.jpg", 200, 320), ("c.jpg", 100, 100)]
 
 
-def contents(folder):
+def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
     make_dataset(folder, 6, 1, SAMPLES)
     return folder
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(dataset, tmp_path):
+def test_bytes_depend_on_the_seed_only(dataset: Path, tmp_path: Path) -> None:
     make_dataset(tmp_path / "again", 6, 1, SAMPLES)
     assert contents(tmp_path / "again") == contents(dataset)
     make_dataset(tmp_path / "other", 6, 2, SAMPLES)
@@ -35,7 +37,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(dataset, tmp
     assert all(other[name] != data for name, data in contents(dataset).items())
 
 
-def test_a_photo_is_the_same_whatever_the_count(dataset, tmp_path):
+def test_photos_do_not_depend_on_the_count(dataset: Path, tmp_path: Path) -> None:
     make_dataset(tmp_path / "few", 3, 1, SAMPLES)
     few = contents(tmp_path / "few")
     del few[MANIFEST]
@@ -43,7 +45,7 @@ def test_a_photo_is_the_same_whatever_the_count(dataset, tmp_path):
     assert few.items() <= contents(dataset).items()
 
 
-def test_the_manifest_says_what_each_photo_is(dataset):
+def test_manifest_describes_each_photo(dataset: Path) -> None:
     with (dataset / MANIFEST).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["file"] for row in rows] == sorted(path.name for path in dataset.glob("*.jpg"))
@@ -52,13 +54,16 @@ def test_the_manifest_says_what_each_photo_is(dataset):
         with Image.open(dataset / row["file"]) as image:
             assert image.format == "JPEG"
             assert image.size == (int(row["width"]), int(row["height"]))
-            again = io.BytesIO()
-            image.save(again, "JPEG", quality=int(row["jpeg_quality"]))
-            assert Image.open(again).quantization == image.quantization
+            assert isinstance(image, JpegImageFile)
+            copy = io.BytesIO()
+            image.save(copy, "JPEG", quality=int(row["jpeg_quality"]))
+            copied = Image.open(copy)
+            assert isinstance(copied, JpegImageFile)
+            assert copied.quantization == image.quantization
         assert (row["kind"] == "clean") == (row["recipe"] == "nothing")
 
 
-def test_plans_are_varied_and_within_their_bounds():
+def test_plans_are_varied_and_within_their_bounds() -> None:
     plans = [plan_photo(number, 3, SIZES) for number in range(200)]
     sides = [max(one.width, one.height) for one in plans]
     assert 127 <= min(sides) < 160
@@ -75,7 +80,7 @@ def test_plans_are_varied_and_within_their_bounds():
     assert len({(one.left, one.top) for one in plans}) > 100
 
 
-def test_a_plan_is_carried_out():
+def test_photo_follows_its_plan() -> None:
     sample = np.zeros((300, 400, 3), np.uint8)
     sample[100:200, 50:100] = (200, 40, 10)  # the crop's left half
     base = plan_photo(0, 1, SIZES)
@@ -95,7 +100,7 @@ def test_a_plan_is_carried_out():
         assert picture.mean() == pytest.approx(np.mean((200, 40, 10)) / 2, rel=0.05)
 
 
-def test_a_recipe_that_reduces_ends_at_the_planned_size():
+def test_recipe_that_reduces_ends_at_the_planned_size() -> None:
     sample = np.random.default_rng(1).integers(0, 256, (300, 400, 3)).astype(np.uint8)
     for number in range(300):
         planned = plan_photo(number, 5, [("a.jpg", 400, 300)])
@@ -103,7 +108,7 @@ def test_a_recipe_that_reduces_ends_at_the_planned_size():
             assert make_photo(sample, planned).shape == (planned.height, planned.width, 3)
 
 
-def test_a_grey_sample_stays_grey_unless_it_fades(dataset):
+def test_grey_sample_stays_grey_unless_it_fades(dataset: Path) -> None:
     with (dataset / MANIFEST).open(newline="") as file:
         grey = [
             row for row in csv.DictReader(file) if row["source"] == "4.jpg" and row["kind"] != "old"
@@ -114,14 +119,14 @@ def test_a_grey_sample_stays_grey_unless_it_fades(dataset):
             assert image.mode == "L"
 
 
-def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
+def test_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RestoreError, match="not empty"):
         make_dataset(tmp_path, 1, 1, SAMPLES)
     assert list(contents(tmp_path)) == ["mine.txt"]
 
 
-def test_overwriting_replaces_the_dataset_and_nothing_else(tmp_path):
+def test_overwriting_replaces_the_files_of_the_dataset_only(tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
     make_dataset(folder, 3, 1, SAMPLES)
     (folder / "mine.txt").write_text("mine")
@@ -133,7 +138,9 @@ def test_overwriting_replaces_the_dataset_and_nothing_else(tmp_path):
     assert (tmp_path / "outside.txt").exists()
 
 
-def test_the_command_makes_photos_of_the_samples_and_shows_its_progress(tmp_path, capsys):
+def test_command_writes_photos_and_shows_progress(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--out", str(tmp_path / "d"), "--count", "2", "--seed", "4"]) == 0
     output = capsys.readouterr()
     assert "2/2" in output.err
@@ -144,7 +151,7 @@ def test_the_command_makes_photos_of_the_samples_and_shows_its_progress(tmp_path
     assert main(["--out", str(tmp_path / "d"), "--count", "2", "--overwrite"]) == 0
 
 
-def test_no_samples_and_a_folder_that_cannot_be_made_are_refused(tmp_path):
+def test_missing_samples_and_unusable_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="E201"):
         make_dataset(tmp_path / "a", 1, 1, [])
     (tmp_path / "file").write_text("")
@@ -153,6 +160,6 @@ def test_no_samples_and_a_folder_that_cannot_be_made_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("options", [["--count", "0"], ["--seed", "-1"]])
-def test_numbers_that_cannot_be_are_refused(options, tmp_path):
+def test_impossible_numbers_are_refused(options: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         main(["--out", str(tmp_path), *options])
