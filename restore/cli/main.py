@@ -74,7 +74,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
 ) -> None:
     """Run the Cog HTTP server until Ctrl-C."""
-    from restore.serving import launcher  # noqa: PLC0415 - imports cog
+    from restore.serving import launcher  # noqa: PLC0415
 
     typer.echo(f"Cog server on http://{host}:{port} (POST /predictions, GET /health-check)")
     raise typer.Exit(launcher.serve(host, port))
@@ -83,7 +83,7 @@ def serve(
 @app.command("schema", rich_help_panel="For Cog users")
 def schema() -> None:
     """Write the OpenAPI schema that the Cog server reads."""
-    from restore.serving.schema import write_schema  # noqa: PLC0415 - imports cog
+    from restore.serving.schema import write_schema  # noqa: PLC0415
 
     typer.echo(write_schema())
 
