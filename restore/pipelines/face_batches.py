@@ -12,7 +12,7 @@ from torch import Tensor
 from restore.errors import RestoreError
 from restore.faces.align import CROP_PX
 from restore.faces.colour import Tone, keep_colour
-from restore.faces.masks import geometric_mask, class_labels, parse_mask
+from restore.faces.masks import class_labels, geometric_mask, parse_mask
 from restore.faces.network_calls import restore_faces
 from restore.models.adapters.parsenet import PARSENET
 from restore.models.catalog import Checkpoint
@@ -87,7 +87,8 @@ def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray
     while len(masks) < len(faces):
         batch = faces[len(masks) : len(masks) + MAX_BATCH_FACES]
         masks += [
-            parse_mask(labels) for labels in class_labels(run_batch(batch, parse, model.row, context))
+            parse_mask(labels)
+            for labels in class_labels(run_batch(batch, parse, model.row, context))
         ]
     return masks
 

@@ -1,16 +1,23 @@
-"""DDColor against the official code: the network's colours, and the whole pipeline's photo."""
+"""DDColor against the official code: the predicted colours, and the result of the pipeline."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from recipe import GOLDENS, rebuild
+from checkpoints import (
+    GOLDENS,
+    load_official_file,
+    one_thread,  # noqa: F401
+    read_rgb,
+    rebuild,
+    relative_error,
+)
 
 from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
-from restore.models.loader import Model, load_net
+from restore.models.loader import Model
 from restore.options import ColorizeOptions
 from restore.pipelines.colorize import (
     lightness_of,
@@ -21,105 +28,87 @@ from restore.pipelines.colorize import (
 )
 from restore.pipelines.context import StepContext
 from restore.pipelines.official import OfficialRules
+from restore.pipelines.rules import PixelRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 from restore.runtime.tensors import to_batch
 
-# Of the largest value. Threads and instruction sets sum in other orders.
+# Relative to the largest value. The order of sums depends on threads and instruction sets.
 TOLERANCE = 2e-5
-VARIANTS = {
-    "DDColor_tiny": ("paper_tiny", 1),
-    "DDColor_large": ("modelscope", 2),
-}  # and the stride of the stored colours
-FACTOR_OF_256 = 17
+VARIANTS = {"DDColor_tiny": "paper_tiny", "DDColor_large": "modelscope"}
+STORED_STRIDE = {"DDColor_tiny": 1, "DDColor_large": 2}
+FACTOR_FOR_256_PX = 17
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Beside other work on the same cores, threads that wait for each other took forty times as long as one alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def loaded(name: str, folder: Path) -> Model:
+def load(name: str, folder: Path) -> Model:
     checkpoint = rebuild(name)
-    # Official files carry the classifier of the encoder's training, which nothing uses.
+    # Official files contain the classifier from the training of the encoder, which is not used.
     checkpoint["params"] |= {
         f"encoder.arch.head_cls.{part}": torch.zeros(2) for part in ("weight", "bias")
     }
-    path = folder / f"{name}.pth"
-    torch.save(checkpoint, path)
-    row = Catalog.load().find("colorize", VARIANTS[name][0])
-    net = load_net(path, row)
-    path.unlink()  # 870 MB, which pytest would keep for three runs; the mapping stays
-    return Model(row, VARIANTS[name][0], net)
+    row = Catalog.load().find("colorize", VARIANTS[name])
+    net = load_official_file(checkpoint, folder / f"{name}.pth", row)
+    return Model(row, VARIANTS[name], net)
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def golden(request, tmp_path_factory) -> tuple[str, Model]:
-    return request.param, loaded(request.param, tmp_path_factory.mktemp(request.param))
+def golden(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Model]:
+    return request.param, load(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> Model:
-    return loaded("DDColor_tiny", tmp_path_factory.mktemp("hooks"))
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load("DDColor_tiny", tmp_path_factory.mktemp("tiny"))
 
 
-def photo_of(name: str) -> np.ndarray:
-    with Image.open(GOLDENS / name / "input.png") as image:
-        return np.array(image.convert("RGB"))
-
-
-def context(model: Model, **rest) -> StepContext:
+def context_of(model: Model, rules: PixelRules | None = None) -> StepContext:
     return StepContext(
         {"colorize": model},
-        runtime_for("baseline", torch.device("cpu")),
+        runtime_for("baseline", CPU),
         Report("a.png", "colorize"),
-        **rest,
+        rules=rules or PixelRules(),
     )
 
 
-def test_it_computes_what_the_official_code_does(golden):
+def test_network_and_pipeline_match_the_official_code(golden: tuple[str, Model]) -> None:
     name, model = golden
-    pixels, stride = photo_of(name), VARIANTS[name][1]
+    pixels, stride = read_rgb(GOLDENS / name / "input.png"), STORED_STRIDE[name]
     with torch.inference_mode():
-        colours = predict_ab(lightness_of(shrink_to_square(pixels, 256)), model, context(model))[
-            0, :, ::stride, ::stride
-        ].numpy()
+        lightness = lightness_of(shrink_to_square(pixels, 256))
+        ab = predict_ab(lightness, model, context_of(model))[0, :, ::stride, ::stride]
     expected = np.load(GOLDENS / name / "output_ab_256.npy")
-    assert colours.shape == expected.shape
-    assert np.abs(colours - expected).max() <= TOLERANCE * np.abs(expected).max()
+    assert relative_error(ab.numpy(), expected) <= TOLERANCE
 
-    assert network_side_px(FACTOR_OF_256, model.row.input_px) == 256
-    official = run_colorize(
+    assert network_side_px(FACTOR_FOR_256_PX, model.row.input_px or 0) == 256
+    result = run_colorize(
         Photo("a.png", pixels),
-        ColorizeOptions(render_factor=FACTOR_OF_256),
-        context(model, rules=OfficialRules()),
-    )
+        ColorizeOptions(render_factor=FACTOR_FOR_256_PX),
+        context_of(model, OfficialRules()),
+    ).pixels
     expected = np.load(GOLDENS / name / "pipeline_output_rgb_u8_256.npy")
-    assert official.pixels.shape == expected.shape
-    assert np.abs(official.pixels.astype(int) - expected).max() <= 1
+    assert result.shape == expected.shape
+    assert np.abs(result.astype(int) - expected).max() <= 1
 
 
-def test_calls_do_not_see_each_other(tiny):
-    """The encoder hands its features over in hooks on the module, which outlive a call unless they are emptied."""
-    hooks = tiny.net.encoder.hooks
+def test_calls_are_independent(tiny: Model) -> None:
+    """The encoder passes features in module hooks, which outlive a call unless they are emptied."""
+    hooks = cast(Any, tiny.net).encoder.hooks
     assert len(hooks) == 4
-    pixels = [photo_of("DDColor_tiny"), 255 - photo_of("DDColor_tiny")]
-    luminances = [lightness_of(shrink_to_square(image, 64)) for image in pixels]
+    pixels = read_rgb(GOLDENS / "DDColor_tiny" / "input.png")
+    inputs = [lightness_of(shrink_to_square(image, 64)) for image in (pixels, 255 - pixels)]
     with torch.inference_mode():
-        first, second, again = (predict_ab(luminances[i], tiny, context(tiny)) for i in (0, 1, 0))
+        first, second, again = (
+            predict_ab(inputs[index], tiny, context_of(tiny)) for index in (0, 1, 0)
+        )
         assert all(hook.feature is None for hook in hooks)
         assert torch.equal(first, again)
         assert not torch.allclose(first, second, atol=1e-2)
-        grey = [
-            torch.cat([to_batch([luminance / 100], torch.device("cpu"))] * 3, dim=1)
-            for luminance in luminances
-        ]
-        together = tiny.net(torch.cat(grey))
-        for alone, of_two in zip(grey, together, strict=True):
+        grey = [torch.cat([to_batch([lightness / 100], CPU)] * 3, dim=1) for lightness in inputs]
+        batch = tiny.net(torch.cat(grey))
+        for single, from_batch in zip(grey, batch, strict=True):
             torch.testing.assert_close(
-                tiny.net(alone)[0], of_two, rtol=0, atol=2e-5 * float(together.abs().max())
+                tiny.net(single)[0], from_batch, rtol=0, atol=2e-5 * float(batch.abs().max())
             )

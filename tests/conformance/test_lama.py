@@ -1,10 +1,15 @@
-"""LaMa against the official code: from a TorchScript file of the official signature to the filled photo."""
+"""LaMa against the official code: the network's output, and the result of the pipeline."""
 
 import numpy as np
 import pytest
 import torch
+from checkpoints import (
+    GOLDENS,
+    one_thread,  # noqa: F401
+    relative_error,
+    write_lama_program,
+)
 from PIL import Image
-from recipe import GOLDENS, write_lama_program
 
 from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
@@ -15,106 +20,88 @@ from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.inpaint import pad_symmetric, predict_fill, run_inpaint
 from restore.pipelines.official import OfficialRules
+from restore.pipelines.rules import PixelRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
-# Of the largest value. Threads and instruction sets sum in other orders.
+# Relative to the largest value. The order of sums depends on threads and instruction sets.
 TOLERANCE = 2e-5
+OPTIMIZED_TOLERANCE = 1e-4
 GOLDEN = GOLDENS / "LaMa"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Beside other work on the same cores, threads that wait for each other took forty times as long as one alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Model:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     path = tmp_path_factory.mktemp("lama") / "big-lama.pt"
     write_lama_program(path)
     row = Catalog.load().find("inpaint", "big")
     net = load_net(path, row)
-    path.unlink()  # 200 MB, which pytest would keep for three runs
+    path.unlink()  # 200 MB, which pytest would keep
     assert not net.training
     assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
     assert not any(parameter.requires_grad for parameter in net.parameters())
     return Model(row, "big", net)
 
 
-def opened(name: str) -> np.ndarray:
+def read(name: str) -> np.ndarray:
     with Image.open(GOLDEN / name) as image:
         return np.array(image)
 
 
-def context(model: Model, **rest) -> StepContext:
+def context_of(
+    model: Model, mask: np.ndarray | None = None, rules: PixelRules | None = None
+) -> StepContext:
     return StepContext(
         {"inpaint": model},
-        runtime_for("baseline", torch.device("cpu")),
+        runtime_for("baseline", CPU),
         Report("a.png", "inpaint"),
-        **rest,
+        mask=mask,
+        rules=rules or PixelRules(),
     )
 
 
-def test_the_network_computes_what_the_official_one_does(model):
-    image, mask = (
-        opened("input.png").astype(np.float32) / 255,
-        (opened("mask.png") > 127).astype(np.float32),
-    )
+def fill(model: Model) -> np.ndarray:
+    """Return the network's output for the golden's input."""
+    image = read("input.png").astype(np.float32) / 255
+    mask = (read("mask.png") > 127).astype(np.float32)[..., None]
     with torch.inference_mode():
-        output = predict_fill(
-            pad_symmetric(image, 8), pad_symmetric(mask[..., None], 8), model, context(model)
+        return predict_fill(
+            pad_symmetric(image, 8), pad_symmetric(mask, 8), model, context_of(model)
         )[0].numpy()
-    golden = np.load(GOLDEN / "output.npy")
-    assert output.shape == golden.shape
-    assert np.abs(output - golden).max() <= TOLERANCE * np.abs(golden).max()
 
 
-def test_the_optimized_copy_is_modules_with_the_same_answer(model):
-    """Its convolutions mirror their borders, which Winograd's way does too."""
-    optimized, _ = Compiler(torch.device("cpu"), {"RESTORE_COMPILE_BACKEND": "none"}).optimize(
-        model
-    )
+def test_network_matches_the_official_output(model: Model) -> None:
+    assert relative_error(fill(model), np.load(GOLDEN / "output.npy")) <= TOLERANCE
+
+
+def test_optimized_copy_consists_of_modules_and_matches(model: Model) -> None:
+    optimized, _ = Compiler(CPU, {"RESTORE_COMPILE_BACKEND": "none"}).optimize(model)
     assert not isinstance(optimized.net, torch.jit.ScriptModule)
     assert sum(isinstance(module, WinogradConv2d) for module in optimized.net.modules()) > 50
-    image, mask = (
-        opened("input.png").astype(np.float32) / 255,
-        (opened("mask.png") > 127).astype(np.float32),
-    )
-    with torch.inference_mode():
-        output = predict_fill(
-            pad_symmetric(image, 8),
-            pad_symmetric(mask[..., None], 8),
-            optimized,
-            context(optimized),
-        )[0].numpy()
-    golden = np.load(GOLDEN / "output.npy")
-    assert np.abs(output - golden).max() <= 1e-4 * np.abs(golden).max()
+    assert relative_error(fill(optimized), np.load(GOLDEN / "output.npy")) <= OPTIMIZED_TOLERANCE
 
 
-def test_a_photo_is_filled_as_by_the_official_code_and_untouched_elsewhere(model):
-    pixels, mask = opened("input.png"), opened("mask.png") > 127
+def test_pipeline_fills_as_officially_and_changes_nothing_else(model: Model) -> None:
+    pixels, mask = read("input.png"), read("mask.png") > 127
     expected = np.clip(np.load(GOLDEN / "output.npy").transpose(1, 2, 0) * 255, 0, 255)
-    official = run_inpaint(
-        Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask, rules=OfficialRules())
-    ).pixels
-    ours = run_inpaint(Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask)).pixels
-    for result, levels in ((official, np.floor(expected)), (ours, np.rint(expected))):
+    official, product = (
+        run_inpaint(Photo("a.png", pixels), InpaintOptions(), context_of(model, mask, rules)).pixels
+        for rules in (OfficialRules(), PixelRules())
+    )
+    for result, levels in ((official, np.floor(expected)), (product, np.rint(expected))):
         assert np.abs(result[mask].astype(int) - levels[mask]).max() <= 1
         np.testing.assert_array_equal(result[~mask], pixels[~mask])
-    assert (ours[mask] != pixels[mask]).mean() > 0.9
-    assert (official != ours).any()
+    assert (product[mask] != pixels[mask]).mean() > 0.9
+    assert (official != product).any()
 
 
 @pytest.mark.parametrize("size", [(8, 40), (9, 17), (57, 91)])
-def test_any_size_is_taken(model, size):
-    """Eight pixels are one at the coarsest level, where the official code has nothing to mirror."""
+def test_any_size_is_accepted(model: Model, size: tuple[int, int]) -> None:
+    """With 8 pixels, the coarsest level has one pixel, for which the official code fails."""
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     mask = np.zeros(size, np.bool_)
     mask[3:6, 5:11] = True
-    result = run_inpaint(Photo("a.png", pixels), InpaintOptions(), context(model, mask=mask)).pixels
+    result = run_inpaint(Photo("a.png", pixels), InpaintOptions(), context_of(model, mask)).pixels
     np.testing.assert_array_equal(result[~mask], pixels[~mask])
     assert (result[mask] != pixels[mask]).any()

@@ -6,6 +6,7 @@ largest value (this project's by 1.0e-4).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ TOLERANCE = 2e-5
 CHAINED_TOLERANCE = 1e-4
 
 
-def load(name: str, folder: Path) -> torch.nn.Module:
+def load(name: str, folder: Path) -> Any:
     variant, role = ROWS[name]
     row = Catalog.load().find("old_photo_restore", variant, role)
     return load_official_file(rebuild(f"OldPhoto_{name}"), folder / f"{name}.pth", row)
@@ -70,12 +71,12 @@ def holes() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> torch.nn.Module:
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load("VAE_A", tmp_path_factory.mktemp("vae"))
 
 
 @pytest.fixture(scope="module")
-def scratched_features(encoder: torch.nn.Module, photo: Tensor, holes: Tensor) -> Tensor:
+def scratched_features(encoder: Any, photo: Tensor, holes: Tensor) -> Tensor:
     """The features of the photo with white holes."""
     with torch.inference_mode():
         return encoder.encode(torch.where(holes > 0, 1.0, photo))
@@ -88,7 +89,7 @@ def test_scratch_detector(tmp_path: Path) -> None:
     assert error(output, "detection/output_logits") <= TOLERANCE
 
 
-def test_encoder(encoder: torch.nn.Module, photo: Tensor) -> None:
+def test_encoder(encoder: Any, photo: Tensor) -> None:
     with torch.inference_mode():
         assert error(encoder.encode(photo), "VAE_A/enc_out") <= TOLERANCE
 
