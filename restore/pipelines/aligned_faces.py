@@ -94,7 +94,9 @@ def _add_difference(
 ) -> np.ndarray:
     """Return the resized photo with the network's difference added, as float32."""
     difference = cv2.resize(face.astype(np.float32) - crop, size, interpolation=cv2.INTER_CUBIC)
-    return _resize_levels(to_rgb(photo.pixels), size) + difference * _units_per_level(photo)
+    resized = _resize_levels(to_rgb(photo.pixels), size)
+    resized += difference * _units_per_level(photo)
+    return resized
 
 
 def _resize_face(photo: Photo, face: np.ndarray, size: tuple[int, int]) -> np.ndarray:

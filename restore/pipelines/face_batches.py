@@ -86,10 +86,8 @@ def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray
     masks: list[np.ndarray] = []
     while len(masks) < len(faces):
         batch = faces[len(masks) : len(masks) + MAX_BATCH_FACES]
-        masks += [
-            parse_mask(labels)
-            for labels in class_labels(run_batch(batch, parse, model.row, context))
-        ]
+        logits = run_batch(batch, parse, model.row, context)
+        masks += [parse_mask(labels) for labels in class_labels(logits)]
     return masks
 
 

@@ -42,7 +42,7 @@ class OfficialRules(PixelRules):
 
     def round_levels(self, levels: np.ndarray) -> np.ndarray:
         """Truncate: the official code casts floats to uint8."""
-        return np.floor(levels)
+        return np.asarray(np.floor(levels))
 
     def prepare_photo(self, photo: Photo, convention: Convention) -> Photo:
         """Enlarge a small photo, so that the result does not have the requested size."""

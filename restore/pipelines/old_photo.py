@@ -151,9 +151,10 @@ def _restore_globally(
     encoder, decoder = (model.partners[role] for role in ("vae_a", "vae_b"))
     holes = torch.zeros((1, 1, *pixels.shape[:2]), device=context.runtime.device)
     if mask is not None:
-        hole_mask = mask.astype(np.uint8)
+        hole_mask: np.ndarray = mask.astype(np.uint8)
         if options.old_photo_hr:
-            hole_mask = cv2.dilate(hole_mask, np.ones((3, 3), np.uint8), iterations=MASK_DILATIONS)
+            kernel = np.ones((3, 3), np.uint8)
+            hole_mask = cv2.dilate(hole_mask, kernel, iterations=MASK_DILATIONS)
         pixels = np.where(hole_mask[..., None] > 0, np.uint8(255), pixels)
         holes = torch.from_numpy(hole_mask)[None, None].to(holes)
     tensor = to_input(pixels, encoder)

@@ -34,7 +34,7 @@ class PixelRules:
 
     def round_levels(self, levels: np.ndarray) -> np.ndarray:
         """Round float levels to whole levels."""
-        return np.rint(levels)
+        return np.asarray(np.rint(levels))
 
     def prepare_photo(self, photo: Photo, convention: Convention) -> Photo:
         """Return the photo in which faces are detected."""
