@@ -1,7 +1,8 @@
-"""Ways to run a network's forward: torch eagerly in either layout, the project's faster copy, torch's compiler, OpenVINO in two ways, ncnn.
+"""Engines that run the forward pass of a network, from eager torch to OpenVINO and ncnn.
 
-An engine takes a module with its inputs and gives a call without arguments, after one call by which everything is compiled. OpenVINO
-and ncnn are no dependencies of this project: `pip install openvino`, `pip install ncnn pnnx`.
+An engine takes a module and its inputs and returns a function without arguments that runs the
+module, after a first call that compiles everything. OpenVINO and ncnn are not dependencies of this
+project: `pip install openvino`, `pip install ncnn pnnx`.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from restore.optimize import winograd
 from restore.optimize.rewrite import memory_format_for, rewritten_copy
 
 Call = Callable[[], list[Tensor]]
-"""One forward: the tensors of its answer."""
+"""One forward pass; returns the output tensors."""
 Engine = Callable[[nn.Module, Sequence[Tensor]], Call]
 
 
 class SkippedError(Exception):
-    """An engine that has no way to run this; its text says why."""
+    """An engine cannot run this network; the text says why."""
 
 
 def eager(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """The module as it stands."""
+    """Run the module as it is, in eager mode."""
     return _warm(lambda: list(tensors_in(module(*inputs))))
 
 
 def channels_last(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """The same with the channels of a pixel side by side in memory, which most convolutions work in anyway."""
+    """Run the module in eager mode with the memory layout channels last."""
     module = copy.deepcopy(module).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs want a dtype too
     return eager(
         module, [tensor.contiguous(memory_format=torch.channels_last) for tensor in inputs]
@@ -49,7 +50,7 @@ def channels_last(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
 
 
 def optimized(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """The copy that `stability_mode` optimized runs without a compiler: rearranged, and on a CPU with Winograd's convolutions."""
+    """Run the copy that `stability_mode=optimized` uses without a compile backend."""
     device = inputs[0].device
     layout = memory_format_for(device)
     faster: nn.Module = _rewritten(module, device)
@@ -66,7 +67,7 @@ def _rewritten(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def inductor(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """torch.compile for this one shape; on a CPU with the weights as constants of the program (freezing)."""
+    """Compile with inductor for this shape; on a CPU with the weights as constants (freezing)."""
     frozen = inputs[0].device.type == "cpu"
     compiled: Any = torch.compile(module, dynamic=False)
     with importlib.import_module("torch._inductor.config").patch(freezing=frozen):
@@ -74,20 +75,20 @@ def inductor(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
 
 
 def openvino(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """torch.compile with OpenVINO behind it: what OpenVINO cannot do stays torch's.
+    """Compile with torch.compile and the OpenVINO backend; torch runs unsupported operations.
 
     Raises:
-        RuntimeError: OpenVINO gave up. Its backend itself says nothing of it and lets torch compute.
+        RuntimeError: OpenVINO failed. Its backend only logs that and lets torch compute.
     """
     _needs_float32_cpu(inputs)
     config = importlib.import_module("torch._dynamo.config")
-    # Importing the backend turns this option off for the whole process, where the other engines want it as it was.
+    # Importing the backend disables this option for the whole process, other engines included.
     with (
         config.patch(inline_inbuilt_nn_modules=False),
         _reported("openvino.frontend.pytorch.torchdynamo") as reports,
     ):
         _imported("openvino.torch", "openvino")
-        # Without aot_autograd its tracing does not know torch 2.11, and fails.
+        # Without aot_autograd its tracing fails with torch 2.11.
         options: Any = {"device": "CPU", "aot_autograd": True, "config": _openvino_config()}
         compiled: Any = torch.compile(module, backend="openvino", dynamic=False, options=options)
         call = _warm(lambda: list(tensors_in(compiled(*inputs))))
@@ -98,7 +99,7 @@ def openvino(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
 
 
 def openvino_converted(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """The whole network converted to OpenVINO's own form."""
+    """Convert the whole network to OpenVINO's format and run that."""
     _needs_float32_cpu(inputs)
     library = _imported("openvino", "openvino")
     with _quiet_tracing():
@@ -107,55 +108,59 @@ def openvino_converted(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
         )
     compiled = library.compile_model(converted, "CPU", _openvino_config())
     arrays = [tensor.numpy() for tensor in inputs]
-    return _warm(lambda: [torch.from_numpy(answer) for answer in compiled(arrays).values()])
+    return _warm(lambda: [torch.from_numpy(output) for output in compiled(arrays).values()])
 
 
 def ncnn(module: nn.Module, inputs: Sequence[Tensor]) -> Call:
-    """The network converted by pnnx and run by ncnn on the CPU, weights and arithmetic in float32.
+    """Convert the network with pnnx and run it with ncnn on the CPU in float32.
 
     Raises:
-        RuntimeError: pnnx or ncnn does not know a layer.
+        RuntimeError: pnnx or ncnn does not support a layer.
     """
     _needs_float32_cpu(inputs)
-    library, converter = _imported("ncnn", "ncnn"), _imported("pnnx", "pnnx")
+    library = _imported("ncnn", "ncnn")
     net = library.Net()
-    net.opt.use_vulkan_compute = net.opt.use_fp16_packed = net.opt.use_fp16_storage = (
-        net.opt.use_fp16_arithmetic
-    ) = False
+    for option in ("vulkan_compute", "fp16_packed", "fp16_storage", "fp16_arithmetic"):
+        setattr(net.opt, f"use_{option}", False)
     net.opt.num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "net.pt"
-        with _quiet_tracing():
-            torch.jit.trace(module, tuple(inputs), check_trace=False).save(program)  # type: ignore[no-untyped-call]
-        shapes = ",".join(f"{list(tensor.shape)}f32".replace(" ", "") for tensor in inputs)
-        # The program itself, as the package's function also imports Python that it wrote, which is not always Python.
-        done = subprocess.run(
-            [converter.EXEC_PATH, program, f"inputshape={shapes}", "fp16=0"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        files = [program.with_name(f"net.ncnn.{kind}") for kind in ("param", "bin")]
-        if done.returncode or not all(file.is_file() for file in files):
-            raise RuntimeError(
-                f"pnnx could not convert it: {done.stderr.strip().rpartition(chr(10))[2]}"
-            )
-        if net.load_param(str(files[0])) or net.load_model(str(files[1])):
-            raise RuntimeError("ncnn does not know a layer of this network")
-    # ncnn knows no batches: one picture, without its first dimension.
+        parameters, weights = _convert_with_pnnx(module, inputs, Path(folder))
+        if net.load_param(str(parameters)) or net.load_model(str(weights)):
+            raise RuntimeError("ncnn does not support a layer of this network")
+    # ncnn has no batch dimension.
     matrices = [library.Mat(tensor[0].contiguous().numpy()).clone() for tensor in inputs]
 
     def run() -> list[Tensor]:
         with net.create_extractor() as extractor:
-            # By name: in0, in1, ... and out0, out1, ...; ncnn lists them in an order of its own.
+            # Names are in0, in1, ... and out0, out1, ...; ncnn does not list them in this order.
             for name, matrix in zip(sorted(net.input_names()), matrices, strict=True):
                 extractor.input(name, matrix)
-            found = [extractor.extract(name) for name in sorted(net.output_names())]
-            if any(code for code, _ in found):
+            outputs = [extractor.extract(name) for name in sorted(net.output_names())]
+            if any(code for code, _ in outputs):
                 raise RuntimeError("ncnn could not compute this network")
-            return [torch.tensor(matrix.numpy())[None] for _, matrix in found]
+            return [torch.tensor(matrix.numpy())[None] for _, matrix in outputs]
 
     return _warm(run)
+
+
+def _convert_with_pnnx(
+    module: nn.Module, inputs: Sequence[Tensor], folder: Path
+) -> tuple[Path, Path]:
+    """Trace a module and convert it; return the files of parameters and weights."""
+    converter = _imported("pnnx", "pnnx")
+    program = folder / "net.pt"
+    with _quiet_tracing():
+        torch.jit.trace(module, tuple(inputs), check_trace=False).save(program)  # type: ignore[no-untyped-call]
+    shapes = ",".join(f"{list(tensor.shape)}f32".replace(" ", "") for tensor in inputs)
+    # pnnx.export() also imports the Python code that it generates, which may be invalid. Its
+    # executable does not.
+    command = [converter.EXEC_PATH, program, f"inputshape={shapes}", "fp16=0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    parameters, weights = (program.with_name(f"net.ncnn.{kind}") for kind in ("param", "bin"))
+    if done.returncode or not (parameters.is_file() and weights.is_file()):
+        last_line = done.stderr.strip().rpartition("\n")[2]
+        raise RuntimeError(f"pnnx could not convert the network: {last_line}")
+    return parameters, weights
 
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
@@ -190,15 +195,15 @@ def _needs_float32_cpu(inputs: Sequence[Tensor]) -> None:
 
 
 def _openvino_config() -> dict[str, str]:
-    # Left to itself OpenVINO computes in bfloat16 wherever the CPU names AMX: far from float32, and the end of the process
-    # (illegal instruction) where the system does not let programs use what the CPU names.
+    # By default OpenVINO computes in bfloat16 if the CPU reports AMX. That is less precise and ends
+    # the process (illegal instruction) if the system does not permit its use.
     return {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
     }
 
 
-def _imported(module: str, package: str) -> Any:  # noqa: ANN401 - libraries without types, which may not be there
+def _imported(module: str, package: str) -> Any:  # noqa: ANN401 - an untyped module
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -207,18 +212,18 @@ def _imported(module: str, package: str) -> Any:  # noqa: ANN401 - libraries wit
 
 @contextmanager
 def _reported(logger_name: str) -> Iterator[list[str]]:
-    """All that the loggers below a name say while this lasts, whatever their level."""
+    """Collect the messages of the loggers below a name, at any level."""
     reports: list[str] = []
 
-    class Keep(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             reports.append(record.getMessage())
 
     loggers = [
         logging.getLogger(f"{logger_name}.{part}") for part in ("backend", "execute", "compile")
     ]
-    handler, levels = Keep(), [logger.level for logger in loggers]
-    # The modules set their own levels when they are imported, so that has to be done first.
+    handler, levels = Collector(), [logger.level for logger in loggers]
+    # The modules set their levels when they are imported, so import them first.
     _imported("openvino.torch", "openvino")
     for logger in loggers:
         logger.addHandler(handler)
@@ -233,7 +238,7 @@ def _reported(logger_name: str) -> Iterator[list[str]]:
 
 @contextmanager
 def _quiet_tracing() -> Iterator[None]:
-    """torch 2.11 advises against torch.jit.trace, by which both converters read a module, and remarks on every size it sees checked."""
+    """Suppress the warnings of torch.jit.trace, which both converters use."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message="Converting a tensor to a Python")

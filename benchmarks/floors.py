@@ -41,6 +41,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 COPIED_BYTES = 256 << 20
 """Size of the copy that measures bandwidth; larger than any cache."""
 MAX_REASON_CHARACTERS = 200
+PROBE = """import torch
+a = torch.ones(512, 512, dtype={dtype})
+a @ a
+torch.conv2d(a[None, None], a[None, None, :3, :3])"""
 _NO_TRAFFIC = (nn.Identity, nn.Dropout, nn.Flatten)
 
 Run = Callable[[], object]
@@ -183,18 +187,11 @@ def fatal_arithmetic(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type != "cpu" or dtype == torch.float32:
         return None
     name = str(dtype)
-    program = (
-        f"import torch; a = torch.ones(512, 512, dtype={name}); a @ a; "
-        "torch.conv2d(a[None, None], a[None, None, :3, :3])"
-    )
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", PROBE.format(dtype=name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode < 0:
         ended = signal.Signals(-done.returncode).name
-        return (
-            f"{name} arithmetic ends the process on this machine ({ended}); "
-            "ONEDNN_MAX_CPU_ISA=AVX512_CORE_FP16 may prevent it"
-        )
+        return f"{name} ends the process ({ended}); try ONEDNN_MAX_CPU_ISA=AVX512_CORE_FP16"
     last_line = done.stderr.strip().rpartition("\n")[2]
     return last_line[:MAX_REASON_CHARACTERS] if done.returncode else None
 

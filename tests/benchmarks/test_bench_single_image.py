@@ -78,12 +78,12 @@ def test_safe_mode_is_combined_with_no_backend() -> None:
     possible, skipped = combinations(
         Setting("restore"), ["baseline", "fast"], ["safe", "optimized"], ["none", "inductor"]
     )
-    assert [(one.profile, one.stability_mode, one.compile_backend) for one in possible] == [
+    assert [(each.profile, each.stability_mode, each.compile_backend) for each in possible] == [
         (profile, *rest)
         for profile in ("baseline", "fast")
         for rest in (("safe", "none"), ("optimized", "none"), ("optimized", "inductor"))
     ]
-    assert [(one.profile, one.stability_mode, one.compile_backend) for one in skipped] == [
+    assert [(each.profile, each.stability_mode, each.compile_backend) for each in skipped] == [
         ("baseline", "safe", "inductor"),
         ("fast", "safe", "inductor"),
     ]

@@ -27,7 +27,7 @@ def test_images_per_dollar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "device", "cpu_cores", "own"),
+    ("price", "device", "cpu_cores", "applies"),
     [
         (T4, "Tesla T4", 8, True),
         (T4, "NVIDIA T400", 8, False),
@@ -43,9 +43,9 @@ def test_images_per_dollar() -> None:
     ],
 )
 def test_price_applies_to_devices_of_its_name(
-    price: Price, device: str, cpu_cores: int | None, own: bool
+    price: Price, device: str, cpu_cores: int | None, applies: bool
 ) -> None:
-    assert price.applies_to(device, cpu_cores) is own
+    assert price.applies_to(device, cpu_cores) is applies
 
 
 def test_included_prices_have_a_date_and_a_source() -> None:
@@ -76,7 +76,7 @@ def test_other_devices_are_marked_as_hypothetical(
     rows = rows_of(output)
     assert len(rows) == 5
     assert rows.pop("Replicate Nvidia T4") == ("8,889", "measured on Tesla T4")
-    assert all(said == "hypothetical: measured on Tesla T4" for _, said in rows.values())
+    assert all(basis == "hypothetical: measured on Tesla T4" for _, basis in rows.values())
     assert rows["Replicate Nvidia H100"][0] == "1,311"
     assert "check them before use" in output
     assert "no idle time" in output
@@ -87,8 +87,8 @@ def test_without_a_device_every_row_is_hypothetical(
 ) -> None:
     assert main(["--seconds-per-image", "0.5"]) == 0
     assert all(
-        said.startswith("hypothetical: ") and "unknown device" in said
-        for _, said in rows_of(capsys.readouterr().out).values()
+        basis.startswith("hypothetical: ") and "unknown device" in basis
+        for _, basis in rows_of(capsys.readouterr().out).values()
     )
 
 

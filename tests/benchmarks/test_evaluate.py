@@ -123,8 +123,8 @@ def test_figures_equal_those_of_scikit_image(astronaut: np.ndarray) -> None:
     assert figures.ssim == pytest.approx(ssim, abs=1e-4)
     # The weights of BT.601 for R, G and B; the last assertion fails if red and blue are swapped.
     luma = [
-        one @ np.array([65.481, 128.553, 24.966]) / 255
-        for one in (astronaut.astype(float), photo.astype(float))
+        pixels @ np.array([65.481, 128.553, 24.966]) / 255
+        for pixels in (astronaut.astype(float), photo.astype(float))
     ]
     assert figures.psnr_y_db == pytest.approx(
         10 * np.log10(255**2 / np.mean((luma[0] - luma[1]) ** 2)), abs=1e-3
@@ -170,15 +170,15 @@ def test_lpips_compares_the_features_after_each_relu(tmp_path: Path, astronaut: 
     photo = noisy(astronaut, 30)
     shares = torch.load(tmp_path / "weights" / LINEAR)
     expected, taps = 0.0, [1, 4, 7, 9, 11]
-    seen = torch.from_numpy(np.stack([astronaut, photo])).permute(0, 3, 1, 2) / 127.5 - 1
-    seen = (seen - torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)) / torch.tensor(
+    x = torch.from_numpy(np.stack([astronaut, photo])).permute(0, 3, 1, 2) / 127.5 - 1
+    x = (x - torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)) / torch.tensor(
         [0.458, 0.448, 0.450]
     ).view(3, 1, 1)
     with torch.no_grad():
         for index, layer in enumerate(trunk):
-            seen = layer(seen)
+            x = layer(x)
             if index in taps:
-                first, second = torch.nn.functional.normalize(seen, dim=1)
+                first, second = torch.nn.functional.normalize(x, dim=1)
                 share = shares[f"lin{taps.index(index)}.model.1.weight"][0]
                 expected += float((share * (first - second) ** 2).sum(0).mean())
     assert expected > 0.01
@@ -236,11 +236,11 @@ def test_ambiguous_and_empty_folders_are_refused(
     tmp_path: Path, astronaut: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = folder_of(tmp_path / "a", one=astronaut)
-    twins = folder_of(tmp_path / "b", one=astronaut)
-    Image.fromarray(astronaut).save(twins / "one.jpg")
+    ambiguous = folder_of(tmp_path / "b", one=astronaut)
+    Image.fromarray(astronaut).save(ambiguous / "one.jpg")
     empty = folder_of(tmp_path / "c")
     for restored, named in (
-        (twins, "one.jpg and one.png"),
+        (ambiguous, "one.jpg and one.png"),
         (empty, "contains no photos"),
         (tmp_path / "none", "contains no photos"),
     ):
@@ -264,7 +264,7 @@ def test_photos_of_different_sizes_need_resize(
     assert 20 < float(capsys.readouterr().out.splitlines()[1].split()[1]) < 40
 
 
-def test_csv_has_one_line_per_photo_and_one_of_means(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_csv_has_one_line_per_pixelsand_one_of_means(tmp_path: Path, astronaut: np.ndarray) -> None:
     first = folder_of(tmp_path / "a", one=astronaut, two=astronaut)
     second = folder_of(tmp_path / "b", one=noisy(astronaut, 5), two=noisy(astronaut, 20))
     assert main([str(first), str(second), "--csv", str(tmp_path / "new" / "f.csv")]) == 0
@@ -398,9 +398,9 @@ def test_page_escapes_names_and_embeds_small_pictures() -> None:
         str(image["src"]).removeprefix("data:image/webp;base64,") for image in (before, after)
     ]
     found = [Image.open(io.BytesIO(base64.b64decode(source))) for source in sources]
-    assert [one.format for one in found] == ["WEBP", "WEBP"]
-    assert [one.size for one in found] == [(MAX_PICTURE_WIDTH_PX, 48), (50, 100)]
+    assert [picture.format for picture in found] == ["WEBP", "WEBP"]
+    assert [picture.size for picture in found] == [(MAX_PICTURE_WIDTH_PX, 48), (50, 100)]
     assert (before["width"], before["height"]) == (str(MAX_PICTURE_WIDTH_PX), "48")
-    for one, channel in zip(found, (0, 1), strict=True):
-        assert int(np.asarray(one.convert("RGB")).mean((0, 1)).argmax()) == channel
+    for picture, channel in zip(found, (0, 1), strict=True):
+        assert int(np.asarray(picture.convert("RGB")).mean((0, 1)).argmax()) == channel
     assert not re.search(r"\bon\w+=", re.sub(r'"data:[^"]*"', "", html))

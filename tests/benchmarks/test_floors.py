@@ -108,17 +108,17 @@ def test_precision_without_arithmetic_has_no_peaks(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "expected"),
+    ("code", "stderr", "expected"),
     [(0, "", None), (-4, "", "SIGILL"), (1, "x\nRuntimeError: no Half", "no Half")],
 )
 def test_fatal_precision_is_detected_in_another_process(
-    monkeypatch: pytest.MonkeyPatch, code: int, said: str, expected: str | None
+    monkeypatch: pytest.MonkeyPatch, code: int, stderr: str, expected: str | None
 ) -> None:
     commands: list[list[str]] = []
 
     def run(command: list[str], **rest: object) -> subprocess.CompletedProcess[str]:
         commands.append(command)
-        return subprocess.CompletedProcess(command, code, "", said)
+        return subprocess.CompletedProcess(command, code, "", stderr)
 
     monkeypatch.setattr(floors.subprocess, "run", run)
     assert fatal_arithmetic(CPU, torch.float32) is None

@@ -65,19 +65,21 @@ def test_manifest_describes_each_photo(dataset: Path) -> None:
 
 def test_plans_are_varied_and_within_their_bounds() -> None:
     plans = [plan_photo(number, 3, SIZES) for number in range(200)]
-    sides = [max(one.width, one.height) for one in plans]
+    sides = [max(each.width, each.height) for each in plans]
     assert 127 <= min(sides) < 160
     assert 820 < max(sides) <= 1024
-    assert {one.kind for one in plans} == {"clean", "noise", "small", "blurred", "jpeg", "old"}
-    assert {one.mirrored for one in plans} == {True, False}
-    assert len({one.jpeg_quality for one in plans}) > 20
-    assert len({str(one.recipe) for one in plans}) > 100
-    for one, (_, width, height) in zip(plans, SIZES * 70, strict=False):
-        assert 0 <= one.left <= one.left + one.crop_width <= width
-        assert 0 <= one.top <= one.top + one.crop_height <= height
-        assert max(one.width, one.height) * one.recipe.downscale <= 1024.5 * 1.01
-        assert one.width / one.height == pytest.approx(one.crop_width / one.crop_height, rel=0.03)
-    assert len({(one.left, one.top) for one in plans}) > 100
+    assert {each.kind for each in plans} == {"clean", "noise", "small", "blurred", "jpeg", "old"}
+    assert {each.mirrored for each in plans} == {True, False}
+    assert len({each.jpeg_quality for each in plans}) > 20
+    assert len({str(each.recipe) for each in plans}) > 100
+    for each, (_, width, height) in zip(plans, SIZES * 70, strict=False):
+        assert 0 <= each.left <= each.left + each.crop_width <= width
+        assert 0 <= each.top <= each.top + each.crop_height <= height
+        assert max(each.width, each.height) * each.recipe.downscale <= 1024.5 * 1.01
+        assert each.width / each.height == pytest.approx(
+            each.crop_width / each.crop_height, rel=0.03
+        )
+    assert len({(each.left, each.top) for each in plans}) > 100
 
 
 def test_photo_follows_its_plan() -> None:

@@ -1,7 +1,7 @@
 """modes: comparison with the safe baseline, and counted compilations."""
 
 import pytest
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 
 from benchmarks import modes
 from benchmarks.modes import MIN_PSNR_DB, compare_modes, count_compilations, resized

@@ -131,10 +131,10 @@ def test_recipe_weights_are_seeded_and_not_zero() -> None:
     torch.manual_seed(3)
     first, second = by_recipe(row), by_recipe(row)
     assert torch.equal(torch.rand(3), expected)
-    for (name, one), other in zip(first.named_parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other), name
-        assert float(one.abs().max()) > 1e-3, name
-        assert not one.requires_grad
+    for (name, parameter), other in zip(first.named_parameters(), second.parameters(), strict=True):
+        assert torch.equal(parameter, other), name
+        assert float(parameter.abs().max()) > 1e-3, name
+        assert not parameter.requires_grad
     assert not first.training
 
 

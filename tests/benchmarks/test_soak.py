@@ -73,12 +73,12 @@ def test_growth_of_device_memory_fails_the_run() -> None:
 def test_random_requests_cover_tasks_and_faults_and_depend_on_the_seed() -> None:
     drawn = list(random_requests(120, 3))
     assert set(TASKS) == set(ALL_TASKS)
-    assert set(TASKS) <= {one.kind for one in drawn}
-    faulty = Counter(one.kind for one in drawn if one.expected != "succeeded")
+    assert set(TASKS) <= {each.kind for each in drawn}
+    faulty = Counter(each.kind for each in drawn if each.expected != "succeeded")
     assert len(faulty) == 6
     assert 0.1 < sum(faulty.values()) / 120 < 0.3
-    assert [one.prediction.body for one in random_requests(12, 3)] == [
-        one.prediction.body for one in drawn[:12]
+    assert [each.prediction.body for each in random_requests(12, 3)] == [
+        each.prediction.body for each in drawn[:12]
     ]
     assert drawn[0].prediction.body != next(random_requests(1, 4)).prediction.body
 
@@ -149,7 +149,7 @@ def test_plot_and_row_are_written(
 
 
 def test_warm_up_covers_every_task_and_mode() -> None:
-    inputs = [json.loads(one.prediction.body)["input"] for one in warm_up_requests()]
+    inputs = [json.loads(each.prediction.body)["input"] for each in warm_up_requests()]
     assert {(each["task"], each["stability_mode"]) for each in inputs} == {
         (task, mode) for task in TASKS for mode in ("safe", "optimized")
     }
