@@ -1,0 +1,1 @@
+"""Networks: manifest rows, checkpoint files, adapters and the cache of loaded models."""

@@ -78,7 +78,7 @@ def _fold_batch_norms(parent: nn.Module) -> None:
 
 
 class PaddedLayer(nn.Module):
-    """A layer of facexlib's ParseNet: scaling, convolution with reflected borders, norm, activation.
+    """A layer of facexlib's ParseNet: scaling, convolution (reflected borders), norm, activation.
 
     Args:
         layer: facexlib's `ConvLayer`; its modules are shared.

@@ -1,0 +1,1 @@
+"""Faster copies of networks for requests with `stability_mode` optimized."""

@@ -1,11 +1,12 @@
-"""Networks with less work in them, against themselves as they were."""
+"""Tests of folded networks: they compute the same with fewer layers."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from facexlib.parsing.parsenet import ParseNet
-from torch import nn
+from torch import Tensor, nn
 
 from restore.nets.folding import (
     PaddedLayer,
@@ -16,11 +17,13 @@ from restore.nets.folding import (
 )
 
 
-def settled(net):
-    """A network whose norms have seen something, in eval mode."""
+def with_random_norms(net: nn.Module) -> nn.Module:
+    """Set the batch norms to random statistics; eval mode, no gradients."""
     torch.manual_seed(4)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2.0)
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -28,44 +31,47 @@ def settled(net):
     return net.eval().requires_grad_(requires_grad=False)
 
 
-def fold(net: nn.Module) -> nn.Module:
-    return fuse_swish_blocks(fuse_padded_layers(fold_norms(net)))
-
-
-def kinds(net):
+def types_in(net: nn.Module) -> set[type]:
     return {type(module) for module in net.modules()}
 
 
-class Named(nn.Module):
-    """As a ResNet names its own."""
+def small_parsenet() -> nn.Module:
+    net: nn.Module = ParseNet(64, 64, 32, 16, 19, relu_type="LeakyReLU", ch_range=[16, 32])
+    return net
 
-    def __init__(self):
+
+class ResNetNames(nn.Module):
+    """Names its layers as a ResNet does."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)
         self.conv2, self.bn2 = nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Any:
         return self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
 
 
-class Residual(nn.Module):
-    """A block of VQGAN's kind."""
+class VqganBlock(nn.Module):
+    """A residual block of a VQGAN network, with a shortcut convolution of some name or none."""
 
-    def __init__(self, inner, outer, shortcut):
+    def __init__(self, in_channels: int, out_channels: int, shortcut: str) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = inner, outer
-        self.norm1, self.conv1 = nn.GroupNorm(4, inner), nn.Conv2d(inner, outer, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(4, outer), nn.Conv2d(outer, outer, 3, padding=1)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.norm1 = nn.GroupNorm(4, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(4, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         if shortcut:
-            setattr(self, shortcut, nn.Conv2d(inner, outer, 1))
-        self.names = shortcut
+            setattr(self, shortcut, nn.Conv2d(in_channels, out_channels, 1))
+        self.shortcut_name = shortcut
 
-    def forward(self, x, temb=None):
+    def forward(self, x: Tensor, temb: Tensor | None = None) -> Any:
         inner = self.norm1(x)
         inner = self.conv1(inner * torch.sigmoid(inner))
         inner = self.norm2(inner)
         inner = self.conv2(inner * torch.sigmoid(inner))
-        return (getattr(self, self.names)(x) if self.names else x) + inner
+        return (getattr(self, self.shortcut_name)(x) if self.shortcut_name else x) + inner
 
 
 @pytest.mark.parametrize(
@@ -78,43 +84,45 @@ class Residual(nn.Module):
             nn.Conv2d(8, 4, 1, bias=False),
             nn.BatchNorm2d(4),
         ),
-        Named(),
-        ParseNet(64, 64, 32, 16, 19, relu_type="LeakyReLU", ch_range=[16, 32]),
+        ResNetNames(),
+        small_parsenet(),
     ],
-    ids=["sequence", "named", "parsenet"],
+    ids=["sequential", "resnet names", "parsenet"],
 )
-def test_batch_norms_go_into_the_filters(net):
-    net = settled(net)
+def test_batch_norms_are_folded_into_convolutions(net: nn.Module) -> None:
+    net = with_random_norms(net)
     photo = torch.randn(2, 3, 64, 64)
-    expected, faster = net(photo), fold(copy.deepcopy(net))
-    assert nn.BatchNorm2d not in kinds(faster)
-    for result, reference in zip(faster(photo), expected, strict=True):
-        torch.testing.assert_close(
-            result, reference, atol=2e-5 * float(reference.abs().max()), rtol=0
-        )
+    expected, folded = net(photo), fuse_padded_layers(fold_norms(copy.deepcopy(net)))
+    assert nn.BatchNorm2d not in types_in(folded)
+    for output, reference in zip(folded(photo), expected, strict=True):
+        atol = 2e-5 * float(reference.abs().max())
+        torch.testing.assert_close(output, reference, atol=atol, rtol=0)
 
 
-def test_parsenets_layers_pad_inside_of_their_convolutions():
-    faster = fold(settled(ParseNet(64, 64, 32, 16, 19, relu_type="LeakyReLU", ch_range=[16, 32])))
-    assert PaddedLayer in kinds(faster)
-    assert not kinds(faster) & {nn.ReflectionPad2d}
+def test_padding_of_parsenet_is_fused_into_convolutions() -> None:
+    fused = fuse_padded_layers(with_random_norms(small_parsenet()))
+    assert PaddedLayer in types_in(fused)
+    assert nn.ReflectionPad2d not in types_in(fused)
 
 
 @pytest.mark.parametrize(
-    ("inner", "outer", "shortcut"), [(8, 8, ""), (8, 12, "conv_out"), (12, 8, "nin_shortcut")]
+    ("in_channels", "out_channels", "shortcut"),
+    [(8, 8, ""), (8, 12, "conv_out"), (12, 8, "nin_shortcut")],
 )
-def test_a_residual_block_keeps_its_answer_and_its_input(inner, outer, shortcut):
-    net = settled(nn.Sequential(Residual(inner, outer, shortcut)))
-    features = torch.randn(1, inner, 10, 11)
-    seen = features.clone()
-    expected, faster = net(features), fold(copy.deepcopy(net))
-    assert isinstance(faster[0], SwishResidual)
-    torch.testing.assert_close(faster(features), expected, atol=1e-5, rtol=1e-5)
-    assert torch.equal(features, seen), "nothing is computed in the place of what was given"
+def test_fused_residual_block_computes_the_same_and_keeps_its_input(
+    in_channels: int, out_channels: int, shortcut: str
+) -> None:
+    net = with_random_norms(nn.Sequential(VqganBlock(in_channels, out_channels, shortcut)))
+    features = torch.randn(1, in_channels, 10, 11)
+    before, expected = features.clone(), net(features)
+    fused: Any = fuse_swish_blocks(copy.deepcopy(net))
+    assert isinstance(fused[0], SwishResidual)
+    torch.testing.assert_close(fused(features), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(features, before), "the input is not changed in place"
     with pytest.raises(ValueError, match="diffusion"):
-        faster[0](features, torch.zeros(1))
+        fused[0](features, torch.zeros(1))
 
 
-def test_what_still_learns_is_left_alone():
+def test_batch_norms_in_training_mode_are_not_folded() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).train()
-    assert nn.BatchNorm2d in kinds(fold(net))
+    assert nn.BatchNorm2d in types_in(fold_norms(net))
