@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -23,7 +23,7 @@ from restore.pipelines.upscale import default_tile_px, network_for_scale, run_up
 from restore.report import Report
 from restore.runtime import tiling
 from restore.runtime.device import runtime_for
-from training.recipe_deblur import shake_kernel, shaken
+from training.motion_blur import apply_blur, random_motion_kernel
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -69,8 +69,8 @@ def test_denoising_brings_a_noisy_photo_nearer_to_the_clean_one(lite, photo_file
 
 
 def test_deblurring_with_lite_weights_undoes_a_shake(lite):
-    kernel = shake_kernel(np.random.default_rng(3), 13)
-    blurred = Photo("blurred", np.clip(np.rint(shaken(ASTRONAUT, kernel)), 0, 255).astype(np.uint8))
+    kernel = random_motion_kernel(np.random.default_rng(3), 13)
+    blurred = Photo("blurred", np.clip(np.rint(apply_blur(ASTRONAUT, kernel)), 0, 255).astype(np.uint8))
     results = lite.run("restore", [blurred], restore_variant="deblur")
     assert results.reports[0].variant == "lite_deblur"
     assert any("instead of deblur" in warning for warning in results.reports[0].warnings)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import PROJECT
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
 from restore.models.cache import ModelCache
-from restore.models.catalog import LITE, MANIFEST, Catalog
+from restore.models.catalog import LITE, Catalog
+from restore.models.locations import manifest_path
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
@@ -180,13 +181,13 @@ class TestWeightsBelowARunningProcess:
     @pytest.fixture
     def restorer(self, tmp_path) -> Restorer:
         shutil.copytree(
-            MANIFEST.parent / LITE,
+            manifest_path().parent / LITE,
             tmp_path / LITE,
             ignore=shutil.ignore_patterns("*.py", "*.json*", "__pycache__"),
         )
-        shutil.copy(MANIFEST, tmp_path)
+        shutil.copy(manifest_path(), tmp_path)
         restorer = Restorer(weights=LITE, device="cpu")
-        restorer.catalog = Catalog.load(tmp_path / MANIFEST.name)
+        restorer.catalog = Catalog.load(tmp_path / manifest_path().name)
         restorer.store = WeightStore(restorer.catalog)
         restorer.cache = ModelCache(
             restorer.store, Policy.LITE, Compiler(torch.device("cpu")), no_progress

@@ -19,7 +19,7 @@ import pytest
 import requests
 from coghttp import data_uri, decode_image, free_port, idle_status, processes_of_group
 from conftest import PROJECT
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 from faultserver import (
     EYE,
     FACE_RESTORE,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from coghttp import data_uri, decode_image, free_port
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 from faultserver import EYE, FAULTY_PREDICTOR, FaultServer, environment_of
 from fileserver import FileServer
 from PIL import ExifTags, Image

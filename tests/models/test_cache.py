@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from facejobs import ASTRONAUT, refusing
+from facefakes import ASTRONAUT, refuse_download
 
 from restore import RestoreError, Restorer
 from restore.errors import Code
@@ -13,10 +13,10 @@ from restore.imaging.photo import Photo
 def test_preload_with_policy_auto_and_without_network_loads_the_fallbacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
+    monkeypatch.setattr("restore.models.download.Downloader.fetch", refuse_download)
     monkeypatch.setattr(
         "restore.models.download.Downloader.fetch_member",
-        lambda self, target, url, member: refusing(self, target, url),
+        lambda self, target, url, member: refuse_download(self, target, url),
     )
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
     assert {task for task, _ in restorer.cache.loaded} == {
@@ -48,7 +48,7 @@ def test_preloaded_task_includes_its_companion_networks(tmp_path: Path) -> None:
 def test_preload_with_policy_official_fails_if_weights_are_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
+    monkeypatch.setattr("restore.models.download.Downloader.fetch", refuse_download)
     with pytest.raises(RestoreError, match=r"codeformer\.pth") as caught:
         Restorer(weights="official", weights_dir=tmp_path, device="cpu", preload="all")
     assert caught.value.code is Code.WEIGHTS_UNREACHABLE

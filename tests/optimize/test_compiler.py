@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from facejobs import ASTRONAUT
+from facefakes import ASTRONAUT
 from torch import Tensor, nn
 
 from restore import RestoreError, Restorer

@@ -1,29 +1,33 @@
-"""Photos that are one aligned face (`has_aligned`): no detector, the network's own crop."""
+"""face_restore with has_aligned: photos that are one aligned face each."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from facejobs import (
+from facefakes import (
     ASTRONAUT,
     FixedDetector,
-    Recorder,
+    RecordingNetwork,
     contexts_of,
-    degraded,
-    mse,
-    official,
-    refusing,
+    count_batches,
+    degrade,
+    mean_squared_error,
+    official_model,
+    refuse_download,
 )
 
 from restore import Restorer
 from restore.imaging.photo import Photo
+from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
-from restore.pipelines import face_batches as module
+from restore.pipelines import face_batches
 from restore.pipelines.face_restore import run_face_restore
 
 
 @pytest.mark.parametrize(("side", "scale"), [(256, 1), (300, 2), (512, 1), (64, 4)])
-def test_an_aligned_face_of_any_size_keeps_its_size(lite, side, scale):
-    face = degraded(cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA))
+def test_result_has_the_requested_size(lite: Restorer, side: int, scale: int) -> None:
+    face = degrade(cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA))
     results = lite.run("face_restore", [Photo("face", face)], has_aligned=True, face_upscale=scale)
     assert results.photos[0].pixels.shape == (side * scale, side * scale, 3)
     assert results.reports[0].face_restoration_applied
@@ -31,96 +35,89 @@ def test_an_aligned_face_of_any_size_keeps_its_size(lite, side, scale):
         assert (results.photos[0].pixels != face).any()
 
 
-def test_an_aligned_face_that_is_not_square_is_a_warning(lite):
+def test_photo_that_is_not_square_gives_a_warning(lite: Restorer) -> None:
     results = lite.run("face_restore", [Photo("face", ASTRONAUT[:200])], has_aligned=True)
     assert results.photos[0].pixels.shape == (200, 256, 3)
     assert any("256x200" in warning for warning in results.reports[0].warnings)
 
 
-@pytest.mark.parametrize("kind", ["colour", "grey", "deep", "alpha"])
+@pytest.mark.parametrize("kind", ["colour", "grey", "16 bits", "alpha"])
 @pytest.mark.parametrize("variant", ["gfpgan_v1.4", "lite"])
-def test_an_aligned_face_is_what_the_network_makes_of_it(monkeypatch, face_net, variant, kind):
-    recorder = Recorder(0.1)
-    monkeypatch.setattr(module, "restore_faces", recorder)
-    model = face_net if variant == "lite" else official(variant)
+def test_result_is_the_network_output(
+    monkeypatch: pytest.MonkeyPatch, face_net: Model, variant: str, kind: str
+) -> None:
+    monkeypatch.setattr(face_batches, "restore_faces", RecordingNetwork(0.1))
+    model = face_net if variant == "lite" else official_model(variant)
     side = 256 if variant == "lite" else 512
     pixels = np.clip(cv2.GaussianBlur(cv2.resize(ASTRONAUT, (side, side)), (0, 0), 2), 0, 220)
     pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if kind == "grey" else pixels
-    pixels = pixels.astype(np.uint16) * 257 if kind == "deep" else pixels
+    pixels = pixels.astype(np.uint16) * 257 if kind == "16 bits" else pixels
     alpha = np.full((side, side), 77, np.uint8) if kind == "alpha" else None
     full = np.iinfo(pixels.dtype).max
-    [context] = contexts_of(model, FixedDetector())
-    [photo] = run_face_restore(
-        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True), [context]
-    )
+    detector = FixedDetector()
+    contexts = contexts_of(model, detector)
+
+    def run(strength: float) -> Photo:
+        options = FaceRestoreOptions(has_aligned=True, strength=strength)
+        [photo] = run_face_restore([Photo("0", pixels, alpha)], options, contexts)
+        return photo
+
+    photo = run(1.0)
     np.testing.assert_allclose(photo.pixels / full, pixels / full + 0.1, atol=1.01 / 255)
     assert photo.pixels.dtype == pixels.dtype
     if alpha is not None:
         np.testing.assert_array_equal(photo.alpha, alpha)
-    [half] = run_face_restore(
-        [Photo("0", pixels, alpha)], FaceRestoreOptions(has_aligned=True, strength=0.5), [context]
-    )
-    np.testing.assert_allclose(half.pixels / full, pixels / full + 0.05, atol=1.51 / 255)
-    assert context.detector.asked == []
+    np.testing.assert_allclose(run(0.5).pixels / full, pixels / full + 0.05, atol=1.51 / 255)
+    assert detector.calls == []
 
 
-def test_aligned_faces_go_through_the_network_together_where_faces_do(monkeypatch, face_net):
-    sizes = []
-    real = module.restore_faces
-    monkeypatch.setattr(
-        module,
-        "restore_faces",
-        lambda faces, **rest: sizes.append(len(faces)) or real(faces, **rest),
-    )
-    photos = [Photo(str(i), cv2.resize(ASTRONAUT, (100 + i, 100 + i))) for i in range(4)]
-    run_face_restore(
-        photos,
-        FaceRestoreOptions(has_aligned=True),
-        contexts_of(face_net, *[FixedDetector()] * 4, profile="fast"),
-    )
+def test_aligned_faces_run_in_one_batch_with_profile_fast(
+    monkeypatch: pytest.MonkeyPatch, face_net: Model
+) -> None:
+    sizes: list[int] = []
+    counting = count_batches(face_batches.restore_faces, sizes)
+    monkeypatch.setattr(face_batches, "restore_faces", counting)
+    photos = [Photo(str(index), cv2.resize(ASTRONAUT, (100 + index,) * 2)) for index in range(4)]
+    contexts = contexts_of(face_net, *[FixedDetector()] * 4, profile="fast")
+    run_face_restore(photos, FaceRestoreOptions(has_aligned=True), contexts)
     assert sizes == [4]
 
 
-def test_has_aligned_asks_for_no_detector_and_no_background(tmp_path, monkeypatch):
-    monkeypatch.setattr("restore.models.download.Downloader.fetch", refusing)
+def test_neither_detector_nor_background_network_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore.models.download.Downloader.fetch", refuse_download)
     restorer = Restorer(weights="official", weights_dir=tmp_path, device="cpu")
-    inputs = {
-        "face_model": "lite",
-        "face_detector": "retinaface_resnet50",
-        "background_enhance": True,
-        "min_face_px": 9,
-    }
     report = restorer.run(
-        "face_restore", [Photo("a", ASTRONAUT)], has_aligned=True, **inputs
+        "face_restore",
+        [Photo("a", ASTRONAUT)],
+        has_aligned=True,
+        face_model="lite",
+        face_detector="retinaface_resnet50",
+        background_enhance=True,
+        min_face_px=9,
     ).reports[0]
     assert report.face_restoration_applied
-    assert [warning.split()[0] for warning in report.warnings] == [
-        "background_enhance",
-        "min_face_px",
-    ]
+    unused = [warning.split()[0] for warning in report.warnings]
+    assert unused == ["background_enhance", "min_face_px"]
 
 
 @pytest.mark.parametrize("noise", [0, 25])
 @pytest.mark.parametrize("side", [300, 500, 700, 3000])
-def test_the_lite_network_does_not_make_a_large_face_worse(lite, side, noise):
-    """Beyond two pixels of the photo for one of the network's there is nothing to add; below, noise is averaged, not sampled."""
-    clean = cv2.GaussianBlur(
-        cv2.resize(ASTRONAUT[40:170, 70:190], (side, side), interpolation=cv2.INTER_CUBIC),
-        (0, 0),
-        side / 400,
-    )
-    before = np.clip(clean + np.random.default_rng(1).normal(0, noise, clean.shape), 0, 255).astype(
-        np.uint8
-    )
+def test_lite_network_does_not_degrade_large_faces(lite: Restorer, side: int, noise: int) -> None:
+    """Faces of more than two pixels per network pixel are not restored."""
+    face = cv2.resize(ASTRONAUT[40:170, 70:190], (side, side), interpolation=cv2.INTER_CUBIC)
+    clean = cv2.GaussianBlur(face, (0, 0), side / 400)
+    noisy = clean + np.random.default_rng(1).normal(0, noise, clean.shape)
+    before = np.clip(noisy, 0, 255).astype(np.uint8)
     results = lite.run("face_restore", [Photo("face", before)], has_aligned=True)
-    after = results.photos[0].pixels
+    after, report = results.photos[0].pixels, results.reports[0]
     if side > 512:
-        assert "finer detail than the network can add" in results.reports[0].warnings[0]
-        assert results.reports[0].face_restoration_applied is False
+        assert "finer detail than the network can add" in report.warnings[0]
+        assert report.face_restoration_applied is False
         np.testing.assert_array_equal(after, before)
     elif noise:
-        assert mse(after, clean) < 0.95 * mse(before, clean)
+        assert mean_squared_error(after, clean) < 0.95 * mean_squared_error(before, clean)
     else:
-        assert (
-            mse(after, clean) < 5.0**2
-        )  # what a face with nothing wrong loses of its finest detail
+        # A clean face loses a little of its finest detail.
+        assert mean_squared_error(after, clean) < 5.0**2

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from restore.errors import Code, RestoreError
 from restore.imaging.photo import Photo
+from restore.models.adapters import adapter_of_kind
+from restore.models.adapters.base import InpaintAdapter
 from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import Model, load_net
 from restore.options import InpaintOptions
@@ -380,7 +382,6 @@ def test_a_program_is_ready_in_float32_and_gives_the_same_twice(tmp_path):
     assert all((photo == photos[0]).all() for photo in photos)
 
 
-def test_every_row_of_the_task_has_its_call():
+def test_every_network_has_an_inpaint_adapter() -> None:
     for row in Catalog.load().for_task("inpaint"):
-        assert row.architecture in module.CALLS
-        assert row.size_multiple >= 1
+        adapter_of_kind(row.architecture, InpaintAdapter)

@@ -1,10 +1,10 @@
-"""old_photo_restore end to end around small stand-ins (oldphotojobs.py)."""
+"""old_photo_restore end to end around small stand-ins (oldphotofakes.py)."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from oldphotojobs import (
+from oldphotofakes import (
     MODES,
     ROLES,
     Mapping,

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from facejobs import ASTRONAUT
-from oldphotojobs import WhiteIsScratched
+from facefakes import ASTRONAUT
+from oldphotofakes import WhiteIsScratched
 
 from restore import RestoreError, Restorer
 from restore.errors import Code

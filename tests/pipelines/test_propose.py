@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from oldphotojobs import WhiteIsScratched
+from oldphotofakes import WhiteIsScratched
 from PIL import Image
 from skimage import data
 

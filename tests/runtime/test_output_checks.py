@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import changed_lite_networks
-from facejobs import ASTRONAUT, FixedDetector, Parser, Recorder, contexts_of, face_at, official
+from facefakes import (
+    ASTRONAUT,
+    FixedDetector,
+    FullFaceParser,
+    RecordingNetwork,
+    contexts_of,
+    face_at,
+    official_model,
+)
 from torch import Tensor, nn
 
 from restore import RestoreError, Restorer
@@ -134,13 +142,13 @@ def test_invalid_output_of_the_plain_network_is_an_error_in_optimized_mode() -> 
 
 
 def test_invalid_parser_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class FailingParser(Parser):
+    class FailingParser(FullFaceParser):
         def forward(self, faces: Tensor) -> list[Tensor]:
             return [super().forward(faces)[0] * float("nan")]
 
-    monkeypatch.setattr("restore.pipelines.face_batches.restore_faces", Recorder())
+    monkeypatch.setattr("restore.pipelines.face_batches.restore_faces", RecordingNetwork())
     [context] = contexts_of(
-        official("codeformer", FailingParser()), FixedDetector(face_at(128, 110, 60))
+        official_model("codeformer", FailingParser()), FixedDetector(face_at(128, 110, 60))
     )
     with pytest.raises(RestoreError, match=r"photo '0\.png'.*'parser' returned NaN"):
         run_face_restore([Photo("0.png", ASTRONAUT)], FaceRestoreOptions(), [context])

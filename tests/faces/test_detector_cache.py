@@ -1,0 +1,146 @@
+"""Tests of the choice of face detectors, with fakes in place of the networks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from torch import nn
+
+from restore.errors import Code, RestoreError
+from restore.faces import detector_cache
+from restore.faces.detector_cache import DetectorCache
+from restore.models.catalog import Catalog
+from restore.models.loader import Model
+from restore.models.policy import Policy
+
+CATALOG = Catalog.load()
+RESNET50, MOBILE = "retinaface_resnet50", "retinaface_mobile0.25"
+
+
+class FakeDetector:
+    def __init__(self, model: Model) -> None:
+        self.name, self.model = model.variant, model
+
+
+class FakeDlib:
+    name = "dlib"
+
+
+class FakeModels:
+    """A ModelCache whose networks are empty modules.
+
+    Attributes:
+        requested: the variants that were requested.
+        error: raised instead of returning a model, if set.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.store = self
+        self.catalog = CATALOG
+        self.requested: list[str] = []
+        self.error: RestoreError | None = None
+        self.models: dict[str, Model] = {}
+
+    def get(self, task: str, variant: str) -> tuple[Model, tuple[str, ...]]:
+        self.requested.append(variant)
+        if self.error:
+            raise self.error
+        row = CATALOG.find(task, variant)
+        model = self.models.setdefault(variant, Model(row, variant, nn.Identity()))
+        return model, ()
+
+    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
+        return Model(model.row, model.variant, nn.Flatten()), ()
+
+
+@pytest.fixture
+def caches(monkeypatch: pytest.MonkeyPatch) -> Callable[[Policy], tuple[DetectorCache, Any]]:
+    monkeypatch.setattr(detector_cache, "RetinaFaceDetector", FakeDetector)
+    monkeypatch.setattr(detector_cache, "DlibDetector", FakeDlib)
+
+    def make(policy: Policy) -> tuple[DetectorCache, Any]:
+        models: Any = FakeModels(policy)
+        return DetectorCache(models), models
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "with_lite", "expected"),
+    [
+        (Policy.AUTO, "auto", False, RESNET50),
+        (Policy.AUTO, "auto", True, "dlib"),
+        (Policy.AUTO, MOBILE, True, MOBILE),
+        (Policy.OFFICIAL, "auto", False, RESNET50),
+        (Policy.OFFICIAL, "dlib", False, "dlib"),
+        (Policy.LITE, "auto", False, "dlib"),
+    ],
+)
+def test_choice_without_warning(
+    caches: Any, policy: Policy, name: str, with_lite: bool, expected: str
+) -> None:
+    detectors, _ = caches(policy)
+    detector, warnings = detectors.get(name, with_lite=with_lite)
+    assert (detector.name, warnings) == (expected, ())
+
+
+def test_policy_lite_uses_dlib_instead_of_a_network_with_a_warning(caches: Any) -> None:
+    detectors, models = caches(Policy.LITE)
+    detector, [warning] = detectors.get(RESNET50, with_lite=True)
+    assert detector.name == "dlib"
+    assert RESNET50 in warning
+    assert "lite" in warning
+    assert models.requested == []
+
+
+def test_detector_is_created_once_per_loaded_network(caches: Any) -> None:
+    detectors, models = caches(Policy.AUTO)
+    first, _ = detectors.get(RESNET50, with_lite=False)
+    assert detectors.get(RESNET50, with_lite=False)[0] is first
+    models.models.clear()  # as if its file had changed
+    second, _ = detectors.get(RESNET50, with_lite=False)
+    assert second is not first
+
+
+@pytest.mark.parametrize("code", [Code.WEIGHTS_UNREACHABLE, Code.WEIGHTS_NO_SPACE])
+def test_unavailable_network_falls_back_to_dlib_without_another_attempt(
+    caches: Any, code: Code
+) -> None:
+    detectors, models = caches(Policy.AUTO)
+    models.error = RestoreError(code, "no connection", "")
+    for _ in range(2):
+        detector, [warning] = detectors.get("auto", with_lite=False)
+        assert detector.name == "dlib"
+        assert warning == f"dlib is used instead of {RESNET50}: no connection"
+    assert models.requested == [RESNET50]
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [(Policy.OFFICIAL, Code.WEIGHTS_UNREACHABLE), (Policy.AUTO, Code.WEIGHTS_CORRUPT)],
+)
+def test_error_without_fallback(caches: Any, policy: Policy, code: Code) -> None:
+    detectors, models = caches(policy)
+    models.error = RestoreError(code, "no connection", "")
+    with pytest.raises(RestoreError) as caught:
+        detectors.get("auto", with_lite=False)
+    assert caught.value.code is code
+
+
+def test_optimized_detector_uses_the_optimized_network(caches: Any) -> None:
+    detectors, _ = caches(Policy.AUTO)
+    detector, _ = detectors.get(RESNET50, with_lite=False)
+    optimized = detectors.optimize(detector)
+    assert isinstance(optimized.model.net, nn.Flatten)
+    dlib, _ = detectors.get("dlib", with_lite=False)
+    assert detectors.optimize(dlib) is dlib
+
+
+@pytest.mark.parametrize(
+    ("policy", "networks"), [(Policy.LITE, []), (Policy.AUTO, [RESNET50, MOBILE])]
+)
+def test_preload(caches: Any, policy: Policy, networks: list[str]) -> None:
+    detectors, models = caches(policy)
+    detectors.preload()
+    assert models.requested == networks
