@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 from restore.options import OldPhotoOptions
-from restore.pipelines.old_photo_lite import probability_of
+from restore.pipelines.old_photo_lite import scratch_probability_lite
 from training.dataset import read_damage_maps, read_held_back
 from training.evaluation import (
     EVALUATION_SEED,
@@ -82,7 +82,9 @@ def detect(net: nn.Module, luminance: np.ndarray) -> np.ndarray:
     Returns:
         HxW bool.
     """
-    return np.asarray(probability_of(luminance, net) >= OldPhotoOptions().scratch_threshold)
+    return np.asarray(
+        scratch_probability_lite(luminance, net) >= OldPhotoOptions().scratch_threshold
+    )
 
 
 def top_hat(luminance: np.ndarray, size_px: int) -> np.ndarray:

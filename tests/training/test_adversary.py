@@ -1,79 +1,89 @@
-"""The adversary of a training: it learns to tell answers from photos, and pulls an answer towards the photos without moving its colours."""
+"""Adversarial training: the discriminator learns, and its gradient keeps mean colours."""
 
 import pytest
 import torch
 
-from training.adversary import HEARD_AFTER, Adversary, smoothed
+from training.adversary import WARM_UP_STEPS, Adversary, smooth_gradient
 
 SIZE = (4, 3, 32, 32)
+CPU = torch.device("cpu")
 
 
 def textured(seed: int) -> torch.Tensor:
     return 0.5 + 0.2 * torch.randn(SIZE, generator=torch.Generator().manual_seed(seed))
 
 
+def squared_error(output: torch.Tensor) -> torch.Tensor:
+    return (output - 0.25).square().mean()
+
+
 @pytest.fixture
 def adversary() -> Adversary:
     torch.manual_seed(0)
-    adversary = Adversary(weight=2.0, device=torch.device("cpu"), mixed=False)
-    adversary.steps = HEARD_AFTER
+    adversary = Adversary(weight=2.0, device=CPU, mixed=False)
+    adversary.steps = WARM_UP_STEPS
     return adversary
 
 
-def test_it_learns_to_tell_what_is_smooth_from_what_is_not(adversary):
+def test_discriminator_learns_to_tell_smooth_from_textured(adversary: Adversary) -> None:
     smooth = torch.full(SIZE, 0.5)
-    losses = [adversary.learn(smooth, textured(step)) for step in range(60)]
+    losses = [adversary.train_step(smooth, textured(step)) for step in range(60)]
     assert losses[-1] < 0.5 * losses[0]
     with torch.no_grad():
-        assert (
-            float(adversary.judged(textured(99)).mean())
-            > 0.0
-            > float(adversary.judged(smooth).mean())
-        )
+        photo_logit = float(adversary.classify(textured(99)).mean())
+        smooth_logit = float(adversary.classify(smooth).mean())
+    assert photo_logit > 0.0 > smooth_logit
 
 
-def test_its_gradient_is_in_proportion_and_leaves_what_is_smooth_to_the_loss(adversary):
-    output = torch.full(SIZE, 0.5, requires_grad=True)
-    loss = (output - 0.25).square().mean()
-    (own,) = torch.autograd.grad(loss, output)
-    before = [parameter.clone() for parameter in adversary.critic.parameters()]
-    pull = adversary.steered(output, (output - 0.25).square().mean()) - own
-    torch.testing.assert_close(
-        adversary.steered(output, (output - 0.25).square().mean(), 0.5) - own, 0.5 * pull
-    )
-    assert float(pull.norm()) <= 2.0 * float(own.norm()) * (1.0 + 1e-5)
-    assert float(pull.norm()) > 0.1 * float(own.norm())
-    assert float(smoothed(pull).norm()) < 0.2 * float(pull.norm())
-    assert abs(float(pull.mean())) < 1e-2 * float(pull.abs().mean())
-    # To be judged is not to be learnt from: the critic stays as it is, and can still learn.
-    assert all(
-        torch.equal(one, other)
-        for one, other in zip(before, adversary.critic.parameters(), strict=True)
-    )
-    assert all(
-        parameter.requires_grad and parameter.grad is None
-        for parameter in adversary.critic.parameters()
-    )
+class TestGradient:
+    def adversarial_part(self, adversary: Adversary, weight_factor: float) -> torch.Tensor:
+        output = torch.full(SIZE, 0.5, requires_grad=True)
+        (gradient,) = torch.autograd.grad(squared_error(output), output)
+        combined = adversary.combined_gradient(output, squared_error(output), weight_factor)
+        return (combined - gradient) / gradient.norm()
+
+    def test_is_proportional_to_the_weight(self, adversary: Adversary) -> None:
+        full, half = (self.adversarial_part(adversary, factor) for factor in (1.0, 0.5))
+        assert float(full.norm()) == pytest.approx(2.0, rel=1e-3)
+        assert float(half.norm()) == pytest.approx(1.0, rel=1e-3)
+        # Not equal: each call runs a power iteration of the spectral norms.
+        assert float((full * half).sum()) > 0.95 * float(full.norm() * half.norm())
+
+    def test_has_no_smooth_part(self, adversary: Adversary) -> None:
+        part = self.adversarial_part(adversary, 1.0)
+        assert float(smooth_gradient(part).norm()) < 0.2 * float(part.norm())
+        assert abs(float(part.mean())) < 1e-2 * float(part.abs().mean())
+
+    def test_leaves_the_discriminator_unchanged_and_trainable(self, adversary: Adversary) -> None:
+        before = [parameter.clone() for parameter in adversary.discriminator.parameters()]
+        self.adversarial_part(adversary, 1.0)
+        after = list(adversary.discriminator.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+        assert all(parameter.requires_grad and parameter.grad is None for parameter in after)
 
 
-def test_what_it_pulls_towards_is_taken_for_a_photo(adversary):
+def test_gradient_moves_the_output_towards_photos(adversary: Adversary) -> None:
     for step in range(60):
-        adversary.learn(torch.full(SIZE, 0.5), textured(step))
-    output = torch.full(SIZE, 0.5) + 0.01 * torch.randn(
-        SIZE, generator=torch.Generator().manual_seed(5)
-    )
+        adversary.train_step(torch.full(SIZE, 0.5), textured(step))
+    noise = torch.randn(SIZE, generator=torch.Generator().manual_seed(5))
+    output = torch.full(SIZE, 0.5) + 0.01 * noise
     moved = output.clone().requires_grad_()
     for _ in range(20):
-        towards = adversary.steered(moved, 1e-3 * moved.sum())
-        moved = (moved - 0.05 * towards / towards.abs().max()).detach().requires_grad_()
+        gradient = adversary.combined_gradient(moved, 1e-3 * moved.sum())
+        moved = (moved - 0.05 * gradient / gradient.abs().max()).detach().requires_grad_()
     with torch.no_grad():
-        assert float(adversary.judged(moved).mean()) > float(adversary.judged(output).mean())
+        moved_logit, output_logit = (
+            float(adversary.classify(image).mean()) for image in (moved, output)
+        )
+    assert moved_logit > output_logit
 
 
-def test_one_that_has_learnt_nothing_yet_is_not_heard():
-    fresh = Adversary(weight=2.0, device=torch.device("cpu"), mixed=False)
+def test_untrained_discriminator_has_no_weight() -> None:
+    torch.manual_seed(0)
+    adversary = Adversary(weight=2.0, device=CPU, mixed=False)
     output = torch.full(SIZE, 0.5, requires_grad=True)
-    (own,) = torch.autograd.grad((output - 0.25).square().mean(), output)
-    torch.testing.assert_close(fresh.steered(output, (output - 0.25).square().mean()), own)
-    fresh.learn(output, textured(0))
-    assert not torch.equal(fresh.steered(output, (output - 0.25).square().mean()), own)
+    (gradient,) = torch.autograd.grad(squared_error(output), output)
+    torch.testing.assert_close(adversary.combined_gradient(output, squared_error(output)), gradient)
+    adversary.train_step(output, textured(0))
+    combined = adversary.combined_gradient(output, squared_error(output))
+    assert not torch.equal(combined, gradient)

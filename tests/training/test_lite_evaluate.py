@@ -1,0 +1,149 @@
+"""Evaluation of the lite weights: figures, pictures, the tables of the page, paths."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from trainingfiles import make_training_photos
+
+from training import __main__ as command_line
+from training import measure_faces
+from training.dataset import read_held_back
+from training.evaluate import EVALUATIONS, PAGE, Report, evaluate, replace_tables
+from training.evaluation import Assessment, Evaluation, EvaluationPaths, Measurement
+from training.paths import DOCS, LITE_WEIGHTS
+from training.provenance import PROVENANCE, Figures, read_provenance
+from training.recipe_faces import FACE_RECIPE, HELD_BACK_PEOPLE, person_of
+from training.registry import RECIPES
+
+FIGURES: Figures = {"kodak": {"psnr_db": 12.34567}, "cost": {"cpu_s_per_megapixel": 1.0}}
+
+
+def test_every_recipe_has_an_evaluation() -> None:
+    assert EVALUATIONS.keys() == RECIPES.keys()
+
+
+def test_tables_of_the_page_match_provenance() -> None:
+    text = (DOCS / PAGE).read_text(encoding="utf-8")
+    assert replace_tables(text, LITE_WEIGHTS) == text
+
+
+def test_page_shows_the_pictures_that_evaluations_write() -> None:
+    text = (DOCS / PAGE).read_text(encoding="utf-8")
+    pictures = sorted((DOCS / "lite").glob("*.webp"))
+    assert {picture.stem for picture in pictures} <= EVALUATIONS.keys()
+    for picture in pictures:
+        assert Report().picture(picture.stem) == picture
+        assert f"(lite/{picture.name})" in text
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A folder with one weights file and its provenance."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    shutil.copy(LITE_WEIGHTS / RECIPES["denoise"].file, folder)
+    entry = {RECIPES["denoise"].file: {"purpose": "test"}}
+    (folder / PROVENANCE).write_text(json.dumps(entry))
+    return folder
+
+
+@pytest.fixture
+def fake_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    evaluation = Evaluation(
+        lambda paths: Measurement(FIGURES, sheet),
+        "12 dB",
+        lambda figures: Assessment("12.35 dB", is_met=True),
+    )
+    monkeypatch.setitem(EVALUATIONS, "denoise", evaluation)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("fake_evaluation")
+class TestEvaluate:
+    def test_writes_figures_picture_and_tables(self, tmp_path: Path, weights: Path) -> None:
+        report = Report(tmp_path / "docs")
+        report.folder.mkdir()
+        marks = [f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in ("targets", "figures")]
+        report.page.write_text("Title\n\n" + "\n\n".join(marks))
+        evaluate(["denoise"], EvaluationPaths(tmp_path, weights), report)
+        assert read_provenance(weights)[RECIPES["denoise"].file]["figures"] == FIGURES
+        assert (tmp_path / "docs" / "lite" / "denoise.webp").is_file()
+        text = report.page.read_text()
+        assert text.startswith("Title\n")
+        assert "| denoise | 1.9 MB | 12.35 dB | 12 dB | yes | not measured | 1.0 |" in text
+        assert "| denoise | psnr db |\n|---|---|\n| kodak | 12.35 |" in text
+        assert "old" not in text
+
+    def test_page_without_a_place_for_a_table_is_an_error(
+        self, tmp_path: Path, weights: Path
+    ) -> None:
+        (tmp_path / PAGE).write_text("no tables")
+        with pytest.raises(SystemExit, match="no place for the table 'targets'"):
+            evaluate(["denoise"], EvaluationPaths(tmp_path, weights), Report(tmp_path))
+
+    def test_page_is_optional(self, tmp_path: Path, weights: Path) -> None:
+        evaluate(["denoise"], EvaluationPaths(tmp_path, weights), Report(tmp_path))
+        assert (tmp_path / "lite" / "denoise.webp").is_file()
+        assert not (tmp_path / PAGE).exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "weights", "report"),
+    [
+        ("", LITE_WEIGHTS, DOCS),
+        ("--weights /other", Path("/other"), Path("/other")),
+        ("--weights /other --report /docs", Path("/other"), Path("/docs")),
+    ],
+)
+def test_command_line_chooses_the_report_folder(
+    options: str, weights: Path, report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], EvaluationPaths, Report]] = []
+    monkeypatch.setattr(
+        command_line, "evaluate", lambda names, paths, to: calls.append((list(names), paths, to))
+    )
+    arguments = f"evaluate denoise --photos /photos {options}"
+    monkeypatch.setattr(sys, "argv", ["training", *arguments.split()])
+    command_line.main()
+    assert calls == [(["denoise"], EvaluationPaths(Path("/photos"), weights), Report(report))]
+
+
+@pytest.fixture
+def one_held_back_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make training photos in train/ of which one shows the only held-back person."""
+    faces = make_training_photos(tmp_path / "train") / "faces"
+    people = {person_of(file.name) for file in faces.iterdir()} & HELD_BACK_PEOPLE
+    assert len(people) == 1
+    monkeypatch.setattr(measure_faces, "HELD_BACK_PEOPLE", people)
+    monkeypatch.setattr(
+        measure_faces,
+        "compute_figures",
+        lambda triples: {"mean": float(triples[0].restored.mean())},
+    )
+
+
+@pytest.mark.usefixtures("one_held_back_person")
+def test_given_weights_are_evaluated(tmp_path: Path) -> None:
+    state = load_file(LITE_WEIGHTS / FACE_RECIPE.file)
+    means = []
+    for factor in (1.0, 8.0):
+        folder = tmp_path / f"weights-{factor}"
+        folder.mkdir()
+        scaled = {key: factor * value for key, value in state.items()}
+        save_file(scaled, folder / FACE_RECIPE.file)
+        figures = measure_faces.measure(EvaluationPaths(tmp_path, folder)).figures
+        means.append(figures["held_back_people"]["mean"])
+    assert means[0] != means[1]
+
+
+def test_missing_held_back_people_are_an_error(tmp_path: Path) -> None:
+    make_training_photos(tmp_path / "train")
+    assert len(read_held_back(FACE_RECIPE.folders[0], tmp_path / "train")) == 1
+    with pytest.raises(SystemExit, match="1 of the 60 held-back people"):
+        measure_faces.measure(EvaluationPaths(tmp_path))
