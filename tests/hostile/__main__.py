@@ -1,4 +1,7 @@
-"""`python -m tests.hostile FOLDER ...` or `--generated [COUNT]`: tries every file in a process of its own and says what became of it."""
+"""Run files, or the generated corpus, through the decoder or a task, each in its own process.
+
+Usage: `python -m tests.hostile FOLDER ...` or `python -m tests.hostile --generated [COUNT]`.
+"""
 
 import argparse
 import json
@@ -9,35 +12,43 @@ from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]  # as pytest does
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # like pytest
 
 import cv2  # noqa: E402
 
-cv2.setNumThreads(1)  # its threads would not be in a fork
+cv2.setNumThreads(1)  # threads would not exist in a fork
 
 from corpus import corpus  # noqa: E402
-from trials import Bounds, Trials, Verdict, mapped_bytes, reencoded, restored  # noqa: E402
+from trials import (  # noqa: E402
+    Bounds,
+    Trials,
+    Verdict,
+    mapped_bytes,
+    reencode,
+    restoring_task,
+)
 
 DECODING_S, RESTORING_S = 8, 120
+DEFAULT_COUNT = 3500
 
 
 def main() -> int:
     arguments = _parser().parse_args()
-    seconds = arguments.seconds or (RESTORING_S if arguments.task else DECODING_S)
-    task = restored(arguments.task) if arguments.task else reencoded
-    # Networks map gigabytes of libraries, which are no use of memory: they are on top.
+    cpu_s = arguments.seconds or (RESTORING_S if arguments.task else DECODING_S)
+    task = restoring_task(arguments.task) if arguments.task else reencode
+    # Networks map gigabytes of libraries, which are not used memory.
     mapped = mapped_bytes() if arguments.task else 0
-    trials = Trials(task, Bounds(mapped + round(arguments.gigabytes * 2**30), seconds))
+    trials = Trials(task, Bounds(mapped + round(arguments.gigabytes * 2**30), cpu_s))
     verdicts = []
     for verdict in (
-        _generated(trials, arguments) if arguments.generated else _found(trials, arguments.folders)
+        _run_corpus(trials, arguments)
+        if arguments.generated
+        else _run_folders(trials, arguments.folders)
     ):
         verdicts.append(verdict)
         if verdict.verdict == "failed":
-            print(
-                f"FAILED {verdict.name}: {verdict.said} ({verdict.seconds:.1f} s, {verdict.peak_mb:.0f} MB)",
-                flush=True,
-            )
+            usage = f"{verdict.cpu_s:.1f} s, {verdict.peak_mb:.0f} MB"
+            print(f"FAILED {verdict.name}: {verdict.reason} ({usage})", flush=True)
         elif len(verdicts) % 500 == 0:
             print(f"{len(verdicts)} files", file=sys.stderr, flush=True)
     if not verdicts:
@@ -45,111 +56,89 @@ def main() -> int:
         return 2
     print(table(verdicts))
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps([asdict(verdict) for verdict in verdicts], indent=1) + "\n"
-        )
+        rows = [asdict(verdict) for verdict in verdicts]
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 1 if any(verdict.verdict == "failed" for verdict in verdicts) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.hostile", description="Tries to break the decoder, or a task."
+        prog="python -m tests.hostile", description="Try to break the decoder, or a task."
     )
     parser.add_argument(
-        "folders",
-        nargs="*",
-        type=Path,
-        metavar="FOLDER",
-        help="files of any kind, or folders of them",
+        "folders", nargs="*", type=Path, metavar="FOLDER", help="files, or folders of files"
     )
     parser.add_argument(
         "--generated",
         nargs="?",
         type=int,
-        const=3500,
+        const=DEFAULT_COUNT,
         metavar="COUNT",
-        help="the generated corpus (default: 3500 files)",
+        help=f"run the generated corpus (default: {DEFAULT_COUNT} files)",
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the corpus (default: 1)")
     parser.add_argument(
-        "--kind", action="append", help="of the generated corpus this class alone; may be repeated"
+        "--kind", action="append", help="run only this class of the corpus; may be repeated"
     )
     parser.add_argument(
-        "--task",
-        help="restore each file with embedded weights instead of writing it anew, e.g. restore",
+        "--task", help="restore each file with embedded weights instead of re-encoding it"
     )
     parser.add_argument(
         "--seconds",
         type=int,
-        help=f"processor time a file (default: {DECODING_S}, with --task {RESTORING_S})",
+        help=f"processor time per file (default: {DECODING_S}, with --task {RESTORING_S})",
     )
     parser.add_argument(
         "--gigabytes",
         type=float,
         default=3.0,
-        help="address space a file, with --task beside the networks' (default: 3)",
+        help="address space per file, in addition to the networks (default: 3)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="every verdict, as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts as JSON")
     return parser
 
 
-def _generated(trials: Trials, arguments: argparse.Namespace) -> Iterator[Verdict]:
+def _run_corpus(trials: Trials, arguments: argparse.Namespace) -> Iterator[Verdict]:
     for specimen in corpus(arguments.generated, arguments.seed):
         if arguments.kind and specimen.kind not in arguments.kind:
             continue
-        if specimen.costly and arguments.task:
-            continue  # minutes each on a CPU; what is left of them is tried without a task
+        if specimen.is_expensive and arguments.task:
+            continue  # minutes per file on a CPU
+        # A task may reject an intact photo, for example because its result would be too large.
+        may_reject = arguments.task and "accepted" in specimen.expected
+        expected = ("accepted", "rejected") if may_reject else specimen.expected
         with tempfile.TemporaryDirectory(prefix="specimen-") as folder:
             path = Path(folder) / specimen.name
             path.write_bytes(specimen.build())
-            # What a task refuses of a whole photo (a result too large) is its own matter.
-            expected = (
-                ("answered", "refused")
-                if arguments.task and "answered" in specimen.expected
-                else specimen.expected
-            )
-            yield trials.of(path, specimen.kind, expected, specimen.whole)
+            yield trials.run(path, specimen.kind, expected, specimen.intact)
             if [*Path(folder).iterdir()] != [path]:
-                yield Verdict(
-                    specimen.name,
-                    specimen.kind,
-                    "failed",
-                    "left files beside its own",
-                    0.0,
-                    0.0,
-                    0.0,
-                )
+                reason = "left files beside the input"
+                yield Verdict(specimen.name, specimen.kind, "failed", reason, 0.0, 0.0, 0.0)
 
 
-def _found(trials: Trials, folders: list[Path]) -> Iterator[Verdict]:
+def _run_folders(trials: Trials, folders: list[Path]) -> Iterator[Verdict]:
     for folder in folders:
-        for path in (
-            [folder]
-            if folder.is_file()
-            else sorted(path for path in folder.rglob("*") if path.is_file())
-        ):
-            yield trials.of(path, path.suffix.lower() or "no suffix")
+        files = [folder]
+        if not folder.is_file():
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+        for path in files:
+            yield trials.run(path, path.suffix.lower() or "no extension")
 
 
 def table(verdicts: list[Verdict]) -> str:
-    """A line a class and a line for all: counts, the slowest file and the most memory."""
-    kinds = sorted({verdict.kind for verdict in verdicts})
-    lines = [
-        f"{'class':16}{'files':>7}{'answered':>10}{'refused':>9}{'failed':>8}{'slowest':>10}{'memory':>10}  slowest file"
-    ]
-    for kind in [*kinds, "all"]:
+    """Return a table with one row per class and one for all: counts, time and memory."""
+    header = f"{'class':16}{'files':>7}{'accepted':>10}{'rejected':>10}{'failed':>8}"
+    lines = [f"{header}{'slowest':>10}{'memory':>10}  slowest file"]
+    for kind in [*sorted({verdict.kind for verdict in verdicts}), "all"]:
         group = [verdict for verdict in verdicts if kind in {"all", verdict.kind}]
-        counts = [
-            sum(verdict.verdict == each for verdict in group)
-            for each in ("answered", "refused", "failed")
-        ]
-        slowest, largest = (
-            max(group, key=lambda verdict: verdict.seconds),
-            max(verdict.peak_mb for verdict in group),
+        accepted, rejected, failed = (
+            sum(verdict.verdict == name for verdict in group)
+            for name in ("accepted", "rejected", "failed")
         )
-        lines.append(
-            f"{kind:16}{len(group):7}{counts[0]:10}{counts[1]:9}{counts[2]:8}{slowest.seconds:8.2f} s{largest:7.0f} MB  {slowest.name}"
-        )
+        slowest = max(group, key=lambda verdict: verdict.cpu_s)
+        peak_mb = max(verdict.peak_mb for verdict in group)
+        counts = f"{kind:16}{len(group):7}{accepted:10}{rejected:10}{failed:8}"
+        lines.append(f"{counts}{slowest.cpu_s:8.2f} s{peak_mb:7.0f} MB  {slowest.name}")
     return "\n".join(lines)
 
 

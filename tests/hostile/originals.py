@@ -1,28 +1,30 @@
-"""Whole files of every format and layout that is taken, small and large, from which the corpus makes its broken ones."""
+"""Intact files of every supported format and layout, which the corpus damages."""
 
-import io
 import random
 import struct
 import zlib
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from bombs import jpeg_segment, noise, png_header
+from bombs import jpeg_segment, noise, png_header, run_length_bmp
 from photofiles import (
     adobe_profile,
     chunk,
     cmyk_profile,
     exif_block,
+    file_of,
     grey_profile,
     picture,
     png_file,
     tiff_file,
 )
-from photofiles import file_of as written
 from PIL import Image
 
-from restore.imaging.photo import Photo, encode
+from restore.imaging.encode import encode
+from restore.imaging.photo import Photo
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "data"
 EXIF = (
@@ -34,13 +36,15 @@ EXIF = (
 ICC = b"\0\0\2\x0clcms\2\x10\0\0mntrRGB XYZ " + bytes(500)
 
 
-def deep_png(channels, alpha_channels=None):
+def deep_png(channels: int, alpha_channels: int | None = None) -> bytes:
+    """Return a 16-bit PNG as this project writes it."""
     alpha = None if alpha_channels is None else noise(channels=alpha_channels, dtype=np.uint16)
     return encode(Photo("a", noise(channels=channels, dtype=np.uint16), alpha), "png", 90)[0]
 
 
-def frames(format_name, **options):
-    return written(
+def animation(format_name: str, **options: Any) -> bytes:
+    """Return a file with two frames."""
+    return file_of(
         noise(),
         format_name,
         save_all=True,
@@ -50,271 +54,219 @@ def frames(format_name, **options):
 
 
 VALID = {
-    "jpeg": written(noise(), "JPEG", quality=90),
-    "jpeg-progressive": written(noise(), "JPEG", progressive=True),
-    "jpeg-grey": written(noise(channels=1), "JPEG"),
-    "jpeg-cmyk": written(Image.fromarray(noise(channels=4), "CMYK"), "JPEG"),
-    "mpo": frames("MPO"),
-    "png": written(noise(), "PNG"),
-    "png-palette": written(Image.fromarray(noise()).quantize(16), "PNG", transparency=3),
+    "jpeg": file_of(noise(), "JPEG", quality=90),
+    "jpeg-progressive": file_of(noise(), "JPEG", progressive=True),
+    "jpeg-grey": file_of(noise(channels=1), "JPEG"),
+    "jpeg-cmyk": file_of(Image.fromarray(noise(channels=4), "CMYK"), "JPEG"),
+    "mpo": animation("MPO"),
+    "png": file_of(noise(), "PNG"),
+    "png-palette": file_of(Image.fromarray(noise()).quantize(16), "PNG", transparency=3),
     "png-16": deep_png(3),
     "png-grey-alpha-16": deep_png(1, 1),
-    "apng": frames("PNG"),
-    "webp": written(noise(), "WEBP"),
-    "webp-lossless": written(noise(channels=4), "WEBP", lossless=True),
-    "webp-animated": frames("WEBP"),
-    "gif": written(noise(), "GIF"),
-    "bmp": written(noise(), "BMP"),
-    "tiff": written(noise(), "TIFF"),
-    "tiff-deflate": written(noise(), "TIFF", compression="tiff_adobe_deflate"),
-    "tiff-lzw-palette": written(
+    "apng": animation("PNG"),
+    "webp": file_of(noise(), "WEBP"),
+    "webp-lossless": file_of(noise(channels=4), "WEBP", lossless=True),
+    "webp-animated": animation("WEBP"),
+    "gif": file_of(noise(), "GIF"),
+    "bmp": file_of(noise(), "BMP"),
+    "tiff": file_of(noise(), "TIFF"),
+    "tiff-deflate": file_of(noise(), "TIFF", compression="tiff_adobe_deflate"),
+    "tiff-lzw-palette": file_of(
         Image.fromarray(noise()).quantize(16), "TIFF", compression="tiff_lzw"
     ),
-    "tiff-grey-predicted": written(
+    "tiff-grey-predicted": file_of(
         noise(channels=1), "TIFF", compression="tiff_lzw", tiffinfo={317: 2}
     ),
-    "tiff-16": written(noise(channels=1, dtype=np.uint16), "TIFF"),
+    "tiff-16": file_of(noise(channels=1, dtype=np.uint16), "TIFF"),
 }
 VALID |= {
-    f"{kind.lower()}-tagged": written(noise(), kind, exif=EXIF, icc_profile=ICC)
+    f"{kind.lower()}-tagged": file_of(noise(), kind, exif=EXIF, icc_profile=ICC)
     for kind in ("JPEG", "PNG", "WEBP")
 }
 BASELINE = ("jpeg", "jpeg-grey", "png", "webp", "gif", "bmp", "tiff", "tiff-deflate")
 
 
-def suffix(name):
-    """How a file of that kind is usually called."""
-    return {"jpeg": "jpg", "mpo": "jpg", "apng": "png"}.get(name.split("-")[0], name.split("-")[0])
+def suffix(name: str) -> str:
+    """Return the file extension for a name such as 'jpeg-grey'."""
+    kind = name.split("-", maxsplit=1)[0]
+    return {"jpeg": "jpg", "mpo": "jpg", "apng": "png"}.get(kind, kind)
+        name.split("-", maxsplit=1)[0], name.split("-", maxsplit=1)[0]
+    )
 
 
-def without_adobe(jpeg):
-    """A JPEG without Adobe's segment, which says what its inks are."""
+def without_adobe(jpeg: bytes) -> bytes:
+    """Return a JPEG without the Adobe segment, which declares its colour transform."""
     at = jpeg.index(b"\xff\xee")
     return jpeg[:at] + jpeg[at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big") :]
 
 
-def with_adobe(jpeg, transform):
+def with_adobe(jpeg: bytes, transform: int) -> bytes:
     return jpeg[:2] + jpeg_segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform])) + jpeg[2:]
 
 
-def layouts():
-    """Unusual files that are whole and right, by name."""
-    cmyk, rgb, grey = VALID["jpeg-cmyk"], picture(24, 40), picture(24, 40)[..., 0]
-    palette, rows = chunk(b"PLTE", bytes(range(48))), np.full((16, 4), 0x1B, np.uint8)
-    made = {
+def layouts() -> dict[str, bytes]:
+    """Return valid files with unusual layouts, by name."""
+    return {**_png_layouts(), **_jpeg_layouts(), **_tiff_layouts(), **_other_layouts()}
+
+
+def _png_layouts() -> dict[str, bytes]:
+    rgb, grey = picture(24, 40), picture(24, 40)[..., 0]
+    key, rows = chunk(b"tRNS", b"\0\x40\0\x40\0\x40"), np.full((16, 4), 0x1B, np.uint8)
+    files = {
         "png-palette-with-alphas": png_header(16, 16, 8, 3)
-        + palette
+        + chunk(b"PLTE", bytes(range(48)))
         + chunk(b"tRNS", bytes(range(0, 160, 10)))
         + chunk(b"IDAT", zlib.compress((b"\0" + bytes(range(16))) * 16))
         + chunk(b"IEND", b""),
         "png-grey-with-key": png_file(grey, chunk(b"tRNS", b"\0\x80")),
-        "png-rgb-with-key": png_file(rgb, chunk(b"tRNS", b"\0\x40\0\x40\0\x40")),
+        "png-rgb-with-key": png_file(rgb, key),
         "png-16-grey": deep_png(1),
         "png-16-rgba": png_file(noise(channels=4, dtype=np.uint16)),
-        "png-16-rgb-with-key": png_file(
-            noise(dtype=np.uint16), chunk(b"tRNS", b"\0\x40\0\x40\0\x40")
-        ),
+        "png-16-rgb-with-key": png_file(noise(dtype=np.uint16), key),
+    }
+    files |= {f"png-{bits}-bits": png_file(rows, bits=bits) for bits in (1, 2, 4)}
+    return files | {f"png-mode-{mode}": _in_mode("PNG", mode) for mode in ("1", "LA", "P")}
+
+
+def _jpeg_layouts() -> dict[str, bytes]:
+    cmyk, inks = VALID["jpeg-cmyk"], Image.fromarray(noise(channels=4), "CMYK")
+    return {
         "jpeg-cmyk-without-adobe": without_adobe(cmyk),
         "jpeg-ycck": with_adobe(without_adobe(cmyk), 2),
         "jpeg-cmyk-with-two-adobes": with_adobe(cmyk, 2),
-        "jpeg-cmyk-with-profile": written(
-            Image.fromarray(noise(channels=4), "CMYK"), "JPEG", icc_profile=cmyk_profile()
-        ),
+        "jpeg-cmyk-with-profile": file_of(inks, "JPEG", icc_profile=cmyk_profile()),
         "jpeg-grey-with-adobe": with_adobe(VALID["jpeg-grey"], 1),
         "jpeg-rgb-by-adobe": with_adobe(VALID["jpeg"], 0),
-        "jpeg-subsampled": written(rgb, "JPEG", subsampling=2),
-        "jpeg-restarts": written(rgb, "JPEG", restart_marker_blocks=1),
-        "tiff-alpha": written(noise(channels=4), "TIFF"),
-        "tiff-lab": written(Image.fromarray(noise(), "LAB"), "TIFF"),
-        "tiff-cmyk": written(Image.fromarray(noise(channels=4), "CMYK"), "TIFF"),
-        "tiff-jpeg": written(rgb, "TIFF", compression="jpeg"),
-        "tiff-packbits": written(rgb, "TIFF", compression="packbits"),
-        "tiff-fax": written(Image.fromarray(grey).convert("1"), "TIFF", compression="group4"),
-        "tiff-motorola-16": tiff_file(noise(dtype=np.uint16), order=">"),
-        "bmp-run-length": _run_length(),
-        "bmp-palette": written(Image.fromarray(rgb).quantize(16), "BMP"),
-        "gif-transparent": written(Image.fromarray(rgb).quantize(16), "GIF", transparency=3),
-        "webp-exact": written(noise(channels=4), "WEBP", lossless=True, exact=True),
+        "jpeg-subsampled": file_of(picture(24, 40), "JPEG", subsampling=2),
+        "jpeg-restarts": file_of(picture(24, 40), "JPEG", restart_marker_blocks=1),
     }
-    made |= {f"png-{bits}-bits": png_file(rows, bits=bits) for bits in (1, 2, 4)}
-    for format_name in ("PNG", "TIFF"):
-        for mode in ("1", "LA", "P"):
-            made[f"{format_name.lower()}-mode-{mode}"] = written(
-                Image.fromarray(rgb).convert(mode), format_name
-            )
-    return made
 
 
-def _run_length():
-    palette = b"".join(bytes([level, level, level, 0]) for level in range(256))
+def _tiff_layouts() -> dict[str, bytes]:
+    rgb, grey = picture(24, 40), picture(24, 40)[..., 0]
+    files = {
+        "tiff-alpha": file_of(noise(channels=4), "TIFF"),
+        "tiff-lab": file_of(Image.fromarray(noise(), "LAB"), "TIFF"),
+        "tiff-cmyk": file_of(Image.fromarray(noise(channels=4), "CMYK"), "TIFF"),
+        "tiff-jpeg": file_of(rgb, "TIFF", compression="jpeg"),
+        "tiff-packbits": file_of(rgb, "TIFF", compression="packbits"),
+        "tiff-fax": file_of(Image.fromarray(grey).convert("1"), "TIFF", compression="group4"),
+        "tiff-motorola-16": tiff_file(noise(dtype=np.uint16), order=">"),
+    }
+    return files | {f"tiff-mode-{mode}": _in_mode("TIFF", mode) for mode in ("1", "LA", "P")}
+
+
+def _other_layouts() -> dict[str, bytes]:
+    palette = Image.fromarray(picture(24, 40)).quantize(16)
     runs = b"".join(bytes([40, 10 * row]) + b"\0\0" for row in range(24)) + b"\0\1"
-    start = 54 + len(palette)
-    head = b"BM" + struct.pack("<LLL", start + len(runs), 0, start)
-    return (
-        head
-        + struct.pack("<LllHHLLllLL", 40, 40, 24, 1, 8, 1, len(runs), 0, 0, 256, 0)
-        + palette
-        + runs
-    )
+    return {
+        "bmp-run-length": run_length_bmp(40, 24, runs),
+        "bmp-palette": file_of(palette, "BMP"),
+        "gif-transparent": file_of(palette, "GIF", transparency=3),
+        "webp-exact": file_of(noise(channels=4), "WEBP", lossless=True, exact=True),
+    }
 
 
-def oriented():
-    """The same photo with every orientation, right or wrong, in every format that can say so."""
-    made = {}
+def _in_mode(format_name: str, mode: str) -> bytes:
+    return file_of(Image.fromarray(picture(24, 40)).convert(mode), format_name)
+
+
+def oriented() -> dict[str, bytes]:
+    """Return a photo with every valid and some invalid orientations, in four formats."""
+    files: dict[str, bytes] = {}
     for orientation in (0, *range(1, 9), 9, 255, 65_535):
         block = exif_block(orientation)
-        made |= {
-            f"{kind.lower()}-{orientation}": written(picture(), kind, exif=block)
-            for kind in ("JPEG", "PNG", "WEBP")
-        }
-        made[f"tiff-{orientation}"] = tiff_file(picture(), {274: [orientation]})
-    return made
+        for kind in ("JPEG", "PNG", "WEBP"):
+            files[f"{kind.lower()}-{orientation}"] = file_of(picture(), kind, exif=block)
+        files[f"tiff-{orientation}"] = tiff_file(picture(), {274: [orientation]})
+    return files
 
 
-def profiles():
-    """ICC profiles by name: too large, of another class, or broken."""
-    good = adobe_profile()
-    made = {
-        "adobe": good,
+def profiles() -> dict[str, bytes]:
+    """Return ICC profiles by name: valid, too large, of another class, or damaged."""
+    valid = adobe_profile()
+    return {
+        "adobe": valid,
         "grey": grey_profile(),
         "cmyk": cmyk_profile(),
-        "short": good[:131],
+        "short": valid[:131],
         "empty": b"\0",
         "text": b"profile" * 100,
-    }
-    made |= {
-        "4-MB": good + bytes(2**22 - len(good)),
-        "over-4-MB": good + bytes(2**22 + 1),
-        "device-link": _with(good, 12, b"link"),
-    }
-    made |= {
-        "abstract": _with(good, 12, b"abst"),
-        "named": _with(good, 12, b"nmcl"),
-        "input": _with(good, 12, b"scnr"),
-    }
-    made |= {
-        "into-lab": _with(good, 20, b"Lab "),
-        "of-twelve-colours": _with(good, 16, b"CCLR"),
-        "not-acsp": _with(good, 36, b"none"),
-    }
-    return made | {
-        "many-tags": _with(good, 128, b"\xff\xff\xff\xff"),
-        "version-9": _with(good, 8, b"\x09\xff"),
+        "4-MB": valid + bytes(2**22 - len(valid)),
+        "over-4-MB": valid + bytes(2**22 + 1),
+        "device-link": _replace(valid, 12, b"link"),
+        "abstract": _replace(valid, 12, b"abst"),
+        "named": _replace(valid, 12, b"nmcl"),
+        "input": _replace(valid, 12, b"scnr"),
+        "into-lab": _replace(valid, 20, b"Lab "),
+        "of-twelve-colours": _replace(valid, 16, b"CCLR"),
+        "not-acsp": _replace(valid, 36, b"none"),
+        "many-tags": _replace(valid, 128, b"\xff\xff\xff\xff"),
+        "version-9": _replace(valid, 8, b"\x09\xff"),
     }
 
 
-def _with(data, at, replacement):
+def _replace(data: bytes, at: int, replacement: bytes) -> bytes:
     return data[:at] + replacement + data[at + len(replacement) :]
 
 
 @cache
-def face(margin_px=20):
-    """One face, upright, 128 x 128, with so much of the photo around its box of 46 pixels."""
+def face(margin_px: int = 20) -> np.ndarray:
+    """Return 128 x 128 pixels of an upright face, with a margin around its box of 46 pixels."""
     with Image.open(SAMPLES / "1.jpg") as photo:
         box = (141 - margin_px, 69 - margin_px, 187 + margin_px, 115 + margin_px)
         return np.asarray(photo.convert("RGB").crop(box).resize((128, 128)))
 
 
-def scenes():
-    """Photos that decode well and are hard on what follows, each a function that builds it."""
-    made = {}
-    for name, colour in (("black", 0), ("white", 255), ("grey", 128), ("red", (255, 0, 0))):
-        made[f"all-{name}.png"] = lambda colour=colour: written(
-            Image.new("RGB", (96, 64), colour), "PNG"
-        )
-    made["all-black-16.png"] = lambda: encode(
-        Photo("a", np.zeros((64, 96, 3), np.uint16)), "png", 90
-    )[0]
-    made["all-transparent.png"] = lambda: written(Image.new("RGBA", (96, 64), (9, 9, 9, 0)), "PNG")
-    for height, width in ((8, 1200), (1200, 8), (8, 8), (9, 600), (600, 9)):
-        made[f"strip-{width}x{height}.png"] = lambda height=height, width=width: written(
-            picture(height, width), "PNG"
-        )
-    made["lines.png"] = lambda: written(
-        np.repeat(np.arange(96, dtype=np.uint8)[:, None] % 2 * 255, 96, 1), "PNG"
-    )
-    made["noise.png"] = lambda: written(noise(96, 128), "PNG")
-    made["300-faces.jpg"] = lambda: written(
-        np.tile(face(1), (17, 18, 1)), "JPEG"
-    )  # all 306 are found
-    for name, place in {
-        "top-left": np.s_[40:, 40:],
-        "right": np.s_[:, :90],
-        "bottom": np.s_[:90],
-        "whole": np.s_[:],
-    }.items():
-        made[f"face-at-border-{name}.jpg"] = lambda place=place: written(
-            np.ascontiguousarray(face()[place]), "JPEG"
-        )
-    for turns in (1, 2, 3):
-        made[f"face-turned-{90 * turns}.jpg"] = lambda turns=turns: written(
-            np.ascontiguousarray(np.rot90(face(), turns)), "JPEG"
-        )
-    made["face-mirrored.jpg"] = lambda: written(np.ascontiguousarray(face()[:, ::-1]), "JPEG")
-    return made
-
-
-def giants():
-    """Photos as large as is just taken, by file name, with whether a result of their size can be written as JPEG."""
-    return {
-        "progressive.jpg": (
-            lambda: _giant("JPEG", "RGB", (8333, 6000), progressive=True, subsampling=0),
-            True,
-        ),
-        "baseline.jpg": (lambda: _giant("JPEG", "RGB", (8333, 6000)), True),
-        "cmyk.jpg": (lambda: _giant("JPEG", "CMYK", (8333, 6000)), True),
-        "rgba.png": (lambda: _giant("PNG", "RGBA", (8333, 6000), compress_level=1), True),
-        "deep-rgba.png": (lambda: _flat_png(8333, 6000, 16, 6), True),
-        "one-bit.png": (lambda: _flat_png(8333, 6000, 1, 0), True),
-        "8-high.png": (lambda: _flat_png(6_250_000, 8, 8, 2), False),
-        "8-wide.png": (lambda: _flat_png(8, 6_250_000, 8, 2), False),
-        "lossless.webp": (
-            lambda: _giant("WEBP", "RGB", (16_383, 3051), lossless=True, quality=0, method=0),
-            True,
-        ),
-        "palette.gif": (lambda: _giant("GIF", "P", (8333, 6000)), True),
-        "deflate.tif": (
-            lambda: _giant("TIFF", "RGB", (8333, 6000), compression="tiff_adobe_deflate"),
-            True,
-        ),
-        "lzw-rgba.tif": (
-            lambda: _giant("TIFF", "RGBA", (8333, 6000), compression="tiff_lzw"),
-            True,
-        ),
+def scenes() -> dict[str, Callable[[], bytes]]:
+    """Return builders of valid photos that are difficult for the tasks, by file name."""
+    colours = (("black", 0), ("white", 255), ("grey", 128), ("red", (255, 0, 0)))
+    builders: dict[str, Callable[[], bytes]] = {
+        f"all-{name}.png": partial(file_of, Image.new("RGB", (96, 64), colour), "PNG")
+        for name, colour in colours
     }
+    black = Photo("a", np.zeros((64, 96, 3), np.uint16))
+    builders["all-black-16.png"] = partial(bytes, encode(black, "png", 90)[0])
+    transparent = Image.new("RGBA", (96, 64), (9, 9, 9, 0))
+    builders["all-transparent.png"] = partial(file_of, transparent, "PNG")
+    for height, width in ((8, 1200), (1200, 8), (8, 8), (9, 600), (600, 9)):
+        strip = picture(height, width)
+        builders[f"strip-{width}x{height}.png"] = partial(file_of, strip, "PNG")
+    lines = np.repeat(np.arange(96, dtype=np.uint8)[:, None] % 2 * 255, 96, 1)
+    builders["lines.png"] = partial(file_of, lines, "PNG")
+    builders["noise.png"] = partial(file_of, noise(96, 128), "PNG")
+    return builders | _face_scenes()
 
 
-def _giant(format_name, mode, size_px, **options):
-    tile = Image.fromarray(picture(64, 64)).convert(mode)
-    image = Image.new(mode, size_px)
-    if mode == "P":
-        image.putpalette(tile.getpalette())
-    image.paste(tile, (0, 0))
-    out = io.BytesIO()
-    image.save(out, format_name, **options)
-    return out.getvalue()
+def _face_scenes() -> dict[str, Callable[[], bytes]]:
+    parts = {
+        "at-border-top-left": face()[40:, 40:],
+        "at-border-right": face()[:, :90],
+        "at-border-bottom": face()[:90],
+        "at-border-whole": face(),
+        "turned-90": np.rot90(face(), 1),
+        "turned-180": np.rot90(face(), 2),
+        "turned-270": np.rot90(face(), 3),
+        "mirrored": face()[:, ::-1],
+    }
+    builders: dict[str, Callable[[], bytes]] = {
+        f"face-{name}.jpg": partial(file_of, np.ascontiguousarray(pixels), "JPEG")
+        for name, pixels in parts.items()
+    }
+    # All of the 306 faces are detected.
+    builders["300-faces.jpg"] = partial(file_of, np.tile(face(1), (17, 18, 1)), "JPEG")
+    return builders
 
 
-def _flat_png(width, height, bits, colour_type):
-    """A PNG of zeros, which never is in memory as a picture."""
-    row_bytes = 1 + -(-width * bits * {0: 1, 2: 3, 6: 4}[colour_type] // 8)
-    press, rows = zlib.compressobj(1), max(1, 2**20 // row_bytes)
-    body = [
-        press.compress(bytes(row_bytes * min(rows, height - first)))
-        for first in range(0, height, rows)
-    ]
-    return (
-        png_header(width, height, bits, colour_type)
-        + chunk(b"IDAT", b"".join(body) + press.flush())
-        + chunk(b"IEND", b"")
-    )
+Edit = tuple[float, str, int]
+"""Position as a fraction of the file, 'set', 'remove' or 'double', and a byte or a length."""
 
 
-def bent(data, edits):
-    """Overwrite, remove or double a few bytes, at places from 0 to 1."""
+def edited(data: bytes, edits: Sequence[Edit]) -> bytes:
+    """Overwrite, remove or repeat bytes of a file."""
     out = bytearray(data)
-    for place, kind, value in edits:
-        at = int(place * (len(out) - 1))
+    for position, kind, value in edits:
+        at = int(position * (len(out) - 1))
         if kind == "set":
             out[at] = value
         elif kind == "remove":
@@ -326,11 +278,10 @@ def bent(data, edits):
     return bytes(out)
 
 
-def random_edits(chance: random.Random):
-    """One to six edits; half of them hit the first bytes, where the headers are."""
+def random_edits(chance: random.Random) -> list[Edit]:
+    """Return one to six edits; half of them are in the first tenth, where the headers are."""
     kinds = ("set", "set", "remove", "double")
-    reach = (1.0, 0.1)
     return [
-        (chance.random() * chance.choice(reach), chance.choice(kinds), chance.randrange(256))
+        (chance.random() * chance.choice((1.0, 0.1)), chance.choice(kinds), chance.randrange(256))
         for _ in range(chance.randint(1, 6))
     ]

@@ -1,4 +1,4 @@
-"""Files that lie, are cut, or are no photos: each is a coded error or an intact photo, cheaply, and nothing else."""
+"""Hostile files: each is a coded error or an intact photo, at little cost."""
 
 import struct
 import subprocess
@@ -11,26 +11,22 @@ from bombs import BOMBS, bmp_bomb, gif_bomb, jpeg_bomb, noise, png_bomb, tiff_bo
 from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from originals import EXIF, ICC, VALID, bent
+from originals import EXIF, ICC, VALID, Edit, edited
 from photofiles import chunk, file_of
 from PIL import Image
 
 from restore.errors import Code, RestoreError
-from restore.imaging.photo import Limits, Photo, decode, encode
+from restore.imaging.encode import encode
+from restore.imaging.limits import Limits
+from restore.imaging.photo import Photo, decode
 
-SMALL = Limits(max_pixels_in=250_000)  # so that a mutated header cannot make a test slow
-
-
-def decoded(data, name, limits):
-    try:
-        return decode(data, name, limits)
-    except RestoreError as error:
-        return error
+SMALL = Limits(max_pixels_in=250_000)
+"""Limits with which an edited header cannot make a test slow."""
 
 
-def outcome(data, name="a.jpg", limits=SMALL):
-    """The photo or its RestoreError; anything else fails the test. A photo must hold together and be writable."""
-    result = decoded(data, name, limits)
+def outcome(data: bytes, name: str = "a.jpg", limits: Limits = SMALL) -> Photo | RestoreError:
+    """Return the photo or its RestoreError; check that a photo is consistent and can be written."""
+    result = _decode(data, name, limits)
     if isinstance(result, RestoreError):
         assert result.remedy.endswith(".")
         assert str(result).startswith(f"[{result.code}] photo '{name}': ")
@@ -43,9 +39,27 @@ def outcome(data, name="a.jpg", limits=SMALL):
         photo.pixels.shape[:2],
         photo.pixels.dtype,
     )
-    np.testing.assert_array_equal(
-        decode(encode(photo, "png", 90)[0], name).pixels.shape, photo.pixels.shape
-    )
+    again = decode(encode(photo, "png", 90)[0], name)
+    assert again.pixels.shape == photo.pixels.shape
+    return photo
+
+
+def _decode(data: bytes, name: str, limits: Limits) -> Photo | RestoreError:
+    try:
+        return decode(data, name, limits)
+    except RestoreError as error:
+        return error
+
+
+def rejection(data: bytes, name: str = "a.jpg", limits: Limits = SMALL) -> RestoreError:
+    error = outcome(data, name, limits)
+    assert isinstance(error, RestoreError)
+    return error
+
+
+def accepted(data: bytes) -> Photo:
+    photo = outcome(data)
+    assert isinstance(photo, Photo)
     return photo
 
 
@@ -53,8 +67,8 @@ def outcome(data, name="a.jpg", limits=SMALL):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_from_its_header(name):
-    error = outcome(BOMBS[name], limits=Limits())
+def test_bomb_is_rejected_from_its_header(name: str) -> None:
+    error = rejection(BOMBS[name], limits=Limits())
     assert error.code == Code.PHOTO_TOO_MANY_PIXELS
     assert "megapixels, the limit is 50" in error.reason
     assert "60.0 megapixels" in error.reason or "60-mp" not in name
@@ -70,15 +84,15 @@ def test_a_bomb_is_refused_from_its_header(name):
         gif_bomb(8, 7),
     ],
 )
-def test_a_photo_without_breadth_is_refused(data):
-    assert outcome(data, limits=Limits()).code == Code.PHOTO_TOO_SMALL
+def test_photo_below_the_smallest_side_is_rejected(data: bytes) -> None:
+    assert rejection(data, limits=Limits()).code == Code.PHOTO_TOO_SMALL
 
 
-def test_eight_pixels_a_side_are_enough():
-    assert outcome(file_of(noise(8, 8), "PNG")).width == 8
+def test_photo_of_the_smallest_side_is_accepted() -> None:
+    assert accepted(file_of(noise(8, 8), "PNG")).width == 8
 
 
-def test_zero_sides_are_refused():
+def test_sides_of_zero_are_rejected() -> None:
     for data in (
         png_bomb(0, 10),
         png_bomb(10, 0),
@@ -87,7 +101,7 @@ def test_zero_sides_are_refused():
         tiff_bomb(0, 5),
         jpeg_bomb(0, 9),
     ):
-        assert outcome(data).code in (Code.PHOTO_TOO_SMALL, Code.PHOTO_DAMAGED, Code.PHOTO_FORMAT)
+        assert rejection(data).code in (Code.PHOTO_TOO_SMALL, Code.PHOTO_DAMAGED, Code.PHOTO_FORMAT)
 
 
 MEASURE = """
@@ -113,26 +127,26 @@ print(slowest, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1
 """
 
 
-def test_refusing_a_bomb_costs_next_to_nothing():
+def test_rejecting_a_bomb_is_cheap() -> None:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, str(PROJECT)], capture_output=True, text=True, check=True
     )
-    slowest_s, grown_mb = map(float, run.stdout.split())
+    slowest_s, growth_mb = map(float, run.stdout.split())
     assert slowest_s <= 0.1
-    assert grown_mb <= 64
+    assert growth_mb <= 64
 
 
-def test_a_tiff_whose_entries_all_claim_the_file_is_refused():
+def test_tiff_whose_entries_claim_the_whole_file_is_rejected() -> None:
     rows = b"".join(struct.pack("<HHLL", tag, 1, 900_000, 8) for tag in range(1000, 61_000))
     data = (b"II*\0\x08\0\0\0" + struct.pack("<H", 60_000) + rows + bytes(4)).ljust(10**6, b"\0")
-    assert outcome(data).code == Code.PHOTO_DAMAGED
+    assert rejection(data).code == Code.PHOTO_DAMAGED
 
 
-# What is no photo
+# Other types of files
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "description"),
     [
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC"),
@@ -150,73 +164,73 @@ def test_a_tiff_whose_entries_all_claim_the_file_is_refused():
         (b"PK\x03\x04" + bytes(30), "a ZIP archive"),
         (b"\xff\x0a" + bytes(30), "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (bytes(range(256)), "no known image"),
+        (bytes(range(256)), "an unknown file type"),
     ],
 )
-def test_what_is_no_photo_is_named_for_what_it_is(data, said):
-    error = outcome(data)
+def test_unsupported_type_is_named_in_the_error(data: bytes, description: str) -> None:
+    error = rejection(data)
     assert error.code == Code.PHOTO_FORMAT
-    assert f"looks like {said}, which is not taken" in error.reason
+    assert f"looks like {description}, which is not supported" in error.reason
     assert error.remedy == "Send JPEG, PNG, WebP, TIFF, BMP or GIF."
 
 
-def test_an_empty_file_is_said_to_be_empty():
-    error = outcome(b"")
+def test_empty_file_is_rejected() -> None:
+    error = rejection(b"")
     assert error.code == Code.PHOTO_DAMAGED
     assert "is empty" in error.reason
 
 
-def test_running_out_of_memory_is_not_called_damage(monkeypatch):
-    def exhausted(*_args, **_options):
+def test_out_of_memory_is_not_reported_as_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_args: object, **_options: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", exhausted)
-    assert decoded(b"\xff\xd8\xff", "a", SMALL).code == Code.OUT_OF_MEMORY
+    assert rejection(b"\xff\xd8\xff").code == Code.OUT_OF_MEMORY
 
 
-def test_depths_that_are_not_taken():
-    twelve = outcome(jpeg_bomb(40, 40, bits=12))
+def test_unsupported_bit_depths_are_rejected() -> None:
+    twelve = rejection(jpeg_bomb(40, 40, bits=12))
     assert twelve.code == Code.PHOTO_FORMAT
     assert "12-bit JPEG" in twelve.reason
-    floats = outcome(file_of(Image.fromarray(noise(channels=1).astype(np.float32)), "TIFF"))
+    floats = rejection(file_of(Image.fromarray(noise(channels=1).astype(np.float32)), "TIFF"))
     assert floats.code == Code.PHOTO_FORMAT
     assert "32-bit floating-point" in floats.reason
 
 
-def test_a_raw_file_is_not_mistaken_for_its_thumbnail():
+def test_raw_file_is_rejected_although_its_thumbnail_is_valid() -> None:
     plain = file_of(noise(), "TIFF")
-    assert isinstance(outcome(plain), Photo)
+    accepted(plain)
     tagged = (
         file_of(noise(), "TIFF", tiffinfo={50706: b"\x01\x04\0\0"}),
         file_of(noise(), "TIFF", tiffinfo={254: 1}),
     )
     for data in tagged:
-        assert "camera raw" in outcome(data).reason
+        assert "camera raw" in rejection(data).reason
 
 
-# Files that are cut or bent
+# Truncated and edited files
 
 
 @pytest.mark.parametrize("kind", VALID)
-def test_a_cut_file_is_refused_or_whole(kind):
+def test_truncated_file_is_rejected_or_gives_all_pixels(kind: str) -> None:
     data = VALID[kind]
-    whole = outcome(data)
+    intact = accepted(data)
     # Every tenth, and near the end, where some formats have their directory.
     for size in (
         *(len(data) * tenth // 10 for tenth in range(1, 10)),
         *range(len(data) - 1, len(data) - 250, -7),
     ):
-        cut = outcome(data[:size])
-        if isinstance(cut, Photo):
-            np.testing.assert_array_equal(cut.pixels, whole.pixels)
+        result = outcome(data[:size])
+        if isinstance(result, Photo):
+            np.testing.assert_array_equal(result.pixels, intact.pixels)
         else:
-            assert cut.code == Code.PHOTO_DAMAGED
-            assert "cut short" in cut.reason
-    assert outcome(data[: len(data) // 4]).code == Code.PHOTO_DAMAGED
+            assert result.code == Code.PHOTO_DAMAGED
+            assert "cut short" in result.reason
+    assert rejection(data[: len(data) // 4]).code == Code.PHOTO_DAMAGED
 
 
 EDITS = st.lists(
-    # Half of the edits hit the first bytes, where the headers are.
+    # Half of the edits are in the first tenth, where the headers are.
     st.tuples(
         st.one_of(st.floats(0, 1), st.floats(0, 0.1)),
         st.sampled_from(["set", "set", "remove", "double"]),
@@ -236,8 +250,8 @@ FUZZ = settings(
 
 @FUZZ
 @given(kind=st.sampled_from(sorted(VALID)), edits=EDITS)
-def test_a_bent_file_is_a_photo_or_a_coded_error(kind, edits):
-    outcome(bent(VALID[kind], edits))
+def test_edited_file_is_a_photo_or_a_coded_error(kind: str, edits: list[Edit]) -> None:
+    outcome(edited(VALID[kind], edits))
 
 
 @FUZZ
@@ -247,22 +261,22 @@ def test_a_bent_file_is_a_photo_or_a_coded_error(kind, edits):
     ),
     tail=st.binary(max_size=300),
 )
-def test_any_bytes_are_a_photo_or_a_coded_error(head, tail):
+def test_any_bytes_are_a_photo_or_a_coded_error(head: bytes, tail: bytes) -> None:
     outcome(head + tail)
 
 
 @FUZZ
 @given(block=st.binary(max_size=200), edits=EDITS)
-def test_any_exif_and_profile_leave_the_photo_alone(block, edits):
-    chunks = chunk(b"iCCP", b"x\0\0" + zlib.compress(bent(ICC, edits))) + chunk(
+def test_any_exif_and_profile_keep_the_pixels(block: bytes, edits: list[Edit]) -> None:
+    chunks = chunk(b"iCCP", b"x\0\0" + zlib.compress(edited(ICC, edits))) + chunk(
         b"eXIf", EXIF[6:14] + block
     )
     plain = VALID["png-16"]
-    photo = outcome(plain[:33] + chunks + plain[33:])
+    photo = accepted(plain[:33] + chunks + plain[33:])
     assert sorted(photo.pixels.shape) == [3, 24, 40]
 
 
-def test_a_refused_photo_leaves_no_trace_on_the_next():
+def test_rejected_files_do_not_affect_the_next_photo() -> None:
     before = decode(VALID["jpeg-tagged"], "a")
     for data in (*BOMBS.values(), VALID["jpeg"][:300], b"", b"text"):
         outcome(data)
