@@ -92,11 +92,11 @@ def replace_tables(text: str, weights: Path) -> str:
         SystemExit: the comments of a table are missing.
     """
     measured = {}
-    for name, recipe in RECIPES.items():
-        if name in EVALUATIONS and (weights / recipe.file).is_file():
-            figures = read_figures(recipe, weights)
-            if "cost" in figures:
-                measured[name] = figures
+    for name in EVALUATIONS:
+        recipe = RECIPES[name]
+        figures = read_figures(recipe, weights) if (weights / recipe.file).is_file() else {}
+        if "cost" in figures:
+            measured[name] = figures
     tables = {"targets": targets_table(measured, weights), "figures": figures_tables(measured)}
     for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
