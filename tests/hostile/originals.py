@@ -90,8 +90,6 @@ def suffix(name: str) -> str:
     """Return the file extension for a name such as 'jpeg-grey'."""
     kind = name.split("-", maxsplit=1)[0]
     return {"jpeg": "jpg", "mpo": "jpg", "apng": "png"}.get(kind, kind)
-        name.split("-", maxsplit=1)[0], name.split("-", maxsplit=1)[0]
-    )
 
 
 def without_adobe(jpeg: bytes) -> bytes:
