@@ -41,8 +41,8 @@ PROMISES: Mapping[int, Promise] = {
     2: Promise(
         "Refusal is cheap: over a limit, from the header",
         (
-            "hostile/test_hostile_photos.py::test_a_bomb_is_refused_from_its_header",
-            "hostile/test_hostile_photos.py::test_refusing_a_bomb_costs_next_to_nothing",
+            "hostile/test_hostile_photos.py::test_bomb_is_rejected_from_its_header",
+            "hostile/test_hostile_photos.py::test_rejecting_a_bomb_is_cheap",
         ),
     ),
     3: Promise(
@@ -51,22 +51,22 @@ PROMISES: Mapping[int, Promise] = {
             "test_restorer.py::test_a_result_that_would_be_too_large_is_refused_before_any_work",
             "test_restorer.py::test_a_result_that_the_format_cannot_hold_is_refused_before_any_work",
             "test_restorer.py::test_a_net_that_works_far_above_the_asked_scale_is_bounded_too",
-            "test_photo_encode.py::test_what_cannot_be_written_is_refused_before_any_work",
+            "imaging/test_encode.py::test_too_large_output_and_unknown_format_are_rejected",
         ),
     ),
     4: Promise(
         "Formats are known by their content; what is not taken is refused by name",
-        ("test_photo.py", "hostile/test_hostile_photos.py"),
+        ("imaging/test_photo.py", "imaging/test_decode.py", "hostile/test_hostile_photos.py"),
     ),
     5: Promise(
         "Orientation is applied once: all eight tags give the identical upright picture",
-        ("test_photo_metadata.py::test_all_orientations_give_the_same_upright_photo",),
+        ("imaging/test_photo.py::test_all_orientations_give_the_same_upright_photo",),
     ),
     6: Promise(
         "Colour profiles are honoured; a bad one is a warning, no failure",
         (
-            "test_photo_metadata.py::test_wide_gamut_is_worked_on_as_srgb_and_goes_back_into_its_own_profile",
-            "test_photo_metadata.py::test_a_profile_of_no_use_is_dropped_with_a_warning",
+            "imaging/test_colour.py::test_wide_gamut_is_converted_to_srgb_and_back",
+            "imaging/test_colour.py::test_unusable_profile_is_dropped_with_a_warning",
         ),
     ),
     7: Promise(
@@ -74,8 +74,8 @@ PROMISES: Mapping[int, Promise] = {
         (
             "test_restorer.py::test_grey_stays_grey_and_alpha_stays_beside_the_colour",
             "test_restorer.py::test_sixteen_bits_stay_sixteen_bits",
-            "test_photo_encode.py::test_16_bits_become_8_by_rounding_with_a_warning",
-            "test_photo_metadata.py::test_exif_survives_and_gps_only_when_asked",
+            "imaging/test_encode.py::test_16_bits_are_rounded_to_8_with_a_warning",
+            "imaging/test_exif.py::test_exif_is_kept_and_gps_only_on_request",
             "contract/test_request_security.py::test_log_contains_no_photos_and_no_positions",
         ),
     ),
@@ -83,7 +83,7 @@ PROMISES: Mapping[int, Promise] = {
         "The same bytes, options and machine give the identical result, in another process too",
         (
             "test_state.py::test_two_fresh_processes_give_the_same_bits_whatever_they_did_before",
-            "test_photo_encode.py::test_equal_photos_give_equal_bytes",
+            "imaging/test_encode.py::test_equal_photos_give_equal_bytes",
         ),
     ),
     9: Promise(
@@ -92,7 +92,7 @@ PROMISES: Mapping[int, Promise] = {
             "test_state.py::test_a_request_that_fails_leaves_the_next_bit_for_bit_as_before",
             "contract/test_faults.py::test_fault_has_a_code_and_does_not_affect_the_next_request",
             "contract/test_faults.py::test_request_can_be_cancelled_in_every_stage",
-            "test_outputs.py::test_a_clock_that_is_set_clears_nothing_that_may_be_read",
+            "imaging/test_outputs.py::test_change_of_the_system_time_deletes_no_recent_folder",
         ),
     ),
     10: Promise(
@@ -102,7 +102,7 @@ PROMISES: Mapping[int, Promise] = {
     11: Promise(
         "Memory that runs out means smaller tiles, then a coded error, never a dead worker",
         (
-            "test_runtime.py::test_the_tile_is_halved_until_it_fits",
+            "runtime/test_memory.py::test_tile_is_halved_until_it_fits",
             "test_face_jobs.py::test_a_batch_that_memory_does_not_hold_is_halved_and_said",
             "contract/test_faults.py::test_retry_with_smaller_tiles_is_a_warning",
             "contract/test_faults.py::test_fault_has_a_code_and_does_not_affect_the_next_request",
@@ -111,7 +111,7 @@ PROMISES: Mapping[int, Promise] = {
     12: Promise(
         "A network that fails is an error or a warning, never a photo",
         (
-            "test_answers.py",
+            "runtime/test_output_checks.py",
             "test_face_jobs.py::test_a_network_that_fails_fails_the_request_and_names_the_photo",
         ),
     ),
