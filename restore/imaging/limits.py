@@ -6,15 +6,12 @@ import io
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
 from restore.errors import Code, RestoreError
 from restore.imaging.containers import check_parts, check_samples, jpeg_bits
 from restore.imaging.tiff import Directory, Tags, check_directory, unsupported_layout
-
-OutputFormat = Literal["jpg", "png", "webp"]
 
 MAX_SIDE_PX = {"jpg": 65_500, "png": 1_000_000, "webp": 16_383}
 """Largest side per output format: the limits of libjpeg, libpng and the WebP format."""

@@ -23,7 +23,7 @@ from restore.faces.paste import Frame, Region
 from restore.imaging.photo import Photo
 from restore.pipelines.rules import PixelRules
 from restore.runtime.device import Runtime
-from restore.runtime.tiling import quantise, to_tensor
+from restore.runtime.tensors import quantise, to_planes
 
 MIN_SHORT_SIDE_PX = MappingProxyType({"codeformer": 512})
 """Short side, by face convention, to which the official helper enlarges smaller photos."""
@@ -157,7 +157,7 @@ def run_official_tiles(
             f"Use a tile and padding that are multiples of {multiple}.",
         )
     height, width = pixels.shape[:2]
-    image = _padded(to_tensor(pixels, runtime)[None], pre_pad_px, multiple)
+    image = _padded(to_planes(pixels, runtime.device)[None], pre_pad_px, multiple)
     output = _run_cut_tiles(image, net, scale, tile_px, tile_pad_px) if tile_px else net(image)
     return quantise(
         output[0, :, : height * scale, : width * scale], pixels.dtype, grey=pixels.ndim == 2

@@ -1,9 +1,9 @@
 """Run a network over a photo in overlapping tiles of one size, and blend the results.
 
 The photo stays in host memory as integers. Tiles are moved to the device one at a time, and results
-are blended in one horizontal band, so memory is bounded and no float copy of the whole result exists.
-The outer `margin_px` pixels of a tile lack context and have weight 0; next to them the weight rises
-linearly over `FEATHER_PX` pixels.
+are blended in one horizontal band, so memory is bounded and no float copy of the whole result
+exists. The outer `margin_px` pixels of a tile lack context and have weight 0; next to them the
+weight rises linearly over `FEATHER_PX` pixels.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from restore.errors import Code, RestoreError
 from restore.runtime.device import Runtime
 from restore.runtime.output_checks import checked_output
+from restore.runtime.tensors import quantise, to_planes
 
 FEATHER_PX = 8
 MAX_QUANTISED_ROWS = 128
@@ -160,87 +159,6 @@ def run_tiled(
     return result
 
 
-def run_official_tiles(
-    pixels: np.ndarray,
-    net: Net,
-    *,
-    scale: int,
-    multiple: int,
-    runtime: Runtime,
-    tile_px: int = 0,
-    tile_pad_px: int = 10,
-    pre_pad_px: int = 0,
-) -> np.ndarray:
-    """Real-ESRGAN's own rule (RealESRGANer.enhance), for conformance: padded at the right and bottom, tiles cut hard.
-
-    Args and result as for `run_tiled`; `tile_px` 0 means untiled, `tile_pad_px` is the context around each tile and
-    `pre_pad_px` a reflected border added to the photo before the size multiple is met.
-
-    Raises:
-        RestoreError: OPTION_INVALID when a tile would break the net's size multiple.
-    """
-    if tile_px and (tile_px % multiple or tile_pad_px % multiple):
-        reason = (
-            f"a tile of {tile_px} pixels with {tile_pad_px} around it is no multiple of {multiple}"
-        )
-        raise RestoreError(
-            Code.OPTION_INVALID, reason, f"This net takes tiles in multiples of {multiple}."
-        )
-    height, width = pixels.shape[:2]
-    image = to_tensor(pixels, runtime)[None]
-    image = (
-        torch.nn.functional.pad(image, (0, pre_pad_px, 0, pre_pad_px), "reflect")
-        if pre_pad_px
-        else image
-    )
-    padded_h, padded_w = (_round_up(side, multiple) for side in image.shape[2:])
-    if (padded_h, padded_w) != tuple(image.shape[2:]):
-        image = torch.nn.functional.pad(
-            image, (0, padded_w - image.shape[3], 0, padded_h - image.shape[2]), "reflect"
-        )
-    if tile_px == 0:
-        output = net(image)
-    else:
-        output = image.new_zeros((1, 3, padded_h * scale, padded_w * scale))
-        for top in range(0, padded_h, tile_px):
-            for left in range(0, padded_w, tile_px):
-                bottom, right = min(top + tile_px, padded_h), min(left + tile_px, padded_w)
-                y0, y1 = max(top - tile_pad_px, 0), min(bottom + tile_pad_px, padded_h)
-                x0, x1 = max(left - tile_pad_px, 0), min(right + tile_pad_px, padded_w)
-                tile = net(image[:, :, y0:y1, x0:x1])
-                inner_y = slice((top - y0) * scale, (bottom - y0) * scale)
-                inner_x = slice((left - x0) * scale, (right - x0) * scale)
-                output[:, :, top * scale : bottom * scale, left * scale : right * scale] = tile[
-                    :, :, inner_y, inner_x
-                ]
-    return quantise(
-        output[0, :, : height * scale, : width * scale], pixels.dtype, grey=pixels.ndim == 2
-    )
-
-
-def to_tensor(pixels: np.ndarray, runtime: Runtime) -> Tensor:
-    """HxW or HxWx3 integers -> 3xHxW float in [0, 1] on the device."""
-    full = float(np.iinfo(pixels.dtype).max)
-    # A copy, as the photo may be read-only; 16 bits as int32, as torch computes little with uint16.
-    host = pixels.astype(np.int32 if pixels.dtype == np.uint16 else pixels.dtype)
-    tensor = torch.from_numpy(host).to(runtime.device).to(torch.float32) / full
-    planes = tensor.expand(3, *tensor.shape) if pixels.ndim == 2 else tensor.permute(2, 0, 1)
-    return planes.contiguous()
-
-
-def quantise(planes: Tensor, dtype: np.dtype, *, grey: bool) -> np.ndarray:
-    """3xHxW float -> HxWx3 (or HxW luminance) integers on the host, clamped, rounded half to even."""
-    full = float(np.iinfo(dtype).max)
-    image = planes.float().clamp(0.0, 1.0).permute(1, 2, 0)
-    if grey:
-        luminance = cv2.cvtColor(np.ascontiguousarray(image.cpu().numpy()), cv2.COLOR_RGB2GRAY)
-        return np.asarray(np.rint(luminance * np.float32(full)), dtype)
-    levels = (image * full).round()
-    if dtype == np.uint8:
-        return levels.to(torch.uint8).cpu().numpy()
-    return levels.to(torch.int32).cpu().numpy().astype(dtype)
-
-
 def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
     """Pad by reflection at the bottom and the right; return the same array if there is none."""
     if not (bottom_px or right_px):
@@ -251,7 +169,7 @@ def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
 
 def _forward(net: Net, tile: np.ndarray, runtime: Runtime, network: str) -> Tensor:
     """Return the network output for one tile: 3x(sH)x(sW) float32."""
-    batch = to_tensor(tile, runtime)[None].to(runtime.dtype)
+    batch = to_planes(tile, runtime.device)[None].to(runtime.dtype)
     return checked_output(net(batch).float(), batch, network)[0]
 
 

@@ -124,8 +124,7 @@ def test_invalid_output_of_an_optimized_network_falls_back_to_the_plain_one(
     [report] = results.reports
     assert report.stability_mode == "safe"
     assert any(
-        text.startswith("the optimized networks failed (the network '")
-        for text in report.warnings
+        text.startswith("the optimized networks failed (the network '") for text in report.warnings
     )
     assert report.tiles == plain.reports[0].tiles, "tiles of the failed attempt are not counted"
     assert len(report.faces) == len(plain.reports[0].faces)

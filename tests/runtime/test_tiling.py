@@ -9,11 +9,11 @@ from torch import nn
 
 from restore.errors import Code, RestoreError
 from restore.runtime.device import Runtime
+from restore.runtime.tensors import quantise
 from restore.runtime.tiling import (
     FEATHER_PX,
     axis_weights,
     plan_axis,
-    quantise,
     run_tiled,
 )
 
@@ -204,10 +204,3 @@ def test_nan_and_infinity_are_rejected(bad: float) -> None:
             on_tile=ignore_tile,
         )
     assert caught.value.code is Code.BAD_NUMBERS
-
-
-def test_quantise_clamps_and_rounds_half_to_even() -> None:
-    planes = torch.tensor([-1.0, 0.5 / 255, 1.5 / 255, 2.0]).repeat(3, 1, 1)
-    np.testing.assert_array_equal(
-        quantise(planes, np.dtype(np.uint8), grey=False)[0, :, 0], [0, 0, 2, 255]
-    )
