@@ -1,0 +1,1 @@
+"""Photos: opening, decoding, colour, masks, resizing, encoding and result files."""

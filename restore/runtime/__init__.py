@@ -1,0 +1,1 @@
+"""Device, memory, tiling and checks of network outputs."""
