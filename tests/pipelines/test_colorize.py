@@ -1,6 +1,7 @@
-"""colorize: the photo keeps its luminance, size, depth and alpha, whatever colours a network made up for it gives."""
+"""The task colorize, with fake networks."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,15 +12,14 @@ from torch import Tensor, nn
 
 from restore.errors import Code, RestoreError
 from restore.imaging.photo import Photo
-from restore.models.catalog import Catalog
+from restore.models.catalog import Catalog, Checkpoint
 from restore.models.loader import Model
-from restore.nets.lite.colorize import LiteColorize
 from restore.options import ColorizeOptions
-from restore.pipelines import colorize as module
+from restore.pipelines import colorize
 from restore.pipelines.colorize import network_side_px, run_colorize
 from restore.pipelines.context import StepContext
 from restore.pipelines.official import OfficialRules
-from restore.pipelines.sizes import check_same_size
+from restore.pipelines.rules import PixelRules
 from restore.report import Report
 from restore.runtime.device import runtime_for
 
@@ -30,205 +30,176 @@ LITE_ROW = ROW.model_copy(
 GREY = data.camera()[100:280, 150:310]
 
 
-class Paint(nn.Module):
-    """Answers with two values of ab nearly everywhere, or with a checkerboard of `side` fields of them and their opposite.
+class ConstantAb(nn.Module):
+    """Predicts one ab value, or a checkerboard of the value and its opposite.
 
-    In a corner they are a trace more: an answer that is the same everywhere is none.
+    The first pixel differs slightly, because a constant output is refused. Like DDColor, it has an
+    encoder with hooks that hold features.
     """
 
-    def __init__(self, a: float, b: float, board: int = 0) -> None:
+    def __init__(self, a: float, b: float, fields: int = 0) -> None:
         super().__init__()
-        self.ab, self.board = torch.tensor([a, b], dtype=torch.float32)[None, :, None, None], board
-        self.seen: list[Tensor] = []
+        self.ab = torch.tensor([a, b], dtype=torch.float32)[None, :, None, None]
+        self.fields = fields
+        self.inputs: list[Tensor] = []
         self.hook = SimpleNamespace(feature=None)
-        self.encoder = SimpleNamespace(hooks=[self.hook])
+        self.encoder: Any = SimpleNamespace(hooks=[self.hook])
 
     def forward(self, image: Tensor) -> Tensor:
-        self.seen.append(image)
+        self.inputs.append(image)
         self.hook.feature = image
         height, width = image.shape[2:]
-        painted = self.ab.expand(len(image), 2, height, width).clone()
-        painted[..., 0, 0] += 1e-4
-        if not self.board:
-            return painted
-        y, x = (
-            torch.arange(height)[:, None] * self.board // height,
-            torch.arange(width) * self.board // width,
-        )
-        return painted * (1 - 2 * ((x + y) % 2))
+        output = self.ab.expand(len(image), 2, height, width).clone()
+        output[..., 0, 0] += 1e-4
+        if not self.fields:
+            return output
+        rows = torch.arange(height)[:, None] * self.fields // height
+        columns = torch.arange(width) * self.fields // width
+        return output * (1 - 2 * ((rows + columns) % 2))
 
 
-def context_of(net: nn.Module, row=ROW, **rest) -> StepContext:
+def context_of(
+    net: nn.Module, row: Checkpoint = ROW, rules: PixelRules | None = None
+) -> StepContext:
     return StepContext(
         {"colorize": Model(row, "modelscope", net)},
         runtime_for("baseline", torch.device("cpu")),
         Report("a", "colorize"),
-        **rest,
+        rules=rules or PixelRules(),
     )
 
 
-def coloured(
-    pixels: np.ndarray, net: nn.Module, alpha: np.ndarray | None = None, **options
-) -> np.ndarray:
-    return run_colorize(
-        Photo("a", pixels, alpha), ColorizeOptions(**options), context_of(net)
-    ).pixels
+def run(pixels: np.ndarray, net: nn.Module, **options: Any) -> np.ndarray:
+    return run_colorize(Photo("a", pixels), ColorizeOptions(**options), context_of(net)).pixels
 
 
-def lab(pixels: np.ndarray) -> np.ndarray:
+def to_lab(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max, cv2.COLOR_RGB2LAB)
 
 
-def test_the_side_at_which_a_network_sees_is_its_own_at_35_and_has_bounds():
+def test_network_side_is_the_training_size_at_35_and_limited() -> None:
     sides = [network_side_px(factor, 512) for factor in range(1, 101)]
     assert (sides[34], sides[0], sides[99]) == (512, 256, 1472)
     assert all(side % 32 == 0 for side in sides)
     assert sides == sorted(sides)
-    assert (network_side_px(35, 256), network_side_px(1, 256), network_side_px(100, 256)) == (
-        256,
-        128,
-        736,
-    )
+    assert [network_side_px(factor, 256) for factor in (35, 1, 100)] == [256, 128, 736]
 
 
 @pytest.mark.parametrize(("factor", "side"), [(35, 512), (17, 256), (50, 736)])
-def test_the_network_sees_a_grey_square_of_that_side(factor, side):
-    net = Paint(0, 0)
-    coloured(GREY, net, render_factor=factor)
-    [seen] = net.seen
-    assert seen.shape == (1, 3, side, side)
-    assert seen.dtype == torch.float32
-    torch.testing.assert_close(seen[:, 0], seen[:, 2], rtol=0, atol=1e-3)
-    reduced = cv2.resize(
-        GREY.astype(np.float32) / 255, (side, side), interpolation=cv2.INTER_LINEAR
-    )
-    np.testing.assert_allclose(seen[0, 1].numpy(), reduced, atol=2e-3)
+def test_official_network_gets_a_grey_square(factor: int, side: int) -> None:
+    net = ConstantAb(0, 0)
+    run(GREY, net, render_factor=factor)
+    [image] = net.inputs
+    assert image.shape == (1, 3, side, side)
+    assert image.dtype == torch.float32
+    torch.testing.assert_close(image[:, 0], image[:, 2], rtol=0, atol=1e-3)
+    scaled = GREY.astype(np.float32) / 255
+    expected = cv2.resize(scaled, (side, side), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(image[0, 1].numpy(), expected, atol=2e-3)
 
 
-def test_no_feature_is_held_after_a_call_or_a_failure():
-    net = Paint(10, 10)
-    coloured(GREY, net)
+def test_hooks_hold_no_feature_after_a_call_or_an_error() -> None:
+    net = ConstantAb(10, 10)
+    run(GREY, net)
     assert net.hook.feature is None
-    broken = Paint(float("nan"), 0)
+    net = ConstantAb(float("nan"), 0)
     with pytest.raises(RestoreError, match="NaN or infinity") as caught:
-        coloured(GREY, broken)
+        run(GREY, net)
     assert caught.value.code is Code.BAD_NUMBERS
-    assert broken.hook.feature is None
+    assert net.hook.feature is None
 
 
-def test_the_lite_network_sees_lightness_and_answers_in_shares():
-    lite, official = Paint(0.2, -0.1), Paint(22, -11)
-    photo = Photo("a", GREY)
-    ours = run_colorize(photo, ColorizeOptions(), context_of(lite, LITE_ROW)).pixels
-    np.testing.assert_array_equal(ours, coloured(GREY, official))
-    [seen] = lite.seen
-    assert seen.shape == (1, 1, 256, 256)
-    assert 0 <= float(seen.min()) < 0.1
-    assert 0.7 < float(seen.max()) <= 1
-
-
-def test_the_lite_network_colours_a_mirrored_photo_alike_and_guesses_once_while_it_trains():
-    torch.manual_seed(1)
-    net = LiteColorize()
-    torch.nn.init.normal_(net.tail.weight, std=0.05)
-    photo = torch.rand(1, 1, 64, 96)
-    with torch.no_grad():
-        assert not torch.equal(net(photo), net(photo))  # what it forgets differs from step to step
-        net.eval()
-        torch.testing.assert_close(net(photo.flip(-1)).flip(-1), net(photo), rtol=0, atol=1e-6)
-        assert float((net(photo) - net.guessed(photo)).abs().max()) > 1e-4
-        assert net(torch.rand(2, 1, 5, 3)).shape == (2, 2, 5, 3)
+def test_lite_network_gets_lightness_and_returns_scaled_ab() -> None:
+    lite, official = ConstantAb(0.2, -0.1), ConstantAb(22, -11)
+    result = run_colorize(Photo("a", GREY), ColorizeOptions(), context_of(lite, LITE_ROW)).pixels
+    np.testing.assert_array_equal(result, run(GREY, official))
+    [lightness] = lite.inputs
+    assert lightness.shape == (1, 1, 256, 256)
+    assert 0 <= float(lightness.min()) < 0.1
+    assert 0.7 < float(lightness.max()) <= 1
 
 
 @pytest.mark.parametrize("scale", [1, 257])
-def test_a_grey_photo_gets_colours_and_keeps_its_luminance(scale):
+def test_grey_photo_gets_the_colours_and_keeps_its_lightness(scale: int) -> None:
     pixels = np.clip(GREY, 50, 200).astype(np.uint8 if scale == 1 else np.uint16) * scale
-    result = coloured(pixels, Paint(9, -14))
+    result = run(pixels, ConstantAb(9, -14))
     assert result.shape == (*GREY.shape, 3)
     assert result.dtype == pixels.dtype
-    light, a, b = np.moveaxis(lab(result), -1, 0)
-    assert np.abs(light - lab(np.repeat(pixels[..., None], 3, axis=2))[..., 0]).max() < 1
+    lightness, a, b = np.moveaxis(to_lab(result), -1, 0)
+    expected = to_lab(np.repeat(pixels[..., None], 3, axis=2))[..., 0]
+    assert np.abs(lightness - expected).max() < 1
     assert np.abs(a - 9).max() < 2
     assert np.abs(b + 14).max() < 2
 
 
-def test_sixteen_bits_are_kept():
+def test_16_bits_are_kept() -> None:
     levels = np.arange(0, 65536, 16, dtype=np.uint16)
     ramp = np.tile(levels, (8, 1))
-    uncoloured = coloured(ramp, Paint(0, 0))
-    assert np.abs(uncoloured.astype(int) - ramp[..., None]).max() <= 3
-    tinted = coloured(ramp, Paint(9, -14))[0, 500:3500]
-    assert all(len(np.unique(tinted[:, channel])) > 2900 for channel in range(3))
-    coarse = coloured((ramp // 257).astype(np.uint8), Paint(9, -14))[0, 500:3500]
-    assert np.abs(tinted / 257.0 - coarse).max() <= 2
+    colourless = run(ramp, ConstantAb(0, 0))
+    assert np.abs(colourless.astype(int) - ramp[..., None]).max() <= 3
+    deep = run(ramp, ConstantAb(9, -14))[0, 500:3500]
+    assert all(len(np.unique(deep[:, channel])) > 2900 for channel in range(3))
+    shallow = run((ramp // 257).astype(np.uint8), ConstantAb(9, -14))[0, 500:3500]
+    assert np.abs(deep / 257.0 - shallow).max() <= 2
 
 
-def test_alpha_and_profile_are_kept_and_the_photo_is_not_written_to():
+def test_alpha_and_profile_are_kept_and_the_input_is_unchanged() -> None:
     alpha = np.tile(np.arange(160, dtype=np.uint8), (180, 1))
     before = GREY.copy()
     photo = run_colorize(
         Photo("a", GREY, alpha, icc=b"profile"),
         ColorizeOptions(strength=0.4),
-        context_of(Paint(9, -14)),
+        context_of(ConstantAb(9, -14)),
     )
     np.testing.assert_array_equal(photo.alpha, alpha)
     assert photo.icc == b"profile"
     np.testing.assert_array_equal(GREY, before)
 
 
-def test_strength_blends_with_the_photo():
+def test_strength_blends_with_the_original() -> None:
     full, none, half = (
-        coloured(GREY, Paint(30, 40), strength=s).astype(float) for s in (1, 0, 0.5)
+        run(GREY, ConstantAb(30, 40), strength=strength).astype(float) for strength in (1, 0, 0.5)
     )
     np.testing.assert_array_equal(none, np.repeat(GREY[..., None], 3, axis=2))
     assert np.abs(half - (full + none) / 2).max() <= 1
     assert np.abs(full - none).mean() > 10
 
 
-def test_a_photo_in_colour_is_a_warning_and_loses_its_colours():
+def test_colours_of_a_photo_in_colour_are_replaced_with_a_warning() -> None:
     pixels = data.astronaut()[:128, 100:260]
-    context = context_of(Paint(0, 0))
+    context = context_of(ConstantAb(0, 0))
     result = run_colorize(Photo("a", pixels), ColorizeOptions(), context).pixels
-    assert any("had colours" in warning for warning in context.report.warnings)
+    assert any("was in colour" in warning for warning in context.report.warnings)
     assert np.ptp(result.astype(int), axis=2).max() <= 1
-    assert np.abs(lab(result)[..., 0] - lab(pixels)[..., 0]).max() < 1
-    quiet = context_of(Paint(0, 0))
-    run_colorize(Photo("a", GREY), ColorizeOptions(), quiet)
-    assert quiet.report.warnings == []
+    assert np.abs(to_lab(result)[..., 0] - to_lab(pixels)[..., 0]).max() < 1
+
+
+def test_grey_photo_gives_no_warning() -> None:
+    context = context_of(ConstantAb(0, 0))
+    run_colorize(Photo("a", GREY), ColorizeOptions(), context)
+    assert context.report.warnings == []
 
 
 @pytest.mark.parametrize("scale", [1, 257])
-def test_colours_beyond_rgb_are_clipped(scale):
+def test_colours_outside_of_rgb_are_clipped(scale: int) -> None:
     light = np.full((64, 64), 235 * scale, np.uint8 if scale == 1 else np.uint16)
-    red = coloured(light, Paint(60, 0))
+    red = run(light, ConstantAb(60, 0))
     assert (red[..., 0] == 255 * scale).all()
     assert (red[..., 1] < 235 * scale).all()
     pixels = GREY.astype(light.dtype) * np.array(scale, light.dtype)
-    assert np.isin(coloured(pixels, Paint(-4000, 9000)), (0, 255 * scale)).mean() > 0.5
+    assert np.isin(run(pixels, ConstantAb(-4000, 9000)), (0, 255 * scale)).mean() > 0.5
 
 
-def test_colours_are_brought_to_the_photo_smoothly_and_only_by_the_official_code_in_blocks():
-    flat, board = np.full((1100, 1100), 128, np.uint8), 8
-    smooth = coloured(flat, Paint(20, 20, board)).astype(int)
-    blocks = run_colorize(
-        Photo("a", flat), ColorizeOptions(), context_of(Paint(20, 20, board), rules=OfficialRules())
-    ).pixels.astype(int)
+def test_colours_are_enlarged_smoothly_and_officially_in_blocks() -> None:
+    pixels = np.full((1100, 1100), 128, np.uint8)
+    smooth = run(pixels, ConstantAb(20, 20, fields=8))
+    context = context_of(ConstantAb(20, 20, fields=8), rules=OfficialRules())
+    blocks = run_colorize(Photo("a", pixels), ColorizeOptions(), context).pixels
     assert len(np.unique(blocks[..., 0])) == 2
     assert len(np.unique(smooth[..., 0])) > 2
 
 
-def test_bands_do_not_show(monkeypatch):
-    whole = coloured(GREY, Paint(20, -20, 8))
-    monkeypatch.setattr(module, "BAND_ROWS", 7)
-    np.testing.assert_array_equal(coloured(GREY, Paint(20, -20, 8)), whole)
-
-
-def test_a_result_that_the_format_cannot_hold_is_refused():
-    with pytest.raises(RestoreError) as caught:
-        check_same_size(
-            Photo("a.png", np.zeros((8, 17000), np.uint8)),
-            ColorizeOptions(),
-            "webp",
-            context_of(Paint(0, 0)),
-        )
-    assert caught.value.code is Code.OUTPUT_TOO_LARGE
+def test_size_of_bands_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(GREY, ConstantAb(20, -20, fields=8))
+    monkeypatch.setattr(colorize, "BAND_ROWS", 7)
+    np.testing.assert_array_equal(run(GREY, ConstantAb(20, -20, fields=8)), expected)
