@@ -34,7 +34,7 @@ METADATA_WORDS = {
 
 def licence_metadata(package: str) -> str:
     """The licence in the metadata of a package, in capitals; "" if there is none."""
-    fields = metadata(package)
+    fields: Any = metadata(package)  # a Message, whose `get` the stubs leave out
     classifiers = fields.get_all("Classifier") or []
     licences = [classifier for classifier in classifiers if classifier.startswith("License")]
     licence = (fields.get("License") or "")[:200]

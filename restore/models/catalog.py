@@ -236,14 +236,14 @@ def _parse_row(row: object, index: int) -> Checkpoint:
 
 
 def _refuse_duplicates(rows: tuple[Checkpoint, ...]) -> None:
-    seen: dict[tuple[str, ...], str] = {}
+    row_ids: dict[tuple[str, ...], str] = {}
     for row in rows:
         for key in _keys(row):
-            if key in seen:
+            if key in row_ids:
                 raise manifest_error(
-                    f"row '{row.id}': {' '.join(key)} is already row '{seen[key]}'"
+                    f"row '{row.id}': {' '.join(key)} is already row '{row_ids[key]}'"
                 )
-            seen[key] = row.id
+            row_ids[key] = row.id
 
 
 def _keys(row: Checkpoint) -> Iterator[tuple[str, ...]]:

@@ -518,5 +518,6 @@ class TestMembers:
 
 
 def _requested_bytes(server: FileServer) -> int:
-    spans = [range_header.removeprefix("bytes=").split("-") for _, range_header in server.log]
+    ranges = [range_header or "" for _, range_header in server.log]
+    spans = [range_header.removeprefix("bytes=").split("-") for range_header in ranges]
     return sum(int(last) - int(first) + 1 for first, last in spans)

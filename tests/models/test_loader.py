@@ -74,7 +74,7 @@ def test_weights_are_mapped_from_the_file_and_not_copied(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save(NETS[name](), tmp_path / "net.pth")
-    mapped = set()
+    mapped = set[int]()
     read_state = checkpoint_file.read_state
 
     def record(path: Path) -> dict[str, Tensor]:

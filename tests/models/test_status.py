@@ -1,6 +1,7 @@
 """Tests of the table of checkpoints."""
 
 from collections.abc import Callable
+from typing import Any
 
 from weightrows import lite_row, put, row
 
@@ -9,7 +10,7 @@ from restore.models.store import WeightStore
 
 
 def test_states_checksums_and_sizes(store_of: Callable[..., WeightStore]) -> None:
-    unknown = {"sha256": None, "bytes": None, "bytes_about": 452_000_000}
+    unknown: dict[str, Any] = {"sha256": None, "bytes": None, "bytes_about": 452_000_000}
     rows = (
         row("a", "https://x.org/a"),
         row("b", "https://x.org/b", commercial_use=False, **unknown),

@@ -61,7 +61,7 @@ def compiler_with(backend: str) -> Compiler:
 
 
 def test_optimized_network_is_a_copy_in_channels_last_layout() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3))
+    net: Any = nn.Sequential(nn.Conv2d(3, 8, 3))
     optimized, warnings = compiler_with("none").optimize(tile_model(net))
     copied: Any = optimized.net
     assert warnings == ()
