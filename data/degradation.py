@@ -143,7 +143,8 @@ def degrade(photo: Photo, recipe: Degradation, seed: int) -> Photo:
         pixels = _scratch(pixels, recipe.scratches, _generator(seed, "scratches"))
     if recipe.jpeg is not None:
         pixels = _compress(pixels, recipe.jpeg)
-    return np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    degraded: Photo = np.rint(np.clip(pixels, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return degraded
 
 
 def reduce_to(photo: Photo, long_side_px: int) -> Photo:
