@@ -19,7 +19,8 @@ from restore.serving.fetch import fetch_photo
 
 if TYPE_CHECKING:
     from restore.report import Report
-    from restore.restorer import Restorer, Results
+    from restore.restorer import Restorer
+    from restore.results import Results
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -221,6 +222,7 @@ def describe(report: Report, size: str) -> str:
     for step in steps:
         reason = f": {step.why}" if step.why else ""
         lines.append(f"    {step.task} {step.variant}{reason}")
+    lines += [f"    note: {note}" for note in (*report.notes, *report.profile_effects)]
     lines += [f"    warning: {warning}" for warning in report.warnings]
     return "\n".join(lines)
 

@@ -73,7 +73,7 @@ def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) ->
 
     catalog = Catalog.load()
     names = catalog_tasks(tasks or (), [row.task for row in catalog.rows])
-    errors = []
+    errors: list[RestoreError] = []
     with ProgressBars() as bars:
         store = WeightStore(catalog, progress=bars)
         for row in (row for name in names for row in catalog.for_task(name)):
@@ -82,8 +82,8 @@ def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) ->
             except RestoreError as error:
                 errors.append(error)
     typer.echo(render_table(table(store, names)))
-    for error in errors:
-        typer.echo(f"error: {error}", err=True)
+    for failure in errors:
+        typer.echo(f"error: {failure}", err=True)
     if errors:
         raise typer.Exit(2)
 
@@ -99,7 +99,7 @@ def catalog_tasks(names: Sequence[str], in_manifest: Sequence[str]) -> tuple[str
         RestoreError: OPTION_INVALID for an unknown task.
     """
     behind: dict[str, tuple[str, ...]] = {task: (task,) for task in in_manifest}
-    behind.update(CATALOG_TASKS)
+    behind |= {str(task): needed for task, needed in CATALOG_TASKS.items()}
     for name in names:
         if name not in behind:
             reason = f"task is '{name}', which does not exist"
