@@ -47,8 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("name", choices=sorted(RECIPES), help="the recipe")
+    parser.add_argument("name", choices=sorted(RECIPES), help="the recipe")
+    _add_file_options(parser)
+    _add_schedule_options(parser)
+    _add_machine_options(parser)
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("files").add_argument
     add(
         "--photos",
         type=Path,
@@ -57,33 +63,12 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
         help="folder with natural/, faces/ and damage/ as far as the recipe needs them",
     )
     add(
-        "--minutes",
-        type=float,
-        default=70.0,
-        help="limit of computing time, including the time before an interruption (default: 70)",
+        "--out",
+        type=Path,
+        default=LITE_WEIGHTS,
+        metavar="FOLDER",
+        help="folder for the finished weights (default: weights/lite)",
     )
-    add("--steps", type=int, help="length of the schedule (default: of the recipe)")
-    add(
-        "--batch",
-        type=int,
-        dest="batch_size",
-        metavar="N",
-        help="patches per step (default: of the recipe)",
-    )
-    add(
-        "--peak-lr",
-        type=float,
-        metavar="RATE",
-        help="highest learning rate (default: of the recipe)",
-    )
-    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    add("--threads", type=int, default=1, help="compute threads on a CPU (default: 1)")
-    add(
-        "--workers",
-        type=int,
-        help="processes that prepare batches (default: 0 on a CPU, otherwise one per core)",
-    )
-    add("--seed", type=int, default=1, help="seed of weights and patches (default: 1)")
     add(
         "--work",
         type=Path,
@@ -99,18 +84,21 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="time between checkpoints (default: 60)",
     )
+
+
+def _add_schedule_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("schedule", "Defaults are those of the recipe.")
+    add = group.add_argument
     add(
-        "--out",
-        type=Path,
-        default=LITE_WEIGHTS,
-        metavar="FOLDER",
-        help="folder for the finished weights (default: weights/lite)",
+        "--minutes",
+        type=float,
+        default=70.0,
+        help="limit of computing time, including the time before an interruption (default: 70)",
     )
-    add(
-        "--bfloat16",
-        action="store_true",
-        help="compute convolutions in bfloat16: faster on GPUs and on CPUs with AMX",
-    )
+    add("--steps", type=int, help="length of the schedule")
+    add("--batch", type=int, dest="batch_size", metavar="N", help="patches per step")
+    add("--peak-lr", type=float, metavar="RATE", help="highest learning rate")
+    add("--seed", type=int, default=1, help="seed of weights and patches (default: 1)")
     add(
         "--only",
         metavar="PREFIX",
@@ -120,6 +108,22 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
         "--fine-tune",
         action="store_true",
         help="start a new run from the finished weights in --out",
+    )
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("machine").add_argument
+    add("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    add("--threads", type=int, default=1, help="compute threads on a CPU (default: 1)")
+    add(
+        "--workers",
+        type=int,
+        help="processes that prepare batches (default: 0 on a CPU, otherwise one per core)",
+    )
+    add(
+        "--bfloat16",
+        action="store_true",
+        help="compute convolutions in bfloat16: faster on GPUs and on CPUs with AMX",
     )
 
 

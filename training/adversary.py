@@ -23,6 +23,7 @@ LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.99)  # of Adam
 # Steps over which the adversarial weight grows from 0: an untrained discriminator does harm.
 WARM_UP_STEPS = 500
+DISCRIMINATOR_KEY = "critic"  # in checkpoints
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Module:
@@ -94,14 +95,14 @@ class Adversary:
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
         return {
-            "critic": self.discriminator.state_dict(),
+            DISCRIMINATOR_KEY: self.discriminator.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load the state of a checkpoint."""
-        self.discriminator.load_state_dict(state["critic"])
+        self.discriminator.load_state_dict(state[DISCRIMINATOR_KEY])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps = state["steps"]
 

@@ -14,9 +14,9 @@ from training import (
     measure_denoise,
     measure_faces,
     measure_inpaint,
-    measure_real,
     measure_scratches,
     measure_upscale,
+    measure_upscale_real,
 )
 from training.evaluation import Evaluation, EvaluationPaths
 from training.paths import DOCS
@@ -29,7 +29,7 @@ WEBP_QUALITY = 85
 log = logging.getLogger("training")
 
 EVALUATIONS: Mapping[str, Evaluation] = {
-    "upscale_real_x4": measure_real.EVALUATION,
+    "upscale_real_x4": measure_upscale_real.EVALUATION,
     "upscale_x4": measure_upscale.X4_EVALUATION,
     "upscale_x2": measure_upscale.X2_EVALUATION,
     "denoise": measure_denoise.EVALUATION,
