@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from benchmarks import bench_single_image, nets, run_bench
 from benchmarks.floors import DTYPES, fatal_arithmetic, full_precision, measure_peaks
 from benchmarks.networks import networks
