@@ -142,14 +142,14 @@ class Predictor(BasePredictor):
         ),
         with_scratch: bool = Input(
             description="old_photo_restore: Detect scratches and fill them.",
-            default=False,
+            default=True,
         ),
         with_face: bool = Input(
             description="old_photo_restore: Restore faces too.",
             default=True,
         ),
         scratch_threshold: float = Input(
-            description="old_photo_restore: Pixels with at least this probability of a scratch are filled.",
+            description="old_photo_restore: Pixels with at least this probability of a scratch are filled; 0 marks the whole photo, so that nothing is filled.",
             ge=0,
             le=1,
             default=0.4,
@@ -184,7 +184,7 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         tile_size: Optional[int] = Input(
-            description="Side of a tile in pixels: 64 or more, or 0 for the whole photo at once; if not set, at least 512 for Real-ESRGAN and 0 for all other networks.",
+            description="Side of a tile in pixels, at least 64 (smaller values are raised to it), or 0 for the whole photo at once; if not set, at least 512 for Real-ESRGAN and 0 for all other networks.",
             ge=0,
             default=None,
         ),

@@ -35,6 +35,7 @@ from restore.pipelines import TASK_SPECS, TaskSpec
 from restore.pipelines.context import StepContext
 from restore.pipelines.loading import describe_step, load_step
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
+from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
@@ -175,7 +176,7 @@ class Engine:
     def _plan(self, request: Request, group: StepGroup, runtime: Runtime) -> Plan:
         """Load the models of all steps, and check each photo at its size before each step."""
         photos = [item.photo for item in group.photos]
-        planned: list[PlannedStep] = []
+        planned, uses = list[PlannedStep](), list[StepUse]()
         for number, (step, reason) in enumerate(group.steps, start=1):
             spec, options = TASK_SPECS[step], group.options[step]
             loaded = load_step(spec, options, self.models, self.detectors)
@@ -196,6 +197,10 @@ class Engine:
                     spec.check(photo, options, request.output.output_format, context)
             photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
             planned.append(PlannedStep(spec, options, contexts))
+            uses.append(StepUse(step, spec, options, loaded.models))
+        for warning in unused_option_warnings(request, uses):
+            for item in group.photos:
+                item.report.warn(warning)
         return Plan(group, planned)
 
     def _optimize(self, plan: Plan) -> Plan:
@@ -231,7 +236,8 @@ def decode_photos(
         with report.stage("decode"):
             photo = read_source(source)
         report.input = photo.facts()
-        for warning in photo.warnings:
+        report.notes += request.notes
+        for warning in (*request.warnings, *photo.warnings):
             report.warn(warning)
         photos.append(photo)
     points = request.options["inpaint"].points

@@ -26,12 +26,16 @@ class Report:
         tiles: size, count and margin of the tiles of every tiled network.
         faces: every detected face, best first: box (x0, y0, x1, y1 in pixels of the upright photo),
             score, size_px (the shorter side of the box), restored, and the reason if it was not.
+            For the task `pipeline`: the faces of all steps, each with the name of its `step`; the
+            boxes are in pixels of the photo as that step got it.
         face_restoration_applied: whether any face was restored.
         scratched_share: fraction of the photo detected as scratches; None if not looked for.
         why: why this step was proposed; empty for steps that the request names.
         steps: the reports of the steps, for the task `pipeline`.
+        profile_effects: what `runtime_profile` changed compared with `baseline`.
         stages_ms: wall time of each stage in milliseconds.
-        warnings: everything that was degraded.
+        notes: facts that are no faults, such as older option names that were replaced.
+        warnings: everything that was degraded, and options that had no effect.
     """
 
     photo: str
@@ -53,7 +57,9 @@ class Report:
     scratched_share: float | None = None
     why: str = ""
     steps: list[Report] = field(default_factory=list)
+    profile_effects: list[str] = field(default_factory=list)
     stages_ms: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
@@ -61,6 +67,11 @@ class Report:
         if text not in self.warnings:
             self.warnings.append(text)
             log.warning("%s: %s", self.photo, text)
+
+    def add_profile_effect(self, text: str) -> None:
+        """Record what the runtime profile changed, unless it is recorded already."""
+        if text not in self.profile_effects:
+            self.profile_effects.append(text)
 
     def sum_up_steps(self) -> None:
         """Copy facts and warnings of the steps of a pipeline into this report."""
@@ -72,7 +83,11 @@ class Report:
         self.stability_mode, self.compile_backend = last.stability_mode, last.compile_backend
         for step in self.steps:
             self.weights += [facts for facts in step.weights if facts not in self.weights]
+            self.face_detector = step.face_detector or self.face_detector
+            self.faces += [{"step": step.task, **face} for face in step.faces]
             self.face_restoration_applied |= step.face_restoration_applied
+            for effect in step.profile_effects:
+                self.add_profile_effect(f"{step.task}: {effect}")
             self.warnings += [f"{step.task}: {warning}" for warning in step.warnings]
         self.variant = ", ".join(step.variant for step in self.steps)
 

@@ -14,7 +14,7 @@ from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, Catalog
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
-from restore.optimize.compiler import NONE, Compiler
+from restore.optimize.compiler import Compiler
 from restore.options import (
     CATALOG_TASKS,
     MAX_PHOTOS,
@@ -158,12 +158,6 @@ class Restorer:
         if run.stability_mode == "optimized":
             return runtime_for(
                 run.runtime_profile, self.device, self.compiler.backend_for(run.compile_backend)
-            )
-        if run.compile_backend not in {"auto", NONE}:
-            raise RestoreError(
-                Code.OPTION_INVALID,
-                f"compile_backend is {run.compile_backend}, but stability_mode is safe",
-                "Set stability_mode to optimized, or leave compile_backend out.",
             )
         return runtime_for(run.runtime_profile, self.device)
 

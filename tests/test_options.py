@@ -77,7 +77,79 @@ def test_default_tile_size_depends_on_the_task() -> None:
     assert UpscaleOptions().tile_px == 512
     assert RestoreOptions().tile_px == 0
     assert UpscaleOptions(tile_size=0).tile_px == 0
-    assert RestoreOptions(tile_size=64).tile_px == 64
+    assert RestoreOptions(tile_size=65).tile_px == 65
+
+
+@pytest.mark.parametrize("tile_px", [1, 63])
+def test_small_tile_is_raised_to_the_minimum_with_a_warning(tile_px: int) -> None:
+    request = Request.from_inputs("restore", {"tile_size": tile_px})
+    assert request.options["restore"].tile_px == 64
+    assert request.warnings == (f"tile_size was raised from {tile_px} to 64, the smallest tile",)
+    for valid in (0, 64):
+        assert Request.from_inputs("restore", {"tile_size": valid}).warnings == ()
+
+
+def test_given_options_are_those_with_a_value() -> None:
+    request = Request.from_inputs("upscale", {"scale": 4, "tile_size": None, "fidelity": 0.3})
+    assert request.given == {"scale", "codeformer_fidelity"}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor", "cudagraphs"])
+def test_compile_backend_in_safe_mode_is_a_warning(backend: str) -> None:
+    safe = Request.from_inputs("restore", {"compile_backend": backend, "stability_mode": "safe"})
+    assert safe.warnings == (f"compile_backend {backend} has no effect: stability_mode is safe",)
+    optimized = {"compile_backend": backend, "stability_mode": "optimized"}
+    assert Request.from_inputs("restore", optimized).warnings == ()
+
+
+def test_scratch_threshold_may_be_0_or_1() -> None:
+    for threshold in (0, 1):
+        request = Request.from_inputs("old_photo_restore", {"scratch_threshold": threshold})
+        assert request.options["old_photo_restore"].scratch_threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({"fidelity": 0.7}, {"codeformer_fidelity": 0.7}),
+        ({"face_restoration_weight": "0.7"}, {"codeformer_fidelity": 0.7}),
+        ({"upscale": 2}, {"face_upscale": 2.0}),
+        ({"det_model": "retinaface_resnet50"}, {"face_detector": "retinaface_resnet50"}),
+        ({"det_model": "resnet50"}, {"face_detector": "retinaface_resnet50"}),
+        ({"det_model": "retinaface_mobile0.25"}, {"face_detector": "retinaface_mobile0.25"}),
+        ({"det_model": "dlib"}, {"face_detector": "dlib"}),
+    ],
+)
+def test_older_name_of_an_option_is_replaced_with_a_note(
+    inputs: Mapping[str, object], expected: Mapping[str, object]
+) -> None:
+    request = Request.from_inputs("face_restore", inputs)
+    options = request.options["face_restore"]
+    assert {name: getattr(options, name) for name in expected} == expected
+    [note] = request.notes
+    assert next(iter(inputs)) in note
+    assert next(iter(expected)) in note
+    assert request.given == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "code", "message"),
+    [
+        ("face_restore", {"det_model": "YOLOv5l"}, "E102", "YOLOv5l.*Use retinaface_resnet50"),
+        ("face_restore", {"det_model": "YOLOv5n"}, "E102", "retinaface_mobile0.25"),
+        ("face_restore", {"det_model": "mtcnn"}, "E102", "face_detector is 'mtcnn'"),
+        ("face_restore", {"fidelity": 2}, "E102", "codeformer_fidelity is 2"),
+        ("face_restore", {"fidelity": 0, "codeformer_fidelity": 1}, "E102", "two names"),
+        ("face_restore", {"fidelity": 0, "face_restoration_weight": 1}, "E102", "two names"),
+        ("upscale", {"upscale": 2}, "E101", "Did you mean scale"),
+    ],
+)
+def test_older_name_is_refused_if_it_cannot_be_replaced(
+    task: str, inputs: Mapping[str, object], code: str, message: str
+) -> None:
+    with pytest.raises(RestoreError, match=message) as caught:
+        Request.from_inputs(task, inputs)
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -91,8 +163,7 @@ def test_default_tile_size_depends_on_the_task() -> None:
         ({"strength": -0.1}, ["strength is -0.1", "from 0 to 1"]),
         ({"denoise_strength": float("nan")}, ["denoise_strength is nan"]),
         ({"upscale_variant": "x5"}, ["upscale_variant is 'x5'", "x4plus", "animevideov3"]),
-        ({"tile_size": 7}, ["tile_size is 7", "at least 64"]),
-        ({"tile_size": -1}, ["tile_size is -1"]),
+        ({"tile_size": -1}, ["tile_size is -1", "at least 64"]),
         ({"tile_size": 100.5}, ["tile_size is 100.5"]),
         ({"output_format": "gif"}, ["output_format is 'gif'", "jpg, png, webp"]),
         ({"output_quality": 0}, ["output_quality is 0", "whole number from 1 to 100"]),
@@ -167,7 +238,8 @@ def test_auto_is_the_variant_of_the_environment_or_the_default(
             OldPhotoOptions(with_scratch=True),
             OldPhotoOptions(with_scratch=True, old_photo_hr=True),
         )
-        assert group().variant(choice, {}) == "quality"
+        assert OldPhotoOptions(with_scratch=False).variant(choice, {}) == "quality"
+        assert group().variant(choice, {}) == "scratch"
         assert with_scratch.variant(choice, {choice.environment: "v1"}) == "scratch"
         assert high_resolution.variant(choice, {}) == "scratch_hr"
     else:
@@ -178,6 +250,22 @@ def test_auto_is_the_variant_of_the_environment_or_the_default(
     for invalid in ("auto", "nothing"):
         with pytest.raises(RestoreError, match=choice.environment):
             group().variant(choice, {choice.environment: invalid})
+
+
+def test_environment_may_name_a_variant_by_its_older_name() -> None:
+    assert FaceRestoreOptions().variant(environment={"MODEL_FACE": "v0.1"}) == "codeformer"
+    with pytest.raises(RestoreError, match=r"face_model is 'v0\.1'"):
+        Request.from_inputs("face_restore", {"face_model": "v0.1"})
+    others = {
+        "colorize": ("MODEL_COLORIZE", "artistic", "artistic"),
+        "restore": ("MODEL_RESTORE", "deblur", "deblur"),
+        "upscale": ("MODEL_UPSCALE", "x4anime", "x4anime"),
+        "old_photo_restore": ("MODEL_OLD_PHOTO", "v1", "scratch"),
+        "inpaint": ("MODEL_INPAINT", "big", "big"),
+    }
+    for task, (name, value, variant) in others.items():
+        options = TASK_OPTIONS[task]()  # type: ignore[index]
+        assert options.variant(environment={name: value}) == variant
 
 
 def test_first_variant_choice_is_the_network_of_the_task() -> None:

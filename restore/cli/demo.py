@@ -145,7 +145,7 @@ def pair_of(example: Example, before: Photo, after: Photo, report: Report) -> Pa
 
 def best_face_centre(photo: Photo, report: Report) -> tuple[float, float] | None:
     """Return the centre of the best restored face as shares of width and height, or None."""
-    for step in (report, *report.steps):
+    for step in report.steps or [report]:
         for face in step.faces:
             if face["restored"]:
                 left, top, right, bottom = cast("list[float]", face["box"])

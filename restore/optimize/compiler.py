@@ -38,6 +38,7 @@ from restore.options import COMPILE_BACKENDS
 
 ENVIRONMENT = "RESTORE_COMPILE_BACKEND"
 NONE = "none"
+CUDAGRAPHS = "cudagraphs"
 WARM_UP_CALLS = 3
 """Calls until a compiled network is warm: a CUDA graph is recorded in the second."""
 MAX_RELATIVE_DIFFERENCE = 2e-3
@@ -63,7 +64,7 @@ class Compiler:
         environment: RESTORE_COMPILE_BACKEND in it sets the backend.
 
     Raises:
-        RestoreError: OPTION_INVALID for a backend that does not exist, or not on this device.
+        RestoreError: OPTION_INVALID for a backend that does not exist.
     """
 
     def __init__(self, device: torch.device, environment: Mapping[str, str] = os.environ) -> None:
@@ -86,15 +87,8 @@ class Compiler:
         The backend of the process is not set.
 
         Raises:
-            RestoreError: OPTION_INVALID if the process has another backend, or the device does
-                not support it.
+            RestoreError: OPTION_INVALID if the process has another backend.
         """
-        if requested == "cudagraphs" and self.device.type != "cuda":
-            raise RestoreError(
-                Code.OPTION_INVALID,
-                f"compile_backend is cudagraphs, which needs a CUDA device, not {self.device}",
-                "Use none or inductor, or a CUDA device.",
-            )
         if self.backend is None:
             return NONE if requested == "auto" else requested
         if requested not in {"auto", self.backend}:
@@ -159,6 +153,9 @@ class Compiler:
         shapes = compiled_shapes_of(model)
         if not shapes:
             return [], ""
+        if self.backend == CUDAGRAPHS and self.device.type != "cuda":
+            reason = f"{model.variant} is not compiled: cudagraphs needs a CUDA device"
+            return [], f"{reason}, this one is {self.device}"
         original, options = net.forward, model.adapter.call_options
         before = graphs_compiled()
         try:

@@ -41,6 +41,14 @@ class Options(BaseModel):
         return frozenset(cls.model_fields)
 
     @classmethod
+    def own_names(cls) -> tuple[str, ...]:
+        """Return the names of the options that this group adds to those of its base classes."""
+        inherited = frozenset().union(
+            *(base.model_fields for base in cls.__bases__ if issubclass(base, BaseModel))
+        )
+        return tuple(name for name in cls.model_fields if name not in inherited)
+
+    @classmethod
     def from_inputs(cls, inputs: Mapping[str, object]) -> Self:
         """Validate this group's options in a flat mapping; None means "not given".
 

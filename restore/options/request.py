@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from restore.errors import Code, RestoreError
+from restore.options.aliases import resolve_aliases
 from restore.options.base import Options
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
-from restore.options.names import PIPELINE_TASK, Step, Task, check_task
+from restore.options.names import MIN_TILE_PX, PIPELINE_TASK, Step, Task, check_task
 from restore.options.tasks import TASK_OPTIONS
 
 GROUPS: tuple[type[Options], ...] = (
@@ -40,6 +41,9 @@ class Request(BaseModel):
         steps: the tasks to run in order: one, unless the task is `pipeline`. Empty if the steps are
             to be proposed for each photo.
         options: the options of every task.
+        given: names of the options that the caller gave.
+        notes: older option names that were replaced.
+        warnings: values that were changed or that no task can use.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,31 +53,55 @@ class Request(BaseModel):
     options: dict[Step, Any]
     output: OutputOptions
     run: RunOptions
+    given: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_inputs(cls, task: str, inputs: Mapping[str, object]) -> Self:
         """Validate a task name and a flat mapping of options.
 
         Each task uses its own options, but all of them are validated: a value that is never allowed
-        is refused even if the task does not use it.
+        is refused even if the task does not use it. Older names of options are replaced.
 
         Raises:
             RestoreError: OPTION_INVALID (task or value), OPTION_UNKNOWN (no task has the option).
         """
         check_task(task)
+        inputs, notes = resolve_aliases(task, inputs)
         _check_names(inputs)
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
-        return cls.model_validate(
+        request = cls.model_validate(
             {
                 "task": task,
                 "steps": () if steps == ("auto",) else steps,
                 "options": options,
                 "output": OutputOptions.from_inputs(inputs),
                 "run": RunOptions.from_inputs(inputs),
+                "given": {name for name, value in inputs.items() if value is not None},
+                "notes": notes,
             }
         )
+        return request.model_copy(update={"warnings": tuple(_warnings(request))})
+
+
+def _warnings(request: Request) -> Iterator[str]:
+    """Yield a warning for each option that was changed or that has no effect on any photo.
+
+    `restore.pipelines.unused` finds the options that have no effect on some steps.
+    """
+    tile_px = request.options["upscale"].tile_size
+    if tile_px is not None and 0 < tile_px < MIN_TILE_PX:
+        yield f"tile_size was raised from {tile_px} to {MIN_TILE_PX}, the smallest tile"
+    if "steps" in request.given and request.task != PIPELINE_TASK:
+        yield f"steps has no effect: it is an option of {PIPELINE_TASK}, not of {request.task}"
+    if "output_quality" in request.given and request.output.output_format == "png":
+        yield "output_quality has no effect: png is lossless"
+    backend = request.run.compile_backend
+    if request.run.stability_mode == "safe" and backend not in {"auto", "none"}:
+        yield f"compile_backend {backend} has no effect: stability_mode is safe"
 
 
 def _check_names(inputs: Mapping[str, object]) -> None:

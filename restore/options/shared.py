@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from restore.errors import Code, RestoreError
 from restore.options.base import Fraction, Options, WholeNumber, choices_of
 from restore.options.names import MIN_TILE_PX, FaceDetector, FaceModel, UpscaleVariant
 from restore.options.variants import VariantChoice
-
-
-def _check_tile(tile_px: int) -> int:
-    if 0 < tile_px < MIN_TILE_PX:
-        raise ValueError("the tile is too small")
-    return tile_px
 
 
 class TaskOptions(Options):
@@ -31,11 +25,12 @@ class TaskOptions(Options):
     default_tile_px: ClassVar[int]
     variant_choices: ClassVar[tuple[VariantChoice, ...]]
 
-    tile_size: Annotated[WholeNumber, AfterValidator(_check_tile)] | None = Field(
+    tile_size: WholeNumber | None = Field(
         default=None,
         ge=0,
         description=(
-            f"Side of a tile in pixels: {MIN_TILE_PX} or more, or 0 for the whole photo at once; "
+            f"Side of a tile in pixels, at least {MIN_TILE_PX} (smaller values are raised to it), "
+            "or 0 for the whole photo at once; "
             "if not set, at least 512 for Real-ESRGAN and 0 for all other networks."
         ),
         json_schema_extra={"allowed": f"0 for the whole photo, or at least {MIN_TILE_PX} pixels"},
@@ -50,7 +45,16 @@ class TaskOptions(Options):
     @property
     def tile_px(self) -> int:
         """Side of a tile in input pixels; 0 means the whole photo."""
-        return self.default_tile_px if self.tile_size is None else self.tile_size
+        tile_px = self.default_tile_px if self.tile_size is None else self.tile_size
+        return max(tile_px, MIN_TILE_PX) if tile_px else 0
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Return the options that have no effect beside the values of the others.
+
+        Returns:
+            The reason for each of them, such as "face_enhance is not set".
+        """
+        return {}
 
     def variant(
         self, choice: VariantChoice | None = None, environment: Mapping[str, str] = os.environ
@@ -67,7 +71,8 @@ class TaskOptions(Options):
         selected: str = getattr(self, choice.field)
         if selected != "auto":
             return selected
-        variant = environment.get(choice.environment, "").strip() or choice.default
+        name = environment.get(choice.environment, "").strip() or choice.default
+        variant = choice.older_names.get(name, name)
         allowed = [name for name in choices_of(type(self), choice.field) if name != "auto"]
         if variant not in allowed:
             raise RestoreError(

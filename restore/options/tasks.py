@@ -29,6 +29,10 @@ from restore.options.variants import (
     VariantChoice,
 )
 
+_UPSCALER_NAMES = (*UpscalerOptions.own_names(), "tile_size")
+_FACE_NAMES = FaceOptions.own_names()
+_DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px")
+
 
 def _list_to_json(value: object) -> object:
     """Convert a list (from JSON or Python) to the JSON text that the command line gives."""
@@ -51,6 +55,15 @@ class FaceRestoreOptions(FaceOptions, UpscalerOptions):
         default=False, description="Enhance the background behind the faces with Real-ESRGAN."
     )
 
+    def without_effect(self) -> Mapping[str, str]:
+        """Without an enhanced background, Real-ESRGAN does not run; aligned faces have none."""
+        if self.has_aligned:
+            names = {*_UPSCALER_NAMES, "background_enhance", *_DETECTION_NAMES}
+            return dict.fromkeys(names, "has_aligned is set")
+        if not self.background_enhance:
+            return dict.fromkeys(_UPSCALER_NAMES, "background_enhance is not set")
+        return {}
+
 
 class EnhanceOptions(FaceOptions, UpscalerOptions):
     """Options of `enhance`: enlarge the photo with Real-ESRGAN and restore its faces."""
@@ -68,6 +81,10 @@ class UpscaleOptions(EnhanceOptions):
     face_enhance: bool = Field(
         default=False, description="Restore faces too, as the task enhance does."
     )
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Without `face_enhance`, no face is restored."""
+        return {} if self.face_enhance else dict.fromkeys(_FACE_NAMES, "face_enhance is not set")
 
 
 class RestoreOptions(TaskOptions):
@@ -108,6 +125,10 @@ class ColorizeOptions(TaskOptions):
         ),
     )
 
+    def without_effect(self) -> Mapping[str, str]:
+        """The network sees the whole photo, reduced to a square."""
+        return {"tile_size": "colorize does not use tiles"}
+
 
 class OldPhotoOptions(TaskOptions):
     """Options of `old_photo_restore`: Bringing Old Photos Back to Life."""
@@ -122,11 +143,14 @@ class OldPhotoOptions(TaskOptions):
             "lite needs no download."
         ),
     )
-    with_scratch: bool = Field(default=False, description="Detect scratches and fill them.")
+    with_scratch: bool = Field(default=True, description="Detect scratches and fill them.")
     with_face: bool = Field(default=True, description="Restore faces too.")
     scratch_threshold: Fraction = Field(
         default=0.4,
-        description="Pixels with at least this probability of a scratch are filled.",
+        description=(
+            "Pixels with at least this probability of a scratch are filled; 0 marks the whole "
+            "photo, so that nothing is filled."
+        ),
     )
     old_photo_hr: bool = Field(
         default=False,
@@ -138,6 +162,11 @@ class OldPhotoOptions(TaskOptions):
         default=False,
         description="Return the masks of the detected scratches after the restored photos.",
     )
+
+    def without_effect(self) -> Mapping[str, str]:
+        """Without `with_scratch`, no scratches are detected."""
+        names = ("scratch_threshold", "old_photo_hr", "return_mask")
+        return {} if self.with_scratch else dict.fromkeys(names, "with_scratch is false")
 
     def variant(
         self, choice: VariantChoice | None = None, environment: Mapping[str, str] = os.environ
@@ -175,6 +204,10 @@ class InpaintOptions(TaskOptions):
             "or a list of such polygons"
         },
     )
+
+    def without_effect(self) -> Mapping[str, str]:
+        """The network works in windows around the holes."""
+        return {"tile_size": "inpaint does not use tiles"}
 
 
 TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {

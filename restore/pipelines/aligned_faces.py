@@ -34,7 +34,7 @@ def restore_aligned_photos(
     for photo, context in zip(photos, contexts, strict=True):
         with context.name_photo_in_errors():
             reason = too_large_for(row, max(photo.width, photo.height))
-            _report_aligned_face(photo, reason, options, context)
+            _report_aligned_face(photo, reason, context)
             crops.append(
                 [] if reason else [_network_input(photo, input_px, averages=row.difference)]
             )
@@ -54,10 +54,8 @@ def restore_aligned_photos(
     return results
 
 
-def _report_aligned_face(
-    photo: Photo, reason: str, options: FaceRestoreOptions, context: StepContext
-) -> None:
-    """Add the face to the report, and warnings about options that have no effect."""
+def _report_aligned_face(photo: Photo, reason: str, context: StepContext) -> None:
+    """Add the face to the report."""
     box = (0.0, 0.0, float(photo.width), float(photo.height))
     context.report.face_detector = "none: has_aligned"
     context.report.faces.append(describe_face(Face(box, 1.0, np.zeros((5, 2))), reason))
@@ -68,9 +66,6 @@ def _report_aligned_face(
         context.report.warn(
             f"an aligned face is square; this photo is {photo.width}x{photo.height}"
         )
-    for name in ("background_enhance", "only_center_face", "min_face_px"):
-        if getattr(options, name):
-            context.report.warn(f"{name} has no effect with has_aligned")
 
 
 def _network_input(photo: Photo, input_px: int, *, averages: bool) -> np.ndarray:

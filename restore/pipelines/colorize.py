@@ -28,6 +28,9 @@ from restore.runtime.tensors import to_batch
 DEFAULT_RENDER_FACTOR = 35
 """The render factor at which a network gets the input size that it was trained with."""
 
+MIN_RENDER_FACTOR = 18
+"""The render factor that gives the smallest input size; smaller factors give the same."""
+
 SIDE_MULTIPLE_PX = 32
 BAND_ROWS = 512
 """Rows that are converted to float at once, which bounds the memory."""
@@ -42,7 +45,13 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
     if classify_tone(pixels) == "colour":
         context.report.warn("this photo was in colour: its colours were replaced")
-    side_px = network_side_px(options.render_factor, model.row.input_px or 512)
+    training_px = model.row.input_px or 512
+    side_px = network_side_px(options.render_factor, training_px)
+    if training_px * options.render_factor / DEFAULT_RENDER_FACTOR < training_px // 2:
+        context.report.warn(
+            f"render_factor {options.render_factor} has the effect of {MIN_RENDER_FACTOR}, the"
+            f" smallest useful value: the network needs at least {side_px} pixels"
+        )
     with context.report.stage("net"), torch.inference_mode():
         ab = predict_ab(lightness_of(shrink_to_square(pixels, side_px)), model, context)
     with context.report.stage("merge"):

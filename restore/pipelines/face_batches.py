@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 import torch
@@ -59,6 +59,7 @@ def restore_crops(
             faces = _restore_batch(batch, options, context)
         if len(faces) < len(batch) and context.runtime.batches_faces:
             max_batch = len(faces)  # memory will not suffice for more later either
+        _report_batch({photo for photo, _ in queue[: len(faces)]}, len(faces), contexts)
         for (photo, index), face in zip(queue, faces, strict=False):
             results[photo].append(
                 _with_colours(face, crops[photo][index], tones[photo], options, contexts[photo])
@@ -78,6 +79,10 @@ def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray
     model = context.models["face_restore"]
     parser = model.partners.get(PARSER)
     if parser is None or not context.runtime.parses_faces:
+        if parser is not None and faces:
+            context.report.add_profile_effect(
+                "faces were pasted with a fixed mask instead of a parsed one"
+            )
         return [geometric_mask()] * len(faces)
 
     def parse(batch: Tensor) -> Tensor:
@@ -89,6 +94,17 @@ def face_masks(faces: Sequence[Levels], context: StepContext) -> list[np.ndarray
         logits = run_batch(batch, parse, model.row, context)
         masks += [parse_mask(labels) for labels in class_labels(logits)]
     return masks
+
+
+def _report_batch(photos: Set[int], count: int, contexts: Sequence[StepContext]) -> None:
+    """Record that faces were restored together, which `baseline` does not do."""
+    if count < 2:
+        return
+    others = f", faces of {len(photos)} photos" if len(photos) > 1 else ""
+    for photo in photos:
+        contexts[photo].report.add_profile_effect(
+            f"{count} faces were restored in one batch{others}"
+        )
 
 
 def run_batch(

@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.errors import Code, RestoreError
 from restore.imaging.convert import to_8_bits, to_depth, to_grey, to_rgb
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos, resize_lanczos
@@ -24,7 +23,7 @@ from restore.models.loader import Model
 from restore.options import OldPhotoOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.old_photo_face_stage import restore_old_photo_faces
-from restore.pipelines.old_photo_lite import nothing_left_error, restore_with_lite_networks
+from restore.pipelines.old_photo_lite import NOTHING_LEFT_WARNING, restore_with_lite_networks
 from restore.runtime.output_checks import checked_output
 
 MAX_LONG_SIDE_PX = 3072
@@ -45,9 +44,8 @@ def run_old_photo_restore(photo: Photo, options: OldPhotoOptions, context: StepC
     """Restore an old photo at its own size; alpha is not changed.
 
     Raises:
-        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK if scratches cover the photo.
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    _warn_of_unused_options(options, context)
     if context.models["old_photo_restore"].variant == LITE:
         result, mask = restore_with_lite_networks(photo, options, context)
     else:
@@ -126,12 +124,6 @@ def _restore_with_official_networks(
     if options.with_scratch:
         with context.report.stage("scratches"), torch.inference_mode():
             mask = find_scratches(pixels, model, options.scratch_threshold)
-        if bool(mask.all()):
-            raise RestoreError(
-                Code.MASK,
-                "the whole photo was detected as scratches",
-                "Raise scratch_threshold, or leave with_scratch out.",
-            )
     with context.report.stage("net"), torch.inference_mode():
         restored = _restore_globally(pixels, mask, options, context)
     if options.with_face and context.detector is not None:
@@ -144,9 +136,13 @@ def _restore_globally(
 ) -> np.ndarray:
     """Map the features of an old photo to those of a clean one; HxWx3 uint8 -> HxWx3 uint8.
 
+    If scratches leave nothing to fill them from, none is filled, with a warning.
+
     Raises:
-        RestoreError: BAD_NUMBERS, MASK if scratches leave nothing to fill them from.
+        RestoreError: BAD_NUMBERS.
     """
+    if mask is not None and bool(mask.all()):
+        return _restore_unfilled(pixels, options, context)
     model = context.models["old_photo_restore"]
     encoder, decoder = (model.partners[role] for role in ("vae_a", "vae_b"))
     holes = torch.zeros((1, 1, *pixels.shape[:2]), device=context.runtime.device)
@@ -155,36 +151,30 @@ def _restore_globally(
         if options.old_photo_hr:
             kernel = np.ones((3, 3), np.uint8)
             hole_mask = cv2.dilate(hole_mask, kernel, iterations=MASK_DILATIONS)
-        pixels = np.where(hole_mask[..., None] > 0, np.uint8(255), pixels)
+        masked = np.where(hole_mask[..., None] > 0, np.uint8(255), pixels)
         holes = torch.from_numpy(hole_mask)[None, None].to(holes)
-    tensor = to_input(pixels, encoder)
+    tensor = to_input(pixels if mask is None else masked, encoder)
     features = VAE.encode(encoder, tensor)
     # The mapping reduces the mask in this way. If all features are masked, it invents the photo.
     if mask is not None and bool(
         (F.interpolate(holes, features.shape[-2:], mode="bilinear") > 0).all()
     ):
-        raise nothing_left_error()
+        return _restore_unfilled(pixels, options, context)
     try:
         mapped = model.net(features, holes)
-    except ValueError as error:
-        raise RestoreError(
-            Code.MASK,
-            f"scratches leave nothing to fill them from ({error})",
-            "Raise scratch_threshold, or leave old_photo_hr out.",
-        ) from error
+    except ValueError:
+        if mask is None:
+            raise
+        return _restore_unfilled(pixels, options, context)
     decoded = checked_output(VAE.decode(decoder, mapped), tensor, model.row.file)
     return to_pixels(decoded[0], stretched=context.rules.stretches_contrast)
 
 
-def _warn_of_unused_options(options: OldPhotoOptions, context: StepContext) -> None:
-    if options.with_scratch:
-        return
-    if options.old_photo_hr:
-        context.report.warn("old_photo_hr has no effect without with_scratch")
-    if options.return_mask:
-        context.report.warn(
-            "return_mask returns the mask of scratches, which are only detected with with_scratch"
-        )
+def _restore_unfilled(
+    pixels: np.ndarray, options: OldPhotoOptions, context: StepContext
+) -> np.ndarray:
+    context.report.warn(NOTHING_LEFT_WARNING)
+    return _restore_globally(pixels, None, options, context)
 
 
 def _report_scratches(

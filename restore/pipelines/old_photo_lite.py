@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from restore.errors import Code, RestoreError
 from restore.imaging.convert import to_8_bits, to_grey
 from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions, RestoreOptions
@@ -38,14 +37,10 @@ MASK_MARGIN_PX = 2
 DENOISE_STRENGTH = 0.6
 """Less than 1, so that some film grain remains."""
 
-
-def nothing_left_error() -> RestoreError:
-    """Return the error for scratches that cover the whole photo."""
-    return RestoreError(
-        Code.MASK,
-        "scratches cover the whole photo: nothing is left to fill them from",
-        "Raise scratch_threshold, or leave with_scratch out.",
-    )
+NOTHING_LEFT_WARNING = (
+    "scratches were detected over the whole photo, which leaves nothing to fill them from, so none"
+    " was filled; raise scratch_threshold, or set with_scratch to false"
+)
 
 
 def restore_with_lite_networks(
@@ -54,10 +49,10 @@ def restore_with_lite_networks(
     """Restore an old photo with the lite networks; alpha is not changed.
 
     Returns:
-        The restored photo, and the HxW bool mask of filled scratches if they were looked for.
+        The restored photo, and the HxW bool mask of scratches if they were looked for.
 
     Raises:
-        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS, MASK if scratches cover the photo.
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
     result, mask = photo, None
     if options.with_scratch:
@@ -65,13 +60,9 @@ def restore_with_lite_networks(
         with context.report.stage("scratches"):
             mask = find_scratches_lite(photo, net, options.scratch_threshold)
         if mask.all():
-            raise nothing_left_error()
-        if mask.any():
+            context.report.warn(NOTHING_LEFT_WARNING)
+        elif mask.any():
             result = run_inpaint(result, InpaintOptions(), replace(context, mask=mask))
-    if options.old_photo_hr:
-        context.report.warn(
-            "old_photo_hr has no effect with lite weights, which work the same at every size"
-        )
     denoise_options = RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size)
     result = run_restore(result, denoise_options, context)
     if options.with_face:

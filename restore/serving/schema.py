@@ -2,12 +2,15 @@
 
 Cog's server reads `.cog/openapi_schema.json` below its working directory and validates nothing if
 that file is missing. `cog build` makes the file from the source of predict.py; this module makes
-the same components from `restore.options`, and also limits the number of photos.
+the same components from `restore.options`, and also limits the number of photos and accepts null
+for optional inputs. The worker updates the file during setup, before the server reads it, so that
+a container validates in the same way.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from restore.version import __version__
 
 Json = dict[str, Any]
 
+log = logging.getLogger("restore.serving.schema")
+
 SCHEMA_FILE = Path(".cog", "openapi_schema.json")
 """Where Cog's server looks for the schema, relative to its working directory."""
 
@@ -27,7 +32,7 @@ _FILE: Json = {"type": "string", "format": "uri"}
 
 
 def openapi_schema() -> Json:
-    """Build the OpenAPI 3.0 schema of the predictor."""
+    """Build the OpenAPI 3.1 schema of the predictor."""
     inputs = cog_inputs()
     components = {cog_input.name: _choices(cog_input) for cog_input in inputs if cog_input.choices}
     properties = {
@@ -37,7 +42,7 @@ def openapi_schema() -> Json:
     components["Input"] = {"title": "Input", "type": "object", "properties": properties}
     components["Output"] = {"title": "Output", "type": "array", "items": _FILE}
     return {
-        "openapi": "3.0.2",
+        "openapi": "3.1.0",
         "info": {"title": "Restore", "version": __version__},
         "paths": {},
         "components": {"schemas": components},
@@ -55,12 +60,30 @@ def write_schema(folder: Path | None = None) -> Path:
     """
     path = (folder or server_folder()) / SCHEMA_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(openapi_schema(), indent=1)
+    text = _schema_text()
     if not path.exists() or path.read_text() != text:
         temporary = path.with_suffix(f".{os.getpid()}")
         temporary.write_text(text)
         temporary.replace(path)
     return path
+
+
+def update_schema() -> None:
+    """Replace the schema in the working directory, if there is one, by that of `openapi_schema`.
+
+    The worker calls this during setup; the server reads the file afterwards. In a container the
+    file is the one that `cog build` made. It is overwritten in place, because it may be in a
+    mounted folder of another user, who has to stay its owner.
+    """
+    try:
+        if SCHEMA_FILE.is_file() and SCHEMA_FILE.read_text() != _schema_text():
+            SCHEMA_FILE.write_text(_schema_text())
+    except OSError as error:
+        log.warning("%s cannot be written (%s): it stays as it is", SCHEMA_FILE, error.strerror)
+
+
+def _schema_text() -> str:
+    return json.dumps(openapi_schema(), indent=1)
 
 
 def _choices(cog_input: CogInput) -> Json:
@@ -85,4 +108,7 @@ def _property(cog_input: CogInput) -> Json:
     bounds = {"minimum": cog_input.minimum, "maximum": cog_input.maximum}
     schema |= {name: value for name, value in bounds.items() if value is not None}
     schema |= {"description": cog_input.description, "default": cog_input.default}
-    return {**schema, "nullable": True} if cog_input.optional else schema
+    if not cog_input.optional:
+        return schema
+    # Cog's validator follows JSON Schema, which has no `nullable`.
+    return {**schema, "type": [schema["type"], "null"], "nullable": True}

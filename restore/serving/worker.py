@@ -13,6 +13,8 @@ from typing import Any
 
 from restore.errors import RestoreError, unexpected
 from restore.imaging.outputs import served_folder
+from restore.serving.inputs import cog_inputs
+from restore.serving.schema import update_schema
 from restore.serving.uploads import allowed_sources, open_uploads
 
 POLL_S = 0.1
@@ -44,6 +46,7 @@ class Worker:
         """
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
         end_with_parent()
+        update_schema()
         from restore import Restorer  # noqa: PLC0415 - imports torch
         from restore.serving.cog_patch import leave_sources_unread  # noqa: PLC0415 - imports cog
 
@@ -87,10 +90,20 @@ class Worker:
         options: Mapping[str, object],
     ) -> Response:
         with open_uploads(*photos) as photo_files, open_uploads(*masks, "mask") as mask_files:
-            results = self.restorer.run(task, photo_files, masks=mask_files, **options)
+            results = self.restorer.run(task, photo_files, masks=mask_files, **_given(options))
         with served_folder() as folder:
             paths = results.save(folder, prefix=f"{folder.name[:8]}-")
         return Response(paths, [report.to_dict() for report in results.reports])
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options that differ from their defaults: Cog passes all of them."""
+    defaults = {cog_input.name: cog_input.default for cog_input in cog_inputs()}
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and (name not in defaults or value != defaults[name])
+    }
 
 
 def end_with_parent() -> None:

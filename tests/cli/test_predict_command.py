@@ -112,7 +112,7 @@ def test_json_in_gives_json_out(photo_file, tmp_path, capsys):
         (["image=@missing.jpg"], "E201"),
         (["scale=2"], "E103"),
         (["image=@{photo}", "scale=nan"], "E102"),
-        (["image=@{photo}", "tile_size=7"], "E102"),
+        (["image=@{photo}", "tile_size=-7"], "E102"),
         (["image=@{photo}", "upscale_variant=x9"], "E102"),
         (["image=@{photo}", "sacle=2"], "E101"),
         (["image=@{photo}", "photos=x"], "E101"),

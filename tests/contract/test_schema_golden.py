@@ -17,6 +17,15 @@ SCHEMA = openapi_schema()["components"]["schemas"]
 PHOTO_LISTS = ("images", "masks")
 
 
+def with_optional_types(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let the nullable inputs of a schema accept null, as Cog's validator has to be told."""
+    properties = {
+        name: {**field, "type": [field["type"], "null"]} if field.get("nullable") else field
+        for name, field in schema["Input"]["properties"].items()
+    }
+    return {**schema, "Input": {**schema["Input"], "properties": properties}}
+
+
 def without(value: Any, *keys: str) -> Any:
     """Remove keys from all objects in a JSON value, unless their values are objects."""
     if isinstance(value, dict):
@@ -29,7 +38,7 @@ def without(value: Any, *keys: str) -> Any:
 
 
 def test_schema_equals_the_one_of_cogs_analyser() -> None:
-    golden = {name: GOLDEN[name] for name in SCHEMA}
+    golden = with_optional_types({name: GOLDEN[name] for name in SCHEMA})
     assert without(SCHEMA, "description", "minItems", "maxItems") == without(golden, "description")
 
 

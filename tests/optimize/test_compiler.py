@@ -144,9 +144,12 @@ def test_environment_sets_the_backend() -> None:
         compiler_with("tensorrt")
 
 
-def test_cudagraphs_needs_a_cuda_device() -> None:
-    with pytest.raises(RestoreError, match=r"cudagraphs.*cpu"):
-        Compiler(CPU, {}).backend_for("cudagraphs")
+def test_cudagraphs_without_a_cuda_device_is_a_warning() -> None:
+    compiler = compiler_with("cudagraphs")
+    optimized, warnings = compiler.optimize(tile_model())
+    assert warnings == ("lite is not compiled: cudagraphs needs a CUDA device, this one is cpu",)
+    assert optimized.compiled_shapes == frozenset()
+    assert compiler.compiled == compiler.recompiles == 0
 
 
 def test_refused_request_does_not_set_the_backend(tmp_path: Any) -> None:
@@ -219,7 +222,9 @@ def test_safe_requests_give_the_same_before_and_after_optimized_ones(
     assert "optimize" in optimized.reports[0].stages_ms
 
 
-def test_backend_in_safe_mode_is_refused(lite: Restorer) -> None:
-    with pytest.raises(RestoreError, match=r"compile_backend is inductor.*safe") as caught:
-        lite.run("upscale", [Photo("a", ASTRONAUT)], compile_backend="inductor")
-    assert caught.value.code is Code.OPTION_INVALID
+def test_backend_in_safe_mode_is_a_warning(lite: Restorer) -> None:
+    for backend in ("eager", "inductor", "cudagraphs", "aot_eager"):
+        results = lite.run("restore", [Photo("a", ASTRONAUT[:32, :32])], compile_backend=backend)
+        [warning] = results.reports[0].warnings
+        assert warning == f"compile_backend {backend} has no effect: stability_mode is safe"
+    assert lite.compiler.backend is None

@@ -99,7 +99,7 @@ def test_neither_detector_nor_background_network_is_loaded(
     ).reports[0]
     assert report.face_restoration_applied
     unused = [warning.split()[0] for warning in report.warnings]
-    assert unused == ["background_enhance", "min_face_px"]
+    assert unused == ["background_enhance", "face_detector", "min_face_px"]
 
 
 @pytest.mark.parametrize("noise", [0, 25])

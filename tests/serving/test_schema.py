@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from restore.options import TASKS, describe_options
-from restore.serving.schema import openapi_schema, write_schema
+from restore.serving.schema import SCHEMA_FILE, openapi_schema, update_schema, write_schema
 
 
 def test_schema_has_one_property_per_input() -> None:
@@ -29,6 +31,7 @@ def test_schema_has_one_property_per_input() -> None:
         "x-order": list(inputs).index("scale"),
     }
     assert inputs["image"]["nullable"] is True
+    assert inputs["image"]["type"] == ["string", "null"]
     assert inputs["image"]["format"] == "uri"
     assert (inputs["images"]["minItems"], inputs["images"]["maxItems"]) == (1, 4)
     assert inputs["keep_gps"]["type"] == "boolean"
@@ -39,6 +42,24 @@ def test_schema_has_one_property_per_input() -> None:
         "type": "array",
         "items": {"type": "string", "format": "uri"},
     }
+
+
+def test_worker_updates_the_schema_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    update_schema()
+    assert list(tmp_path.iterdir()) == [], "without a schema file, none is made"
+    SCHEMA_FILE.parent.mkdir()
+    SCHEMA_FILE.write_text("{}")
+    inode = SCHEMA_FILE.stat().st_ino
+    update_schema()
+    assert json.loads(SCHEMA_FILE.read_text()) == openapi_schema()
+    assert SCHEMA_FILE.stat().st_ino == inode, "the file must keep its owner"
+    monkeypatch.setattr(Path, "write_text", lambda *_: (_ for _ in ()).throw(OSError(30, "x")))
+    SCHEMA_FILE.open("w").close()
+    update_schema()
+    assert "cannot be written" in caplog.text
 
 
 def test_schema_file_is_rewritten_only_if_it_is_out_of_date(tmp_path: Path) -> None:

@@ -123,11 +123,17 @@ class ModuleAdapter(Adapter):
 
 
 class FaceAdapter(Adapter):
-    """A network that restores aligned faces."""
+    """A network that restores aligned faces.
+
+    Attributes:
+        default_fidelity: the fidelity with which the network is compiled.
+        uses_fidelity: whether the fidelity changes the output.
+    """
 
     purpose = "face restoration"
     batch_sizes = (1, 4)
     default_fidelity: ClassVar[float] = 0.5
+    uses_fidelity: ClassVar[bool] = False
 
     def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
         """Call the network: NxCxSxS faces in its own range and size to the same, not clamped.

@@ -14,6 +14,7 @@ from restore.nets.folding import fuse_swish_blocks
 class CodeFormerAdapter(ExtraLibraryAdapter, FaceAdapter):
     """The network returns the faces and the logits of its codes."""
 
+    uses_fidelity = True
     call_options = MappingProxyType({"weight": FaceAdapter.default_fidelity})
 
     def rewrite(self, net: nn.Module) -> nn.Module:
