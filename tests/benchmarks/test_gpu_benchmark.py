@@ -1,4 +1,4 @@
-"""The run over a GPU: its verdicts, its clock, and that it measures what it names."""
+"""gpu: comparison with targets, the time limit, and recorded rows."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from benchmarks import gpu, nets
 from benchmarks.networks import inputs_of, networks
 from restore.errors import RestoreError
 
-SMALL = gpu.Wanted("lite-scratches@64x2", 5.0, 2)
+SMALL = gpu.Target("lite-scratches@64x2", 5.0, 2)
 
 
 def row(
@@ -22,7 +22,7 @@ def row(
     }
 
 
-def test_a_time_is_of_one_photo_and_of_a_sound_answer():
+def test_time_is_per_photo_and_of_an_accurate_row() -> None:
     line = gpu.best_line(
         SMALL,
         [
@@ -38,21 +38,23 @@ def test_a_time_is_of_one_photo_and_of_a_sound_answer():
     assert "MISSED" in gpu.best_line(SMALL, [row(10.5)])
 
 
-def test_what_was_not_measured_says_why():
-    rows = [{"skipped": "no file"}, row(1.0, error=0.3)]
+def test_unmeasured_network_has_a_reason() -> None:
+    rows: list[dict[str, object]] = [{"skipped": "no file"}, row(1.0, error=0.3)]
     assert "no file" in gpu.best_line(SMALL, rows)
-    assert "too far" in gpu.best_line(SMALL, rows)
+    assert "error is too large" in gpu.best_line(SMALL, rows)
 
 
-def test_networks_are_measured_and_recorded_until_time_is_up(monkeypatch):
-    recorded = []
+def test_networks_are_measured_and_recorded_within_the_time_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr(gpu, "record", lambda name, found: recorded.append((name, found)))
     monkeypatch.setattr(gpu, "ENGINES", ("default",))
     monkeypatch.setattr(gpu, "DTYPES", {"float32": torch.float32})
     left = iter([100.0, 59.0])
-    first, second = gpu.of_networks(torch.device("cpu"), 1, lambda: next(left), [SMALL, SMALL])
+    first, second = gpu.measure_networks(torch.device("cpu"), 1, lambda: next(left), [SMALL, SMALL])
     assert " ms " in first
-    assert "left out" in second
+    assert "no time left" in second
     [(name, found)] = recorded
     assert (name, found["net"], found["batch"], found["device"]) == (
         "nets",
@@ -62,15 +64,14 @@ def test_networks_are_measured_and_recorded_until_time_is_up(monkeypatch):
     )
 
 
-def test_every_wanted_network_can_be_named():
-    assert [network.name for one in gpu.WANTED for network in networks([one.network])] == [
-        one.network for one in gpu.WANTED
-    ]
+def test_every_target_names_a_network() -> None:
+    names = [target.network for target in gpu.TARGETS]
+    assert [network.name for network in networks(names)] == names
 
 
-def test_a_name_gives_side_and_batch():
-    [one] = networks(["lite-scratches@96x3"])
-    assert [tuple(tensor.shape) for tensor in inputs_of(one)] == [(3, 1, 96, 96)]
+def test_name_contains_side_and_batch() -> None:
+    [network] = networks(["lite-scratches@96x3"])
+    assert [tuple(tensor.shape) for tensor in inputs_of(network)] == [(3, 1, 96, 96)]
     for wrong in (
         "codeformer@256",
         "lite-scratches@0",
@@ -82,7 +83,9 @@ def test_a_name_gives_side_and_batch():
             networks([wrong])
 
 
-def test_without_the_device_nothing_starts(monkeypatch, capsys):
+def test_missing_device_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(nets, "measured", lambda *_: pytest.fail("it started"))
     assert gpu.main(["--device", "cuda:77"]) == 2
