@@ -52,7 +52,22 @@ def store_in(folder: Path, *rows: Checkpoint, offline: bool = False) -> WeightSt
         (lite / embedded.file).write_bytes(LITE_BODY)
     catalog = Catalog(rows, lite.parent)
     downloader = Downloader(pause=lambda _: None)
-    return WeightStore(catalog, folder / "root", offline=offline, downloader=downloader)
+    return WeightStore(
+        catalog,
+        folder / "root",
+        offline=offline,
+        downloader=downloader,
+        environment=search_environment(folder),
+    )
+
+
+def search_environment(folder: Path) -> dict[str, str]:
+    """The variables that make a store look for existing files in `folder` only."""
+    return {
+        "TORCH_HOME": str(folder / "torch"),
+        "HF_HOME": str(folder / "huggingface"),
+        "WEIGHTS_DIR": str(folder / "older"),
+    }
 
 
 def put(store: WeightStore, checkpoint: Checkpoint, body: bytes = BODY) -> Path:

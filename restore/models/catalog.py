@@ -44,6 +44,7 @@ Natural = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 # TOML has lists only; a frozen row contains tuples.
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
+Paths = Annotated[tuple[str, ...], Field(strict=False)]
 Urls = Annotated[tuple[Url, ...], Field(strict=False)]
 Dtypes = Annotated[tuple[Literal["float32", "float16", "bfloat16"], ...], Field(strict=False)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
@@ -68,6 +69,7 @@ class Checkpoint(BaseModel):
         bytes_about: approximate size, where the exact one is unknown.
         sha256: of the file (not of the zip). None: that of the first download is recorded, and
             later files must match it.
+        older_paths: paths of the file in older layouts of a weights folder.
         licence: SPDX identifier or name.
         commercial_use: whether the licence allows it.
         embedded: the file is part of the project, in `lite/` beside the manifest.
@@ -107,6 +109,7 @@ class Checkpoint(BaseModel):
     bytes: Natural | None = None
     bytes_about: Positive | None = None
     sha256: Sha256 | None = None
+    older_paths: Paths = ()
     licence: str
     commercial_use: bool
     embedded: bool = False

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE
-from restore.models.store import VerifiedFile, WeightStore, fetch_remedy
+from restore.models.store import WeightStore, fetch_remedy
+from restore.models.verified_file import VerifiedFile
 
 FALLBACK_CODES = (Code.WEIGHTS_MISSING, Code.WEIGHTS_UNREACHABLE, Code.WEIGHTS_NO_SPACE)
 """Errors after which the policy `auto` uses lite weights. A corrupt file is not one of them: the

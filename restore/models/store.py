@@ -1,19 +1,17 @@
 """Finds, downloads and verifies the checkpoint files of a manifest.
 
-The file of a row is `<root>/<task>/<file>`. It is hashed once; size, modification time and sha256
-of a verified file are recorded in `<file>.verified.json`. If the manifest has no sha256, that of
-the first download is recorded and later files must match it. A file that fails verification is
-neither returned nor replaced.
+The file of a row is `<root>/<task>/<file>`, or a verified copy elsewhere (existing_files.py). It is
+hashed once; size, modification time and sha256 are recorded in `<file>.verified.json`. If the
+manifest has no sha256, that of the first file is recorded and later files must match it. A file
+that fails verification is neither returned nor replaced.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from filelock import FileLock
 from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, Catalog, Checkpoint
 from restore.models.download import Downloader, NoRangesError
+from restore.models.existing_files import find_existing_files
 from restore.models.locations import DOWNLOADS_ENVIRONMENT, downloads_folder
 from restore.models.partial_download import (
     DownloadedFile,
@@ -32,6 +31,7 @@ from restore.models.partial_download import (
     UnusableSourceError,
     file_sha256,
 )
+from restore.models.verified_file import ChecksumRecord, VerifiedFile
 from restore.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -49,47 +49,6 @@ class State(StrEnum):
     """Part of the package, and verified."""
 
 
-@dataclass(frozen=True)
-class VerifiedFile:
-    """A file whose content matches its manifest row."""
-
-    row: Checkpoint
-    path: Path
-    sha256: str
-    bytes: int
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The content of `<file>.verified.json`."""
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-
-    @classmethod
-    def read(cls, path: Path) -> _Record | None:
-        """Read the record of a checkpoint; None if there is no valid one."""
-        try:
-            return cls(**json.loads(_record_path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write(self, path: Path) -> None:
-        """Write the record of a checkpoint; in a read-only folder, only log that it failed."""
-        record = _record_path(path)
-        scratch = record.with_name(f"{record.name}.{os.getpid()}")
-        try:
-            scratch.write_text(json.dumps(asdict(self)), encoding="utf-8")
-            scratch.replace(record)
-        except OSError as error:
-            log.info("cannot record the checksum of %s (%s); it is computed again", path, error)
-
-    def matches(self, facts: os.stat_result) -> bool:
-        """Return whether the file was not modified since it was recorded."""
-        return (self.bytes, self.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-
-
 class WeightStore:
     """The checkpoint files of a catalog.
 
@@ -99,6 +58,7 @@ class WeightStore:
         offline: never download.
         progress: called for every chunk that arrives.
         downloader: downloads the files; default is one that reports to `progress`.
+        environment: names the folders in which existing files are looked for.
     """
 
     def __init__(
@@ -109,30 +69,44 @@ class WeightStore:
         offline: bool = False,
         progress: Progress | None = None,
         downloader: Downloader | None = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.catalog = catalog
         self.root = root or downloads_folder()
         self.offline = offline
         self._downloader = downloader or Downloader(progress)
+        self._environment = environment
+        self._rejected = set[tuple[str, Path]]()
+        """Row id and path of existing files with other content."""
 
     def path_of(self, row: Checkpoint) -> Path:
-        """Return the path of the row's file, whether it exists or not."""
+        """Return where the row's file is stored, whether it exists or not."""
         if row.embedded:
             return self.catalog.folder / LITE / row.file
         return self.root / row.task / row.file
 
+    def find(self, row: Checkpoint) -> Path | None:
+        """Return the row's file, not verified; None if it is missing.
+
+        That is the stored file, else a copy that another program left on this machine.
+        """
+        path = self.path_of(row)
+        return path if path.is_file() else next(self._existing_files(row), None)
+
     def status(self, row: Checkpoint) -> State:
         """Return the state of a file. Only embedded files, which are small, are hashed."""
-        path = self.path_of(row)
-        if not path.is_file():
+        path = self.find(row)
+        if path is None:
             return State.MISSING
         if row.embedded:
             return State.EMBEDDED if file_sha256(path) == row.sha256 else State.CORRUPT
-        facts, record = path.stat(), _Record.read(path)
+        facts, record = path.stat(), ChecksumRecord.read(self.path_of(row))
         if row.bytes not in (None, facts.st_size):
             return State.CORRUPT
         is_verified = (
-            record is not None and record.matches(facts) and row.sha256 in (None, record.sha256)
+            record is not None
+            and record.matches(facts, self._recorded_path(row, path))
+            and row.sha256 in (None, record.sha256)
         )
         return State.VERIFIED if is_verified else State.PRESENT
 
@@ -165,6 +139,8 @@ class WeightStore:
         try:
             if self.offline or row.embedded or self.path_of(row).exists():
                 return self.locate(row)
+            if existing := self._verified_existing_file(row, use_record=True):
+                return existing
             with self._locked(row):
                 if not self.path_of(row).exists():
                     self._download(row)
@@ -176,17 +152,51 @@ class WeightStore:
 
     def _verified_file(self, row: Checkpoint, *, use_record: bool) -> VerifiedFile:
         path = self.path_of(row)
+        if not path.is_file() and (
+            existing := self._verified_existing_file(row, use_record=use_record)
+        ):
+            return existing
         self._require_verifiable(row, path)
-        facts = path.stat()
+        return self._checked(row, path, use_record=use_record)
+
+    def _verified_existing_file(self, row: Checkpoint, *, use_record: bool) -> VerifiedFile | None:
+        for path in self._existing_files(row):
+            try:
+                return self._checked(row, path, use_record=use_record)
+            except (RestoreError, OSError) as error:
+                log.info("%s is not used for %s: %s", path, row.file, error)
+                self._rejected.add((row.id, path))
+        return None
+
+    def _existing_files(self, row: Checkpoint) -> Iterator[Path]:
+        if row.embedded:
+            return
+        for path in find_existing_files(row, self.root, self._environment):
+            if path != self.path_of(row) and (row.id, path) not in self._rejected:
+                yield path
+
+    def _recorded_path(self, row: Checkpoint, path: Path) -> str:
+        return "" if path == self.path_of(row) else str(path)
+
+    def _checked(self, row: Checkpoint, path: Path, *, use_record: bool) -> VerifiedFile:
+        """Return a file as verified, after hashing it unless a valid record exists.
+
+        Raises:
+            RestoreError: WEIGHTS_CORRUPT.
+        """
+        facts, recorded_path = path.stat(), self._recorded_path(row, path)
         if row.bytes not in (None, facts.st_size):
             raise _corrupt(row, path, f"{facts.st_size} bytes", f"{row.bytes} bytes")
-        record = None if row.embedded else _Record.read(path)
+        record = None if row.embedded else ChecksumRecord.read(self.path_of(row))
         expected = row.sha256 or (record.sha256 if record else None)
-        if use_record and record and record.matches(facts) and record.sha256 == expected:
+        is_valid = record and record.matches(facts, recorded_path) and record.sha256 == expected
+        if use_record and record and is_valid:
             return VerifiedFile(row, path, record.sha256, facts.st_size)
         digest = file_sha256(path)
         if expected not in (None, digest):
             raise _corrupt(row, path, f"sha256 {digest}", f"sha256 {expected}")
+        if recorded_path:
+            log.info("%s is used for %s", path, row.file)
         if expected is None:
             log.warning(
                 "the manifest has no sha256 for %s: from now on the file must match %s",
@@ -194,7 +204,8 @@ class WeightStore:
                 digest,
             )
         if not row.embedded:
-            _Record(facts.st_size, facts.st_mtime_ns, digest).write(path)
+            checksum = ChecksumRecord(facts.st_size, facts.st_mtime_ns, digest, recorded_path)
+            checksum.write(self.path_of(row))
         return VerifiedFile(row, path, digest, facts.st_size)
 
     def _require_verifiable(self, row: Checkpoint, path: Path) -> None:
@@ -236,7 +247,7 @@ class WeightStore:
 
     def _target(self, row: Checkpoint) -> DownloadTarget:
         path = self.path_of(row)
-        record = _Record.read(path)
+        record = ChecksumRecord.read(path)
         return DownloadTarget(path, row.bytes, row.sha256 or (record.sha256 if record else None))
 
     def _fetch_from_archive(self, row: Checkpoint, target: DownloadTarget) -> DownloadedFile:
@@ -267,7 +278,7 @@ class WeightStore:
 
     def _record(self, row: Checkpoint, downloaded: DownloadedFile) -> None:
         path = self.path_of(row)
-        _Record(downloaded.bytes, path.stat().st_mtime_ns, downloaded.sha256).write(path)
+        ChecksumRecord(downloaded.bytes, path.stat().st_mtime_ns, downloaded.sha256).write(path)
 
     @contextmanager
     def _locked(self, row: Checkpoint) -> Iterator[None]:
@@ -291,7 +302,3 @@ def _corrupt(row: Checkpoint, path: Path, found: str, expected: str) -> RestoreE
 
 def _last_part(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2]
-
-
-def _record_path(path: Path) -> Path:
-    return path.with_name(path.name + ".verified.json")

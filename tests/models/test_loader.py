@@ -26,7 +26,7 @@ from restore.models.catalog import Catalog
 from restore.models.checkpoint_file import interpolate_weights
 from restore.models.loader import load_model, load_net
 from restore.models.policy import Resolved
-from restore.models.store import VerifiedFile
+from restore.models.verified_file import VerifiedFile
 from restore.nets.lite.face import LiteFace
 
 CATALOG = Catalog.load()
