@@ -68,10 +68,10 @@ def test_cases_belong_to_files_classes_and_tests(name, test, expected):
 def test_failures_skips_and_figures_are_counted_where_they_belong():
     report = ET.fromstring(
         """<testsuites><testsuite>
-        <testcase classname="tests.test_answers" name="test_x"><properties><property name="figure" value="7 of 7"/></properties></testcase>
-        <testcase classname="tests.test_answers" name="test_y"><failure/></testcase>
-        <testcase classname="tests.test_answers" name="test_z"><skipped/></testcase>
-        <testcase classname="tests.test_photo" name="test_x"/>
+        <testcase classname="tests.runtime.test_output_checks" name="test_x"><properties><property name="figure" value="7 of 7"/></properties></testcase>
+        <testcase classname="tests.runtime.test_output_checks" name="test_y"><failure/></testcase>
+        <testcase classname="tests.runtime.test_output_checks" name="test_z"><skipped/></testcase>
+        <testcase classname="tests.imaging.test_photo" name="test_x"/>
         </testsuite></testsuites>"""
     )
     found = outcomes(report)
