@@ -103,7 +103,7 @@ PROMISES: Mapping[int, Promise] = {
         "Memory that runs out means smaller tiles, then a coded error, never a dead worker",
         (
             "runtime/test_memory.py::test_tile_is_halved_until_it_fits",
-            "test_face_jobs.py::test_a_batch_that_memory_does_not_hold_is_halved_and_said",
+            "pipelines/test_face_batches.py::test_batch_is_halved_with_a_warning_if_memory_runs_out",
             "contract/test_faults.py::test_retry_with_smaller_tiles_is_a_warning",
             "contract/test_faults.py::test_fault_has_a_code_and_does_not_affect_the_next_request",
         ),
@@ -112,13 +112,13 @@ PROMISES: Mapping[int, Promise] = {
         "A network that fails is an error or a warning, never a photo",
         (
             "runtime/test_output_checks.py",
-            "test_face_jobs.py::test_a_network_that_fails_fails_the_request_and_names_the_photo",
+            "pipelines/test_face_batches.py::test_invalid_output_is_an_error_that_names_the_photo",
         ),
     ),
     13: Promise(
         "Weights are verified by SHA-256; a damaged file fails setup, or the request that needs it, with a code",
         (
-            "test_weights.py",
+            "models/test_store.py",
             "test_state.py::TestWeightsBelowARunningProcess",
             "contract/test_lifecycle.py::test_missing_official_weights_fail_setup_with_a_code",
         ),
@@ -126,7 +126,7 @@ PROMISES: Mapping[int, Promise] = {
     14: Promise(
         "Ready only after setup; nothing is compiled while a photo waits; nothing outlives the server",
         (
-            "test_compilation.py::test_known_shapes_are_compiled_beforehand_and_others_never",
+            "optimize/test_compiler.py::test_known_shapes_are_compiled_in_advance_and_others_never",
             "contract/test_requests.py::test_optimized_request_does_not_affect_safe_ones",
             "contract/test_faults.py::test_worker_does_not_outlive_a_server_that_gets_a_signal",
         ),
