@@ -95,6 +95,8 @@ def _typed(name: str, text: str, schema: Json) -> object:
     if schema.get("format") == "uri":
         return data_uri(Path(text.removeprefix("@")))
     kind = schema.get("type", "string")  # enums are referenced without a type; all are strings
+    if isinstance(kind, list):  # an optional input
+        [kind] = [each for each in kind if each != "null"]
     if kind == "string":
         return text
     types = {"integer": (int,), "number": (int, float), "boolean": (bool,)}.get(kind, ())
