@@ -54,7 +54,8 @@ def _dynamic_import(call: ast.Call) -> set[str]:
     if name not in {"import_module", "__import__"} or not call.args:
         return set()
     argument = call.args[0]
-    return {argument.value} if isinstance(argument, ast.Constant) else set()
+    value = argument.value if isinstance(argument, ast.Constant) else None
+    return {value} if isinstance(value, str) else set()
 
 
 def imported_packages(path: Path) -> set[str]:
