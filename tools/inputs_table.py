@@ -1,6 +1,6 @@
 """Write the table of inputs in docs/inputs.md from restore.options.
 
-    python tools/inputs_table.py
+python tools/inputs_table.py
 """
 
 from __future__ import annotations
