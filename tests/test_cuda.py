@@ -1,4 +1,4 @@
-"""On a CUDA device embedded networks answer as they do on a CPU."""
+"""Embedded networks on a CUDA device give the same results as on a CPU."""
 
 import copy
 
@@ -11,24 +11,24 @@ from restore.models.catalog import Catalog
 from restore.nets.lite.grain import hash_noise
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-MOST_APART = 1e-4  # of the largest value: the sums are taken in another order
+
+TOLERANCE = 1e-4
+"""Relative to the largest value: sums are computed in another order."""
 
 
 @pytest.mark.parametrize("name", [row.id for row in Catalog.load().rows if row.embedded])
-def test_an_embedded_network_answers_the_same(name):
+def test_embedded_network_gives_the_same_output(name: str) -> None:
     full_precision()
-    it = ready(networks([name])[0])
+    network = ready(networks([name])[0])
     with torch.inference_mode():
-        here = list(tensors_in(it.module(*it.inputs)))
-        there = list(
-            tensors_in(copy.deepcopy(it.module).cuda()(*(tensor.cuda() for tensor in it.inputs)))
-        )
-    for one, other in zip(here, there, strict=True):
-        torch.testing.assert_close(
-            other.cpu(), one, rtol=0.0, atol=MOST_APART * float(one.abs().max())
-        )
+        cpu_outputs = list(tensors_in(network.module(*network.inputs)))
+        module = copy.deepcopy(network.module).cuda()
+        cuda_outputs = list(tensors_in(module(*(tensor.cuda() for tensor in network.inputs))))
+    for expected, output in zip(cpu_outputs, cuda_outputs, strict=True):
+        atol = TOLERANCE * float(expected.abs().max())
+        torch.testing.assert_close(output.cpu(), expected, rtol=0.0, atol=atol)
 
 
-def test_grain_is_drawn_from_the_very_same_noise():
+def test_noise_of_the_grain_is_identical() -> None:
     photo = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     assert torch.equal(hash_noise(photo.cuda()).cpu(), hash_noise(photo))
