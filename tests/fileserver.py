@@ -1,4 +1,4 @@
-"""A file server on 127.0.0.1 with faults: no ranges, interrupted transfers, web pages, errors."""
+"""Servers on 127.0.0.1 with faults: no ranges, interrupted transfers, errors, no answer at all."""
 
 from __future__ import annotations
 
@@ -82,6 +82,17 @@ def closed_port_url(path: str) -> str:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{unused.getsockname()[1]}/{path}"
+
+
+class SilentPort:
+    """A port that accepts connections and never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class FileHandler(QuietHandler):

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from restore.models.host_status import HostStatus
 from restore.models.http_responses import (
     byte_range,
     connect_failure,
@@ -45,10 +46,8 @@ from restore.models.partial_download import (
 from restore.models.range_file import RangeFile
 from restore.runtime.progress import Progress
 
-CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 30.0
 MAX_STALLED_ATTEMPTS = 3
-"""Attempts in a row that receive nothing."""
+"""Attempts in a row that are answered but do not advance the download."""
 MAX_ATTEMPTS = 50
 """GitHub cuts long downloads: attempts continue as long as each one receives something."""
 BACKOFF_S = 0.5
@@ -63,29 +62,40 @@ class NoRangesError(Exception):
     """The server does not support range requests."""
 
 
+class SilentHostError(InterruptedTransferError):
+    """A connection was made, but nothing was received before it ended or timed out."""
+
+
 class Downloader:
-    """Downloads files; does not try an unreachable host twice.
+    """Downloads files; does not try a host again that could not be reached or stayed silent.
 
     Args:
         progress: called as progress(file name, bytes done, bytes in total or 0) for every chunk.
         pause: waits a number of seconds between two attempts.
+        hosts: which hosts failed, and how long others are waited for; default: patiently.
     """
 
     def __init__(
-        self, progress: Progress | None = None, *, pause: Callable[[float], None] = time.sleep
+        self,
+        progress: Progress | None = None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        hosts: HostStatus | None = None,
     ) -> None:
         self._progress = progress
         self._pause = pause
-        self._unreachable: dict[str, str] = {}
+        self.hosts = hosts or HostStatus()
 
     def fetch(self, target: DownloadTarget, url: str) -> DownloadedFile:
         """Download the file at `url`, resuming an earlier transfer.
 
         Raises:
-            UnusableSourceError: the address cannot be reached, refuses the request, is
-                interrupted too often or sends something else.
+            UnreachableHostError: the host cannot be reached or stays silent.
+            UnusableSourceError: the address refuses the request, is interrupted too often or
+                sends something else.
             RestoreError: WEIGHTS_NO_SPACE; what has arrived is kept.
         """
+        self.hosts.require_usable(url)
         part = PartialFile(target)
         log.info("downloading %s from %s", target.path.name, urlsplit(url).netloc)
 
@@ -93,7 +103,7 @@ class Downloader:
             with requests.Session() as session, disk_full_as_restore_error(target.path):
                 return self._transfer(session, url, part)
 
-        return self._retry(attempt, lambda: part.bytes)
+        return self._retry(url, attempt, lambda: part.bytes)
 
     def fetch_member(self, target: DownloadTarget, url: str, member: str) -> DownloadedFile:
         """Download one member of the zip at `url`, and nothing else but the zip's directory.
@@ -102,6 +112,7 @@ class Downloader:
             NoRangesError: the server does not support range requests.
             UnusableSourceError, RestoreError: as `fetch`.
         """
+        self.hosts.require_usable(url)
         log.info("downloading %s out of %s", target.path.name, url)
         with requests.Session() as session:
             size = self._read_range(session, url, 0, 1)[1]
@@ -139,16 +150,22 @@ class Downloader:
             scratch.unlink(missing_ok=True)
         return DownloadedFile(digest.hexdigest(), size)
 
-    def _retry(self, attempt: Callable[[], T], bytes_received: Callable[[], int]) -> T:
+    def _retry(self, url: str, attempt: Callable[[], T], bytes_received: Callable[[], int]) -> T:
         """Repeat an interrupted attempt while it receives something, up to MAX_ATTEMPTS times."""
-        stalled, reason = 0, ""
+        stalled = 0
         for _ in range(MAX_ATTEMPTS):
-            before = bytes_received()
+            before, began = bytes_received(), time.monotonic()
             try:
                 return attempt()
             except InterruptedTransferError as error:
-                reason = str(error)
-            stalled = 0 if bytes_received() > before else stalled + 1
+                reason, is_silent = str(error), isinstance(error, SilentHostError)
+            if bytes_received() > before:
+                stalled = 0
+            else:
+                stalled += 1
+                self.hosts.record_silence(time.monotonic() - began if is_silent else 0.0)
+            if is_silent and stalled >= self.hosts.max_silent_attempts(url):
+                raise self.hosts.record_failure(url, f"does not answer ({reason}; gave up)")
             if stalled == MAX_STALLED_ATTEMPTS:
                 break
             self._pause(BACKOFF_S * 2**stalled)
@@ -171,10 +188,24 @@ class Downloader:
             chunks: Iterable[bytes] = response.iter_content(CHUNK_BYTES)
             chunks = chunks if first else without_web_page(chunks)
             with part.path.open("ab") as sink:
-                self._write(chunks, sink, digest, target.path.name, done=first, total=expected)
+                self._write(
+                    self._recorded(url, chunks),
+                    sink,
+                    digest,
+                    target.path.name,
+                    done=first,
+                    total=expected,
+                )
         if expected is not None and part.bytes < expected:
             raise InterruptedTransferError(f"interrupted after {part.bytes} of {expected} bytes")
         return part.accept(digest.hexdigest(), resumed=first > 0)
+
+    def _recorded(self, url: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the chunks of a response; with the first one, its host has delivered something."""
+        for index, chunk in enumerate(chunks):
+            if index == 0:
+                self.hosts.record_delivery(url)
+            yield chunk
 
     def _write(
         self,
@@ -210,37 +241,36 @@ class Downloader:
                 if first != start or total is None or size not in (None, total):
                     raise UnusableSourceError("sent another range of the zip than requested")
                 content = response.content
+                if content:
+                    self.hosts.record_delivery(url)
             if len(content) != stop - start:
                 raise InterruptedTransferError(f"sent {len(content)} of {stop - start} bytes")
             return content, total
 
-        return self._retry(attempt, lambda: 0)
+        return self._retry(url, attempt, lambda: 0)
 
     @contextmanager
     def _open(
         self, session: requests.Session, url: str, headers: dict[str, str]
     ) -> Iterator[requests.Response]:
         """Open a response with status 200, 206 or 416; convert all errors to those of `fetch`."""
-        host = urlsplit(url).netloc
-        if host in self._unreachable:
-            raise UnusableSourceError(self._unreachable[host])
         # Checksums and sizes are those of the file, not of a compressed transfer.
         headers = {"Accept-Encoding": "identity", **headers}
-        timeout_s = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        timeouts_s = self.hosts.timeouts_s(url)
         try:
-            with session.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+            with session.get(url, headers=headers, stream=True, timeout=timeouts_s) as response:
+                self.hosts.record_answer()
                 require_success(response)
                 yield response
         except requests.RequestException as error:
             cause = connect_failure(error)
             if cause is not None:
-                self._unreachable[host] = f"cannot be reached ({cause})"
-                raise UnusableSourceError(self._unreachable[host]) from error
+                raise self.hosts.record_failure(url, f"cannot be reached ({cause})") from error
             if isinstance(
                 error, ValueError | requests.exceptions.SSLError | requests.TooManyRedirects
             ):
                 raise UnusableSourceError(str(error)) from error
-            raise InterruptedTransferError(f"interrupted ({type(error).__name__})") from error
+            raise SilentHostError(f"interrupted ({type(error).__name__})") from error
 
 
 def _accept_past_end(part: PartialFile, offset: int, total: int | None) -> DownloadedFile:

@@ -68,12 +68,22 @@ def resolve(store: WeightStore, task: str, variant: str, policy: Policy = Policy
         if policy is Policy.OFFICIAL or error.code not in FALLBACK_CODES:
             raise
         lite = _resolve_lite(store, task, variant, f"; {error.reason}")
+        return replace(lite, warnings=(_fallback_warning(store, variant, error),))
+
+
+def _fallback_warning(store: WeightStore, variant: str, error: RestoreError) -> str:
+    """Return the warning about a fallback; without a network it is the same for all variants."""
+    if error.code is Code.WEIGHTS_UNREACHABLE and store.connection_failure:
         warning = (
-            f"lite weights ({lite.net.row.file}) are used instead of the official weights of "
-            f"'{variant}': {error.reason}"
+            "lite weights are used, because the official weights cannot be downloaded: "
+            f"{store.connection_failure}"
         )
+    else:
+        warning = f"lite weights are used instead of '{variant}': {error.reason}"
+    if warning not in store.logged_warnings:
+        store.logged_warnings.add(warning)
         log.warning("%s", warning)
-        return replace(lite, warnings=(warning,))
+    return warning
 
 
 def _resolve_lite(store: WeightStore, task: str, variant: str, cause: str = "") -> Resolved:

@@ -10,27 +10,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, Catalog, Checkpoint
-from restore.models.download import Downloader, NoRangesError
+from restore.models.download import Downloader
 from restore.models.existing_files import find_existing_files
 from restore.models.locations import DOWNLOADS_ENVIRONMENT, downloads_folder
-from restore.models.partial_download import (
-    DownloadedFile,
-    DownloadTarget,
-    UnusableSourceError,
-    file_sha256,
-)
+from restore.models.partial_download import file_sha256
+from restore.models.row_download import RowDownloader, last_part
 from restore.models.verified_file import ChecksumRecord, VerifiedFile
 from restore.runtime.progress import Progress
 
@@ -57,7 +50,7 @@ class WeightStore:
         root: folder of the downloads; default as `downloads_folder`.
         offline: never download.
         progress: called for every chunk that arrives.
-        downloader: downloads the files; default is one that reports to `progress`.
+        downloader: downloads the files; default is one that reports to `progress`, patiently.
         environment: names the folders in which existing files are looked for.
     """
 
@@ -74,10 +67,17 @@ class WeightStore:
         self.catalog = catalog
         self.root = root or downloads_folder()
         self.offline = offline
-        self._downloader = downloader or Downloader(progress)
+        self._downloads = RowDownloader(catalog, self.path_of, downloader or Downloader(progress))
         self._environment = environment
+        self.logged_warnings = set[str]()
+        """Warnings about fallbacks, which are logged once."""
         self._rejected = set[tuple[str, Path]]()
         """Row id and path of existing files with other content."""
+
+    @property
+    def connection_failure(self) -> str | None:
+        """Why no file can be downloaded, if every host that was tried failed."""
+        return self._downloads.connection_failure
 
     def path_of(self, row: Checkpoint) -> Path:
         """Return where the row's file is stored, whether it exists or not."""
@@ -143,7 +143,7 @@ class WeightStore:
                 return existing
             with self._locked(row):
                 if not self.path_of(row).exists():
-                    self._download(row)
+                    self._downloads.download(row)
         except OSError as error:
             reason = f"'{row.file}' is missing and cannot be stored in {self.root} ({error})"
             remedy = f"Set {DOWNLOADS_ENVIRONMENT} to a writable folder."
@@ -219,73 +219,12 @@ class WeightStore:
                 Code.WEIGHTS_MANIFEST, reason, "Run `restore weights refresh` after training."
             )
 
-    def _download(self, row: Checkpoint) -> None:
-        reasons = []
-        for url, attempt in self._sources(row):
-            try:
-                self._record(row, attempt())
-            except UnusableSourceError as error:
-                parts = urlsplit(url)
-                reasons.append(f"{parts.netloc}{parts.path}: {error}")
-                log.warning("%s: %s", row.file, reasons[-1])
-            else:
-                return
-        reason = f"'{row.file}' could not be downloaded ({'; '.join(reasons)})"
-        remedy = (
-            f"Check the network connection and run `restore weights fetch {row.task}`, "
-            f"or put the file at {self.path_of(row)}."
-        )
-        raise RestoreError(Code.WEIGHTS_UNREACHABLE, reason, remedy)
-
-    def _sources(self, row: Checkpoint) -> Iterator[tuple[str, Callable[[], DownloadedFile]]]:
-        """Yield each address, and what downloads the row's file from it."""
-        target = self._target(row)
-        if row.archive is not None:
-            yield row.archive, partial(self._fetch_from_archive, row, target)
-        for url in row.urls:
-            yield url, partial(self._downloader.fetch, target, url)
-
-    def _target(self, row: Checkpoint) -> DownloadTarget:
-        path = self.path_of(row)
-        record = ChecksumRecord.read(path)
-        return DownloadTarget(path, row.bytes, row.sha256 or (record.sha256 if record else None))
-
-    def _fetch_from_archive(self, row: Checkpoint, target: DownloadTarget) -> DownloadedFile:
-        """Download one member of a zip; without range support, the whole zip for all its rows."""
-        archive, member = str(row.archive), str(row.member)
-        try:
-            return self._downloader.fetch_member(target, archive, member)
-        except NoRangesError:
-            zip_path = target.path.with_name(_last_part(archive))
-        if not zip_path.exists():
-            self._downloader.fetch(DownloadTarget(zip_path), archive)
-        try:
-            with zip_path.open("rb") as zip_file:
-                downloaded = self._downloader.extract(target, zip_file, member)
-                self._extract_other_members(row, zip_file)
-        finally:
-            zip_path.unlink()
-        return downloaded
-
-    def _extract_other_members(self, row: Checkpoint, zip_file: BinaryIO) -> None:
-        for other in self.catalog.rows:
-            if other.archive == row.archive and not self.path_of(other).exists():
-                target, member = self._target(other), str(other.member)
-                try:
-                    self._record(other, self._downloader.extract(target, zip_file, member))
-                except UnusableSourceError as error:
-                    log.warning("%s: %s", other.file, error)
-
-    def _record(self, row: Checkpoint, downloaded: DownloadedFile) -> None:
-        path = self.path_of(row)
-        ChecksumRecord(downloaded.bytes, path.stat().st_mtime_ns, downloaded.sha256).write(path)
-
     @contextmanager
     def _locked(self, row: Checkpoint) -> Iterator[None]:
         """Lock a file between processes; rows of one zip share a lock, as it brings all of them."""
         folder = self.path_of(row).parent
         folder.mkdir(parents=True, exist_ok=True)
-        name = _last_part(row.archive) if row.archive else row.file
+        name = last_part(row.archive) if row.archive else row.file
         with FileLock(folder / f"{name}.lock"):
             yield
 
@@ -298,7 +237,3 @@ def fetch_remedy(task: str) -> str:
 def _corrupt(row: Checkpoint, path: Path, found: str, expected: str) -> RestoreError:
     reason = f"'{row.file}' is corrupt: {found}, expected {expected} ({path})"
     return RestoreError(Code.WEIGHTS_CORRUPT, reason, f"Delete it. {fetch_remedy(row.task)}")
-
-
-def _last_part(url: str) -> str:
-    return urlsplit(url).path.rpartition("/")[2]

@@ -1,5 +1,6 @@
 """Tests of downloads from a local server: resumed, limited and checked."""
 
+import dataclasses
 import errno
 import io
 import random
@@ -17,6 +18,7 @@ from fileserver import FileServer, closed_port_url, sha256_of
 from restore.errors import Code, RestoreError
 from restore.models import download
 from restore.models.download import MAX_STALLED_ATTEMPTS, Downloader, NoRangesError
+from restore.models.host_status import PATIENT, HostStatus
 from restore.models.partial_download import DownloadTarget, UnusableSourceError
 
 BODY = random.Random(7).randbytes(50_000)
@@ -160,20 +162,15 @@ class TestRejections:
         assert pauses == []
 
     def test_timeout_is_an_interruption(
-        self,
-        server: FileServer,
-        target: DownloadTarget,
-        downloader: Downloader,
-        pauses: list[float],
-        monkeypatch: pytest.MonkeyPatch,
+        self, server: FileServer, target: DownloadTarget, pauses: list[float]
     ) -> None:
-        monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.05)
+        patience = dataclasses.replace(PATIENT, read_timeout_s=0.05)
         stall = threading.Event()
         url = server.add("net", BODY, stall=stall)
         with pytest.raises(UnusableSourceError, match="gave up"):
-            downloader.fetch(target, url)
+            Downloader(pause=pauses.append, hosts=HostStatus(patience)).fetch(target, url)
         stall.set()
-        assert len(server.log) == MAX_STALLED_ATTEMPTS
+        assert len(server.log) == PATIENT.attempts
 
 
 class TestInterruptions:
