@@ -12,6 +12,8 @@ from restore.faces.detector_cache import DETECTION, DetectorCache
 from restore.imaging.sources import Source, as_list
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, Catalog
+from restore.models.download import Downloader
+from restore.models.host_status import BRIEF, PATIENT, HostStatus
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
@@ -60,8 +62,12 @@ class Restorer:
         self.device = select_device(device)
         self.catalog = Catalog.load()
         self.progress = progress
+        # The policy `auto` has the embedded weights, so it does not wait long for a network.
+        hosts = HostStatus(BRIEF if self.policy is Policy.AUTO else PATIENT)
         self.store = WeightStore(
-            self.catalog, Path(weights_dir) if weights_dir else None, progress=progress
+            self.catalog,
+            Path(weights_dir) if weights_dir else None,
+            downloader=Downloader(progress, hosts=hosts),
         )
         self.compiler = Compiler(self.device)
         self.cache = ModelCache(self.store, self.policy, self.compiler, progress)
