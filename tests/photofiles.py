@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -88,7 +88,10 @@ def png_file(samples: np.ndarray, *chunks: bytes, bits: int | None = None) -> by
 
 
 def tiff_file(
-    samples: np.ndarray, tags: Mapping[int, list[int]] | None = None, *, order: str = "<"
+    samples: np.ndarray,
+    tags: Mapping[int, list[int]] | None = None,
+    *,
+    order: Literal["<", ">"] = "<",
 ) -> bytes:
     """Return an uncompressed TIFF with one strip; `tags` are SHORT values that override or add."""
     height, width = samples.shape[:2]
