@@ -30,7 +30,7 @@ def l1_gradient_loss(output: Tensor, target: Tensor, source: Tensor, progress: f
     return error.abs().mean() + horizontal.abs().mean() + vertical.abs().mean()
 
 
-def psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
+def patch_psnr_db(output: Tensor, target: Tensor, source: Tensor) -> float:
     """PSNR of a patch with samples in [0, 1]."""
     return mse_to_psnr_db((output.clamp(0, 1) - target).square())
 

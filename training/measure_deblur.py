@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.quality import psnr_db
 from restore.nets.lite.deblur import (
     DECONVOLUTION_GAMMAS,
     NOISE_RATIOS,
@@ -35,7 +36,7 @@ from training.evaluation import (
     crop_centre,
     load_trained,
 )
-from training.metrics import colour_shift_levels, measure_cost, psnr_db, round_figures
+from training.metrics import colour_shift_levels, measure_cost, round_figures
 from training.motion_blur import IDENTITY_KERNEL, apply_blur, random_motion_kernel
 from training.provenance import Figures
 from training.recipe import Photo

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from benchmarks.quality import psnr_db
 from training.degradations import quantise
 from training.evaluation import (
     Assessment,
@@ -24,7 +25,7 @@ from training.evaluation import (
     crop_to_multiple,
     load_trained,
 )
-from training.metrics import colour_shift_levels, measure_cost, psnr_db, round_figures
+from training.metrics import colour_shift_levels, measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import Photo
 from training.recipe_denoise import DENOISE_RECIPE

@@ -19,6 +19,7 @@ import dlib
 import numpy as np
 from PIL import Image
 
+from benchmarks.quality import psnr_db
 from training.basicsr_import import import_basicsr
 from training.dataset import read_held_back
 from training.evaluation import (
@@ -30,7 +31,7 @@ from training.evaluation import (
     apply_net,
     load_trained,
 )
-from training.metrics import colour_shift_levels, gmsd, measure_cost, psnr_db, round_figures
+from training.metrics import colour_shift_levels, gmsd, measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import Photo
 from training.recipe_faces import (

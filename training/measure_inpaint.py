@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmarks.quality import psnr_db
 from training.dataset import read_damage_maps, read_held_back
 from training.evaluation import (
     EVALUATION_SEED,
@@ -25,7 +26,7 @@ from training.evaluation import (
     centre_square,
     load_trained,
 )
-from training.metrics import measure_cost, psnr_db, round_figures
+from training.metrics import measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import DamageMaps, Photo
 from training.recipe_inpaint import INPAINT_RECIPE, cut_hole, draw_hole_mask, draw_scratch_mask

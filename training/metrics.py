@@ -1,4 +1,4 @@
-"""Figures of the evaluation: image quality, colour shift and computing time."""
+"""Figures of the evaluation: gradient similarity, colour shift and computing time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import quality
 from training.recipe import Photo
 
 MAX_PSNR_DB = 10.0 * math.log10(255.0**2 / 1e-6)
 """Limits the PSNR of equal photos, so that means over photos are finite."""
 GMSD_CONSTANT = 170.0
-
-
-def psnr_db(first: np.ndarray, second: np.ndarray) -> float:
-    """PSNR over all samples of two uint8 arrays; at most MAX_PSNR_DB."""
-    return min(quality.psnr_db(first, second), MAX_PSNR_DB)
 
 
 def gmsd(first: Photo, second: Photo) -> float:

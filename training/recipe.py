@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import Tensor, nn
 
-from training.losses import l1_then_l2_loss, psnr_db
+from training.losses import l1_then_l2_loss, patch_psnr_db
 from training.weight_transfer import copy_weights
 
 HELD_BACK_PHOTOS = 8  # the last photos of a folder in name order, unless it has its own rule
@@ -94,7 +94,7 @@ class Recipe:
     folders: tuple[Folder, ...] = (Folder("natural"),)
     symmetries: tuple[int, ...] = tuple(range(8))
     loss: Callable[[Tensor, Tensor, Tensor, float], Tensor] = l1_then_l2_loss
-    score: Callable[[Tensor, Tensor, Tensor], float] = psnr_db
+    score: Callable[[Tensor, Tensor, Tensor], float] = patch_psnr_db
     score_name: str = "psnr_db"
     score_px: int | None = None
     score_patches_per_photo: int = 3

@@ -11,6 +11,7 @@ from blurredphotos import (
     true_kernel,
 )
 
+from benchmarks.quality import psnr_db
 from restore.nets.lite import kernel_estimation
 from restore.nets.lite.blur_kernel import identity_kernel, kernel_entropy
 from restore.nets.lite.deconvolution import wiener_deconvolve
@@ -22,7 +23,6 @@ from restore.nets.lite.kernel_estimation import (
     SearchSettings,
     estimate_blur_kernel,
 )
-from training.metrics import psnr_db
 from training.tensors import to_pixels, to_tensor
 
 

@@ -14,6 +14,7 @@ from blurredphotos import (
     true_kernel,
 )
 
+from benchmarks.quality import psnr_db
 from restore.nets.lite.deblur import (
     DECONVOLUTION_GAMMAS,
     ESTIMATION_GAMMAS,
@@ -24,7 +25,6 @@ from restore.nets.lite.deblur import (
     stack_candidates,
 )
 from restore.nets.lite.kernel_estimation import estimate_blur_kernel
-from training.metrics import psnr_db
 from training.motion_blur import IDENTITY_KERNEL, apply_blur
 from training.tensors import to_tensor
 

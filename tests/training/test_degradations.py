@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from blurredphotos import CLEAN
 
+from benchmarks.quality import psnr_db
 from training.degradations import (
     FIRST_PASS,
     degrade_lightly,
@@ -13,7 +14,7 @@ from training.degradations import (
     random_blur_kernel,
     sinc_kernel,
 )
-from training.metrics import colour_shift_levels, psnr_db
+from training.metrics import colour_shift_levels
 from training.recipe import Photo
 from training.recipe_upscale import reduce_photo
 

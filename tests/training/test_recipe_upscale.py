@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from blurredphotos import CLEAN
 
+from benchmarks.quality import psnr_db
 from restore.nets.lite.grain import split_bands
-from training.metrics import psnr_db
 from training.recipe_upscale import (
     TEXTURE_STRIDE_PX,
     draw_degraded_patch,
