@@ -1,28 +1,39 @@
-"""The list of promises: complete, of tests that exist, and the same as the page says."""
+"""The promises: complete, with existing tests, and equal to the table in SECURITY.md."""
 
 import ast
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from conftest import PROJECT
-from promises import BEGIN, END, PAGE, PROMISES, Outcome, belongs, outcomes, table, written
+from promises import (
+    BEGIN,
+    END,
+    PAGE,
+    PROMISES,
+    Outcome,
+    matches,
+    read_outcomes,
+    render_table,
+    replace_table,
+)
 
 
-def names_in(path) -> set[str]:
+def node_names(path: Path) -> set[str]:
+    """Return the names of functions, classes and methods of a module, as in node ids."""
     tree = ast.parse(path.read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    inner = {
-        f"{one.name}::{node.name}"
-        for one in classes
-        for node in one.body
+    methods = {
+        f"{owner.name}::{node.name}"
+        for owner in classes
+        for node in owner.body
         if isinstance(node, ast.FunctionDef)
     }
-    return {
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
-    } | inner
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return functions | methods | {owner.name for owner in classes}
 
 
-def test_there_are_fourteen():
+def test_there_are_fourteen_promises() -> None:
     assert list(PROMISES) == list(range(1, 15))
 
 
@@ -30,23 +41,23 @@ def test_there_are_fourteen():
     ("number", "test"),
     [(number, test) for number, promise in PROMISES.items() for test in promise.tests],
 )
-def test_every_test_that_is_named_exists(number, test):
-    path, _, inner = test.partition("::")
+def test_listed_test_exists(number: int, test: str) -> None:
+    path, _, node = test.partition("::")
     assert (PROJECT / "tests" / path).exists()
-    if inner:
-        assert inner in names_in(PROJECT / "tests" / path)
+    if node:
+        assert node in node_names(PROJECT / "tests" / path)
 
 
-def test_the_page_has_every_promise_and_its_tests():
-    page = PAGE.read_text()
-    content = page.partition(BEGIN)[2].partition(END)[0]
-    rows = [line for line in content.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    expected = table({number: Outcome() for number in PROMISES}).splitlines()[2:]
+def test_page_lists_every_promise_with_its_tests() -> None:
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    expected = render_table({number: Outcome() for number in PROMISES}).splitlines()[2:]
+    # The last column has the results of the last run.
     assert [row.rpartition(" | ")[0] for row in rows] == [
         row.rpartition(" | ")[0] for row in expected
     ]
-    assert "FAILED" not in content
-    assert "NOT RUN" not in content
+    assert "FAILED" not in table
+    assert "NOT RUN" not in table
 
 
 @pytest.mark.parametrize(
@@ -61,24 +72,29 @@ def test_the_page_has_every_promise_and_its_tests():
         ("tests.hostile.test_a.test_b", "test_a.py", False),
     ],
 )
-def test_cases_belong_to_files_classes_and_tests(name, test, expected):
-    assert belongs(name, test) is expected
+def test_cases_match_folders_files_classes_and_functions(
+    name: str, test: str, expected: bool
+) -> None:
+    assert matches(name, test) is expected
 
 
-def test_failures_skips_and_figures_are_counted_where_they_belong():
+def test_outcomes_count_failures_skips_and_figures() -> None:
+    module = "tests.runtime.test_output_checks"
     report = ET.fromstring(
-        """<testsuites><testsuite>
-        <testcase classname="tests.runtime.test_output_checks" name="test_x"><properties><property name="figure" value="7 of 7"/></properties></testcase>
-        <testcase classname="tests.runtime.test_output_checks" name="test_y"><failure/></testcase>
-        <testcase classname="tests.runtime.test_output_checks" name="test_z"><skipped/></testcase>
+        f"""<testsuites><testsuite>
+        <testcase classname="{module}" name="test_x"><properties>
+            <property name="figure" value="7 of 7"/></properties></testcase>
+        <testcase classname="{module}" name="test_y"><failure/></testcase>
+        <testcase classname="{module}" name="test_z"><skipped/></testcase>
         <testcase classname="tests.imaging.test_photo" name="test_x"/>
         </testsuite></testsuites>"""
     )
-    found = outcomes(report)
-    assert str(found[12]) == "1 passed, 1 FAILED, 1 skipped; 7 of 7"
-    assert str(found[4]) == "1 passed"
-    assert str(found[5]) == "NOT RUN"
+    outcomes = read_outcomes(report)
+    assert str(outcomes[12]) == "1 passed, 1 FAILED, 1 skipped; 7 of 7"
+    assert str(outcomes[4]) == "1 passed"
+    assert str(outcomes[5]) == "NOT RUN"
 
 
-def test_only_what_is_between_the_marks_is_written():
-    assert written(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\nnew\n{END}\nb"
+def test_only_the_table_is_replaced() -> None:
+    page = f"a\n{BEGIN}\nold\n{END}\nb"
+    assert replace_table(page, "new") == f"a\n{BEGIN}\nnew\n{END}\nb"
