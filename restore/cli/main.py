@@ -76,8 +76,11 @@ def serve(
     """Run the Cog HTTP server until Ctrl-C."""
     from restore.serving import launcher  # noqa: PLC0415
 
-    typer.echo(f"Cog server on http://{host}:{port} (POST /predictions, GET /health-check)")
-    raise typer.Exit(launcher.serve(host, port))
+    def announce() -> None:
+        address = f"[{host}]" if ":" in host else host
+        typer.echo(f"Cog server on http://{address}:{port} (POST /predictions, GET /health-check)")
+
+    raise typer.Exit(launcher.serve(host, port, announce))
 
 
 @app.command("schema", rich_help_panel="For Cog users")

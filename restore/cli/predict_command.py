@@ -13,7 +13,7 @@ import typer
 from restore.cli.batch import describe
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.progress import ProgressBars
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, unexpected
 from restore.imaging.sources import NamedFile
 from restore.options import DEFAULT_TASK, OutputOptions, Request
 
@@ -45,7 +45,26 @@ def predict(
 ) -> None:
     """Restore one to four photos in one request, with inputs as in `cog predict`.
 
-    Results are named 1-a.jpg, 2-b.jpg and so on, with a JSON report beside each.
+    Results are named 1-a.jpg, 2-b.jpg and so on, with a JSON report beside each. With --json, a
+    failure is printed as JSON too.
+    """
+    try:
+        _predict(pairs, json_text, output, overwrite=overwrite)
+    except Exception as error:
+        if json_text is None:
+            raise
+        failure = error if isinstance(error, RestoreError) else unexpected(error)
+        print(json.dumps({"status": "failed", "error": str(failure)}, indent=2))
+        raise typer.Exit(2) from error
+
+
+def _predict(
+    pairs: Sequence[str] | None, json_text: str | None, output: Path, *, overwrite: bool
+) -> None:
+    """Run the command.
+
+    Raises:
+        RestoreError: any code.
     """
     if (pairs is None) == (json_text is None):
         reason = "the inputs must be given either as -i NAME=VALUE or as --json"

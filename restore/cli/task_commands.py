@@ -12,7 +12,7 @@ import typer
 
 from restore.cli.batch import Outcome, Settings, exit_code, run_batch
 from restore.cli.progress import ProgressBars
-from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, describe_options
+from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, aliases_for, describe_options
 from restore.options.describe import OptionInfo
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def add_task_commands(app: typer.Typer) -> None:
 def task_command(task: str) -> Callable[..., None]:
     """Return a function with one typed parameter per option of a task, as Typer expects."""
     options = describe_options(task)
+    by_name = {option.name: option for option in options}
+    aliases = [alias for alias in aliases_for(task) if alias.option in by_name]
+    names = [*by_name, *(alias.name for alias in aliases)]
 
     def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
-        given = {
-            option.name: values[option.name] for option in options if _is_given(context, option)
-        }
+        given = {name: values[name] for name in names if _is_given(context, name)}
         raise typer.Exit(_run(task, given, values))
 
     parameters = [
@@ -56,6 +57,7 @@ def task_command(task: str) -> Callable[..., None]:
         ),
         *_photo_parameters(task),
         *(_option_parameter(option) for option in options if option.group == "task"),
+        *(_alias_parameter(alias.name, by_name[alias.option]) for alias in aliases),
         *_output_parameters(),
         *(_option_parameter(option) for option in options if option.group == "output"),
         *_computation_parameters(),
@@ -66,8 +68,8 @@ def task_command(task: str) -> Callable[..., None]:
     return command
 
 
-def _is_given(context: typer.Context, option: OptionInfo) -> bool:
-    source = context.get_parameter_source(option.name)
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
@@ -138,6 +140,12 @@ def _option_parameter(option: OptionInfo) -> inspect.Parameter:
         rich_help_panel=PANELS[option.group],
     )
     return _keyword(option.name, Annotated[annotation, details], option.default)
+
+
+def _alias_parameter(name: str, option: OptionInfo) -> inspect.Parameter:
+    """Return a hidden parameter for an older name of an option."""
+    flag, annotation = "--" + name.replace("_", "-"), option.type
+    return _keyword(name, Annotated[annotation | None, typer.Option(flag, hidden=True)], None)
 
 
 def _photo_parameters(task: str) -> list[inspect.Parameter]:

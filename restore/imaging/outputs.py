@@ -1,4 +1,4 @@
-"""Result files: their names, writing all of a request or none, and the folders they are in."""
+"""Result files: their names, and writing all of a request or none."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ import json
 import os
 import re
 import secrets
-import shutil
-import stat
-import tempfile
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,10 +16,6 @@ from restore.imaging.photo import Photo
 from restore.options import OutputOptions
 from restore.report import Report
 
-SERVED_FOLDER = f"restore-outputs-{os.getuid()}"
-"""The folder in the temporary folder that holds the results of served requests."""
-SERVED_LIFETIME_S = 600.0
-"""Age at which the results of a served request are deleted."""
 MAX_STEM_BYTES = 180
 
 _NO_MASKS: Mapping[int, Photo] = MappingProxyType({})
@@ -167,30 +157,6 @@ def require_writable(folder: Path) -> None:
         )
 
 
-@contextmanager
-def served_folder() -> Iterator[Path]:
-    """Create a folder for the results of one served request; delete it if the block fails.
-
-    Cog reads the results after predict() has returned, and never deletes them. Folders older than
-    SERVED_LIFETIME_S are deleted here. A folder's name contains its creation time by the monotonic
-    clock, which all processes share and which cannot be set.
-
-    Raises:
-        RestoreError: OUTPUT_UNWRITABLE.
-    """
-    root = Path(tempfile.gettempdir()) / SERVED_FOLDER
-    _make_private(root)
-    now_s = int(time.monotonic())
-    _delete_old_folders(root, now_s)
-    folder = root / f"{uuid.uuid4().hex}-{now_s}"
-    try:
-        make_folder(folder)
-        yield folder
-    except BaseException:  # cancellation included
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
 def _encode_with_report(photo: Photo, report: Report, output: OutputOptions) -> bytes:
     with report.stage("encode"):
         data, warnings = encode(
@@ -219,38 +185,6 @@ def _write_all(files: Sequence[tuple[Path, bytes]], folder: Path) -> None:
         for path in written:
             path.unlink(missing_ok=True)
         raise
-
-
-def _delete_old_folders(root: Path, now_s: int) -> None:
-    for folder in root.iterdir():
-        created = re.fullmatch("[0-9a-f]{32}-([0-9]+)", folder.name)
-        # The age is negative if the machine was restarted since.
-        if created and not 0 <= now_s - int(created[1]) <= SERVED_LIFETIME_S:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_private(root: Path) -> None:
-    """Create the served folder for this user only.
-
-    The temporary folder is shared and the name is predictable, so a folder or link of another user
-    must not be used.
-    """
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        status = root.lstat()
-        is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-        if is_private:
-            root.chmod(0o700)
-    except OSError as error:
-        raise _unwritable(
-            f"the folder '{root}' cannot be created ({error.strerror})",
-            "Set TMPDIR to a folder that you can write to.",
-        ) from error
-    if not is_private:
-        raise _unwritable(
-            f"'{root}' is a link, not a folder, or belongs to another user",
-            "Delete it, or set TMPDIR to your own folder.",
-        )
 
 
 def _unwritable(

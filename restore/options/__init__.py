@@ -4,6 +4,7 @@ Every option has one name in a Cog request, on the command line and in Python. O
 options serves all tasks: each task uses its own options and ignores the others.
 """
 
+from restore.options.aliases import Alias, aliases_for
 from restore.options.base import Options, bounds_of, choices_of
 from restore.options.describe import (
     INPUT_ORDER,
@@ -74,6 +75,7 @@ __all__ = [
     "TASKS",
     "TASK_OPTIONS",
     "UPSCALER",
+    "Alias",
     "ColorizeOptions",
     "CompileBackend",
     "EnhanceOptions",
@@ -98,6 +100,7 @@ __all__ = [
     "UpscaleOptions",
     "UpscalerOptions",
     "VariantChoice",
+    "aliases_for",
     "bounds_of",
     "choices_of",
     "describe_options",

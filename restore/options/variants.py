@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 
@@ -24,7 +25,7 @@ class VariantChoice:
     task: str
     environment: str
     default: str
-    older_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    older_names: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
 
 UPSCALER = VariantChoice("upscale_variant", "upscale", "MODEL_UPSCALE", "x4plus")

@@ -43,7 +43,8 @@ def restore_aligned_photos(
     results = []
     for photo, crop, faces, context in zip(photos, crops, restored, contexts, strict=True):
         with context.name_photo_in_errors():
-            size = context.rules.aligned_size(output_size(photo, options.face_upscale), input_px)
+            requested = output_size(photo, options.face_upscale, context.rules)
+            size = context.rules.aligned_size(requested, input_px)
             if not faces:
                 pixels = _resize_levels(to_rgb(photo.pixels), size)
             elif row.difference:

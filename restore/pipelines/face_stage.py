@@ -86,7 +86,8 @@ def restore_faces_in_photos(
 
 def _resize_background(photo: Photo, scale: float, context: StepContext) -> Photo:
     """Resize a photo as the convention resizes what is behind the faces."""
-    size, convention = output_size(photo, scale), convention_of(context)
+    size = output_size(photo, scale, context.rules)
+    convention = convention_of(context)
     with context.report.stage("resize"):
         alpha = None if photo.alpha is None else resize_background(photo.alpha, size, convention)
         return photo.with_pixels(resize_background(photo.pixels, size, convention), alpha)

@@ -40,6 +40,10 @@ class OfficialRules(PixelRules):
     patch_multiple_px = 16
     ab_interpolation = "nearest"  # shows blocks in large photos
 
+    def round_side(self, side: float) -> int:
+        """Round down, as RealESRGANer does with `outscale`: 1063.67 pixels become 1063."""
+        return int(side + 1e-6)  # the offset corrects float errors: 300 * 2.3 is 690, not 689
+
     def round_levels(self, levels: np.ndarray) -> np.ndarray:
         """Truncate: the official code casts floats to uint8."""
         return np.asarray(np.floor(levels))

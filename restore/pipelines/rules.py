@@ -6,6 +6,8 @@ results, faults included, for conformance tests and benchmarks.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from restore.faces.align import eye_distance_px
@@ -31,6 +33,10 @@ class PixelRules:
 
     ab_interpolation = "bilinear"
     """How predicted colours are enlarged to the photo's size."""
+
+    def round_side(self, side: float) -> int:
+        """Round the side of an enlarged photo to whole pixels; halves are rounded up."""
+        return math.floor(side + 0.5)
 
     def round_levels(self, levels: np.ndarray) -> np.ndarray:
         """Round float levels to whole levels."""

@@ -10,17 +10,17 @@ from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import TaskOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.rules import PixelRules
+
+DEFAULT_RULES = PixelRules()
 
 MAX_NETWORK_OUTPUT_PIXELS = 4 * LIMITS.max_pixels_out
 """A network with a fixed factor may exceed the requested size (x4, then down to x2), up to this."""
 
 
-def output_size(photo: Photo, scale: float) -> tuple[int, int]:
-    """Return the (width, height) of a photo enlarged by `scale`, rounded down as in Real-ESRGAN.
-
-    The small offset corrects float errors: 300 * 2.3 is 690, not 689.
-    """
-    return int(photo.width * scale + 1e-6), int(photo.height * scale + 1e-6)
+def output_size(photo: Photo, scale: float, rules: PixelRules = DEFAULT_RULES) -> tuple[int, int]:
+    """Return the (width, height) of a photo enlarged by `scale`, rounded to whole pixels."""
+    return rules.round_side(photo.width * scale), rules.round_side(photo.height * scale)
 
 
 def check_same_size(

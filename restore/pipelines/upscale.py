@@ -48,7 +48,7 @@ def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepC
     net = network_function(options, model if options.grain else smooth)
     # Alpha must not get film grain.
     alpha_net = net if smooth is model else network_function(options, smooth)
-    size = output_size(photo, scale)
+    size = output_size(photo, scale, context.rules)
     with context.report.stage("net"):
         tile_px = (
             default_tile_px(model.row, context) if options.tile_size is None else options.tile_px

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -24,13 +24,14 @@ MAX_CAUSE_CHARACTERS = 200
 
 URL_SCHEMES = ("http://", "https://")
 DATA_SCHEME = "data:"
+FILE_SCHEME = "file://"
 
 
 def fetch_photo(source: str, target: Path) -> NamedFile:
     """Make a photo named on the command line available as a file.
 
     Args:
-        source: `@FILE`, `FILE`, a data URI, or an http(s) URL.
+        source: `@FILE`, `FILE`, a file URL, a data URI, or an http(s) URL.
         target: file for the content of a URL or data URI.
 
     Raises:
@@ -40,6 +41,8 @@ def fetch_photo(source: str, target: Path) -> NamedFile:
         name = "data URI" if source.startswith(DATA_SCHEME) else _name_in_url(source)
         target.write_bytes(read_url(source, name, public=False))
         return NamedFile(name, target)
+    if source.startswith(FILE_SCHEME):
+        source = unquote(source.removeprefix(FILE_SCHEME))
     path = Path(source.removeprefix("@"))
     return NamedFile(path.name, path)
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -22,10 +22,13 @@ from restore.runtime.allocator import SERVER_ENVIRONMENT
 from restore.serving.folder import PREDICTOR_FILE, PROJECT, server_folder
 from restore.serving.generate_predict import write_predict
 from restore.serving.schema import write_schema
+from restore.serving.served_results import delete_results_of_ended_processes
 
 PREDICTOR = f"{PREDICTOR_FILE}:Predictor"
 POLL_S = 0.1
 STOP_TIMEOUT_S = 20.0
+WORKER_END_TIMEOUT_S = 2.0
+LISTEN_TIMEOUT_S = 60.0
 MAX_LOG_CHARACTERS = 500
 
 log = logging.getLogger("restore.serving.launcher")
@@ -105,9 +108,21 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         log.warning("the server did not stop within %.0f s: killing it", STOP_TIMEOUT_S)
-    # A worker in setup outlives the server.
+    # The worker notices the end of the server, deletes its results and ends, even during setup.
+    deadline_s = time.monotonic() + WORKER_END_TIMEOUT_S
+    while time.monotonic() < deadline_s and _group_exists(process):
+        time.sleep(POLL_S)
     _signal_group(process, signal.SIGKILL)
+    delete_results_of_ended_processes()
     return process.wait()
+
+
+def _group_exists(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -167,10 +182,13 @@ def running(
         stop(process)
 
 
-def serve(host: str, port: int) -> int:
+def serve(host: str, port: int, on_listening: Callable[[], None]) -> int:
     """Run the server in the foreground until it ends or SIGINT, SIGTERM or SIGHUP arrives.
 
     The first signal lets a running prediction finish; a second one kills the server.
+
+    Args:
+        on_listening: called once the server accepts connections.
 
     Returns:
         Exit code of the server.
@@ -187,6 +205,19 @@ def serve(host: str, port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)
     processes.append(start(host, port))
+    if not received and _wait_until_listening(host, port, processes[0]):
+        on_listening()
     if not received:
         processes[0].wait()
     return stop(processes[0])
+
+
+def _wait_until_listening(host: str, port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server accepts connections; return False if it ends or takes too long."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    deadline_s = time.monotonic() + LISTEN_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        with suppress(OSError), socket.create_connection((address, port), POLL_S):
+            return True
+        time.sleep(POLL_S)
+    return False

@@ -2,7 +2,8 @@
 
 A request comes from a stranger: its URLs are fetched with limits on address, size and time, and it
 must not name files on the disk of the server. The environment variable RESTORE_ALLOW lifts limits:
-`paths`, `addresses`, or both, separated by a comma.
+`paths`, `addresses`, or both, separated by a comma. In the container of `cog predict` a request may
+name files of the project.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
-from restore.serving.fetch import read_url
+from restore.serving.cog_cli import file_in_project, serves_cog_cli
+from restore.serving.fetch import FILE_SCHEME, read_url
 
 ALLOW = "RESTORE_ALLOW"
 PATHS, ADDRESSES = "paths", "addresses"
@@ -91,25 +94,34 @@ def _source_of(label: str, value: object, allowed: frozenset[str]) -> str | Path
     source = getattr(value, "source", None)
     if isinstance(source, str):
         return source
-    path = _upload_path(value)
-    if path is None and PATHS in allowed and isinstance(value, str) and "\0" not in value:
-        return Path(value)  # an unusable path is reported when the file is opened
+    path = _named_path(value, allowed) if isinstance(value, str) else _upload_path(value)
     if path is None:
         raise RestoreError(
             Code.PHOTO_MISSING,
-            "it is not an uploaded file or a URL",
-            "Send a data URI or an http(s) URL; with `cog predict`, put @ before a file name.",
+            "it is not an uploaded file or a URL, and paths are not allowed",
+            "Send a data URI or an http(s) URL. With `cog predict`, use -i image=@FILE, or"
+            " -e RESTORE_ALLOW=paths for paths in --json; the operator of a server can set"
+            " RESTORE_ALLOW=paths too.",
             photo=label,
         )
     return path
 
 
-def _upload_path(value: object) -> Path | None:
-    """Return the file that Cog wrote to the temporary folder, or None for any other value.
+def _named_path(name: str, allowed: frozenset[str]) -> Path | None:
+    """Return the file that a plain string names, if the request may name files."""
+    if PATHS not in allowed:
+        return file_in_project(name) if serves_cog_cli() else None
+    if "\0" in name:
+        return None
+    if name.lower().startswith(FILE_SCHEME):
+        parts = urlsplit(name)
+        return Path(unquote(parts.path)) if parts.netloc in {"", "localhost"} else None
+    return Path(name)  # an unusable path is reported when the file is opened
 
-    Cog passes a plain string, which may be a path on the server's disk, through as a string.
-    """
-    if isinstance(value, str) or not isinstance(value, os.PathLike):
+
+def _upload_path(value: object) -> Path | None:
+    """Return the file that Cog wrote to the temporary folder, or None for any other value."""
+    if not isinstance(value, os.PathLike):
         return None
     path = Path(value)
     try:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from restore.errors import RestoreError, unexpected
-from restore.imaging.outputs import served_folder
 from restore.serving.inputs import cog_inputs
 from restore.serving.schema import update_schema
+from restore.serving.served_results import ServedResults
 from restore.serving.uploads import allowed_sources, open_uploads
 
 POLL_S = 0.1
@@ -45,7 +46,9 @@ class Worker:
             RestoreError: for a setting or weights that cannot be used.
         """
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-        end_with_parent()
+        self.results = ServedResults()
+        atexit.register(self.results.close)
+        end_with_parent(self.results.close)
         update_schema()
         from restore import Restorer  # noqa: PLC0415 - imports torch
         from restore.serving.cog_patch import leave_sources_unread  # noqa: PLC0415 - imports cog
@@ -91,7 +94,7 @@ class Worker:
     ) -> Response:
         with open_uploads(*photos) as photo_files, open_uploads(*masks, "mask") as mask_files:
             results = self.restorer.run(task, photo_files, masks=mask_files, **_given(options))
-        with served_folder() as folder:
+        with self.results.new_folder() as folder:
             paths = results.save(folder, prefix=f"{folder.name[:8]}-")
         return Response(paths, [report.to_dict() for report in results.reports])
 
@@ -106,8 +109,8 @@ def _given(options: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def end_with_parent() -> None:
-    """End this process soon after its parent process has ended, in whatever way.
+def end_with_parent(clean_up: Callable[[], None]) -> None:
+    """Clean up and end this process soon after its parent has ended, in whatever way.
 
     A worker that is in setup or in a prediction when Cog's server dies would otherwise run forever
     and keep its memory. (Linux can send a signal on the death of the parent, but also sends it when
@@ -118,6 +121,9 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_S)
-        os._exit(1)
+        try:
+            clean_up()
+        finally:
+            os._exit(1)
 
     threading.Thread(target=watch, name="end with parent", daemon=True).start()

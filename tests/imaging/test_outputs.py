@@ -2,9 +2,6 @@
 
 import errno
 import json
-import os
-import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +10,9 @@ import pytest
 from restore.errors import Code, RestoreError
 from restore.imaging import outputs
 from restore.imaging.outputs import (
-    SERVED_LIFETIME_S,
     planned_paths,
     require_writable,
     save_all,
-    served_folder,
     write_atomically,
 )
 from restore.imaging.photo import Photo, open_photo
@@ -120,27 +115,6 @@ def test_no_file_remains_after_an_interrupt(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_served_folder_that_is_a_link_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    (tmp_path / "victim").mkdir()
-    (tmp_path / outputs.SERVED_FOLDER).symlink_to(tmp_path / "victim")
-    with pytest.raises(RestoreError, match="is a link") as caught, served_folder():
-        pass
-    assert caught.value.code is Code.OUTPUT_UNWRITABLE
-
-
-def test_served_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    root = tmp_path / outputs.SERVED_FOLDER
-    root.mkdir()
-    root.chmod(0o755)
-    with served_folder():
-        pass
-    assert root.stat().st_mode & 0o777 == 0o700
-
-
 def test_folder_that_cannot_be_created_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RestoreError, match="file/below") as caught:
@@ -155,77 +129,6 @@ def test_require_writable_does_not_create_the_folder(tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="below") as caught:
         require_writable(tmp_path / "file" / "below")
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
-
-
-class Clock:
-    """A monotonic clock that a test sets."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        self.now_s = 5000.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
-        monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-
-    def serve(self) -> Path:
-        with served_folder() as folder:
-            (folder / "1-a.jpg").write_bytes(b"x")
-        return folder
-
-
-def test_served_folders_are_new_and_old_ones_are_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock(monkeypatch, tmp_path)
-    old = clock.serve()
-    foreign = old.with_name("not ours")
-    foreign.mkdir()
-    clock.now_s += SERVED_LIFETIME_S - 1
-    recent = clock.serve()
-    assert old.exists(), "its results may still be read"
-    assert recent != old
-    clock.now_s += 2
-    clock.serve()
-    assert (old.exists(), recent.exists(), foreign.exists()) == (False, True, True)
-
-
-def test_served_folder_from_before_a_reboot_is_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock(monkeypatch, tmp_path)
-    old = clock.serve()
-    clock.now_s = 10.0
-    clock.serve()
-    assert not old.exists()
-
-
-@pytest.mark.parametrize("jump_s", [-1e8, 1e8])
-def test_change_of_the_system_time_deletes_no_recent_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
-) -> None:
-    clock = Clock(monkeypatch, tmp_path)
-    recent = clock.serve()
-    aged_s = recent.stat().st_mtime + jump_s
-    os.utime(recent, (aged_s, aged_s))
-    monkeypatch.setattr(time, "time", lambda: 1.8e9 + jump_s)
-    clock.serve()
-    assert recent.exists()
-
-
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")]
-)
-def test_failed_request_leaves_no_served_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | OSError
-) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-
-    def fails() -> None:
-        with served_folder() as folder:
-            (folder / "1-a.jpg").write_bytes(b"x")
-            raise error
-
-    with pytest.raises(type(error) if isinstance(error, OSError) else error):
-        fails()
-    assert list((tmp_path / outputs.SERVED_FOLDER).iterdir()) == []
 
 
 def test_full_disk_is_a_coded_error_and_leaves_no_file(

@@ -11,7 +11,7 @@ from fileserver import FileServer
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
 from restore.imaging.sources import NamedFile
-from restore.serving import fetch
+from restore.serving import fetch, uploads
 from restore.serving.uploads import allowed_sources, open_uploads
 
 
@@ -82,9 +82,44 @@ def test_path_outside_the_temporary_folder_is_refused(
 def test_paths_on_the_server_are_accepted_if_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTORE_ALLOW", "paths")
     assert uploaded("/photos/a.jpg") == [NamedFile("image", Path("/photos/a.jpg"))]
-    for value in ("a\0b", 3):
+    for url in ("file:///photos/a%20b.jpg", "FILE://localhost/photos/a%20b.jpg"):
+        assert uploaded(url) == [NamedFile("image", Path("/photos/a b.jpg"))]
+    for value in ("a\0b", 3, "file://other/photos/a.jpg", "file:///\0"):
         with pytest.raises(RestoreError, match="is not an uploaded file"):
             uploaded(value)
+
+
+def test_project_files_are_accepted_in_the_container_of_cog_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    (project / "data").mkdir(parents=True)
+    (project / "data/1.jpg").write_bytes(b"x")
+    (project / ".env").write_bytes(b"x")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (project / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    monkeypatch.chdir(project)
+    with pytest.raises(RestoreError, match="RESTORE_ALLOW=paths"):
+        uploaded("data/1.jpg")
+    monkeypatch.setattr(uploads, "serves_cog_cli", lambda: True)
+    photo = project / "data/1.jpg"
+    assert uploaded(None, ["data/1.jpg", "@data/1.jpg", "./data/../data/1.jpg"]) == [
+        NamedFile(f"images[{index}]", photo) for index in range(3)
+    ]
+    for refused in (
+        str(photo),
+        "../secret.jpg",
+        "link.jpg",
+        ".env",
+        "data",
+        "missing.jpg",
+        "a\0b",
+        "file:data/1.jpg",
+        f"file://{photo}",
+        "~/secret.jpg",
+    ):
+        with pytest.raises(RestoreError, match="is not an uploaded file"):
+            uploaded(refused)
 
 
 def test_full_disk_is_reported_and_leaves_no_files(

@@ -41,7 +41,8 @@ class FakeRestorer:
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> tuple[Worker, FakeRestorer]:
     monkeypatch.setattr(restore, "Restorer", FakeRestorer, raising=False)
-    monkeypatch.setattr(worker, "end_with_parent", lambda: None)
+    monkeypatch.setattr(worker, "end_with_parent", lambda clean_up: None)
+    monkeypatch.setattr(worker, "update_schema", lambda: None)
     monkeypatch.setattr(cog_patch, "leave_sources_unread", lambda: None)
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     ready = Worker()
