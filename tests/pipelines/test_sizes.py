@@ -9,6 +9,7 @@ from restore.errors import Code
 from restore.imaging.photo import Photo
 from restore.options import ColorizeOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
 from restore.pipelines.sizes import (
     check_network_output_size,
     check_same_size,
@@ -21,13 +22,21 @@ from restore.runtime.device import runtime_for
 
 
 @pytest.mark.parametrize(
-    ("side", "scale", "expected"), [(300, 2.3, 690), (60, 1.37, 82), (37, 2.5, 92), (48, 8, 384)]
+    ("side", "scale", "expected", "official"),
+    [
+        (300, 2.3, 690, 690),
+        (60, 1.37, 82, 82),
+        (37, 2.5, 93, 92),
+        (48, 8, 384, 384),
+        (133, 7.99, 1063, 1062),
+    ],
 )
-def test_output_size_is_rounded_down_without_float_errors(
-    side: int, scale: float, expected: int
+def test_output_size_is_rounded_and_officially_rounded_down(
+    side: int, scale: float, expected: int, official: int
 ) -> None:
     photo = Photo("a", np.zeros((side, side), np.uint8))
     assert output_size(photo, scale) == (expected, expected)
+    assert output_size(photo, scale, OfficialRules()) == (official, official)
 
 
 def test_result_that_the_format_cannot_hold_is_refused() -> None:
