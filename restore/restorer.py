@@ -56,8 +56,8 @@ class Restorer:
         preload: str = "none",
         progress: Progress = no_progress,
     ) -> None:
-        self.policy = _parse_policy(
-            weights or os.environ.get("RESTORE_WEIGHTS", "").strip() or "auto"
+        self.policy = Policy.parse(
+            weights or os.environ.get("RESTORE_WEIGHTS", "").strip() or Policy.AUTO
         )
         self.device = select_device(device)
         self.catalog = Catalog.load()
@@ -176,17 +176,6 @@ def _check_photo_count(count: int) -> None:
             f"the request has {count} photos",
             f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
         )
-
-
-def _parse_policy(name: str) -> Policy:
-    try:
-        return Policy(name)
-    except ValueError:
-        raise RestoreError(
-            Code.OPTION_INVALID,
-            f"the weights policy is '{name}', which does not exist",
-            f"Set RESTORE_WEIGHTS to one of {', '.join(Policy)}.",
-        ) from None
 
 
 def _parse_preload(preload: str) -> tuple[Step, ...]:

@@ -26,6 +26,22 @@ class Policy(StrEnum):
     LITE = "lite"
     AUTO = "auto"
 
+    @classmethod
+    def parse(cls, name: str) -> Policy:
+        """Return the policy of this name.
+
+        Raises:
+            RestoreError: OPTION_INVALID.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"the weights policy is '{name}', which does not exist",
+                f"Set RESTORE_WEIGHTS to one of {', '.join(cls)}.",
+            ) from None
+
 
 @dataclass(frozen=True)
 class Resolved:
