@@ -28,13 +28,14 @@ def test_image_contains_the_weights_of_every_task_as_in_the_manifest() -> None:
     tasks = {task for catalog_tasks in CATALOG_TASKS.values() for task in catalog_tasks}
     catalog, commands = Catalog.load(), COG["build"]["run"]
     assert commands == bake_commands(catalog, tasks, ENVIRONMENT["RESTORE_WEIGHTS_DIR"])
-    rows = [
-        row for task in tasks for row in catalog.for_task(task) if row.urls and row.archive is None
-    ]
-    assert len(rows) == len(commands)
+    rows = [row for task in tasks for row in catalog.for_task(task) if not row.embedded]
+    assert len(rows) == sum(1 for row in catalog.rows if not row.embedded)
     for row in rows:
-        check = row.sha256 or f"= {row.bytes}"
-        assert sum(f"/{row.file} " in command and check in command for command in commands) == 1
+        (command,) = (text for text in commands if re.search(rf"[/ ]{re.escape(row.file)} ", text))
+        size_or_presence = f"= {row.bytes}" if row.bytes else f"test -s {row.file}"
+        assert (row.sha256 or size_or_presence) in command
+        assert row.archive is None or f"{row.archive};" in command
+        assert row.member is None or f"{row.member} {row.file}" in command
 
 
 def test_weights_are_outside_the_folder_that_cog_mounts() -> None:

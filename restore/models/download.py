@@ -113,7 +113,7 @@ class Downloader:
             UnusableSourceError, RestoreError: as `fetch`.
         """
         self.hosts.require_usable(url)
-        log.info("downloading %s out of %s", target.path.name, url)
+        log.info("downloading %s out of a zip from %s", target.path.name, urlsplit(url).netloc)
         with requests.Session() as session:
             size = self._read_range(session, url, 0, 1)[1]
             remote = RangeFile(

@@ -35,19 +35,21 @@ class Patience:
         read_timeout_s: for the first byte of a response.
         attempts: how often a silent route is tried.
         budget_s: total time for all silent routes; further routes are not tried after that.
-        probe: whether a connection is tried before the first request. It limits the time of name
-            resolution and of all addresses of a host together.
+        probe_timeout_s: limit for a connection that is tried before the first request, with name
+            resolution and all addresses of the host together; None makes no such connection.
     """
 
     connect_timeout_s: float
     read_timeout_s: float
     attempts: int
     budget_s: float = math.inf
-    probe: bool = False
+    probe_timeout_s: float | None = None
 
 
 PATIENT = Patience(connect_timeout_s=5.0, read_timeout_s=30.0, attempts=3)
-BRIEF = Patience(connect_timeout_s=2.0, read_timeout_s=5.0, attempts=1, budget_s=3.0, probe=True)
+BRIEF = Patience(
+    connect_timeout_s=5.0, read_timeout_s=5.0, attempts=1, budget_s=3.0, probe_timeout_s=2.0
+)
 
 
 class HostStatus:
@@ -87,10 +89,9 @@ class HostStatus:
             if left_s <= 0 and not self._delivered:
                 reason = self.first_failure or "no host answered in time"
                 raise UnreachableHostError(f"{_host_of(route)} not tried: {reason}")
-            if self._patience.probe:
+            if self._patience.probe_timeout_s is not None:
                 self._probed.add(route)
-                limit_s = min(self._patience.connect_timeout_s, max(left_s, 0.1))
-                self._probe(route, limit_s)
+                self._probe(route, min(self._patience.probe_timeout_s, max(left_s, 0.1)))
 
     def timeouts_s(self, url: str) -> tuple[float, float]:
         """Return the timeouts for connecting and for reading."""

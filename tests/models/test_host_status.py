@@ -25,7 +25,7 @@ from restore.models.partial_download import DownloadTarget
 from restore.models.policy import Policy, Resolved, resolve
 from restore.models.store import WeightStore
 
-QUICK = Patience(connect_timeout_s=0.05, read_timeout_s=0.05, attempts=1, budget_s=10, probe=True)
+QUICK = Patience(0.05, 0.05, attempts=1, budget_s=10, probe_timeout_s=0.05)
 QUICK_BUT_PATIENT = Patience(connect_timeout_s=0.05, read_timeout_s=0.05, attempts=3)
 
 
@@ -131,7 +131,7 @@ def test_name_resolution_that_hangs_is_limited(
 def test_budget_is_for_all_hosts_together(
     silent: SilentPort, connections: list[str], tmp_path: Path
 ) -> None:
-    patience = Patience(0.05, 0.05, attempts=1, budget_s=0.01, probe=True)
+    patience = Patience(0.05, 0.05, attempts=1, budget_s=0.01, probe_timeout_s=0.05)
     urls = (f"http://{silent.address}/net", "http://other.example/net")
     messages = failures_of(downloader_with(patience), tmp_path, *urls)
     assert messages[1].startswith(f"other.example not tried: {silent.address}")
