@@ -116,11 +116,9 @@ def run_tiled(
     """Run `net` over a photo in tiles and blend the results.
 
     Args:
-        pixels: HxW or HxWx3, uint8 or uint16. A grey photo enters the network as three equal
-            channels; its result is their luminance.
-        net: the network, called with one 1x3xHxW tile in [0, 1].
-        rows: the plan for the height.
-        columns: the plan for the width.
+        pixels: HxW or HxWx3, uint8 or uint16. Grey is run as RGB and converted back.
+        net: called with one 1x3xHxW tile in [0, 1].
+        rows, columns: the plans for height and width.
         scale: the network's scale factor.
         runtime: device and precision.
         on_tile: called as on_tile(done, total) after each tile.
@@ -130,29 +128,26 @@ def run_tiled(
         (H*scale)x(W*scale)[x3] of the input's dtype, rounded half to even.
 
     Raises:
-        RestoreError: BAD_NUMBERS if the network output is invalid.
+        RestoreError: BAD_NUMBERS.
     """
     height, width = pixels.shape[:2]
     padded = _pad(pixels, rows.padded_px - height, columns.padded_px - width)
+    next_tops = (*rows.starts[1:], rows.padded_px)
     result = np.empty((height * scale, width * scale, *pixels.shape[2:]), pixels.dtype)
-    row_weights, column_weights = (
-        _upscaled_weights(axis, scale, runtime.device) for axis in (rows, columns)
-    )
-    total = len(rows.starts) * len(columns.starts)
+    row_weights = _upscaled_weights(rows, scale, runtime.device)
+    column_weights = _upscaled_weights(columns, scale, runtime.device)
     band = torch.empty((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
     overlap: Tensor | None = None
-    for row, top in enumerate(rows.starts):
+    for row, (top, next_top) in enumerate(zip(rows.starts, next_tops, strict=True)):
         band.zero_()
         for column, left in enumerate(columns.starts):
             tile = padded[top : top + rows.tile_px, left : left + columns.tile_px]
             target = band[:, :, left * scale : (left + columns.tile_px) * scale]
             target.addcmul_(_forward(net, tile, runtime, network), column_weights[column])
-            on_tile(row * len(columns.starts) + column + 1, total)
-        if len(rows.starts) > 1:
-            band *= row_weights[row][:, None]
+            on_tile(row * len(columns.starts) + column + 1, len(rows.starts) * len(columns.starts))
+        band *= row_weights[row][:, None]
         if overlap is not None:
             band[:, : overlap.shape[1]] += overlap
-        next_top = rows.starts[row + 1] if row + 1 < len(rows.starts) else rows.padded_px
         finished = result[top * scale : next_top * scale]
         _quantise_into(finished, band[:, : finished.shape[0], : result.shape[1]])
         overlap = band[:, (next_top - top) * scale :].clone()
