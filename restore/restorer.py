@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from restore.imaging.sources import Source, as_list
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, Catalog
 from restore.models.download import Downloader
+from restore.models.download_plan import download_plan
 from restore.models.host_status import BRIEF, PATIENT, HostStatus
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
@@ -32,12 +34,14 @@ from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import Runtime, runtime_for, select_device
 from restore.runtime.progress import Progress, no_progress
 
+log = logging.getLogger("restore")
+
 
 class Restorer:
     """Loads networks once and restores photos with them.
 
     Args:
-        weights: `official`, `lite` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
+        weights: `official`, `lite`, `local` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
         weights_dir: folder of downloaded checkpoints; defaults to RESTORE_WEIGHTS_DIR.
         device: `cpu`, `cuda`, ...; defaults to RESTORE_DEVICE, else CUDA if available, else `cpu`.
         preload: tasks whose networks are loaded at once: `all`, `none` or comma-separated names.
@@ -68,11 +72,17 @@ class Restorer:
             self.catalog,
             Path(weights_dir) if weights_dir else None,
             downloader=Downloader(progress, hosts=hosts),
+            offline=self.policy is Policy.LOCAL,
         )
         self.compiler = Compiler(self.device)
         self.cache = ModelCache(self.store, self.policy, self.compiler, progress)
         self.detectors = DetectorCache(self.cache)
-        for task in _parse_preload(preload):
+        tasks = _parse_preload(preload)
+        if tasks:
+            needed = {name for task in tasks for name in CATALOG_TASKS[task]}
+            plan = download_plan(self.store, needed, self.policy)
+            log.info("weights to download before the start: %s", plan.describe())
+        for task in tasks:
             self.preload(task)
 
     def preload(self, task: Step) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from restore.cli import predict_command, weights_commands
-from restore.cli.task_commands import add_task_commands
+from restore.cli.task_commands import Weights, add_task_commands
 from restore.errors import RestoreError, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
@@ -72,9 +73,16 @@ def root(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(help="Weights of the server. Default: RESTORE_WEIGHTS, or auto."),
+    ] = None,
 ) -> None:
-    """Run the Cog HTTP server until Ctrl-C."""
+    """Run the Cog HTTP server until Ctrl-C. Missing official weights are downloaded first."""
     from restore.serving import launcher  # noqa: PLC0415
+
+    if weights:
+        os.environ["RESTORE_WEIGHTS"] = weights  # inherited by the server's worker
 
     def announce() -> None:
         address = f"[{host}]" if ":" in host else host

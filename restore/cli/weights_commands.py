@@ -35,7 +35,7 @@ def fetch_weights(tasks: Tasks = None) -> None:
 @app.command("verify")
 def verify_weights(tasks: Tasks = None) -> None:
     """Compute the checksums of all present checkpoints again."""
-    _for_each_row(tasks, lambda store, row: store.path_of(row).exists() and store.verify(row))
+    _for_each_row(tasks, lambda store, row: store.find(row) and store.verify(row))
 
 
 @app.command("bake")
@@ -68,6 +68,10 @@ def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) ->
     One bad file does not stop the others; exit code 2 if there was any.
     """
     from restore.models.catalog import Catalog  # noqa: PLC0415
+    from restore.models.download_plan import (  # noqa: PLC0415
+        download_plan,
+        official_weights,
+    )
     from restore.models.status import render_table, table  # noqa: PLC0415
     from restore.models.store import WeightStore  # noqa: PLC0415
 
@@ -82,6 +86,8 @@ def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) ->
             except RestoreError as error:
                 errors.append(error)
     typer.echo(render_table(table(store, names)))
+    typer.echo(f"official weights: {official_weights(store, names).describe()}")
+    typer.echo(f"missing: {download_plan(store, names).describe()}")
     for failure in errors:
         typer.echo(f"error: {failure}", err=True)
     if errors:
