@@ -3,9 +3,10 @@
     python benchmarks/cost.py run.json
     python benchmarks/cost.py --seconds-per-image 0.4 --device "Tesla T4"
 
-A time is valid for the device that it was measured on. The rows of other devices are marked
-hypothetical: they show what a dollar would pay for if that device took the same time. Only
-computing time is counted: no idle time, no setup, no cold start.
+A time is valid for the device that it was measured on. The rows of other GPUs are marked
+hypothetical: they show what a dollar would pay for if that GPU took the same time. The time of a
+CPU is only priced as a CPU with the same number of cores. Only computing time is counted: no idle
+time, no setup, no cold start.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from restore.errors import Code, RestoreError
 
+CPU = "cpu"
 PRICES = Path(__file__).resolve().parent / "gpu_prices.toml"
 
 
@@ -148,7 +150,13 @@ def table(timings: Sequence[Timing], prices: Sequence[Price]) -> str:
         "  the time is"
     ]
     for timing in timings:
-        for price in prices:
+        rows = [price for price in prices if is_comparable(timing, price)]
+        if not rows:
+            lines.append(
+                f"{timing.name:14}{timing.seconds_per_image:>10.3f}  no price is known for "
+                f"{_describe_device(timing)}"
+            )
+        for price in rows:
             photos = images_per_dollar(timing.seconds_per_image, price.dollars_per_second)
             lines.append(
                 f"{timing.name:14}{timing.seconds_per_image:>10.3f}  {price.name:28}"
@@ -161,12 +169,21 @@ def table(timings: Sequence[Timing], prices: Sequence[Price]) -> str:
     return "\n".join(lines)
 
 
+def is_comparable(timing: Timing, price: Price) -> bool:
+    """Return whether a time may be shown at a price: that of a CPU only at its own price."""
+    is_own = price.applies_to(timing.device, timing.cpu_cores)
+    return is_own or (timing.device != CPU and CPU not in price.device)
+
+
 def basis(timing: Timing, price: Price) -> str:
     """Describe whether the time was measured on the priced device."""
-    cores = f" of {timing.cpu_cores} cores" if timing.cpu_cores and timing.device == "cpu" else ""
-    device = f"{timing.device}{cores}" if timing.device else "an unknown device"
     own = price.applies_to(timing.device, timing.cpu_cores)
-    return f"{'measured' if own else 'hypothetical: measured'} on {device}"
+    return f"{'measured' if own else 'hypothetical: measured'} on {_describe_device(timing)}"
+
+
+def _describe_device(timing: Timing) -> str:
+    cores = f" of {timing.cpu_cores} cores" if timing.cpu_cores and timing.device == CPU else ""
+    return f"{timing.device}{cores}" if timing.device else "an unknown device"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """cost: the arithmetic, and times of other devices marked as hypothetical."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from benchmarks.cost import (
     main,
     read_prices,
     read_timings,
+    table,
 )
 from restore.errors import RestoreError
 
@@ -50,20 +52,21 @@ def test_price_applies_to_devices_of_its_name(
 
 def test_included_prices_have_a_date_and_a_source() -> None:
     prices = {price.name: price for price in read_prices(PRICES)}
-    assert len(prices) == 5
+    assert len(prices) == 6
+    assert prices["AWS g5.xlarge (A10G)"].applies_to("NVIDIA A10G", None)
+    assert not prices["AWS g5.xlarge (A10G)"].applies_to("NVIDIA A10", None)
     assert prices["Replicate Nvidia L40S"].dollars_per_second == 0.000975
     assert not prices["Replicate Nvidia L40S"].applies_to("NVIDIA L4", None)
-    assert all(
-        "Replicate pricing page" in price.source and price.date == "2025"
-        for price in prices.values()
-    )
+    assert all("pric" in price.source and price.date == "2025" for price in prices.values())
     assert "CHECK THEM" in PRICES.read_text()
 
 
 def rows_of(text: str) -> dict[str, tuple[str, str]]:
     """Return photos per dollar and the basis of the time, by hardware."""
     lines = [
-        line for line in text.splitlines() if "Replicate " in line and not line.startswith("Prices")
+        line
+        for line in text.splitlines()
+        if re.search("Replicate |AWS ", line) and not line.startswith("Prices")
     ]
     return {line[26:54].strip(): (line[65:80].strip(), line[80:].strip()) for line in lines}
 
@@ -90,6 +93,24 @@ def test_without_a_device_every_row_is_hypothetical(
         basis.startswith("hypothetical: ") and "unknown device" in basis
         for _, basis in rows_of(capsys.readouterr().out).values()
     )
+
+
+@pytest.mark.parametrize("device", [["--cpu-cores", "4"], ["--cpu-cores", "2"], []])
+def test_time_of_a_cpu_is_priced_as_that_cpu_only(
+    capsys: pytest.CaptureFixture[str], device: list[str]
+) -> None:
+    assert main(["--seconds-per-image", "2", "--device", "cpu", *device]) == 0
+    output = capsys.readouterr().out
+    rows = rows_of(output)
+    if "4" in device:
+        assert rows == {"Replicate CPU (4 cores)": ("5,000", "measured on cpu of 4 cores")}
+    else:
+        assert rows == {}
+        assert "no price is known for cpu" in output
+
+
+def test_time_of_a_gpu_is_not_priced_as_a_cpu() -> None:
+    assert "CPU" not in table([Timing("fast", 1.0, "Tesla T4")], [CPU, T4])
 
 
 def results(tmp_path: Path, **row: object) -> Path:
