@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,7 +32,7 @@ SUMMARIES: Mapping[str, str] = {
 PANELS = {"task": "Task options", "run": "Computation", "output": "Output"}
 TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline"})
 
-Weights = Literal["auto", "lite", "official"]
+Weights = Literal["local", "lite", "official", "auto"]
 
 
 def add_task_commands(app: typer.Typer) -> None:
@@ -89,8 +90,8 @@ def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> i
                 if what != "photos":  # this command counts the photos
                     bars(what, done, total)
 
-            weights, device = values["weights"], values["device"]
-            return Restorer(weights=weights, device=device, progress=progress)
+            named = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip()
+            return Restorer(weights=named or "local", device=values["device"], progress=progress)
 
         def on_outcome(outcome: Outcome, done: int) -> None:
             bars("photos", done, len(sources))
@@ -182,8 +183,9 @@ def _output_parameters() -> list[inspect.Parameter]:
 def _computation_parameters() -> list[inspect.Parameter]:
     weights = typer.Option(
         "--weights",
-        help="lite needs no download; official downloads missing files; auto does so too and "
-        "falls back to lite. Default: RESTORE_WEIGHTS, or auto.",
+        help="local uses the official weights that are on this machine, else the embedded ones; "
+        "lite uses the embedded ones; official downloads what is missing; auto downloads, and "
+        "falls back to the embedded ones. Default: RESTORE_WEIGHTS, or local.",
         rich_help_panel=PANELS["run"],
         show_default=False,
     )

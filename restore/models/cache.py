@@ -105,7 +105,7 @@ class ModelCache:
                 if self.optimizer.compiles:  # now, so that no request waits for the compiler
                     self.optimize(model)
             except RestoreError as error:
-                if self.policy is not Policy.AUTO or error.code not in FALLBACK_CODES:
+                if self.policy not in (Policy.AUTO, Policy.LOCAL) or error.code not in FALLBACK_CODES:
                     raise
                 log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))

@@ -25,6 +25,7 @@ class Policy(StrEnum):
     OFFICIAL = "official"
     LITE = "lite"
     AUTO = "auto"
+    LOCAL = "local"
 
     @classmethod
     def parse(cls, name: str) -> Policy:
@@ -64,7 +65,8 @@ def resolve(store: WeightStore, task: str, variant: str, policy: Policy = Policy
     """Return the files that serve a request for a variant.
 
     `official`: the variant's own files, downloaded if missing. `lite`: the task's embedded files.
-    `auto`: the variant's own files if they are available, else the embedded files and a warning.
+    `auto`: the variant's own files, downloaded if missing, else the embedded files and a warning.
+    `local`: as `auto`, for a store that never downloads.
     A request for an embedded variant gets it under every policy.
 
     Raises:

@@ -211,3 +211,30 @@ def test_unexpected_errors_are_coded(
     monkeypatch.setattr("restore.restorer.Restorer.run", broken)
     assert main(["restore", str(photo_file())]) == 2
     assert "[E505]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "expected"),
+    [
+        ("", [], "local"),
+        ("lite", [], "lite"),
+        ("official", [], "official"),
+        ("lite", ["--weights", "auto"], "auto"),
+    ],
+)
+def test_weights_policy_comes_from_the_option_the_environment_or_is_local(
+    photo_file: PhotoFile,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str,
+    arguments: list[str],
+    expected: str,
+) -> None:
+    seen: list[str | None] = []
+
+    def record(self: object, *, weights: str | None, **options: object) -> None:
+        seen.append(weights)
+
+    monkeypatch.setenv("RESTORE_WEIGHTS", environment)
+    monkeypatch.setattr("restore.restorer.Restorer.__init__", record)
+    main(["restore", str(photo_file()), *arguments])
+    assert seen == [expected]

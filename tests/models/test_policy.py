@@ -160,3 +160,16 @@ def test_auto_without_network_takes_seconds_for_all_rows(tmp_path: Path) -> None
     assert time.monotonic() - began < 5
     assert {one.variant for one in resolved} == {"lite"}
     assert sum(bool(one.warnings) for one in resolved) == 7
+
+
+def test_local_uses_files_on_this_machine_and_never_downloads(
+    store_of: StoreOf, server: FileServer
+) -> None:
+    net = row("a", server.add("a", BODY))
+    store = store_of(net, lite_row(), offline=True)
+    fallback = resolve(store, "upscale", "a", Policy.LOCAL)
+    assert fallback.variant == "lite"
+    assert "a.pth" in fallback.warnings[0]
+    assert server.log == []
+    put(store, net, BODY)
+    assert resolve(store, "upscale", "a", Policy.LOCAL).variant == "a"
