@@ -105,7 +105,8 @@ class ModelCache:
                 if self.optimizer.compiles:  # now, so that no request waits for the compiler
                     self.optimize(model)
             except RestoreError as error:
-                if self.policy not in (Policy.AUTO, Policy.LOCAL) or error.code not in FALLBACK_CODES:
+                has_fallback = self.policy in (Policy.AUTO, Policy.LOCAL)
+                if not has_fallback or error.code not in FALLBACK_CODES:
                     raise
                 log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))
