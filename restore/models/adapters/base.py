@@ -21,6 +21,7 @@ from restore.models import checkpoint_file
 from restore.models.catalog import Checkpoint
 from restore.models.checkpoint_file import StateDict
 from restore.nets.folding import fold_norms
+from restore.nets.low_precision.layers import Float32Boundary, convert_floats
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -84,6 +85,32 @@ class Adapter:
     def rewrite(self, net: nn.Module) -> nn.Module:
         """Return a copy of `net` that computes the same with fewer or faster operations."""
         return fold_norms(copy.deepcopy(net))
+
+    def low_precision_copy(
+        self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype | None = None
+    ) -> nn.Module:
+        """Return a copy that computes below float32 where the architecture allows it.
+
+        The copy takes and returns float32. It returns what the network itself returns; CodeFormer
+        also takes a fidelity, and RestoreFormer returns the faces and the indices of their codes.
+        With float32 as `dtype`, the copy differs from the network by rounding only. Not used by
+        requests yet.
+
+        Args:
+            net: float32, in eval mode, with weights loaded.
+            dtype: bfloat16, float16 or float32.
+            encoder_dtype: precision of an encoder that selects codes; `dtype` by default.
+
+        Raises:
+            ValueError: the network cannot be rewritten.
+        """
+        lowered = self.lower(net, dtype, encoder_dtype or dtype)
+        return lowered.eval().requires_grad_(requires_grad=False)
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        """Build the copy of `low_precision_copy`."""
+        del encoder_dtype
+        return Float32Boundary(convert_floats(self.rewrite(net), dtype), dtype)
 
     def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
         """Call the network with its default options.

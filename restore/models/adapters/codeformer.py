@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from types import MappingProxyType
 
+import torch
 from torch import Tensor, nn
 
 from restore.models.adapters.base import FaceAdapter
 from restore.models.adapters.library import ExtraLibraryAdapter
 from restore.nets.folding import fuse_swish_blocks
+from restore.nets.low_precision.codeformer import LowPrecisionCodeFormer
 
 
 class CodeFormerAdapter(ExtraLibraryAdapter, FaceAdapter):
@@ -19,6 +22,9 @@ class CodeFormerAdapter(ExtraLibraryAdapter, FaceAdapter):
 
     def rewrite(self, net: nn.Module) -> nn.Module:
         return fuse_swish_blocks(super().rewrite(net))
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        return LowPrecisionCodeFormer(copy.deepcopy(net), encoder_dtype, dtype)
 
     def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
         """Match the code's mean and spread to the input (adain), as the official code does."""

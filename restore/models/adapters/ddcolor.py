@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from restore.models.adapters.base import ColorizeAdapter
 from restore.models.adapters.library import ExtraLibraryAdapter
+from restore.nets.low_precision.ddcolor import LowPrecisionDdcolor
 
 # The constructor runs an image of input_size through the encoder to find its channel counts.
 _SIZES = {
@@ -29,6 +32,10 @@ class DdcolorAdapter(ExtraLibraryAdapter, ColorizeAdapter):
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         zeros = np.zeros_like(luminance)
         return cv2.cvtColor(np.concatenate([luminance, zeros, zeros], axis=-1), cv2.COLOR_LAB2RGB)
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        del encoder_dtype
+        return LowPrecisionDdcolor(copy.deepcopy(net), dtype)
 
     def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
         try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from restore.models.adapters.base import FaceAdapter
 from restore.models.adapters.library import LibraryAdapter
+from restore.nets.low_precision.gfpgan import LowPrecisionGfpgan
 from restore.nets.modulated_conv import FeatureModulatedConv2d
 
 _ENLARGEMENTS = {None: 1.0, "upsample": 2.0, "downsample": 0.5}
@@ -41,6 +43,10 @@ class GfpganAdapter(LibraryAdapter, FaceAdapter):
             # The network flattens these features and needs them in NCHW order.
             copied.final_conv = nn.Sequential(copied.final_conv, Contiguous())
         return copied
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        del encoder_dtype
+        return LowPrecisionGfpgan(self.rewrite(net), dtype)
 
     def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
         del fidelity

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
+from torch import nn
+
 from restore.models.adapters.base import UpscaleAdapter
 from restore.models.adapters.library import LibraryAdapter
+from restore.nets.low_precision.esrgan import replace_dense_blocks
+from restore.nets.low_precision.layers import Float32Boundary, convert_floats
+from restore.nets.low_precision.nafnet import LowPrecisionNafnet
 
 
 class LibraryUpscaleAdapter(LibraryAdapter, UpscaleAdapter):
     """Real-ESRGAN (Wang et al., ICCVW 2021)."""
 
 
-ESRGAN = LibraryUpscaleAdapter(
+class EsrganAdapter(LibraryUpscaleAdapter):
+    """Real-ESRGAN with RRDB blocks."""
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        del encoder_dtype
+        converted = convert_floats(replace_dense_blocks(copy.deepcopy(net)), dtype)
+        return Float32Boundary(converted, dtype)
+
+
+class NafnetAdapter(LibraryAdapter):
+    """NAFNet (Chen et al., ECCV 2022)."""
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        del encoder_dtype
+        return LowPrecisionNafnet(copy.deepcopy(net), dtype)
+
+
+ESRGAN = EsrganAdapter(
     "spandrel.architectures.ESRGAN",
     {
         "realesrgan-x4plus": {"num_blocks": 23, "scale": 4},
@@ -26,7 +51,7 @@ COMPACT = LibraryUpscaleAdapter(
         "realesr-animevideov3": {"num_conv": 16},
     },
 )
-NAFNET = LibraryAdapter(
+NAFNET = NafnetAdapter(
     "spandrel.architectures.NAFNet",
     {
         "nafnet-sidd-width64": {
@@ -43,6 +68,5 @@ NAFNET = LibraryAdapter(
         },
     },
 )
-"""NAFNet (Chen et al., ECCV 2022)."""
 DRUNET = LibraryAdapter("spandrel.architectures.DRUNet", {})
 """DRUNet (Zhang et al., TPAMI 2021)."""

@@ -14,6 +14,7 @@ from restore.models.adapters.base import InpaintAdapter, UnknownSizesError
 from restore.models.catalog import Checkpoint
 from restore.models.checkpoint_file import StateDict
 from restore.nets.folding import fold_norms
+from restore.nets.low_precision.lama import LowPrecisionLama
 
 _FIRST_NORM = "model.1.bn_l.running_mean"
 log = logging.getLogger(__name__)
@@ -56,21 +57,33 @@ class LamaAdapter(InpaintAdapter):
         """Convert the program to modules; copy it if its tensors do not fit them."""
         if not isinstance(net, torch.jit.ScriptModule):
             return super().rewrite(net)
-        state = net.state_dict()
+        modules = self._as_modules(net)
+        return copy.deepcopy(net) if modules is None else fold_norms(modules)
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        del encoder_dtype
+        is_program = isinstance(net, torch.jit.ScriptModule)
+        modules = self._as_modules(net) if is_program else copy.deepcopy(net)
+        if modules is None:
+            raise ValueError("the LaMa program cannot be converted to modules")
+        return LowPrecisionLama(modules, dtype)
+
+    def _as_modules(self, program: nn.Module) -> nn.Module | None:
+        """Convert the program to modules; return None if its tensors do not fit them."""
+        state = program.state_dict()
         prefix = next(
             (key.removesuffix(_FIRST_NORM) for key in state if key.endswith(_FIRST_NORM)), None
         )
         if prefix is None:
-            return copy.deepcopy(net)
+            return None
         try:
             converted = self.from_state(
                 {key.removeprefix(prefix): value for key, value in state.items()}
             )
         except RuntimeError as error:
             log.warning("the LaMa program was not converted for optimized requests: %s", error)
-            return copy.deepcopy(net)
-        device = next(iter(state.values())).device
-        return fold_norms(converted.eval().to(device))
+            return None
+        return converted.eval().to(next(iter(state.values())).device)
 
     def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
         # Without this, torch profiles and optimizes the program in the first two calls with each
