@@ -116,7 +116,7 @@ def _named_path(name: str, allowed: frozenset[str]) -> Path | None:
     if name.lower().startswith(FILE_SCHEME):
         parts = urlsplit(name)
         return Path(unquote(parts.path)) if parts.netloc in {"", "localhost"} else None
-    return Path(name)  # an unusable path is reported when the file is opened
+    return Path(name.removeprefix("@"))  # an unusable path is reported when the file is opened
 
 
 def _upload_path(value: object) -> Path | None:

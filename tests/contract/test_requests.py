@@ -86,7 +86,10 @@ def test_schema_violation_is_refused_with_422(
             {"image": data_uri(grey_jpeg(9)), "images": [data_uri(grey_jpeg(9))] * 4},
             "[E103] the request has 5 photos",
         ),
-        ({"image": data_uri(grey_jpeg(9)), "tile_size": 7}, "[E102] tile_size is 7"),
+        (
+            {"image": data_uri(grey_jpeg(9)), "points": "x", "task": "inpaint"},
+            "[E104]",
+        ),
         ({"image": data_uri(b"not an image")}, "[E205] photo 'image'"),
         ({"image": data_uri(b"")}, "[E206] photo 'image'"),
         ({"image": "/etc/hostname"}, "[E201] photo 'image'"),

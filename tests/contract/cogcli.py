@@ -1,0 +1,10 @@
+"""The predictor of predict.py in a server that takes itself for the container of `cog predict`."""
+
+from predict import Predictor as RealPredictor
+from restore.serving import uploads
+
+
+class Predictor(RealPredictor):
+    def setup(self) -> None:
+        super().setup()
+        uploads.serves_cog_cli = lambda: True
