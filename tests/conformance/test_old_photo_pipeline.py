@@ -66,7 +66,8 @@ def test_with_scratches_sides_become_multiples_of_16() -> None:
 
 
 def test_without_scratches_sides_become_multiples_of_4() -> None:
-    result = to_working_size(read_rgb(GOLDENS / "in.png"), OldPhotoOptions(), CONTEXT)
+    options = OldPhotoOptions(with_scratch=False)
+    result = to_working_size(read_rgb(GOLDENS / "in.png"), options, CONTEXT)
     assert_within_one_level(result, "test_full.png")
 
 
