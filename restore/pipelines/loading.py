@@ -12,6 +12,7 @@ from restore.models.catalog import LITE
 from restore.models.loader import Model
 from restore.options import FACE, FaceOptions, FaceRestoreOptions, OldPhotoOptions, TaskOptions
 from restore.pipelines import TaskSpec
+from restore.pipelines.upscale import CLEAN_UPSCALER, CLEAN_VARIANT
 from restore.report import Report
 from restore.runtime.device import Runtime
 
@@ -21,7 +22,8 @@ class LoadedStep:
     """The models and the face detector of a step.
 
     Attributes:
-        models: loaded models by catalog task, the task's own first.
+        models: loaded models by catalog task, the task's own first. CLEAN_UPSCALER is the embedded
+            upscaler for clean photos, if the lite one was not requested by name.
         detector: the face detector; None if the step needs none.
         warnings: fallbacks that are used instead of what was requested.
     """
@@ -51,6 +53,8 @@ def load_step(
                 f"{model.variant} is used instead of {requested}, because the weights policy is"
                 f" '{models.policy}'"
             )
+        if choice.task == "upscale" and model.variant == LITE != variant:
+            loaded[CLEAN_UPSCALER] = models.get(choice.task, CLEAN_VARIANT)[0]
     if loaded[choices[0].task].variant == LITE:
         loaded |= {task: models.get(task, LITE)[0] for task in spec.lite_companions}
     if not _needs_detector(spec, options):
@@ -68,7 +72,11 @@ def describe_step(
     report: Report, spec: TaskSpec, options: TaskOptions, loaded: LoadedStep, runtime: Runtime
 ) -> None:
     """Record models, device, precision and warnings of a step in its report."""
-    models = [spec.running_model(model, options) for model in loaded.models.values()]
+    models = [
+        spec.running_model(model, options)
+        for name, model in loaded.models.items()
+        if name != CLEAN_UPSCALER
+    ]
     report.variant = loaded.models[spec.choices(options)[0].task].variant
     report.weights = [dict(facts) for model in models for facts in model.weights]
     if loaded.detector is not None:

@@ -11,6 +11,7 @@ from restore.models.loader import Model
 from restore.options import TASK_OPTIONS, Request, Step, TaskOptions, tasks_using
 from restore.pipelines import TaskSpec
 from restore.pipelines.propose import PROPOSED_OPTIONS
+from restore.pipelines.upscale import CLEAN_UPSCALER
 
 SIMILAR_OPTIONS: Mapping[tuple[str, Step], str] = {
     ("scale", "face_restore"): "face_upscale",
@@ -83,7 +84,9 @@ def _reasons(use: StepUse, *, proposed: bool) -> Mapping[str, str]:
             reasons.setdefault("old_photo_hr", "lite networks work the same at every size")
         else:
             reasons["tile_size"] = f"{model.variant} does not use tiles"
-    for used in use.models.values():
+    for name, used in use.models.items():
+        if name == CLEAN_UPSCALER:
+            continue
         reasons |= _reasons_of_model(use.spec.running_model(used, use.options))
     return reasons
 

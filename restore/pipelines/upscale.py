@@ -19,11 +19,15 @@ from restore.models.catalog import DENOISE_PARTNER, X2_PARTNER, Checkpoint
 from restore.models.checkpoint_file import interpolate_weights
 from restore.models.loader import Model
 from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
+from restore.pipelines.cleanness import is_sharp_and_clean
 from restore.pipelines.context import StepContext
 from restore.pipelines.sizes import check_network_output_size, check_scaled_size, output_size
 from restore.pipelines.tiles import as_function, run_network
 from restore.runtime.tiling import Net
 
+CLEAN_UPSCALER = "upscale clean photos"
+"""Key of StepContext.models for the embedded upscaler for clean photos."""
+CLEAN_VARIANT = "lite_fidelity"
 TILE_WORKING_BYTES = 600e6
 """Working memory for which the default tile size is chosen: larger tiles have less overlap."""
 
@@ -43,7 +47,7 @@ def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepC
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    model = network_for_scale(context.models["upscale"], scale)
+    model = _choose_network(photo, scale, context)
     smooth = without_grain(model)
     net = network_function(options, model if options.grain else smooth)
     # Alpha must not get film grain.
@@ -61,6 +65,25 @@ def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepC
         return photo.with_pixels(
             resize_lanczos(pixels, size), None if alpha is None else resize_lanczos(alpha, size)
         )
+
+
+def _choose_network(photo: Photo, scale: float, context: StepContext) -> Model:
+    """Return the network for a scale and a photo, and correct the report if it is another one."""
+    model = network_for_scale(context.models["upscale"], scale)
+    clean = context.models.get(CLEAN_UPSCALER)
+    if clean is None or not is_sharp_and_clean(photo.pixels):
+        return model
+    other = network_for_scale(clean, scale)
+    if other.row == model.row:
+        return model
+    report = context.report
+    report.notes.append(f"{other.row.variant} enlarged the photo, because it is sharp and clean")
+    replaced = {facts["file"] for facts in model.weights}
+    report.weights = [facts for facts in report.weights if facts["file"] not in replaced]
+    report.weights += [dict(facts) for facts in other.weights]
+    if next(iter(context.models)) == "upscale":
+        report.variant = other.row.variant
+    return other
 
 
 def check_upscale(
