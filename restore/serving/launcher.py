@@ -103,7 +103,8 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     Returns:
         Exit code of the server.
     """
-    _signal_group(process, signal.SIGTERM)
+    # Not its worker, which would end at once, in the middle of a prediction.
+    process.terminate()
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -198,7 +199,10 @@ def serve(host: str, port: int, on_listening: Callable[[], None]) -> int:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         for process in processes:
-            _signal_group(process, signal.SIGKILL if received else signal.SIGTERM)
+            if received:
+                _signal_group(process, signal.SIGKILL)
+            else:
+                process.terminate()
         received.append(number)
 
     # The handlers are set before the start, so that no signal leaves a server without its parent.

@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 import requests
-from coghttp import free_port, processes_of_group
+from coghttp import (
+    data_uri,
+    files_below,
+    free_port,
+    grey_jpeg,
+    post_prediction,
+    processes_of_group,
+)
 from conftest import PROJECT
 
 from restore.errors import RestoreError
 from restore.serving.launcher import running, start, stop, wait_until_ready
+from restore.serving.served_results import ROOT_NAME
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -46,6 +54,35 @@ def test_signal_to_the_command_ends_server_and_worker(number: signal.Signals) ->
         serve.wait(30)
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://127.0.0.1:{port}/health-check", timeout=5)
+
+
+def test_serve_prints_its_url_when_it_accepts_connections() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "restore", "serve", "--port", str(port)]
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, **ENVIRONMENT, "COG_LOG_LEVEL": "error"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as serve:
+        assert serve.stdout is not None
+        lines = iter(serve.stdout.readline, "")
+        assert any(f"http://127.0.0.1:{port}" in line for line in lines)
+        requests.get(f"http://127.0.0.1:{port}/health-check", timeout=5)
+        serve.send_signal(signal.SIGTERM)
+        serve.wait(30)
+
+
+def test_results_are_deleted_when_the_server_ends(tmp_path: Path) -> None:
+    root = tmp_path / ROOT_NAME
+    environment = {**ENVIRONMENT, "TMPDIR": str(tmp_path)}
+    with running(free_port(), environment) as url:
+        inputs = {"task": "restore", "image": data_uri(grey_jpeg(90))}
+        assert post_prediction(url, {"input": inputs}).json()["status"] == "succeeded"
+        assert files_below(root)
+    assert list(root.iterdir()) == []
 
 
 def test_stopping_during_setup_ends_the_worker(tmp_path: Path) -> None:

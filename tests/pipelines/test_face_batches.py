@@ -143,6 +143,10 @@ def test_parser_gets_the_restored_face_in_its_range_unless_max_speed(
     )
     run_face_restore([Photo("0", pixels)], FaceRestoreOptions(keep_color=False), contexts)
     assert len(parser.inputs) == count
+    effects = contexts[0].report.profile_effects
+    assert effects == (
+        [] if count else ["faces were pasted with a fixed mask instead of a parsed one"]
+    )
     for face in parser.inputs:
         # The photo is grey, so CodeFormer's face gets the mean of its crop, 51 of 255.
         center = float(face[:, 200:300, 200:300].mean())
