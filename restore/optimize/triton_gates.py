@@ -10,8 +10,8 @@ same functions in torch. Not used by requests yet.
 from __future__ import annotations
 
 import torch
-import triton  # type: ignore[import-untyped]
-import triton.language as tl  # type: ignore[import-untyped]
+import triton
+import triton.language as tl
 from torch import Tensor
 
 _TILE_PX = 32

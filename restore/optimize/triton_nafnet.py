@@ -123,7 +123,8 @@ def _pointwise(conv: nn.Conv2d, dtype: torch.dtype, factors: Tensor | None = Non
 def _upsampling_weight(conv: nn.Conv2d) -> Tensor:
     """Order the outputs of the 1x1 convolution before a pixel shuffle by position, then channel."""
     weight = conv.weight.detach()[:, :, 0, 0]
-    return weight.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1).contiguous()
+    by_channel = weight.view(-1, 4, weight.shape[1])
+    return by_channel.transpose(0, 1).flatten(0, 1).contiguous()
 
 
 def _to_nhwc(features: Tensor) -> Tensor:

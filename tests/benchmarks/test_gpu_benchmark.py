@@ -1,72 +1,152 @@
-"""gpu: comparison with targets, the time limit, and recorded rows."""
+"""gpu: which cases it measures, in which order, and the rows of a small run on a CPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from conftest import PROJECT
 
-from benchmarks import gpu, nets
+from benchmarks import gpu, gpu_nets, gpu_workers
+from benchmarks.gpu_cases import CPU_ROUNDS, TARGETS, Case, Round, Target, cases, measured_cases
+from benchmarks.gpu_subject import psnr_db
+from benchmarks.gpu_workers import Settings
 from benchmarks.networks import inputs_of, networks
 from restore.errors import RestoreError
 
-SMALL = gpu.Target("lite-scratches@64x2", 5.0, 2)
+LITE_FACES = list(cases([Target("lite-faces@256", 5.0)], CPU_ROUNDS))
+CPU = torch.device("cpu")
 
 
-def row(
-    milliseconds: float, error: float = 1e-6, dtype: str = "float32", engine: str = "default"
-) -> dict[str, object]:
-    return {
-        "ms": milliseconds,
-        "largest_error": error,
-        "dtype": dtype,
-        "engine": engine,
-        "percent_of_floor": 50.0,
-    }
+def rows_in(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_time_is_per_photo_and_of_an_accurate_row() -> None:
-    line = gpu.best_line(
-        SMALL,
-        [
-            row(12.0),
-            row(9.0, engine="inductor"),
-            row(1.0, error=0.3, dtype="float16"),
-            {"error": "broken"},
-        ],
-    )
-    assert "4.50 ms" in line
-    assert "reached" in line
-    assert "inductor, float32" in line
-    assert "MISSED" in gpu.best_line(SMALL, [row(10.5)])
+def replace_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the measurement of the peaks, which takes seconds."""
+    monkeypatch.setattr(gpu_workers, "_peaks", lambda *_: {"bfloat16": 1.0, "float32": 1.0})
 
 
-def test_unmeasured_network_has_a_reason() -> None:
-    rows: list[dict[str, object]] = [{"skipped": "no file"}, row(1.0, error=0.3)]
-    assert "no file" in gpu.best_line(SMALL, rows)
-    assert "error is too large" in gpu.best_line(SMALL, rows)
-
-
-def test_networks_are_measured_and_recorded_within_the_time_limit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    recorded: list[tuple[str, dict[str, object]]] = []
-    monkeypatch.setattr(gpu, "record", lambda name, found: recorded.append((name, found)))
-    monkeypatch.setattr(gpu, "ENGINES", ("default",))
-    monkeypatch.setattr(gpu, "DTYPES", {"float32": torch.float32})
-    left = iter([100.0, 59.0])
-    first, second = gpu.measure_networks(torch.device("cpu"), 1, lambda: next(left), [SMALL, SMALL])
-    assert " ms " in first
-    assert "no time left" in second
-    [(name, found)] = recorded
-    assert (name, found["net"], found["batch"], found["device"]) == (
-        "nets",
-        "lite-scratches",
-        2,
-        "cpu",
-    )
+def check_quality(row: dict[str, object]) -> None:
+    assert "error" not in row
+    assert row["finite"]
+    assert float(str(row["ms"])) > 0.0
+    decibels = float(str(row["psnr_db"]))
+    assert decibels == 200.0 if row["engine"] == "library" else 30.0 < decibels < 100.0
 
 
 def test_every_target_names_a_network() -> None:
-    names = [target.network for target in gpu.TARGETS]
+    names = [target.network for target in TARGETS]
     assert [network.name for network in networks(names)] == names
+    assert all(networks([target.small]) for target in TARGETS if target.small)
+
+
+def test_cases_are_in_the_order_of_rounds_and_kernels_need_an_implementation() -> None:
+    targets = [
+        Target("codeformer@512", precisions=("float16",)),
+        Target("nafnet-sidd-width64@64"),
+    ]
+    rounds = [Round(0, "kernels+graph"), Round(1, "compiled+graph"), Round("float32", "library")]
+    assert list(cases(targets, rounds)) == [
+        Case("nafnet-sidd-width64@64", "float16", "kernels+graph"),
+        Case("nafnet-sidd-width64@64", "bfloat16", "compiled+graph"),
+        Case("codeformer@512", "float32", "library"),
+        Case("nafnet-sidd-width64@64", "float32", "library"),
+    ]
+
+
+def test_small_run_on_a_cpu_writes_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace_peaks(monkeypatch)
+    path = tmp_path / "rows.jsonl"
+    command = ["--device", "cpu", "--small", "--part", "nets", "--minutes", "2"]
+    command += ["--only", "lite-faces@256", "--rows", str(path)]
+    assert gpu.main(command) == 0
+    rows = rows_in(path)
+    assert [(row["network"], row["precision"], row["engine"]) for row in rows] == [
+        ("lite-faces@256", "bfloat16", "eager"),
+        ("lite-faces@256", "float32", "library"),
+    ]
+    for row in rows:
+        assert (row["device"], row["weights"]) == ("cpu", "embedded")
+        check_quality(row)
+    assert "lite-faces@256" in capsys.readouterr().out
+    assert gpu.main(command) == 0
+    assert len(rows_in(path)) == len(rows)
+
+
+@pytest.mark.slow  # eight networks take about a minute
+def test_small_run_of_all_networks(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    command = ["--device", "cpu", "--small", "--minutes", "10", "--rows", str(path)]
+    assert gpu.main(command) == 0
+    rows = rows_in(path)
+    small = {target.small for target in TARGETS if target.small}
+    assert {row["network"] for row in rows} == small
+    assert len(rows) == len(CPU_ROUNDS) * len(small)
+    for row in rows:
+        check_quality(row)
+
+
+def test_no_network_is_started_after_the_time_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    gpu_workers.measure_in_process(LITE_FACES, Settings(CPU, path), lambda: -1.0)
+    assert not path.exists()
+    assert "lite-faces@256: not measured, no time left" in capsys.readouterr().out
+
+
+def test_failed_row_has_its_error_and_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(gpu_nets, "build_call", fail)
+    replace_peaks(monkeypatch)
+    path = tmp_path / "rows.jsonl"
+    gpu_workers.measure_in_process(LITE_FACES[:1], Settings(CPU, path), lambda: 1.0)
+    [row] = rows_in(path)
+    assert row["error"] == "RuntimeError: no such kernel"
+    assert measured_cases(path, "cpu") == set()
+
+
+def test_worker_measures_its_cases(tmp_path: Path) -> None:
+    (tmp_path / "peaks.json").write_text(json.dumps({"bfloat16": 1.0, "float32": 1.0}))
+    (tmp_path / "start").touch()
+    path = tmp_path / "rows.jsonl"
+    settings = Settings(CPU, path, profile=True, folder=tmp_path)
+    gpu_workers.run_worker("lite-faces@256", "bfloat16,eager;float32,library", settings)
+    assert measured_cases(path, "cpu") == set(LITE_FACES)
+    assert list(tmp_path.glob("ready-*"))
+
+
+def test_page_shows_the_recorded_rows() -> None:
+    rows = {
+        (row["network"], row["precision"], row["engine"]): row
+        for row in rows_in(PROJECT / "benchmarks" / "results" / "gpu.jsonl")
+    }
+    lines = (PROJECT / "docs" / "gpu.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "@" in line]
+    shown = {(each[0], each[1], each[2]): each for each in cells if len(each) == 8}
+    assert len(shown) > 60
+    for key, each in shown.items():
+        row: Any = rows[key]
+        assert each[3].strip("*") == f"{row['ms'] / row['batch']:.2f}"
+        assert each[5] == "-" or each[5].split()[0] == str(row["psnr_db"])
+        assert each[6:] == [str(row.get("codes_agree", "")), str(row["percent_of_floor"])]
+
+
+def test_psnr_has_the_range_of_the_reference_as_peak() -> None:
+    reference = torch.tensor([0.0, 10.0])
+    assert psnr_db(reference + 1.0, reference) == pytest.approx(20.0)
+    assert psnr_db(reference, reference) == 200.0
+    assert psnr_db(reference * float("nan"), reference) < 0.0
 
 
 def test_name_contains_side_and_batch() -> None:
@@ -87,6 +167,6 @@ def test_missing_device_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(nets, "measured", lambda *_: pytest.fail("it started"))
+    monkeypatch.setattr(gpu, "measure_nets", lambda *_: pytest.fail("it started"))
     assert gpu.main(["--device", "cuda:77"]) == 2
     assert "E50" in capsys.readouterr().err
