@@ -91,7 +91,7 @@ def run(lite: Restorer, task: str, photo: Photo = SMALL, **inputs: Any) -> Repor
     ],
 )
 def test_option_without_effect_is_named_once(
-    lite: Restorer, task: str, inputs: dict[str, object], reasons: dict[str, str]
+    lite: Restorer, task: str, inputs: dict[str, Any], reasons: dict[str, str]
 ) -> None:
     found = unused(run(lite, task, **inputs))
     assert found.keys() == reasons.keys()
@@ -100,7 +100,12 @@ def test_option_without_effect_is_named_once(
 
 
 def test_option_of_one_step_of_a_pipeline_has_an_effect(lite: Restorer) -> None:
-    inputs = {"steps": "restore,upscale", "scale": 2, "tile_size": 64, "render_factor": 20}
+    inputs: dict[str, Any] = {
+        "steps": "restore,upscale",
+        "scale": 2,
+        "tile_size": 64,
+        "render_factor": 20,
+    }
     report = run(lite, "pipeline", **inputs)
     assert unused(report).keys() == {"render_factor"}
     assert all(not step.warnings for step in report.steps)
