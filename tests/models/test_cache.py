@@ -30,7 +30,7 @@ def test_preload_with_policy_auto_and_without_network_loads_the_fallbacks(
     assert restorer.run("face_restore", [Photo("a", ASTRONAUT)]).reports[0].variant == "lite"
     report = restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)]).reports[0]
     assert report.variant == "lite"
-    assert any("instead of the official weights" in warning for warning in report.warnings)
+    assert any("lite weights are used instead of" in warning for warning in report.warnings)
 
 
 def test_preloaded_task_includes_its_companion_networks(tmp_path: Path) -> None:
