@@ -23,6 +23,7 @@ class Graphed:
     """
 
     def __init__(self, net: Callable[..., Any], inputs: Sequence[Tensor], pool: Any = None) -> None:  # noqa: ANN401 - torch's handle
+        self.net = net  # the graph reads the weights where they are: they must not be freed
         self.inputs = [each.clone() for each in inputs]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

@@ -163,12 +163,12 @@ class NearestCodes(nn.Module):
         super().__init__()
         self.codebook = nn.Buffer(codebook.detach().float())
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """N,C,H,W -> the codes in that shape, float32, and N*H*W numbers."""
+    def forward(self, features: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """N,C,H,W -> the codes in that shape, float32, and N*H*W numbers; or the codes of given numbers."""
         batch, channels, height, width = features.shape
         pixels = features.float().permute(0, 2, 3, 1).reshape(-1, channels)
         distances = self.codebook.square().sum(dim=1) - 2 * (pixels @ self.codebook.t())  # the pixel's own square changes no order
-        numbers = distances.argmin(dim=1)
+        numbers = distances.argmin(dim=1) if codes is None else codes
         return F.embedding(numbers, self.codebook).view(batch, height, width, channels).permute(0, 3, 1, 2), numbers
 
 
@@ -186,9 +186,10 @@ class RestoreFormerNet(nn.Module):
         self.post_quant_conv = converted(net.post_quant_conv, self.decoder_dtype)
         self.quantize = NearestCodes(net.quantize.embedding.weight)
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, faces: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Faces and numbers; given numbers are taken in place of the nearest."""
         features, mid, coarsest = self.encoded(faces.to(self.encoder_dtype))
-        quantised, numbers = self.quantize(self.quant_conv(features))
+        quantised, numbers = self.quantize(self.quant_conv(features), codes)
         g: Any = self.decoder
         h = g.conv_in(self.post_quant_conv(quantised.to(self.decoder_dtype)))
         mid, coarsest = mid.to(h.dtype), coarsest.to(h.dtype)

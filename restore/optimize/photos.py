@@ -195,7 +195,7 @@ class DenseBlock(nn.Module):
         super().__init__()
         convs = [getattr(block, f"conv{number}")[0] for number in range(1, 6)]
         self.slope = float(block.conv1[1].negative_slope)
-        _scaled(convs[-1], torch.full((convs[-1].out_channels,), 0.2))
+        _scaled(convs[-1], torch.full_like(convs[-1].bias.detach(), 0.2))
         widths = [convs[0].in_channels, *(conv.out_channels for conv in convs[:-1])]
         self.widths = [conv.out_channels for conv in convs]
         starts = [sum(widths[:index]) for index in range(len(widths))]

@@ -13,8 +13,19 @@ from restore.nets.folding import fold
 from restore.nets.old_photo_faces import fold_spectral_norms
 from restore.optimize.colour import DDColorNet
 from restore.optimize.faces import CodeFormerNet, GfpganNet, RestoreFormerNet
+from restore.optimize.kernel_nets import PixelNafNet, PixelRrdbNet
 from restore.optimize.parts import Lowered, converted
 from restore.optimize.photos import LamaNet, NafNet, spread_dense_blocks
+
+WITH_KERNELS = ("ESRGAN", "NAFNet")
+"""Architectures that `with_kernels` takes."""
+
+
+def with_kernels(net: nn.Module, architecture: str, dtype: torch.dtype) -> nn.Module:
+    """A copy of a network on this package's Triton kernels, for CUDA: float32 inputs and answers, features in float16 or bfloat16."""
+    copied: Any = copy.deepcopy(net).requires_grad_(requires_grad=False)
+    made: nn.Module = {"ESRGAN": PixelRrdbNet, "NAFNet": PixelNafNet}[architecture](copied, dtype)
+    return made.eval().requires_grad_(requires_grad=False)
 
 
 def lowered(net: nn.Module, architecture: str, dtype: torch.dtype, encoder_dtype: torch.dtype | None = None) -> nn.Module:
