@@ -1,8 +1,8 @@
-"""Everything that is to be known of a GPU, inside ten minutes: `python -m benchmarks.gpu --part nets --minutes 6`.
+"""Networks on a GPU, in each precision and engine: `python -m benchmarks.gpu --minutes 2`.
 
-Part `nets`: networks in each precision and engine. Each has a process of its own, which compiles beside the others; then all are timed
-one after another. A row goes to `--rows` as soon as it is measured, and what is there already is not measured again. Part `server`:
-whole requests through the real Cog server, with one and with four photos. `--device cpu --small` runs small networks one after another, to find faults.
+Part `nets`: each network has a process of its own, which compiles beside the others; what is ready after `--minutes` is timed, one after
+another. A row goes to `--rows` as soon as it is measured, and what is there already is not measured again. Part `server`: whole requests
+through the real Cog server, with one and with four photos. `--device cpu --small` runs small networks in this process, to find faults.
 
 Networks have recipe-made weights where the official file is not here, which cost the same. Quality is the answer's distance from the
 float32 answer of the network as its library has it: PSNR with the span of that answer as peak, and codes that agree.
@@ -476,7 +476,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--part", default="nets", choices=["nets", "worker", "server"])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--minutes", type=float, default=9.0, help="what has not begun by then is left out")
+    parser.add_argument("--minutes", type=float, default=2.0, help="until which all must be ready; small: begun")
     parser.add_argument("--rows", type=Path, default=RESULTS / "gpu.jsonl", help="where rows go, and stand already")
     parser.add_argument("--small", action="store_true", help="small networks and inputs, for a CPU")
     parser.add_argument("--only", default="", metavar="A,B", help="networks")

@@ -36,13 +36,27 @@ class ColourQueries(nn.Module):
         for index in range(d.num_layers):
             level = index % d.num_feature_levels
             cross, own = d.transformer_cross_attention_layers[index], d.transformer_self_attention_layers[index]
-            found = cross.multihead_attn(queries + place, keys[level], memories[level], need_weights=False)[0]
+            found = attended(cross.multihead_attn, queries + place, keys[level], memories[level])
             queries = cross.norm(queries + found)
             asks = queries + place
-            queries = own.norm(queries + own.self_attn(asks, asks, queries, need_weights=False)[0])
+            queries = own.norm(queries + attended(own.self_attn, asks, asks, queries))
             queries = d.transformer_ffn_layers[index](queries)
         answer: Tensor = d.color_embed(d.decoder_norm(queries).transpose(0, 1))
         return answer
+
+
+def attended(module: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The module's answer to L,N,C queries, by plain products.
+
+    A hundred queries of sixteen thousand keys are too few for fused attention to fill a GPU: it took 6.2 of DDColor's 9.8 ms on an H100.
+    """
+    assert module.in_proj_weight is not None, "query, key and value have one size"
+    weights, biases = module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3)
+    heads, width = module.num_heads, module.embed_dim // module.num_heads
+    inputs = zip((query, key, value), weights, biases, strict=True)
+    q, k, v = (F.linear(x, w, b).unflatten(2, (heads, width)).permute(1, 2, 0, 3) for x, w, b in inputs)
+    shares = torch.softmax(torch.matmul(q * width**-0.5, k.transpose(2, 3)), dim=3)
+    return module.out_proj(torch.matmul(shares, v).permute(2, 0, 1, 3).flatten(2))  # type: ignore[no-any-return]
 
 
 class DDColorNet(nn.Module):

@@ -130,10 +130,8 @@ class PixelRrdbNet(nn.Module):
             x = three(two(one(x, early, late, sums, None), early, late, sums, None), early, late, sums, start)
         x = self.trunk(x, skip=first)
         for index, conv in enumerate(self.last):
-            if index == len(self.last) - 1:
-                x = conv(x, dtype=torch.float32)
-            else:
-                x = conv(x, slope=SLOPE, enlarges=index < self.doublings)
+            is_last = index == len(self.last) - 1
+            x = conv(x, dtype=torch.float32) if is_last else conv(x, slope=SLOPE, enlarges=index < self.doublings)
         scale = 2**self.doublings // self.shuffle
         return x.permute(0, 3, 1, 2)[..., : height * scale, : width * scale]
 
