@@ -54,7 +54,7 @@ def attended(module: nn.MultiheadAttention, query: Tensor, key: Tensor, value: T
     weights, biases = module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3)
     heads, width = module.num_heads, module.embed_dim // module.num_heads
     inputs = zip((query, key, value), weights, biases, strict=True)
-    q, k, v = (F.linear(x, w, b).unflatten(2, (heads, width)).permute(1, 2, 0, 3) for x, w, b in inputs)
+    q, k, v = (F.linear(x, w, b).view(*x.shape[:2], heads, width).permute(1, 2, 0, 3) for x, w, b in inputs)
     shares = torch.softmax(torch.matmul(q * width**-0.5, k.transpose(2, 3)), dim=3)
     return module.out_proj(torch.matmul(shares, v).permute(2, 0, 1, 3).flatten(2))  # type: ignore[no-any-return]
 
@@ -82,8 +82,9 @@ class DDColorNet(nn.Module):
         for name in arch._modules:
             arch._modules[name]._forward_hooks.clear()
         self.norms = nn.ModuleList(converted(getattr(arch, f"norm{level}"), dtype) for level in range(4))
-        self.downsample_layers, self.stages = converted(arch.downsample_layers, dtype), converted(arch.stages, dtype)
-        self.layers = converted(decoder.layers, dtype)
+        self.downsample_layers: Any = converted(arch.downsample_layers, dtype)
+        self.stages: Any = converted(arch.stages, dtype)
+        self.layers: Any = converted(decoder.layers, dtype)
         last = decoder.last_shuf
         self.scale = last.shuf.upscale_factor
         self.last_conv = _by_place(last.conv[0], self.scale**2).to(dtype)
@@ -132,6 +133,6 @@ def _fold_scale(block: Any) -> None:  # noqa: ANN401 - the library has no types
 def _by_place(conv: nn.Conv2d, places: int) -> nn.Conv2d:
     """A 1x1 convolution in front of a pixel shuffle, with its answers ordered by place first and channel second."""
     assert conv.bias is not None, "DDColor's has one"
-    conv.weight.data = conv.weight.data.unflatten(0, (-1, places)).transpose(0, 1).flatten(0, 1).contiguous()
-    conv.bias.data = conv.bias.data.unflatten(0, (-1, places)).transpose(0, 1).flatten(0, 1).contiguous()
+    conv.weight.data = conv.weight.data.view(-1, places, *conv.weight.shape[1:]).transpose(0, 1).flatten(0, 1).contiguous()
+    conv.bias.data = conv.bias.data.view(-1, places).t().flatten().contiguous()
     return conv

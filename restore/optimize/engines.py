@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Graphed:
     def __init__(self, net: Callable[..., Any], inputs: Sequence[Tensor], pool: Any = None) -> None:  # noqa: ANN401 - torch's handle
         self.net = net  # the graph reads the weights where they are: they must not be freed
         self.inputs = [each.clone() for each in inputs]
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_CALLS):
@@ -56,6 +56,6 @@ def compiled(net: nn.Module, *, autotune: bool = False) -> Callable[..., Any]:
     """
     on_cuda = any(parameter.is_cuda for parameter in net.parameters())
     if not on_cuda:
-        return cast(Callable[..., Any], torch.compile(net, dynamic=False, fullgraph=True, backend="aot_eager"))
+        return torch.compile(net, dynamic=False, fullgraph=True, backend="aot_eager")
     mode = "max-autotune-no-cudagraphs" if autotune else None
-    return cast(Callable[..., Any], torch.compile(net, dynamic=False, fullgraph=True, mode=mode))
+    return torch.compile(net, dynamic=False, fullgraph=True, mode=mode)

@@ -245,7 +245,7 @@ class NormedModulatedConv2d(nn.Module):
         if self.enlargement != 1.0:
             features = F.interpolate(features, scale_factor=self.enlargement, mode="bilinear", align_corners=False)
         result: Tensor = self.conv(features * scales.to(features.dtype)[..., None, None])
-        factors = self.factors.module(scales, top)[..., None, None]
+        factors: Tensor = self.factors.module(scales, top)[..., None, None]
         return result * factors.to(result.dtype) if self.factors.demodulates else result.float() * factors
 
 

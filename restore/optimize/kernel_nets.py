@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -126,18 +126,28 @@ class PixelRrdbNet(nn.Module):
         sums = first.new_empty(*first.shape[:3], first.shape[3] + 3 * GROWTH)
         x = first
         for group in self.blocks:
-            start, (one, two, three) = x, group
+            start, (one, two, three) = x, cast(Any, group)
             x = three(two(one(x, early, late, sums, None), early, late, sums, None), early, late, sums, start)
         x = self.trunk(x, skip=first)
         for index, conv in enumerate(self.last):
             is_last = index == len(self.last) - 1
             x = conv(x, dtype=torch.float32) if is_last else conv(x, slope=SLOPE, enlarges=index < self.doublings)
         scale = 2**self.doublings // self.shuffle
-        return x.permute(0, 3, 1, 2)[..., : height * scale, : width * scale]
+        answer: Tensor = x.permute(0, 3, 1, 2)
+        return answer[..., : height * scale, : width * scale]
 
 
 class PixelNafBlock(nn.Module):
     """NAFNet's block on pixels: 1x1 convolutions are matrix products, its channel attention is part of the third one's filters."""
+
+    weight1: Tensor
+    weight3: Tensor
+    weight4: Tensor
+    weight5: Tensor
+    bias1: Tensor
+    bias3: Tensor
+    bias4: Tensor
+    bias5: Tensor
 
     def __init__(self, block: Any, dtype: torch.dtype) -> None:  # noqa: ANN401 - the library has no types
         super().__init__()
@@ -163,7 +173,7 @@ class PixelNafBlock(nn.Module):
         """Takes and gives features as a sum of two, which the next norm takes."""
         fast = available(x)
         norm, product = (add_norm, depthwise_gate) if fast else (plain_add_norm, plain_depthwise_gate)
-        one, two = self.norms
+        one, two = (cast(Any, each) for each in self.norms)
         x, normed = norm(x, added, one.weight, one.bias, one.eps)
         inner, mean = product(F.linear(normed, self.weight1, self.bias1), self.filters, self.shift)
         if isinstance(self.pool, nn.AdaptiveAvgPool2d):

@@ -1,5 +1,5 @@
 # ruff: noqa: ANN001, ANN202, SIM108 - Triton finds the kernels' types, and has its own conditions
-# mypy: disallow-untyped-defs=false, disallow-untyped-calls=false, disallow-untyped-decorators=false
+# mypy: disallow-untyped-defs=false, disallow-incomplete-defs=false, disallow-untyped-calls=false, disallow-untyped-decorators=false
 """Triton kernels for channels-last features in half precision: what cuDNN and inductor are slow at on a Hopper GPU.
 
 `spread_conv`: a 3x3 convolution whose many outputs are finished layers or running sums of later ones (dense blocks). `depthwise_gate`:
@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -168,13 +168,13 @@ def _time_of(options: Any, way: tuple[int, int, int]) -> float:  # noqa: ANN401 
         _launch(options, way)
         events = [torch.cuda.Event(enable_timing=True) for _ in range(2 * _TRIES)]
         for begin, end in zip(events[::2], events[1::2], strict=True):
-            begin.record()  # type: ignore[no-untyped-call]
+            begin.record()
             _launch(options, way)
-            end.record()  # type: ignore[no-untyped-call]
+            end.record()
         torch.cuda.synchronize()
     except triton.runtime.errors.OutOfResources:
         return float("inf")
-    return min(begin.elapsed_time(end) for begin, end in zip(events[::2], events[1::2], strict=True))
+    return min(float(begin.elapsed_time(end)) for begin, end in zip(events[::2], events[1::2], strict=True))
 
 
 def _launch(options: Any, way: tuple[int, int, int]) -> None:  # noqa: ANN401 - spread_conv's

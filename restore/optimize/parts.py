@@ -6,6 +6,7 @@ All sums that decide a norm, a softmax or a statistic are taken in float32, what
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,8 @@ def converted(net: nn.Module, dtype: torch.dtype, keep: Iterable[type[nn.Module]
         return net
     for child in net.children():
         converted(child, dtype, kept)
-    for holder in (net._parameters, net._buffers):
+    holders: tuple[dict[str, Any], ...] = (net._parameters, net._buffers)
+    for holder in holders:
         for name, tensor in holder.items():
             if tensor is not None and tensor.is_floating_point():
                 changed = tensor.detach().to(dtype)
@@ -60,10 +62,10 @@ class PixelLayerNorm(nn.Module):
         norm: a library's module with `weight`, `bias` of C and `eps`: NAFNet's and ConvNeXt's.
     """
 
-    def __init__(self, norm: nn.Module) -> None:
+    def __init__(self, norm: Any) -> None:  # noqa: ANN401 - two libraries have one each
         super().__init__()
         self.weight, self.bias = norm.weight, norm.bias
-        self.eps = float(norm.eps)  # type: ignore[arg-type]
+        self.eps = float(norm.eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)

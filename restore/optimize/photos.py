@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -92,8 +92,9 @@ class Spectral(nn.Module):
         batch, _, height, width, _ = spectrum.shape
         pairs = spectrum.permute(0, 1, 4, 2, 3).reshape(batch, -1, height, width).to(x.dtype)
         changed = torch.relu(self.conv(pairs)).float()
-        parts = changed.unflatten(1, (-1, 2)).permute(0, 1, 3, 4, 2).contiguous()
-        return torch.fft.irfft2(torch.view_as_complex(parts), s=x.shape[-2:], norm="ortho").to(x.dtype)
+        parts = changed.view(batch, -1, 2, height, width).permute(0, 1, 3, 4, 2).contiguous()
+        answer: Tensor = torch.fft.irfft2(torch.view_as_complex(parts), s=x.shape[-2:], norm="ortho").to(x.dtype)
+        return answer
 
 
 class FourierLayer(nn.Module):
@@ -102,14 +103,15 @@ class FourierLayer(nn.Module):
     def __init__(self, layer: Any) -> None:  # noqa: ANN401 - the library has no types
         super().__init__()
         ffc = layer.ffc
-        local, from_local, to_global = [], [], isinstance(layer.bn_g, nn.BatchNorm2d)
-        self.from_global = self.spectral = None
+        local: list[Any] = []
+        self.from_global: nn.Module | None = None
+        self.spectral: nn.Module | None = None
         if isinstance(layer.bn_l, nn.BatchNorm2d):
             factors, shift = _affine(layer.bn_l)
             local.append(_scaled(ffc.convl2l, factors, shift))
             if isinstance(ffc.convg2l, nn.Conv2d):
                 self.from_global = _scaled(ffc.convg2l, factors)
-        if to_global:
+        if isinstance(layer.bn_g, nn.BatchNorm2d):
             factors, shift = _affine(layer.bn_g)
             local.append(_scaled(ffc.convl2g, factors, shift))
             if not isinstance(ffc.convg2g, nn.Identity):
@@ -164,13 +166,14 @@ class LamaNet(nn.Module):
         other: Tensor | None = None
         for layer in self.down:
             x, other = layer(x, other)
-        for pair in self.blocks:
-            first, second = pair  # type: ignore[misc]  # a list of two
+        for pair in cast(Any, self.blocks):
+            first, second = pair
             inner, inner_other = second(*first(x, other))
             x, other = x + inner, other + inner_other
         assert other is not None
         filled = self.up(torch.cat([x, other], dim=1)).float().sigmoid()
-        return holes * filled + (1 - holes) * photos
+        answer: Tensor = holes * filled + (1 - holes) * photos
+        return answer
 
 
 def _without_norms(layers: list[nn.Module]) -> list[nn.Module]:
@@ -247,6 +250,6 @@ def spread_dense_blocks(net: nn.Module) -> nn.Module:
     """An RRDB network with this module's dense blocks, in place."""
     for parent in list(net.modules()):
         for name, child in parent.named_children():
-            if type(child).__name__ == "RRDB" and child.RDB1.conv1x1 is None:
+            if type(child).__name__ == "RRDB" and cast(Any, child).RDB1.conv1x1 is None:
                 setattr(parent, name, Rrdb(child))
     return net

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 
 from restore.compilation import feature_modulated
 from restore.nets.lite_face import LiteFace
-from restore.optimize.faces import NormedModulatedConv2d, adapted
+from restore.optimize.faces import Fusion, NormedModulatedConv2d, adapted
 from restore.optimize.parts import Float32, GroupNormSwish, converted
 from restore.optimize.precision import lowered, with_kernels
 
@@ -58,7 +59,7 @@ CASES = {
     ),
     "RestoreFormer": (restoreformer, lambda net, x: net(x)[0], (1, 3, 64, 64)),
     "DDColor": (ddcolor, lambda net, x: net(x), (1, 3, 64, 64)),
-    "LiteFace": (LiteFace, lambda net, x: net(x), (1, 3, 64, 64)),
+    "LiteFace": (LiteFace, lambda net, x: net(x), (1, 3, 256, 256)),
 }
 
 
@@ -78,6 +79,19 @@ def test_a_copy_answers_as_the_library_and_leaves_it_alone(architecture):
     if architecture != "RestoreFormer":  # where a code may be another; its own test is below
         assert psnr_db(rough, expected) >= FEWEST_DB
     assert torch.equal(again, expected)
+
+
+@pytest.mark.parametrize("architecture", ["GFPGAN", "RestoreFormer", "DDColor"])
+def test_a_compiler_sees_one_program(architecture):
+    build, _, shape = CASES[architecture]
+    copied, x = lowered(awake(build), architecture, torch.bfloat16), torch.rand(*shape)
+    torch.compiler.reset()
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.compile(copied, backend="eager", fullgraph=True, dynamic=False)(x)
+        found = copied(x)
+    pairs = zip(traced if isinstance(traced, tuple) else [traced], found if isinstance(found, tuple) else [found], strict=True)
+    assert all(psnr_db(one.float(), other.float()) >= FEWEST_DB for one, other in list(pairs)[:1])
 
 
 def test_lama_fills_holes_as_the_library():
@@ -128,18 +142,25 @@ def codeformer():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_codeformer_answers_as_the_library_for_any_fidelity(codeformer):
+def test_codeformer_answers_as_the_library(codeformer):
     faces = torch.rand(1, 3, 512, 512) * 2 - 1
     copied = lowered(codeformer, "CodeFormer", torch.float32)
     with torch.inference_mode():
-        for fidelity in (0.0, 0.7):
-            expected, logits = codeformer(faces, weight=fidelity)
-            found, chosen = copied(faces, torch.tensor(fidelity))
-            assert torch.equal(chosen.argmax(dim=2), logits.argmax(dim=2))
-            torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-3 * float(expected.abs().max()))
+        expected, logits = codeformer(faces, weight=0.7)
+        found, chosen = copied(faces, torch.tensor(0.7))
+        assert torch.equal(chosen.argmax(dim=2), logits.argmax(dim=2))
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-3 * float(expected.abs().max()))
         rough, near = lowered(codeformer, "CodeFormer", torch.bfloat16)(faces, 0.7, logits.argmax(dim=2))
     assert psnr_db(rough, expected) >= FEWEST_DB
     assert near.dtype == torch.float32
+
+
+@pytest.mark.parametrize("fidelity", [0.0, 0.3, 1.0])
+def test_a_fidelity_may_be_a_tensor(codeformer, fidelity):
+    encoded, features = torch.randn(1, 32, 8, 8), torch.randn(1, 32, 8, 8)
+    block = codeformer.fuse_convs_dict["32"]
+    expected = block(encoded, features, fidelity) if fidelity else features  # the library leaves the block out then
+    torch.testing.assert_close(Fusion(copy.deepcopy(block))(encoded, features, torch.tensor(fidelity)), expected)
 
 
 def test_codes_are_looked_up_bit_for_bit(codeformer):
