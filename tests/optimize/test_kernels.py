@@ -17,6 +17,7 @@ here = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="runs in t
 WAY = (32, 4, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(INTERPRETED or DEVICE == "cuda", reason="is that process")
 def test_all_of_this_file_in_the_interpreter():
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
