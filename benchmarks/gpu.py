@@ -322,13 +322,15 @@ def known_cases(rows: Path, device: str) -> set[Case]:
 def measure_here(wanted: Sequence[Wanted], device: torch.device, rows: Path, left_s: Callable[[], float]) -> None:
     """Measures in this process, one network after another."""
     chosen = list(cases(wanted, ORDER if device.type == "cuda" else SMALL_ORDER))
+    peaks: dict[str, float] = {}
     for name in dict.fromkeys(case.network for case in chosen):
         mine = [case for case in chosen if case.network == name and case not in known_cases(rows, device_name(device))]
         if mine and left_s() < 0:
             print(f"{name}: left out, no time")
         elif mine:
+            peaks = peaks or {each: measure_peaks(device, DTYPES[each], 0.02).gflops for each in ("float32", "bfloat16")}
             subject = Subject(name, device)
-            floors = Floors(subject, {each: measure_peaks(device, DTYPES[each], 0.05).gflops for each in ("float32", "bfloat16")})
+            floors = Floors(subject, peaks)
             for case in mine:
                 keep(row_of(subject, prepared(subject, case), floors), rows, device)
 
