@@ -73,7 +73,7 @@ WANTED = (
     Wanted("gfpgan-1.4@512x8", precisions=("float16",)),
     Wanted("restoreformer@512", 6.0, precisions=("float16", "bfloat16")),
     Wanted("nafnet-sidd-width64@1024", 20.0, "nafnet-gopro-width64@32"),
-    Wanted("ddcolor-modelscope@512", 6.0, "ddcolor-paper-tiny", ("bfloat16", "float16")),
+    Wanted("ddcolor-modelscope@512", 6.0, precisions=("bfloat16", "float16")),
     Wanted("lama-big@512", 6.0, "lama-big@64"),
     Wanted("retinaface-resnet50@640", 1.5, "retinaface-mobile0.25@64"),
     Wanted("parsenet@512"),
