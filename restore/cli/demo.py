@@ -122,7 +122,7 @@ def found_and_done(report: Report) -> list[str]:
         found = []
         if step.faces:
             restored = sum(bool(face["restored"]) for face in step.faces)
-            found.append(f"faces: {len(step.faces)} found, {restored} restored")
+            found.append(f"{restored} of {len(step.faces)} faces restored")
         if step.scratched_share is not None:
             found.append(f"scratches on {100 * step.scratched_share:.1f} % of the photo")
         lines.append(line + reason + (f": {', '.join(found)}" if found else ""))

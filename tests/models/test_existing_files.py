@@ -5,6 +5,7 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fileserver import FileServer, sha256_of
@@ -128,7 +129,7 @@ def test_without_checksum_the_size_decides(
     store_of: StoreOf, tmp_path: Path, facts: dict[str, int], is_found: bool
 ) -> None:
     write(tmp_path / "torch/hub/checkpoints/a.pth")
-    unknown = {"sha256": None, "bytes": None}
+    unknown: dict[str, Any] = {"sha256": None, "bytes": None}
     checkpoint = row("a", HUB_URL, **unknown | facts)
     assert (store_of(checkpoint).find(checkpoint) is not None) == is_found
 

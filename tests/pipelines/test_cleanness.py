@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from restore import Restorer
 from restore.pipelines.cleanness import is_sharp_and_clean
 
 SMALL = {"blur": 0.5, "downscale": 4.0}
-WORN = {
+WORN: dict[str, dict[str, Any]] = {
     "noise": {**SMALL, "noise": 10},
     "jpeg": {**SMALL, "jpeg": 70},
     "blur": {"blur": 6.0, "downscale": 4.0},
@@ -56,7 +57,7 @@ def test_network_of_a_clean_photo(
     original: np.ndarray,
     lite: Restorer,
     tmp_path: Path,
-    inputs: dict[str, object],
+    inputs: dict[str, Any],
     variant: str,
 ) -> None:
     path = tmp_path / "a.png"
