@@ -98,6 +98,8 @@ def _fallback_warning(store: WeightStore, variant: str, error: RestoreError) -> 
         )
     else:
         warning = f"lite weights are used instead of '{variant}': {error.reason}"
+        if error.code is Code.WEIGHTS_MISSING:
+            warning += f". {error.remedy.removesuffix('.')}"
     if warning not in store.logged_warnings:
         store.logged_warnings.add(warning)
         log.warning("%s", warning)
