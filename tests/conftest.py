@@ -23,6 +23,8 @@ from restore.models.store import WeightStore
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
+pytest_plugins = ["downloadfixtures"]
+
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
 

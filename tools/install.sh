@@ -18,7 +18,10 @@ find_uv() {
     if command -v uv >/dev/null; then command -v uv && return; fi
     local pin
     pin=$(sed -n 's/^# uv==\(.*\)$/\1/p' requirements-dev.txt)
-    "$PY" -m pip install --disable-pip-version-check --quiet "uv==$pin" >&2 || return 0
+    if ! "$PY" -m pip install --disable-pip-version-check --quiet "uv==$pin" >&2; then
+        echo "uv is not available: pip installs the packages, which takes longer" >&2
+        return 0
+    fi
     echo "$VENV/bin/uv"
 }
 

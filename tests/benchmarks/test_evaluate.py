@@ -264,7 +264,7 @@ def test_photos_of_different_sizes_need_resize(
     assert 20 < float(capsys.readouterr().out.splitlines()[1].split()[1]) < 40
 
 
-def test_csv_has_one_line_per_pixelsand_one_of_means(tmp_path: Path, astronaut: np.ndarray) -> None:
+def test_csv_has_one_line_per_photo_and_one_of_means(tmp_path: Path, astronaut: np.ndarray) -> None:
     first = folder_of(tmp_path / "a", one=astronaut, two=astronaut)
     second = folder_of(tmp_path / "b", one=noisy(astronaut, 5), two=noisy(astronaut, 20))
     assert main([str(first), str(second), "--csv", str(tmp_path / "new" / "f.csv")]) == 0
