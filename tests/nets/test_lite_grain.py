@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from noisyphotos import noisy_photo
 from torchvision.transforms.functional import gaussian_blur as torchvision_blur
 
 from restore.nets.lite.grain import (
@@ -13,16 +14,6 @@ from restore.nets.lite.grain import (
     hash_noise,
     split_bands,
 )
-
-
-def noisy_photo(height: int, width: int) -> torch.Tensor:
-    """A smooth photo with noise, in 8 bits: 1x3xHxW in [0, 1]."""
-    generator = torch.Generator().manual_seed(0)
-    smooth = F.interpolate(
-        torch.rand(1, 3, 6, 6, generator=generator), size=(height, width), mode="bilinear"
-    )
-    noise = 0.01 * torch.randn(1, 3, height, width, generator=generator)
-    return ((smooth + noise).clamp(0, 1) * 255).round() / 255
 
 
 def test_noise_is_white_and_of_unit_variance() -> None:

@@ -8,7 +8,7 @@ from restore.nets.lite.grain import SCALE
 from restore.nets.lite.upscale import LiteUpscale
 
 
-def noisy_photo(height: int, width: int) -> torch.Tensor:
+def random_photo(height: int, width: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     photo = 0.5 + 0.1 * torch.randn(1, 3, height, width, generator=generator)
     return (photo.clamp(0, 1) * 255).round() / 255
@@ -21,7 +21,7 @@ def net() -> LiteUpscale:
 
 
 def test_grain_is_equal_in_all_channels(net: LiteUpscale) -> None:
-    photo = noisy_photo(40, 44)
+    photo = random_photo(40, 44)
     grain = net(photo) - net.picture(photo)
     assert float(grain.std()) > 1e-4
     torch.testing.assert_close(grain[:, :1].expand(-1, 3, -1, -1), grain, rtol=0, atol=1e-6)
@@ -39,7 +39,7 @@ def test_smallest_photos_are_upscaled(net: LiteUpscale, size: tuple[int, int]) -
 
 def test_training_output_is_the_picture_and_the_grain_strengths() -> None:
     torch.manual_seed(4)
-    net, photo = new_lite_upscale(), noisy_photo(16, 16)
+    net, photo = new_lite_upscale(), random_photo(16, 16)
     output = net(photo)
     assert output.shape == (1, 6, 64, 64)
     torch.testing.assert_close(output[:, :3], net.picture(photo))
@@ -48,7 +48,7 @@ def test_training_output_is_the_picture_and_the_grain_strengths() -> None:
 def test_gradient_of_the_grain_does_not_reach_the_picture() -> None:
     torch.manual_seed(4)
     net = new_lite_upscale()
-    net(noisy_photo(16, 16))[:, 3:].sum().backward()
+    net(random_photo(16, 16))[:, 3:].sum().backward()
     assert not any(
         parameter.grad is not None and parameter.grad.any()
         for parameter in net.picture.parameters()

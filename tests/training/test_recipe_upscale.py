@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from blurredphotos import CLEAN
+from noisyphotos import noisy_photo
 
 from benchmarks.quality import psnr_db
 from restore.nets.lite.grain import split_bands
@@ -17,16 +18,6 @@ from training.recipe_upscale import (
     reduce_photo,
     sharpen,
 )
-
-
-def noisy_photo(height: int, width: int) -> torch.Tensor:
-    """A smooth photo with noise: 1x3xHxW in [0, 1]."""
-    generator = torch.Generator().manual_seed(6)
-    smooth = F.interpolate(
-        torch.rand(1, 3, 6, 6, generator=generator), size=(height, width), mode="bilinear"
-    )
-    noise = 0.01 * torch.randn(1, 3, height, width, generator=generator)
-    return ((smooth + noise).clamp(0, 1) * 255).round() / 255
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -90,7 +81,7 @@ class TestTexture:
 
 
 def test_loss_is_lowest_for_the_lost_texture() -> None:
-    photo = noisy_photo(64, 64)
+    photo = noisy_photo(64, 64, seed=6)
     smooth = F.avg_pool2d(F.pad(photo, (3,) * 4, mode="replicate"), 7, 1)
     lost_variance = measure_texture(photo).square() - measure_texture(smooth).square()
     lost = lost_variance.clamp_min(0).sqrt()
