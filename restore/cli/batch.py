@@ -127,7 +127,9 @@ def run_batch(
     outcomes: list[Outcome] = []
     for index, (source, path) in enumerate(zip(sources, paths, strict=True)):
         if path.exists() and not settings.overwrite:
-            detail = f"{path} exists already; use --overwrite to replace it"
+            detail = (
+                f"{path} exists already; use --overwrite to replace it, or another folder with -o"
+            )
             outcome = Outcome(source, "skipped", path, detail=detail)
         else:
             restorer = restorer or make_restorer()
