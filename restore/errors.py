@@ -30,6 +30,7 @@ class Code(StrEnum):
     # E3xx: the output
     OUTPUT_TOO_LARGE = "E301"
     OUTPUT_UNWRITABLE = "E302"
+    HARM = "E303"
     # E4xx: the weights
     WEIGHTS_MISSING = "E401"
     WEIGHTS_CORRUPT = "E402"

@@ -30,6 +30,11 @@ class Report:
             boxes are in pixels of the photo as that step got it.
         face_restoration_applied: whether any face was restored.
         scratched_share: fraction of the photo detected as scratches; None if not looked for.
+        status: "done"; "reduced" if a step did less than requested, because more would have damaged
+            the photo; "skipped" if it returned the photo unchanged for that reason. A warning gives
+            the reason. For the task `pipeline`: the worst status of its steps.
+        harm: how the result of the step differs from its input, as the harm check measured it (see
+            `restore.pipelines.harm`).
         why: why this step was proposed; empty for steps that the request names.
         steps: the reports of the steps, for the task `pipeline`.
         profile_effects: what `runtime_profile` changed compared with `baseline`.
@@ -55,6 +60,8 @@ class Report:
     faces: list[dict[str, object]] = field(default_factory=list)
     face_restoration_applied: bool = False
     scratched_share: float | None = None
+    status: str = "done"
+    harm: dict[str, object] = field(default_factory=dict)
     why: str = ""
     steps: list[Report] = field(default_factory=list)
     profile_effects: list[str] = field(default_factory=list)
