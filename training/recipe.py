@@ -21,6 +21,10 @@ DamageMaps = list[np.ndarray]
 """Opacity of film damage: HxW uint8, 255 is opaque."""
 
 NATURAL = "photos of train/natural: CC0, public domain, Unsplash, Pexels and Pixabay licences"
+NATURAL2 = (
+    "photos of train/natural2: CC0, CC-BY 4.0 (Pierre-Selim Huard, Alan Diggs, Christian Ferrer), "
+    "Unsplash, Pexels, Pixabay and rawpixel licences"
+)
 FACES = (
     "portraits of train/faces: members of the US Congress (Government Printing Office, "
     "public domain); Face Research Lab London Set and Canada set (DeBruine & Jones, CC-BY 4.0)"

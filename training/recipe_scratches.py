@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from training.recipe import (
     DAMAGE,
     FACES,
     NATURAL,
+    NATURAL2,
     DamageMaps,
     Folder,
     Pair,
@@ -22,27 +25,64 @@ from training.recipe import (
     random_window,
 )
 from training.recipe_faces import is_held_back_person
-from training.scratch_drawing import MIN_DAMAGE_OPACITY, draw_cracks, draw_film_damage
+from training.scratch_drawing import (
+    MIN_DAMAGE_OPACITY,
+    draw_cracks,
+    draw_film_damage,
+    draw_tears,
+)
+from training.scratch_negatives import UNDAMAGEABLE, draw_negative
 
 LevelRange = tuple[float, float]
 LIGHT: LevelRange = (200.0, 255.0)  # grey levels of damage
 DARK: LevelRange = (0.0, 50.0)
 GREY: LevelRange = (50.0, 200.0)
-# Cumulative probabilities; most damage is bare paper and lost emulsion.
-LEVEL_RANGES = ((0.65, LIGHT), (0.85, DARK), (1.0, GREY))
-DAMAGED_SHARE = 0.8  # of the patches; the others teach the network to ignore fine bright details
+
+
+@dataclasses.dataclass(frozen=True)
+class DamageMix:
+    """How often which damage is drawn.
+
+    Attributes:
+        damaged_share: share of the damaged patches; the others teach the network to ignore fine
+            bright details.
+        level_ranges: (cumulative probability, range) of the grey levels of damage.
+        crack_share: share of drawn cracks and scratches in the damage.
+        tear_share: share of wide tears; the rest is film damage.
+    """
+
+    damaged_share: float
+    level_ranges: tuple[tuple[float, LevelRange], ...]
+    crack_share: float
+    tear_share: float
+
+
+# Most damage is bare paper and lost emulsion.
+EVALUATED_MIX = DamageMix(0.8, ((0.65, LIGHT), (0.85, DARK), (1.0, GREY)), 0.45, 0.0)
+TRAINED_MIX = DamageMix(0.7, ((0.5, LIGHT), (0.88, DARK), (1.0, GREY)), 0.37, 0.25)
+"""More dark and wide damage than the evaluation has, of which earlier networks found little."""
+
+NEGATIVE_SHARE = 0.3  # of the patches: textures and objects that must not be detected
 MIN_CHANGE_LEVELS = 20.0  # of 255; damage that changes a pixel by less cannot be found
 
 
 def draw_damaged_patch(
     pair: Pair, patch_px: int, rng: np.random.Generator, *, maps: DamageMaps
 ) -> Pair:
-    """Draw a damaged patch as a scanner gives it.
+    """Draw a patch as a scanner gives it: damaged, textured, both or neither.
 
     Returns:
         (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
     """
-    return add_damage(old_luminance(pair[0], patch_px, rng), rng, maps)
+    clean = old_luminance(pair[0], patch_px, rng)
+    if rng.random() >= NEGATIVE_SHARE:
+        return add_damage(clean, rng, maps, mix=TRAINED_MIX)
+    kind, clean = draw_negative(clean, rng)
+    if kind in UNDAMAGEABLE:
+        return scan(clean, rng)[..., None], np.zeros((*clean.shape, 1), np.uint8)
+    damaged_share = 0.5 * TRAINED_MIX.damaged_share
+    mix = dataclasses.replace(TRAINED_MIX, damaged_share=damaged_share)
+    return add_damage(clean, rng, maps, mix=mix)
 
 
 def add_damage(
@@ -50,6 +90,8 @@ def add_damage(
     rng: np.random.Generator,
     maps: DamageMaps,
     levels: LevelRange | None = None,
+    *,
+    mix: DamageMix = EVALUATED_MIX,
 ) -> Pair:
     """Damage a square patch and scan it.
 
@@ -57,25 +99,34 @@ def add_damage(
         clean: HxW float32 in 0 to 255, H = W.
         rng: random generator.
         maps: damage maps.
-        levels: grey levels of the damage; drawn from LEVEL_RANGES by default.
+        levels: grey levels of the damage; drawn from the mix by default.
+        mix: how often which damage is drawn.
 
     Returns:
         (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
     """
     patch_px = len(clean)
     damaged, mask = clean, np.zeros_like(clean, bool)
-    if rng.random() < DAMAGED_SHARE:
+    if rng.random() < mix.damaged_share:
         for _ in range(int(rng.integers(1, 4))):
-            is_crack = rng.random() < 0.45
-            opacity = (
-                draw_cracks(patch_px, rng) if is_crack else draw_film_damage(patch_px, rng, maps)
-            )
+            opacity = _draw_opacity(patch_px, rng, maps, mix)
             opacity = opacity * rng.uniform(0.6, 1.0)
-            previous, damaged = damaged, composite(damaged, opacity, rng, levels)
+            previous, damaged = damaged, composite(damaged, opacity, rng, mix, levels)
             change = cv2.dilate(np.abs(damaged - previous), np.ones((3, 3), np.uint8))
             # Later damage may hide earlier damage. This is too rare to correct the mask for it.
             mask = mask | ((opacity > MIN_DAMAGE_OPACITY) & (change > MIN_CHANGE_LEVELS))
     return scan(damaged, rng)[..., None], mask[..., None].astype(np.uint8) * 255
+
+
+def _draw_opacity(
+    patch_px: int, rng: np.random.Generator, maps: DamageMaps, mix: DamageMix
+) -> np.ndarray:
+    draw = rng.random()
+    if draw < mix.crack_share:
+        return draw_cracks(patch_px, rng)
+    if draw < mix.crack_share + mix.tear_share:
+        return draw_tears(patch_px, rng)
+    return draw_film_damage(patch_px, rng, maps)
 
 
 def old_luminance(photo: Photo, patch_px: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,11 +149,12 @@ def composite(
     photo: np.ndarray,
     opacity: np.ndarray,
     rng: np.random.Generator,
+    mix: DamageMix,
     levels: LevelRange | None = None,
 ) -> np.ndarray:
     """Blend damage of one grey level, with smooth variations, over a photo; HxW in 0 to 255."""
     draw = rng.random()
-    low, high = levels or next(range_ for limit, range_ in LEVEL_RANGES if draw < limit)
+    low, high = levels or next(range_ for limit, range_ in mix.level_ranges if draw < limit)
     level = rng.uniform(low, high)
     variation = cv2.resize(
         rng.normal(0.0, 1.0, (12, 12)).astype(np.float32),
@@ -156,9 +208,13 @@ SCRATCH_RECIPE = Recipe(
     steps=100_000,
     peak_lr=6e-4,
     purpose="finds scratches, cracks, spots and dirt in the luminance of an old photo",
-    data=f"{NATURAL}; {FACES}; {DAMAGE}",
+    data=f"{NATURAL}; {FACES}; {NATURAL2}; {DAMAGE}",
     # Most old photos are portraits: eyes, hair and collars must not be taken for scratches.
-    folders=(Folder("natural", 0.7), Folder("faces", 0.3, is_held_back_person)),
+    folders=(
+        Folder("natural", 0.375),
+        Folder("faces", 0.25, is_held_back_person),
+        Folder("natural2", 0.375),
+    ),
     loss=cross_entropy_dice_loss,
     score=f1_score,
     score_name="f1",

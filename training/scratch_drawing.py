@@ -73,6 +73,33 @@ def draw_cracks(patch_px: int, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 0.7)), np.float32) / 255.0
 
 
+def draw_tears(patch_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one or two wide tears, strokes of ink or strips of tape; HxW float32 in [0, 1].
+
+    The width is that of thin cracks up to MAX_WIDTH_PX. Edges are smooth or ragged.
+    """
+    canvas = np.zeros((patch_px, patch_px), np.uint8)
+    for _ in range(int(rng.integers(1, 3))):
+        start, heading = rng.uniform(0.0, patch_px, 2), rng.uniform(0.0, 2 * np.pi)
+        width = float(np.exp(rng.uniform(np.log(4.0), np.log(MAX_WIDTH_PX))))
+        wander, varied = rng.uniform(0.02, 0.25), rng.uniform(0.0, 0.25)
+        length = rng.uniform(0.3, 1.4) * patch_px
+        stride = max(6.0, 0.7 * width)
+        for _ in range(int(length / stride)):
+            heading += rng.normal(0.0, wander)
+            end = start + stride * np.array([np.cos(heading), np.sin(heading)])
+            thickness = max(3, min(round(width * np.exp(rng.normal(0.0, varied))), 24))
+            points = (_subpixel(start), _subpixel(end))
+            cv2.line(canvas, points[0], points[1], 255, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+            start = end
+    opacity = canvas.astype(np.float32) / 255.0
+    if rng.random() < 0.5:
+        ragged = cv2.GaussianBlur(rng.standard_normal(canvas.shape).astype(np.float32), (0, 0), 1.5)
+        blurred = cv2.GaussianBlur(opacity, (0, 0), 1.5)
+        opacity = (blurred + ragged * rng.uniform(0.2, 1.2) > 0.5).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(opacity, (0, 0), rng.uniform(0.3, 1.0)), np.float32)
+
+
 def _draw_scratch(
     canvas: np.ndarray, start: np.ndarray, heading: float, rng: np.random.Generator
 ) -> None:

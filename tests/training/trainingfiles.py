@@ -20,17 +20,17 @@ MAX_FILE_BYTES = {
 
 
 def make_training_photos(folder: Path) -> Path:
-    """Write natural/, faces/ and damage/ with ten files each; return the folder.
+    """Write natural/, natural2/, faces/ and damage/ with ten files each; return the folder.
 
     congress_005 is one of the held-back people.
     """
-    for name in ("natural", "faces", "damage"):
+    for name in ("natural", "natural2", "faces", "damage"):
         (folder / name).mkdir(parents=True)
     y, x = np.mgrid[0:272, 0:272]
     for index in range(PHOTOS):
         waves = 128 + 100 * np.sin(x / (5 + index)) * np.cos(y / 7)
         photo = Image.fromarray(np.stack([waves, waves.T, waves], -1).astype(np.uint8))
-        for name in ("natural", "faces"):
+        for name in ("natural", "natural2", "faces"):
             photo.save(folder / name / f"congress_{index:03d}.png")
         damage = Image.fromarray(np.where(waves > 220, 255, 0).astype(np.uint8))
         damage.save(folder / "damage" / f"hair_{index:03d}.png")
