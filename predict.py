@@ -224,6 +224,10 @@ class Predictor(BasePredictor):
             description="Keep the GPS position of the photo in the EXIF data of the result.",
             default=False,
         ),
+        harm_check: bool = Input(
+            description="Reduce, skip or refuse a step whose result would damage the photo; if false, only warn of it.",
+            default=True,
+        ),
     ) -> list[Path]:
         """Restore the photos and return one file for each, in order."""
         response = self.worker.respond(
@@ -266,6 +270,7 @@ class Predictor(BasePredictor):
             output_format=output_format,
             output_quality=output_quality,
             keep_gps=keep_gps,
+            harm_check=harm_check,
         )
         self.record_metric("photos", response.reports)
         return [Path(path) for path in response.paths]

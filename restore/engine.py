@@ -33,6 +33,7 @@ from restore.options import (
 )
 from restore.pipelines import TASK_SPECS, TaskSpec
 from restore.pipelines.context import StepContext
+from restore.pipelines.harm_check import check_harm
 from restore.pipelines.loading import describe_step, load_step
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
@@ -76,11 +77,19 @@ class StepGroup:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step that is ready to run, with one context for each photo of its group."""
+    """A step that is ready to run.
+
+    Attributes:
+        spec: its task.
+        options: its options.
+        contexts: one context for each photo of its group.
+        is_proposed: whether `steps=auto` proposed it.
+    """
 
     spec: TaskSpec
     options: TaskOptions
     contexts: Sequence[StepContext]
+    is_proposed: bool
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,8 @@ class Engine:
         results: dict[int, Photo] = {}
         masks: dict[int, Photo] = {}
         for plan in plans:
-            results |= zip(plan.group.indices, _run_steps(plan), strict=True)
+            restored = _run_steps(plan, corrects_harm=request.run.harm_check)
+            results |= zip(plan.group.indices, restored, strict=True)
             for step in plan.steps:
                 for index, context in zip(plan.group.indices, step.contexts, strict=True):
                     if context.found_masks:
@@ -196,7 +206,7 @@ class Engine:
                 with _name_step_in_errors(number, step, len(group.steps)):
                     spec.check(photo, options, request.output.output_format, context)
             photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
-            planned.append(PlannedStep(spec, options, contexts))
+            planned.append(PlannedStep(spec, options, contexts, is_proposed=bool(reason)))
             uses.append(StepUse(step, spec, options, loaded.models))
         for warning in unused_option_warnings(request, uses):
             for item in group.photos:
@@ -252,11 +262,26 @@ def decode_photos(
     return [RequestPhoto(*item) for item in zip(photos, reports, masks, strict=True)]
 
 
-def _run_steps(plan: Plan) -> list[Photo]:
-    """Run the photos of a plan through its steps, without encoding them in between."""
+def _run_steps(plan: Plan, *, corrects_harm: bool) -> list[Photo]:
+    """Run the photos of a plan through its steps, without encoding them in between.
+
+    Raises:
+        RestoreError: HARM if a step that the request names would damage a photo.
+    """
     photos = [item.photo for item in plan.group.photos]
     for step in plan.steps:
-        photos = step.spec.run(photos, step.options, step.contexts)
+        results = step.spec.run(photos, step.options, step.contexts)
+        photos = [
+            check_harm(
+                before,
+                after,
+                step.spec.expected,
+                context,
+                is_proposed=step.is_proposed,
+                corrects=corrects_harm,
+            )
+            for before, after, context in zip(photos, results, step.contexts, strict=True)
+        ]
     return photos
 
 

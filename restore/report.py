@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 
 log = logging.getLogger("restore")
 
+STATUSES = ("done", "reduced", "skipped")
+"""Values of `Report.status`, from best to worst."""
+
 
 @dataclass
 class Report:
@@ -92,6 +95,8 @@ class Report:
             self.weights += [facts for facts in step.weights if facts not in self.weights]
             self.face_detector = step.face_detector or self.face_detector
             self.faces += [{"step": step.task, **face} for face in step.faces]
+            if STATUSES.index(step.status) > STATUSES.index(self.status):
+                self.status = step.status
             self.face_restoration_applied |= step.face_restoration_applied
             for effect in step.profile_effects:
                 self.add_profile_effect(f"{step.task}: {effect}")

@@ -53,6 +53,7 @@ INPUT_ORDER = (
     "output_format",
     "output_quality",
     "keep_gps",
+    "harm_check",
 )
 """The order of all inputs in the Cog schema, on the command line and in the documentation."""
 

@@ -67,6 +67,14 @@ class OutputOptions(Options):
 class RunOptions(Options):
     """How a request is computed."""
 
+    harm_check: bool = Field(
+        default=True,
+        description=(
+            "Reduce, skip or refuse a step whose result would damage the photo; "
+            "if false, only warn of it."
+        ),
+    )
+
     runtime_profile: RuntimeProfile = Field(
         default="baseline",
         description=(

@@ -27,6 +27,7 @@ from restore.pipelines.colorize import run_colorize
 from restore.pipelines.context import StepContext, run_each_photo
 from restore.pipelines.enhance import run_enhance, run_upscale_or_enhance
 from restore.pipelines.face_restore import check_face_restore, run_face_restore
+from restore.pipelines.harm import Expected
 from restore.pipelines.inpaint import check_inpaint, run_inpaint
 from restore.pipelines.old_photo import run_old_photo_restore
 from restore.pipelines.old_photo_lite import COMPANION_TASKS
@@ -52,6 +53,8 @@ class TaskSpec:
         check: (photo, options, output format, context) -> None; raises RestoreError if the photo
             cannot be processed. Called before any photo is processed.
         choices: (options) -> the networks that the request needs, the task's own first.
+        expected: what the step changes outside of the areas that it records; see
+            `restore.pipelines.harm`.
         output_size: (photo, options) -> (width, height) of the result.
         running_model: (model, options) -> the part of a loaded model that runs.
         lite_companions: catalog tasks whose lite networks run beside the task's own lite network.
@@ -60,6 +63,7 @@ class TaskSpec:
     run: Callable[[Sequence[Photo], Any, Sequence[StepContext]], list[Photo]]
     check: Callable[[Photo, Any, str, StepContext], None]
     choices: Callable[[Any], tuple[VariantChoice, ...]]
+    expected: Expected = Expected.DETAIL
     output_size: Callable[[Photo, Any], tuple[int, int]] = _same_size
     running_model: Callable[[Model, Any], Model] = _same_model
     lite_companions: tuple[str, ...] = ()
@@ -114,17 +118,20 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             run=run_each_photo(run_colorize),
             check=check_same_size,
             choices=lambda options: (DDCOLOR,),
+            expected=Expected.COLOUR,
         ),
         "old_photo_restore": TaskSpec(
             run=run_each_photo(run_old_photo_restore),
             check=check_same_size,
             choices=lambda options: (OLD_PHOTO,),
+            expected=Expected.TONE,
             lite_companions=COMPANION_TASKS,
         ),
         "inpaint": TaskSpec(
             run=run_each_photo(run_inpaint),
             check=check_inpaint,
             choices=lambda options: (LAMA,),
+            expected=Expected.NOTHING,
         ),
     }
 )

@@ -34,8 +34,8 @@ class StepContext:
         detector: the face detector, for steps that need one.
         mask: HxW bool of the photo's size, True where the photo is to be filled.
         found_masks: masks that a step returns beside the photo, such as the scratches it found.
-        changed_areas: HxW bool masks of the input photo's size, True where the step changed the photo
-            on purpose (holes, scratches, faces). The harm check does not look there.
+        changed_areas: HxW bool masks of the input photo's size, True where the step changed the
+            photo on purpose (holes, scratches, faces). The harm check does not look there.
         rules: how results are computed where official codes have faults.
     """
 

@@ -58,6 +58,7 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
             paste_fill(
                 result[item.window], item.hole, fill, strength=options.strength, rules=context.rules
             )
+    context.changed_areas.append(mask)
     return photo.with_pixels(result, photo.alpha)
 
 

@@ -1,0 +1,160 @@
+"""How much the result of a step differs from its input, in measures that show damage.
+
+The steps of this project add detail, remove noise or add colour. None of them should change the
+brightness or the colour of an area, or flatten the photo. Both are visible in the means of cells of
+the photo, in which noise and detail cancel out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+import cv2
+import numpy as np
+
+from restore.imaging.convert import to_grey, to_rgb
+from restore.imaging.photo import Photo
+
+CELL_PX = 16
+"""Side of a cell in pixels of the input."""
+
+MIN_VISIBLE_SHARE = 0.25
+"""A cell counts if at least this fraction of it is opaque and outside of the changed areas."""
+
+LARGE_CHANGE_LEVELS = 40.0
+"""Pixels that change by more than this count in `changed_share`."""
+
+MIN_SPREAD_LEVELS = 4.0
+"""Photos whose cells spread less than this have no contrast that could be lost."""
+
+
+class Expected(StrEnum):
+    """What a step is expected to change outside of the areas that it records."""
+
+    NOTHING = "nothing"
+    """inpaint: every pixel outside of the holes stays the same."""
+    DETAIL = "detail"
+    """upscale, restore, faces: the means of cells stay the same."""
+    COLOUR = "colour"
+    """colorize: the lightness (CIE L*) stays the same."""
+    TONE = "tone"
+    """old_photo_restore: the official networks map the whole photo and change its tones a little."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Differences between the result of a step and its input, in levels from 0 to 255.
+
+    Attributes:
+        cell_shift: the largest change of the mean of a cell, over all channels.
+        mean_shift: the largest change of the mean of a channel over the whole photo.
+        changed_share: fraction of pixels whose luminance changes by more than LARGE_CHANGE_LEVELS.
+        contrast: spread of the means of cells (5th to 95th percentile of luminance) in the result,
+            divided by that in the input; 1 if the input has none.
+    """
+
+    cell_shift: float = 0.0
+    mean_shift: float = 0.0
+    changed_share: float = 0.0
+    contrast: float = 1.0
+
+    def facts(self) -> dict[str, object]:
+        """Return the figures for a report."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
+
+def measure_harm(
+    before: Photo, after: Photo, expected: Expected, changed: np.ndarray | None = None
+) -> Harm:
+    """Compare the result of a step with its input.
+
+    Args:
+        before: the photo before the step.
+        after: the result, of any size; it is reduced to the size of `before` by area.
+        expected: what the step may change; lightness alone is compared for `COLOUR`.
+        changed: HxW bool of the size of `before`, True where the step may change everything.
+
+    Returns:
+        The differences outside of `changed`, of pixels that are not fully transparent.
+    """
+    if after.pixels is before.pixels:
+        return Harm()
+    visible = _visible_area(before, changed)
+    if not visible.any():
+        return Harm()
+    first, second = _comparable_levels(before, after)
+    if expected is Expected.COLOUR:
+        first, second = _lightness(first), _lightness(second)
+    cells, cell_weights = _cell_means(first, visible)
+    other_cells, _ = _cell_means(second, visible)
+    counted = cell_weights >= MIN_VISIBLE_SHARE
+    if not counted.any():
+        counted = cell_weights > 0
+    shifts = np.abs(other_cells - cells)[counted]
+    weights = cell_weights[..., None][counted] / cell_weights[counted].sum()
+    means = np.abs(((other_cells - cells)[counted] * weights).sum(axis=0))
+    luminance, other_luminance = to_grey(_squeeze(first)), to_grey(_squeeze(second))
+    large = np.abs(other_luminance - luminance)[visible] > LARGE_CHANGE_LEVELS
+    spread, other_spread = (_spread(array[counted]) for array in (cells, other_cells))
+    return Harm(
+        cell_shift=float(shifts.max()),
+        mean_shift=float(means.max()),
+        changed_share=float(large.mean()),
+        contrast=other_spread / spread if spread >= MIN_SPREAD_LEVELS else 1.0,
+    )
+
+
+def _visible_area(photo: Photo, changed: np.ndarray | None) -> np.ndarray:
+    visible = np.ones((photo.height, photo.width), np.bool_)
+    if photo.alpha is not None:
+        visible &= photo.alpha > 0
+    return visible if changed is None else visible & ~changed
+
+
+def _comparable_levels(before: Photo, after: Photo) -> tuple[np.ndarray, np.ndarray]:
+    """Return both photos as HxWxC float32 levels of the size of `before`."""
+    arrays = [before.pixels, after.pixels]
+    if before.is_grey != after.is_grey:
+        arrays = [to_rgb(array) for array in arrays]
+    size = (before.width, before.height)
+    if (after.width, after.height) != size:
+        arrays[1] = cv2.resize(arrays[1], size, interpolation=cv2.INTER_AREA)
+    first, second = (
+        array.astype(np.float32) * np.float32(255 / np.iinfo(array.dtype).max) for array in arrays
+    )
+    channels = 1 if first.ndim == 2 else first.shape[2]
+    shape = (before.height, before.width, channels)
+    return first.reshape(shape), second.reshape(shape)
+
+
+def _lightness(levels: np.ndarray) -> np.ndarray:
+    """Convert HxWxC levels to HxWx1 CIE lightness, scaled from 0 to 255."""
+    rgb = np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3))) / np.float32(255)
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., :1] * np.float32(2.55)
+
+
+def _cell_means(levels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of cells, hxwxC, and the visible fraction of each cell, hxw.
+
+    Neighbouring cells are blended a little, because the network may move an edge between two cells.
+    """
+    size = tuple(max(1, round(side / CELL_PX)) for side in (levels.shape[1], levels.shape[0]))
+    weights = visible.astype(np.float32)
+    sums = cv2.resize(levels * weights[..., None], size, interpolation=cv2.INTER_AREA)
+    sums = sums.reshape(size[1], size[0], levels.shape[2])
+    cell_weights = cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(sums, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
+    blurred_weights = cv2.GaussianBlur(cell_weights, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
+    means = blurred.reshape(sums.shape) / np.maximum(blurred_weights, 1e-6)[..., None]
+    return means, cell_weights
+
+
+def _spread(cells: np.ndarray) -> float:
+    """Return the distance of the 5th and the 95th percentile of the mean of the channels."""
+    low, high = np.percentile(cells.mean(axis=-1), (5, 95))
+    return float(high - low)
+
+
+def _squeeze(levels: np.ndarray) -> np.ndarray:
+    return levels[..., 0] if levels.shape[2] == 1 else levels
