@@ -7,11 +7,11 @@ these limits.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterator
 
 from restore.errors import Code, RestoreError
+from restore.imaging.jpeg import START_OF_SCAN, header_markers, scan_markers, segment_end
 
 MAX_PARTS = 150_000
 """A GIF of 32 MiB has up to 131,586 blocks of 255 bytes; other formats need far fewer parts."""
@@ -23,13 +23,6 @@ MAX_RLE_BMP_SIZE = 4_000_000
 PNG_SIGNATURE_BYTES = 8
 _PNG_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
 _PNG_NEEDED_CHUNKS = (*_PNG_PICTURE_CHUNKS, b"IEND", b"eXIf")
-
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_END_OF_IMAGE = 0xD9
-_JPEG_NON_FRAME_MARKERS = (0xC4, 0xC8, 0xCC)  # in the range of the frame headers C0 to CF
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff]")
-# Inside a scan FF 00 is a sample, and D0 to D7 are restart markers.
-_JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _BMP_RUN_LENGTH_ENCODINGS = (1, 2)
@@ -62,7 +55,7 @@ def check_samples(data: bytes, file_format: str, name: str) -> None:
         RestoreError: PHOTO_FORMAT for a JPEG with too many scans.
     """
     if file_format == "PNG":
-        _check_png_checksums(data)
+        check_png_checksums(data)
     elif file_format == "JPEG":
         _check_jpeg_scans(data, name)
 
@@ -83,64 +76,36 @@ def without_ancillary_chunks(data: bytes) -> bytes:
     return data[:PNG_SIGNATURE_BYTES] + b"".join(chunks)
 
 
-def jpeg_bits(data: bytes) -> int:
-    """Return the bits per sample in a JPEG's frame header, or 8 if there is no frame header."""
-    for marker, position in _jpeg_markers(data):
-        if 0xC0 <= marker <= 0xCF and marker not in _JPEG_NON_FRAME_MARKERS:
-            return data[position + 4] if position + 4 < len(data) else 8
-    return 8
-
-
-def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (marker, position) of a JPEG's markers, from the second up to the first scan."""
-    position = 2
-    # A marker beyond this range has too many bytes before it, which `_find_first_scan` rejects.
-    while found := _JPEG_MARKER.search(data, position, position + MAX_PARTS + 3):
-        marker = data[found.start() + 1]
-        yield marker, found.start()
-        if marker == _JPEG_START_OF_SCAN:
-            return
-        position = _jpeg_segment_end(data, found.start())
-
-
-def _jpeg_segment_end(data: bytes, position: int) -> int:
-    """Return where the segment of the marker at `position` ends; some markers have no segment."""
-    marker = data[position + 1]
-    if marker == 0x01 or 0xD0 <= marker <= 0xD9:
-        return position + 2
-    return position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-
-
 def _find_first_scan(data: bytes, name: str) -> int | None:
     """Return where a JPEG's samples start, or None if there are none; check the parts before.
 
-    Bytes between segments count as parts, because Pillow reads them one at a time.
+    Bytes between segments count as parts, because Pillow reads them one at a time. A marker behind
+    more than MAX_HEADER_GAP bytes is not found; these bytes are too many parts.
     """
-    count, segment_end = 0, 2
-    for marker, position in _jpeg_markers(data):
-        count += 1 + max(0, position - segment_end)
+    count, end = 0, 2
+    for marker, position in header_markers(data):
+        count += 1 + max(0, position - end)
         _check_count(count, name)
-        segment_end = _jpeg_segment_end(data, position)
-        if marker == _JPEG_START_OF_SCAN:
-            return segment_end
-    _check_count(count + max(0, len(data) - segment_end), name)
+        end = segment_end(data, position)
+        if marker == START_OF_SCAN:
+            return end
+    _check_count(count + max(0, len(data) - end), name)
     return None
 
 
 def _check_jpeg_scans(data: bytes, name: str) -> None:
-    position = _find_first_scan(data, name)
+    start = _find_first_scan(data, name)
+    if start is None:
+        return
     scans = 1
-    while position is not None and (found := _JPEG_MARKER_IN_SCAN.search(data, position)):
-        marker = data[found.start() + 1]
-        if marker == _JPEG_END_OF_IMAGE:
-            return
-        position = _jpeg_segment_end(data, found.start())
-        scans += marker == _JPEG_START_OF_SCAN
+    for marker, _ in scan_markers(data, start):
+        scans += marker == START_OF_SCAN
         if scans > MAX_SCANS:
             raise _unsupported(f"it has more than {MAX_SCANS} scans", name)
 
 
-def _check_png_checksums(data: bytes) -> None:
+def check_png_checksums(data: bytes) -> None:
+    """Verify the checksums of a PNG's complete picture chunks. Raises ValueError."""
     for kind, start, end in png_chunks(data):
         if kind not in _PNG_PICTURE_CHUNKS:
             continue

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 
 from restore.errors import Code, RestoreError
-from restore.imaging.containers import check_parts, check_samples, jpeg_bits
+from restore.imaging.containers import check_parts, check_samples
+from restore.imaging.jpeg import jpeg_bits
 from restore.imaging.tiff import Directory, Tags, check_directory, unsupported_layout
 
 MAX_SIDE_PX = {"jpg": 65_500, "png": 1_000_000, "webp": 16_383}

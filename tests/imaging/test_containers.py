@@ -14,9 +14,9 @@ from restore.imaging.containers import (
     MAX_SCANS,
     check_parts,
     check_samples,
-    jpeg_bits,
     png_chunks,
 )
+from restore.imaging.jpeg import jpeg_bits
 from restore.imaging.limits import Limits
 from restore.imaging.photo import decode
 
