@@ -14,7 +14,7 @@ import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DetectorCache
-from restore.imaging.masks import combine_masks
+from restore.imaging.masks import combine_masks, transparent_hole
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_mask
 from restore.imaging.sources import Source, read_mask, read_source, source_name
@@ -251,14 +251,19 @@ def decode_photos(
             report.warn(warning)
         photos.append(photo)
     points = request.options["inpaint"].points
+    is_marked = bool(mask_sources) or points is not None
     masks: Sequence[np.ndarray | None] = [None] * len(photos)
-    if "inpaint" in request.steps or not request.steps:
+    if is_marked and ("inpaint" in request.steps or not request.steps):
         masks = combine_masks(
             photos, [read_mask(source) for source in mask_sources], points, reports
         )
-    elif mask_sources or points is not None:
+    elif is_marked:
         for report in reports:
             report.warn("mask, masks and points are only used by inpaint, so they were ignored")
+    elif "inpaint" in request.steps:
+        masks = [
+            transparent_hole(photo, report) for photo, report in zip(photos, reports, strict=True)
+        ]
     return [RequestPhoto(*item) for item in zip(photos, reports, masks, strict=True)]
 
 

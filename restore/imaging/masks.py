@@ -1,38 +1,34 @@
-"""Masks of the areas to fill in a photo, from polygons or from mask images. True means fill."""
+"""The areas to fill in the photos of a request. True means fill.
+
+They come from mask images, from polygons, or from the transparent part of a photo.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from restore.errors import Code, RestoreError
-from restore.imaging.convert import to_grey
-from restore.imaging.photo import Photo
+from restore.imaging.mask_rules import (
+    MAX_HOLE_SHARE,
+    MaskReading,
+    UnreadableMaskError,
+    erased_part,
+    read_hole,
+)
+from restore.imaging.photo import Photo, turn_upright
+from restore.imaging.polygons import draw_polygons, parse_polygons
 from restore.imaging.resize import resize_mask
 from restore.report import Report
 
-MAX_POLYGONS = 1_000
-MAX_VERTICES = 10_000
-"""Of all polygons. Drawing takes the square of the edges in a row: up to 10 s for 24 megapixels."""
-MAX_COORDINATE_PX = 1e9
-"""Above this, clipped edges lose subpixel precision in float64."""
-MAX_CHARACTERS = 50 * MAX_VERTICES
-MAX_INTERMEDIATE_FRACTION = 0.1
-"""Fraction of a mask's pixels between black and white, above which it is probably a photo."""
 MAX_ASPECT_DIFFERENCE = 0.01
+LOSSY_FORMATS = frozenset({"JPEG", "WEBP"})
 
 _REMEDY = (
-    "Give points as JSON: [[x, y], [x, y], [x, y], ...], or a list of such polygons, "
-    "in pixels of the upright photo."
+    "Paint the area to fill white on black, or in any colour on a transparent layer, and send the"
+    " mask as PNG."
 )
-_MARGIN_PX = 2.0  # polygons are clipped at this distance outside the photo
-_SUBPIXEL_BITS = 4  # OpenCV draws vertices in sixteenths of a pixel
-_MAX_SHOWN_CHARACTERS = 60
 
 
 def combine_masks(
@@ -44,7 +40,7 @@ def combine_masks(
         photos: the photos of a request.
         masks: no mask, one for all photos, or one per photo.
         points: polygons for all photos, as JSON for `parse_polygons`.
-        reports: the photos' reports, which receive warnings about masks.
+        reports: the photos' reports, which receive notes and warnings about masks.
 
     Returns:
         HxW bool for each photo, or None without a mask and polygons.
@@ -66,212 +62,109 @@ def combine_masks(
             if polygons is not None:
                 areas.append(draw_polygons(polygons, photo.width, photo.height))
             if masks:
-                mask = masks[min(index, len(masks) - 1)]
-                areas.append(mask_from_photo(mask, photo.width, photo.height, report.warn))
+                areas.append(mask_from_photo(masks[min(index, len(masks) - 1)], photo, report))
         except RestoreError as error:
             raise error.about(photo.name) from error
         combined.append(np.logical_or.reduce(areas) if areas else None)
     return combined
 
 
-def parse_polygons(points: str) -> tuple[np.ndarray, ...]:
-    """Parse one polygon or several from JSON.
+def mask_from_photo(mask: Photo, photo: Photo, report: Report) -> np.ndarray:
+    """Find the hole in a mask image, at the size of the photo; see `restore.imaging.mask_rules`.
 
     Args:
-        points: `[[x, y], ...]` or a list of such polygons, each with at least three vertices, in
-            pixels.
+        mask: the mask image. With the photo's aspect ratio, within 1 %, it is resized to the
+            photo's size. With the size that the photo had before it was turned upright by its EXIF
+            orientation, it is turned too.
+        photo: the photo to fill.
+        report: receives a note on how the mask was read, and warnings if this is doubtful.
 
     Returns:
-        Each polygon as Nx2 float64, finite, with coordinates up to MAX_COORDINATE_PX.
+        HxW bool with at least one pixel.
 
     Raises:
-        RestoreError: MASK, with the number of the polygon and the vertex.
+        RestoreError: MASK for another aspect ratio, and for a mask without a hole.
     """
-    if len(points) > MAX_CHARACTERS:
-        raise _invalid(
-            f"points has {len(points)} characters, the limit is {MAX_CHARACTERS}",
-            "Give simpler polygons, or a mask.",
-        )
+    name = f"the mask '{mask.name}'"
+    mask = _fitted(mask, photo, report)
     try:
-        # Python accepts NaN and Infinity, which `_vertex` rejects.
-        parsed = json.loads(points)
-    except (ValueError, RecursionError) as error:
-        raise _invalid(
-            f"points is {_shorten(points)}, which is not JSON ({str(error)[:80]})"
-        ) from None
-    if not isinstance(parsed, list) or not parsed:
-        raise _invalid(
-            f"points is {_shorten(points)}, which is not a polygon or a list of polygons"
+        reading = read_hole(
+            mask.pixels, mask.alpha, photo.pixels, lossy=mask.format in LOSSY_FORMATS
         )
-    polygons = parsed if _is_list_of_polygons(parsed) else [parsed]
-    if len(polygons) > MAX_POLYGONS:
-        raise _invalid(
-            f"points has {len(polygons)} polygons, the limit is {MAX_POLYGONS}",
-            "Send a mask image instead.",
-        )
-    vertices = sum(len(polygon) for polygon in polygons if isinstance(polygon, list))
-    if vertices > MAX_VERTICES:
-        raise _invalid(
-            f"points has {vertices} vertices, the limit is {MAX_VERTICES}",
-            "Give simpler polygons, or a mask.",
-        )
-    return tuple(_polygon(polygon, number) for number, polygon in enumerate(polygons, start=1))
+    except UnreadableMaskError as error:
+        raise RestoreError(Code.MASK, f"{name} marks no hole: {error}", _REMEDY) from error
+    hole = resize_mask(reading.hole, (photo.width, photo.height))
+    if not hole.any():
+        reason = f"{name} marks no hole at the photo's size: it was read {reading.how}"
+        raise RestoreError(Code.MASK, reason, _REMEDY)
+    report.notes.append(f"{name} was read {reading.how} ({hole.mean():.1%} of the photo)")
+    for doubt in _doubts(reading, hole):
+        report.warn(f"{name}: {doubt}")
+    return hole
 
 
-def draw_polygons(polygons: tuple[np.ndarray, ...], width: int, height: int) -> np.ndarray:
-    """Draw the union of polygons; a polygon that crosses itself is filled by the even-odd rule.
+def transparent_hole(photo: Photo, report: Report) -> np.ndarray | None:
+    """Return the transparent part of a photo as the hole, or None if it is opaque.
 
-    Pixels on an edge are included, so a polygon without area still marks pixels. (0, 0) is the
-    centre of the first pixel. Parts outside the photo are clipped.
+    It is what an image editor leaves of an area that was erased. A photo of one alpha value, such
+    as 50 % everywhere, has no hole.
 
     Args:
-        polygons: as from `parse_polygons`.
-        width: the photo's width in pixels.
-        height: the photo's height in pixels.
-
-    Returns:
-        HxW bool.
-
-    Raises:
-        RestoreError: MASK for a polygon that covers no pixel of the photo.
+        photo: the photo to fill, for which the request has no mask and no polygons.
+        report: receives a note, and a warning if the hole is very large.
     """
-    mask = np.zeros((height, width), np.bool_)
-    for number, polygon in enumerate(polygons, start=1):
-        if not _draw_polygon(mask, _clip_polygon(polygon, width, height)):
-            raise _invalid(
-                f"polygon {number} of points covers no pixel of the photo, "
-                f"which is {width}x{height}",
-                f"Give x from 0 to {width - 1} and y from 0 to {height - 1}.",
-            )
-    return mask
-
-
-def mask_from_photo(
-    photo: Photo, width: int, height: int, warn: Callable[[str], None]
-) -> np.ndarray:
-    """Convert a mask image: pixels lighter than half of white, and more opaque than half, are True.
-
-    The official code uses every pixel that is not black. But a mask saved as JPEG has grey noise
-    around its edges, and half of white is where a blurred edge was before it was blurred.
-
-    Args:
-        photo: grey or RGB (its luminance is used), 8 or 16 bits.
-        width: width of the photo to fill.
-        height: height of the photo to fill. A mask with the same aspect ratio, within 1 %, is
-            resized to this size.
-        warn: called with a warning if the mask is resized, or if it looks like a photo.
-
-    Returns:
-        HxW bool.
-
-    Raises:
-        RestoreError: MASK for another aspect ratio.
-    """
-    half = np.iinfo(photo.pixels.dtype).max // 2
-    grey = to_grey(photo.pixels)
-    mask: np.ndarray = grey > half
-    if photo.alpha is not None:
-        mask &= photo.alpha > half
-    intermediate = (grey > 0.2 * half) & (grey < 1.8 * half)
-    if float(intermediate.mean()) > MAX_INTERMEDIATE_FRACTION:
-        warn(
-            f"the mask '{photo.name}' looks like a photo: "
-            "pixels lighter than half of white were filled"
+    if photo.alpha is None:
+        return None
+    hole = erased_part(photo.alpha)
+    if not hole.any():
+        return None
+    share = float(hole.mean())
+    report.notes.append(f"its transparent part was taken for the hole ({share:.1%} of the photo)")
+    if share > MAX_HOLE_SHARE:
+        report.warn(
+            f"the transparent part is {share:.0%} of the photo and was filled, because there is no"
+            " mask; send a mask to fill another part"
         )
-    if (photo.width, photo.height) == (width, height):
+    return hole
+
+
+def _fitted(mask: Photo, photo: Photo, report: Report) -> Photo:
+    """Turn a mask like its photo if need be, and check that it has the photo's aspect ratio.
+
+    Raises:
+        RestoreError: MASK.
+    """
+    size = f"the mask '{mask.name}' has {mask.width}x{mask.height} pixels"
+    if (mask.width, mask.height) == (photo.width, photo.height):
         return mask
-    sizes = (
-        f"the mask '{photo.name}' has {photo.width}x{photo.height} pixels, "
-        f"the photo {width}x{height}"
-    )
-    if abs(photo.width * height / (photo.height * width) - 1) > MAX_ASPECT_DIFFERENCE:
-        raise _invalid(sizes, "Send a mask of the photo's size.")
-    warn(f"{sizes}: the mask was resized to the photo's size")
-    return resize_mask(mask, (width, height))
-
-
-def _is_list_of_polygons(parsed: list[object]) -> bool:
-    """Tell several polygons from one: their first vertex is nested one level deeper."""
-    first = parsed[0]
-    return isinstance(first, list) and (not first or isinstance(first[0], list))
-
-
-def _polygon(polygon: object, number: int) -> np.ndarray:
-    name = f"polygon {number}"
-    if not isinstance(polygon, list):
-        raise _invalid(f"{name} of points is {_shorten(polygon)}, which is not a list of vertices")
-    if len(polygon) < 3:
-        raise _invalid(f"{name} of points has {len(polygon)} vertices, it needs at least three")
-    vertices = enumerate(polygon, start=1)
-    return np.array([_vertex(vertex, f"vertex {index} of {name}") for index, vertex in vertices])
-
-
-def _vertex(vertex: object, name: str) -> tuple[float, float]:
-    if (
-        not isinstance(vertex, list)
-        or len(vertex) != 2
-        or not all(_is_number(value) for value in vertex)
-    ):
-        raise _invalid(f"{name} of points is {_shorten(vertex)}, which is not a pair of numbers")
-    if not all(math.isfinite(value) and abs(value) <= MAX_COORDINATE_PX for value in vertex):
-        raise _invalid(f"{name} of points is {_shorten(vertex)}, which is too far from the photo")
-    return float(vertex[0]), float(vertex[1])
-
-
-def _is_number(value: object) -> bool:
-    # bool is a subclass of int. An int of 1024 bits or more cannot be converted to float.
-    return isinstance(value, float) or (
-        isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000
+    if _has_aspect(mask, photo.width, photo.height):
+        report.warn(
+            f"{size}, the photo {photo.width}x{photo.height}:"
+            " the mask was resized to the photo's size"
+        )
+        return mask
+    is_turned = photo.orientation >= 5 and mask.orientation < 5
+    if is_turned and (mask.width, mask.height) == (photo.height, photo.width):
+        report.warn(f"{size}: it was turned like the photo, by the photo's EXIF orientation")
+        alpha = None if mask.alpha is None else turn_upright(mask.alpha, photo.orientation)
+        return mask.with_pixels(turn_upright(mask.pixels, photo.orientation), alpha)
+    raise RestoreError(
+        Code.MASK,
+        f"{size}, the photo {photo.width}x{photo.height}",
+        "Send a mask of the photo's size.",
     )
 
 
-def _draw_polygon(mask: np.ndarray, vertices: np.ndarray) -> bool:
-    """Draw one clipped polygon into an HxW mask; return whether it covers a pixel."""
-    if not len(vertices):
-        return False
-    # Only the bounding box of the polygon is drawn, so a thousand small polygons cost as much as
-    # a large one. It is drawn completely, and cropped to the photo afterwards, because lines that
-    # OpenCV clips itself are up to a pixel and a half off.
-    height, width = mask.shape
-    left, top = np.floor(vertices.min(axis=0)).astype(int)
-    right, bottom = np.ceil(vertices.max(axis=0)).astype(int) + 1
-    box = np.zeros((bottom - top, right - left), np.uint8)
-    fixed_point = np.rint((vertices - (left, top)) * 2**_SUBPIXEL_BITS).astype(np.int32)
-    cv2.fillPoly(box, [fixed_point], 1, shift=_SUBPIXEL_BITS)
-    (y0, y1), (x0, x1) = np.clip((top, bottom), 0, height), np.clip((left, right), 0, width)
-    inside = box[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.bool_)
-    mask[y0:y1, x0:x1] |= inside
-    return bool(inside.any())
+def _has_aspect(mask: Photo, width: int, height: int) -> bool:
+    return abs(mask.width * height / (mask.height * width) - 1) <= MAX_ASPECT_DIFFERENCE
 
 
-def _clip_polygon(polygon: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Clip a polygon to the photo and a margin (Sutherland and Hodgman, CACM 1974).
-
-    The margin keeps the clipped edges outside the photo; inside, the even-odd rule gives the same.
-    """
-    for axis, end in ((0, width), (1, height)):
-        for limit, sign in ((-_MARGIN_PX, -1.0), (end - 1 + _MARGIN_PX, 1.0)):
-            current, following = polygon[:, axis], np.roll(polygon[:, axis], -1)
-            inside = sign * (current - limit) <= 0
-            crosses = inside != np.roll(inside, -1)
-            share = np.divide(
-                limit - current, following - current, out=np.zeros(len(polygon)), where=crosses
-            )
-            crossings = polygon + share[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
-            crossings[:, axis] = limit
-            polygon = np.stack([polygon, crossings], axis=1).reshape(-1, 2)[
-                np.stack([inside, crosses], axis=1).ravel()
-            ]
-    return polygon
-
-
-def _shorten(value: object) -> str:
-    """Return a short representation; reprlib limits length and nesting."""
-    text = reprlib.repr(value)
-    if len(text) <= _MAX_SHOWN_CHARACTERS:
-        return text
-    return text[: _MAX_SHOWN_CHARACTERS - 3] + "..."
-
-
-def _invalid(reason: str, remedy: str = _REMEDY) -> RestoreError:
-    return RestoreError(Code.MASK, reason, remedy)
+def _doubts(reading: MaskReading, hole: np.ndarray) -> tuple[str, ...]:
+    share = float(hole.mean())
+    if share <= MAX_HOLE_SHARE:
+        return reading.doubts
+    return (
+        *reading.doubts,
+        f"its hole covers {share:.0%} of the photo; if the other part is to be filled, invert the"
+        " mask (Colors > Invert in GIMP; for a transparent mask, paint the hole white on black)",
+    )

@@ -14,7 +14,6 @@ import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.imaging.colour import profile_name, to_working_space
-from restore.imaging.containers import without_ancillary_chunks
 from restore.imaging.decode import Raster, decode_raster
 from restore.imaging.decoder_errors import (
     DECODER_ERRORS,
@@ -24,6 +23,10 @@ from restore.imaging.decoder_errors import (
 from restore.imaging.exif import UPRIGHT, clean_exif
 from restore.imaging.identify import identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
+from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
+
+# Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
+_REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,24 +157,25 @@ def _read_file(path: Path, name: str, limits: Limits) -> bytes:
 
 
 def _read_raster(data: bytes, file_format: str, name: str, limits: Limits) -> Raster:
-    """Check and decode a file; for a PNG, fall back to its picture chunks alone.
+    """Check and decode a file; if that fails, try again after each repair of its format.
 
-    Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
+    Raises:
+        RestoreError: a limit is exceeded, or the layout is not supported.
+        One of DECODER_ERRORS: the file is damaged; the error is that of the unrepaired file.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about damaged metadata
         try:
             return decode_raster(check_limits(data, file_format, name, limits), name)
-        except DECODER_ERRORS as error:
-            if file_format != "PNG":
-                raise
-            try:
-                file = check_limits(without_ancillary_chunks(data), file_format, name, limits)
-                raster = decode_raster(file, name)
-            except DECODER_ERRORS:
-                raise error from None
-    dropped = "its colour profile and texts could not be read and were dropped"
-    return replace(raster, warnings=(*raster.warnings, dropped))
+        except DECODER_ERRORS:
+            for repair in _REPAIRS.get(file_format, ()):
+                try:
+                    repaired, note = repair(data)
+                    raster = decode_raster(check_limits(repaired, file_format, name, limits), name)
+                except DECODER_ERRORS:
+                    continue
+                return replace(raster, warnings=(note, *raster.warnings))
+            raise
 
 
 def _normalise(raster: Raster, name: str) -> Photo:
@@ -182,8 +186,8 @@ def _normalise(raster: Raster, name: str) -> Photo:
     turn = UPRIGHT if raster.is_upright else orientation
     return Photo(
         name=name,
-        pixels=_turn_upright(pixels, turn),
-        alpha=None if raster.alpha is None else _turn_upright(raster.alpha, turn),
+        pixels=turn_upright(pixels, turn),
+        alpha=None if raster.alpha is None else turn_upright(raster.alpha, turn),
         format=raster.format,
         icc=icc,
         exif=exif,
@@ -193,7 +197,7 @@ def _normalise(raster: Raster, name: str) -> Photo:
     )
 
 
-def _turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
+def turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation: transpose for 5 to 8, then mirror along the axes."""
     if orientation >= 5:
         array = np.swapaxes(array, 0, 1)
