@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from restore.errors import Code, RestoreError
+from restore.options.suggest import did_you_mean
 
 MAX_SHOWN_CHARACTERS = 60
+_REPR = reprlib.Repr()  # also limits nesting
+_REPR.maxstring = _REPR.maxother = MAX_SHOWN_CHARACTERS
 
 
 def _reject_bool(value: object) -> object:
@@ -65,6 +69,11 @@ class Options(BaseModel):
         except ValidationError as error:
             raise _option_error(cls, error) from None
 
+    @classmethod
+    def suggestion(cls, name: str, value: object) -> str:
+        """Return a question about the value that was probably meant, or an empty string."""
+        return did_you_mean(value, choices_of(cls, name))
+
 
 def choices_of(group: type[Options], name: str) -> tuple[str, ...]:
     """Return the choices of an option, or () if it has none."""
@@ -98,11 +107,12 @@ def _option_error(group: type[Options], error: ValidationError) -> RestoreError:
     first = error.errors()[0]
     name = str(first["loc"][0])
     reason = f"{name} is {_shortened(first['input'])}, which is not allowed"
-    return RestoreError(Code.OPTION_INVALID, reason, f"Use {_allowed_values(group, name)}.")
+    remedy = f"{group.suggestion(name, first['input'])}Use {_allowed_values(group, name)}."
+    return RestoreError(Code.OPTION_INVALID, reason, remedy)
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    text = _REPR.repr(value)
     return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 3] + "..."
 
 

@@ -15,6 +15,7 @@ from restore.options.names import (
     RuntimeProfile,
     StabilityMode,
 )
+from restore.options.suggest import did_you_mean
 
 
 def parse_steps(text: str) -> tuple[str, ...]:
@@ -44,6 +45,12 @@ class PipelineOptions(Options):
             "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas"
         },
     )
+
+    @classmethod
+    def suggestion(cls, name: str, value: object) -> str:
+        """Suggest a step for each one that does not exist."""
+        names = parse_steps(str(value))[:MAX_STEPS]
+        return "".join(did_you_mean(step, STEPS) for step in names if step not in STEPS)
 
 
 class OutputOptions(Options):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from restore.errors import Code, RestoreError
+from restore.options.suggest import did_you_mean
 
 Step = Literal[
     "face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"
@@ -52,6 +53,6 @@ def check_task(name: str) -> None:
     if name not in TASKS:
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"task is '{name}', which does not exist",
-            f"Use one of {', '.join(TASKS)}.",
+            f"task is '{name[:60]}', which does not exist",
+            f"{did_you_mean(name, TASKS)}Use one of {', '.join(TASKS)}.",
         )

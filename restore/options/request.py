@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from restore.errors import Code, RestoreError
-from restore.options.aliases import resolve_aliases
+from restore.options.aliases import aliases_for, resolve_aliases
 from restore.options.base import Options
+from restore.options.describe import INPUT_ORDER, PHOTO_INPUTS, PhotoInput, describe_options
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
 from restore.options.names import MIN_TILE_PX, PIPELINE_TASK, Step, Task, check_task
+from restore.options.suggest import nearest_name
 from restore.options.tasks import TASK_OPTIONS
 
 GROUPS: tuple[type[Options], ...] = (
@@ -69,7 +70,7 @@ class Request(BaseModel):
         """
         check_task(task)
         inputs, notes = resolve_aliases(task, inputs)
-        _check_names(inputs)
+        _check_names(task, inputs)
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
@@ -99,20 +100,40 @@ def _warnings(request: Request) -> Iterator[str]:
         yield f"steps has no effect: it is an option of {PIPELINE_TASK}, not of {request.task}"
     if "output_quality" in request.given and request.output.output_format == "png":
         yield "output_quality has no effect: png is lossless"
+    if request.options["upscale"].strength == 0:
+        yield "strength is 0: the results of the networks are not used"
     backend = request.run.compile_backend
     if request.run.stability_mode == "safe" and backend not in {"auto", "none"}:
         yield f"compile_backend {backend} has no effect: stability_mode is safe"
 
 
-def _check_names(inputs: Mapping[str, object]) -> None:
+def _check_names(task: str, inputs: Mapping[str, object]) -> None:
+    """Refuse names that no task has, with the most similar name, if there is one.
+
+    Raises:
+        RestoreError: OPTION_UNKNOWN.
+    """
     known = frozenset[str]().union(*(group.names() for group in GROUPS))
+    own = [option.name for option in describe_options(task)]
+    photo_names = [photo_input.name for photo_input in PHOTO_INPUTS if task in _tasks(photo_input)]
+    older = {alias.name: alias.option for alias in aliases_for(task)}
     for name in inputs:
         if name in known:
             continue
-        similar = difflib.get_close_matches(name, known, n=1)
-        remedy = (
-            f"Did you mean {similar[0]}?"
-            if similar
-            else f"The options are {', '.join(sorted(known))}."
-        )
-        raise RestoreError(Code.OPTION_UNKNOWN, f"there is no option named '{name}'", remedy)
+        similar = nearest_name(name, (*own, *photo_names, "task", *older))
+        similar = similar or nearest_name(name, known)
+        if name in INPUT_ORDER:
+            remedy = (
+                "In Python, pass the photos as the second argument of Restorer.run, and mask images"
+                " as its argument masks."
+            )
+        elif similar:
+            remedy = f"Did you mean {older.get(similar, similar)}?"
+        else:
+            command = task.replace("_", "-")
+            remedy = f"`restore {command} --help` and docs/inputs.md list the inputs of {task}."
+        raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name[:60]}'", remedy)
+
+
+def _tasks(photo_input: PhotoInput) -> tuple[str, ...]:
+    return (*photo_input.tasks, PIPELINE_TASK)

@@ -35,8 +35,28 @@ _DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px")
 
 
 def _list_to_json(value: object) -> object:
-    """Convert a list (from JSON or Python) to the JSON text that the command line gives."""
-    return json.dumps(value) if isinstance(value, list) else value
+    """Convert a list or an array (from JSON or Python) to the JSON text of the command line.
+
+    Raises:
+        ValueError: it contains something else than numbers and lists, or is nested too deeply.
+    """
+    if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
+        return value
+    try:
+        return json.dumps(value, default=_to_list)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _to_list(value: object) -> object:
+    """Convert an array or a number of NumPy or torch, which json does not know.
+
+    Raises:
+        ValueError: the value is of another type.
+    """
+    if not hasattr(value, "tolist"):
+        raise ValueError(f"{type(value).__name__} is not a number or a list")
+    return value.tolist()
 
 
 class FaceRestoreOptions(FaceOptions, UpscalerOptions):
