@@ -1,0 +1,143 @@
+"""Search for damage that a report does not mention: `python -m tests.harm bugs | clean`.
+
+`bugs` runs the inputs of public bug reports through every task; an independent oracle judges the
+results. The exit code is 1 if a result is damaged and neither an error, a warning nor a status says
+so. `clean` runs clean photos through every task with default options, and lists every bound that is
+exceeded and every warning; `--bounds` prints the largest figures, which the bounds are based on.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # like pytest
+
+from bug_inputs import BugInput, generate  # noqa: E402
+from clean_photos import choose_clean_photos, print_clean_rows, run_clean_photo  # noqa: E402
+from conftest import PROJECT, SHARED  # noqa: E402
+from oracle import Pixels, find_harm, find_inpaint_harm, read  # noqa: E402
+
+from restore import RestoreError, Restorer  # noqa: E402
+
+SAMPLES = ("1", "4", "11")
+"""Photos of data/ from which the bug inputs are made: colour, grey, small with thin lines."""
+
+TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "upscale": ("upscale", {"scale": 2}),
+    "enhance": ("enhance", {"scale": 2}),
+    "restore": ("restore", {}),
+    "deblur": ("restore", {"restore_variant": "lite_deblur"}),
+    "face_restore": ("face_restore", {"face_upscale": 1}),
+    "colorize": ("colorize", {}),
+    "old_photo_restore": ("old_photo_restore", {"with_scratch": True}),
+    "pipeline": ("pipeline", {"steps": "auto"}),
+}
+DECODED_BY_US_ONLY = frozenset(
+    {"alpha0.bmp", "no_eoi.jpg", "pq.png", "linear.png", "thumb_first.tif"}
+)
+"""Files that Pillow rejects or decodes without their colour chunks."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one task did with one file."""
+
+    file: str
+    task: str
+    outcome: str
+    harm: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the result is damaged and nothing says so."""
+        return bool(self.harm) and not self.warnings and self.outcome == "done"
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    restorer = Restorer(weights="lite", device="cpu")
+    if arguments.command == "clean":
+        photos = choose_clean_photos(arguments.count)
+        rows = [row for photo in photos for row in run_clean_photo(restorer, photo, TASKS)]
+        if arguments.json:
+            arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+        return print_clean_rows(rows, with_bounds=arguments.bounds)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        photos = [PROJECT / "data" / f"{name}.jpg" for name in SAMPLES]
+        inputs = generate(SHARED / "bug_inputs", photos, folder / "inputs")
+        results = folder / "results"
+        table = [row for item in inputs for row in _run_all(restorer, item, results)]
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(row) for row in table], indent=1) + "\n")
+    silent = [row for row in table if row.is_silent]
+    refused = sum(row.outcome.startswith("E") for row in table)
+    print(f"{len(table)} results: {refused} refused, {len(silent)} damaged without a word")
+    return 1 if silent else 0
+
+
+def _run_all(restorer: Restorer, item: BugInput, results: Path) -> Iterator[Row]:
+    for name in TASKS:
+        yield _print(_run_task(restorer, item, name, results))
+    for mask in item.masks:
+        yield _print(_run_inpaint(restorer, item, mask, results))
+
+
+def _run_task(restorer: Restorer, item: BugInput, name: str, results: Path) -> Row:
+    task, options = TASKS[name]
+    try:
+        result = restorer.run(task, item.path, output_format="png", **options)
+    except RestoreError as error:
+        return Row(item.name, name, error.code, warnings=(str(error),))
+    [path] = result.save(results / item.path.parent.name, f"{name}-")
+    report = result.reports[0]
+    harm: Sequence[str] = ()
+    if item.path.name not in DECODED_BY_US_ONLY:
+        judged = _judged_task({step.task for step in report.steps}) if report.steps else name
+        harm = tuple(find_harm(read(item.path), read(path), judged))
+    return Row(item.name, name, report.status, tuple(harm), tuple(report.warnings))
+
+
+def _judged_task(steps: Set[str]) -> str:
+    """Return the step of a pipeline that may change a photo most."""
+    return next((task for task in ("colorize", "old_photo_restore") if task in steps), "enhance")
+
+
+def _run_inpaint(restorer: Restorer, item: BugInput, mask: Path, results: Path) -> Row:
+    name = f"inpaint {mask.stem}"
+    try:
+        result = restorer.run("inpaint", item.path, masks=mask, output_format="png")
+    except RestoreError as error:
+        return Row(item.name, name, error.code, warnings=(str(error),))
+    [path] = result.save(results / item.path.parent.name, f"{mask.stem}-")
+    photo: Pixels = read(item.path)
+    hole = read(mask.with_name("mask_255.png")).levels[..., 0] > 127
+    harm = tuple(find_inpaint_harm(photo, read(path), hole))
+    return Row(item.name, name, result.reports[0].status, harm, tuple(result.reports[0].warnings))
+
+
+def _print(row: Row) -> Row:
+    label = "SILENT" if row.is_silent else row.outcome
+    print(f"{label:8} {row.file:28} {row.task:22} {'; '.join(row.harm)}", flush=True)
+    return row
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.harm", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=("bugs", "clean"), default="bugs")
+    parser.add_argument("--count", type=int, default=200, help="clean photos, at most")
+    parser.add_argument("--bounds", action="store_true", help="print the largest figures")
+    parser.add_argument("--folder", type=Path, help="keep inputs and results here")
+    parser.add_argument("--json", type=Path, help="write all rows to this file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Clean photos through every task: no bound may be exceeded, and no warning may appear."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conftest import SHARED
+
+from restore import RestoreError, Restorer
+from restore.pipelines import TASK_SPECS
+from restore.pipelines.harm import Expected
+from restore.pipelines.harm_bounds import BOUNDS
+
+FOLDERS = (("test/kodak", 8), ("test/set5", 5), ("train/natural", 100), ("train/natural2", 40))
+"""Folders of the shared photos, and how many photos of each are taken. Faces are added to them."""
+
+FACES = "train/faces"
+FIGURES = ("cell_shift", "mean_shift", "changed_share", "contrast")
+
+
+def choose_clean_photos(count: int) -> list[Path]:
+    """Choose photos evenly from the clean folders: about `count`, in a fixed order."""
+    photos: list[Path] = []
+    for folder, wanted in FOLDERS:
+        photos += _spread_out(SHARED / "photos" / folder, wanted)
+    photos += _spread_out(SHARED / "photos" / FACES, max(0, 200 - len(photos)))
+    return photos[:: max(1, round(len(photos) / count))]
+
+
+def run_clean_photo(
+    restorer: Restorer, photo: Path, tasks: Mapping[str, tuple[str, Mapping[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """Run one photo through every task; yield the figures and warnings of each."""
+    for name, (task, options) in tasks.items():
+        started_s = time.perf_counter()
+        row: dict[str, Any] = {"photo": f"{photo.parent.name}/{photo.name}", "task": name}
+        try:
+            report = restorer.run(task, photo, **options).reports[0]
+            steps = report.steps or [report]
+            row |= {
+                "status": report.status,
+                "harm": {step.task: step.harm for step in steps},
+                "warnings": report.warnings,
+                "scratched_share": report.scratched_share,
+            }
+        except RestoreError as error:
+            row |= {"status": error.code, "harm": {}, "warnings": [str(error)]}
+        row["seconds"] = round(time.perf_counter() - started_s, 2)
+        yield row
+
+
+def print_clean_rows(rows: Sequence[Mapping[str, Any]], *, with_bounds: bool) -> int:
+    """Print what is not clean; return 1 if a bound was exceeded or a result was not complete."""
+    bad = 0
+    for row in rows:
+        if row["status"] != "done":
+            bad += 1
+            print(f"{row['status']:8} {row['photo']:32} {row['task']:18} {row['warnings']}")
+    warnings: dict[str, int] = {}
+    for row in rows:
+        for warning in row["warnings"]:
+            warnings[f"{row['task']}: {warning}"] = warnings.get(f"{row['task']}: {warning}", 0) + 1
+    for text, number in sorted(warnings.items(), key=lambda item: -item[1]):
+        print(f"{number:5} x {text}")
+    if with_bounds:
+        _print_extremes(rows)
+    photos = len({row["photo"] for row in rows})
+    print(
+        f"{photos} photos, {len(rows)} results, {bad} not done, {sum(warnings.values())} warnings"
+    )
+    return 1 if bad else 0
+
+
+def _print_extremes(rows: Sequence[Mapping[str, Any]]) -> None:
+    expected_of: dict[str, Expected] = {task: spec.expected for task, spec in TASK_SPECS.items()}
+    worst: dict[tuple[str, str], tuple[float, str]] = {}
+    for row in rows:
+        for task, harm in row["harm"].items():
+            for figure in FIGURES:
+                if figure not in harm:
+                    continue
+                key, found = (task, figure), (float(harm[figure]), str(row["photo"]))
+                sign = -1 if figure == "contrast" else 1
+                if key not in worst or sign * found[0] > sign * worst[key][0]:
+                    worst[key] = found
+    for (task, figure), (value, photo) in sorted(worst.items()):
+        bounds = BOUNDS[expected_of[task]]
+        prefix = "min" if figure == "contrast" else "max"
+        bound = getattr(bounds, f"{prefix}_{figure}")
+        print(f"{task:18} {figure:14} {value:8.3f}  bound {bound:g}  ({photo})")
+
+
+def _spread_out(folder: Path, count: int) -> list[Path]:
+    photos = sorted(path for path in folder.iterdir() if path.suffix in {".jpg", ".png"})
+    return photos[:: max(1, len(photos) // max(1, count))][:count]

@@ -1,0 +1,115 @@
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from restore.imaging.photo import Photo
+from restore.pipelines.harm import CELL_PX, Expected, Harm, measure_harm
+from restore.pipelines.harm_bounds import BOUNDS
+
+
+def gradient(height: int = 96, width: int = 128, *, grey: bool = False) -> Photo:
+    y, x = np.mgrid[:height, :width]
+    levels = [40 + 150 * x / width, 40 + 150 * y / height, 60 + 100 * (x + y) / (height + width)]
+    rgb = np.rint(np.stack(levels, axis=-1)).astype(np.uint8)
+    return Photo("a.png", rgb[..., 0] if grey else rgb)
+
+
+def shifted(photo: Photo, levels: int, area: tuple[slice, slice]) -> Photo:
+    pixels = photo.pixels.copy()
+    pixels[area] += np.uint8(levels)
+    return photo.with_pixels(pixels, photo.alpha)
+
+
+def test_equal_photos_have_no_harm() -> None:
+    photo = gradient()
+    assert measure_harm(photo, photo.with_pixels(photo.pixels.copy()), Expected.DETAIL) == Harm()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("grey", [False, True])
+def test_shift_of_one_area_is_measured_in_levels_of_8_bits(dtype: type, grey: bool) -> None:
+    photo = gradient(grey=grey)
+    damaged = shifted(photo, 30, np.s_[32:80, 32:80])
+    if dtype == np.uint16:
+        photo, damaged = (
+            item.with_pixels(item.pixels.astype(np.uint16) * np.uint16(257))
+            for item in (photo, damaged)
+        )
+    harm = measure_harm(photo, damaged, Expected.DETAIL)
+    assert harm.cell_shift == pytest.approx(30, abs=0.1)
+    assert harm.mean_shift == pytest.approx(30 * 48 * 48 / (96 * 128), abs=0.1)
+    assert harm.changed_share == 0.0
+
+
+def test_shift_of_one_channel_is_measured() -> None:
+    photo = gradient()
+    pixels = photo.pixels.copy()
+    pixels[..., 2] += np.uint8(20)
+    harm = measure_harm(photo, photo.with_pixels(pixels), Expected.DETAIL)
+    assert harm.mean_shift == pytest.approx(20, abs=0.01)
+    assert BOUNDS[Expected.DETAIL].exceeded(harm)
+
+
+def test_enlarged_result_is_compared_at_the_size_of_the_input() -> None:
+    photo = gradient()
+    enlarged = photo.with_pixels(np.repeat(np.repeat(photo.pixels, 2, axis=0), 2, axis=1))
+    assert measure_harm(photo, enlarged, Expected.DETAIL).cell_shift < 0.01
+    dark = enlarged.with_pixels(enlarged.pixels // 2)
+    assert BOUNDS[Expected.DETAIL].exceeded(measure_harm(photo, dark, Expected.DETAIL))
+
+
+def test_changed_areas_and_transparent_pixels_are_not_compared() -> None:
+    photo = gradient()
+    hole = np.zeros((96, 128), np.bool_)
+    hole[32:64, 32:64] = True
+    damaged = shifted(photo, 60, np.s_[32:64, 32:64])
+    assert measure_harm(photo, damaged, Expected.NOTHING, hole) == Harm()
+    alpha = np.where(hole, 0, 255).astype(np.uint8)
+    transparent = photo.with_pixels(photo.pixels, alpha)
+    assert measure_harm(transparent, damaged, Expected.NOTHING) == Harm()
+
+
+def test_single_changed_pixel_is_harm_where_nothing_may_change() -> None:
+    photo = gradient()
+    damaged = shifted(photo, 3, np.s_[50:51, 50:51])
+    harm = measure_harm(photo, damaged, Expected.NOTHING)
+    assert BOUNDS[Expected.NOTHING].exceeded(harm)
+
+
+def test_new_colours_of_the_same_lightness_are_no_harm() -> None:
+    grey = Photo("a.png", np.full((64, 64), 120, np.uint8))
+    reddish = grey.with_pixels(np.full((64, 64, 3), (167, 103, 100), np.uint8))
+    assert not BOUNDS[Expected.COLOUR].exceeded(measure_harm(grey, reddish, Expected.COLOUR))
+    dark = grey.with_pixels(np.full((64, 64, 3), (60, 20, 20), np.uint8))
+    assert BOUNDS[Expected.COLOUR].exceeded(measure_harm(grey, dark, Expected.COLOUR))
+
+
+def test_flat_result_has_lost_its_contrast() -> None:
+    photo = gradient(grey=True)
+    flat = photo.with_pixels(np.full_like(photo.pixels, photo.pixels.mean()))
+    harm = measure_harm(photo, flat, Expected.DETAIL)
+    assert harm.contrast == 0.0
+    assert any("contrast" in text for text in BOUNDS[Expected.DETAIL].exceeded(harm))
+
+
+@hypothesis.given(seed=st.integers(0, 2**16), height=st.integers(1, 70), width=st.integers(1, 70))
+def test_noise_around_the_same_mean_stays_within_the_bounds(
+    seed: int, height: int, width: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    photo = Photo("a.png", np.full((height + CELL_PX, width + CELL_PX), 128, np.uint8))
+    noise = generator.normal(0, 8, photo.pixels.shape)
+    noisy = photo.with_pixels(np.rint(128 + noise - noise.mean()).astype(np.uint8))
+    assert not BOUNDS[Expected.DETAIL].exceeded(measure_harm(noisy, photo, Expected.DETAIL))
+
+
+@hypothesis.given(shift=st.integers(20, 100), seed=st.integers(0, 2**16))
+def test_darkened_area_always_exceeds_the_bounds(shift: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    photo = Photo("a.png", generator.integers(100, 156, (64, 80, 3), np.uint8))
+    top, left = (int(generator.integers(0, limit)) for limit in (16, 32))
+    pixels = photo.pixels.copy()
+    pixels[top : top + 48, left : left + 48] -= np.uint8(shift)
+    harm = measure_harm(photo, photo.with_pixels(pixels), Expected.DETAIL)
+    assert BOUNDS[Expected.DETAIL].exceeded(harm)
