@@ -11,7 +11,13 @@ import zlib
 from collections.abc import Iterator
 
 from restore.errors import Code, RestoreError
-from restore.imaging.jpeg import START_OF_SCAN, header_markers, scan_markers, segment_end
+from restore.imaging.jpeg import (
+    END_OF_IMAGE,
+    START_OF_SCAN,
+    header_markers,
+    scan_markers,
+    segment_end,
+)
 
 MAX_PARTS = 150_000
 """A GIF of 32 MiB has up to 131,586 blocks of 255 bytes; other formats need far fewer parts."""
@@ -50,8 +56,8 @@ def check_samples(data: bytes, file_format: str, name: str) -> None:
     """Check the encoded samples of a file whose header is within the limits.
 
     Raises:
-        ValueError: a PNG chunk does not match its checksum. Decoders do not verify the checksums
-            of picture chunks.
+        ValueError: a PNG chunk does not match its checksum, or a JPEG has no end marker. Decoders
+            do not verify the checksums of picture chunks, and take zeros for samples.
         RestoreError: PHOTO_FORMAT for a JPEG with too many scans.
     """
     if file_format == "PNG":
@@ -97,11 +103,13 @@ def _check_jpeg_scans(data: bytes, name: str) -> None:
     start = _find_first_scan(data, name)
     if start is None:
         return
-    scans = 1
+    scans, marker = 1, START_OF_SCAN
     for marker, _ in scan_markers(data, start):
         scans += marker == START_OF_SCAN
         if scans > MAX_SCANS:
             raise _unsupported(f"it has more than {MAX_SCANS} scans", name)
+    if marker != END_OF_IMAGE:
+        raise ValueError("its end marker is missing")
 
 
 def check_png_checksums(data: bytes) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import tiff_exif
 from restore.imaging.limits import CheckedFile
+from restore.imaging.repair import missing_rows
 from restore.imaging.tiff import (
     BITS_PER_SAMPLE,
     EXTRA_SAMPLES,
@@ -18,10 +19,12 @@ from restore.imaging.tiff import (
     Tags,
     unsupported_layout,
 )
+from restore.imaging.tiff_planes import read_planes
 
 # Values of the TIFF tags ExtraSamples and PhotometricInterpretation.
 _UNSPECIFIED, _PREMULTIPLIED_ALPHA = 0, 1
 _WHITE_IS_ZERO = 0
+_LEVELS_OF_8_BITS = 256
 
 # Byte offsets in a PNG's header chunk, and a colour type.
 _PNG_BITS_OFFSET, _PNG_COLOUR_TYPE_OFFSET = 24, 25
@@ -72,12 +75,25 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     image.load()
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
-    warnings = []
+    warnings = list(file.warnings)
     if is_deep and pixels.dtype == np.uint8:
         warnings.append("its 16 bits could only be read as 8")
     # The further frames of an MPO are previews and gain maps of the same picture.
-    if image.format != "MPO" and _has_more_frames(image):
+    if image.format not in ("MPO", "TIFF") and _has_more_frames(image):
         warnings.append("only its first frame is used")
+    if alpha is not None and not alpha.any():
+        if file.format == "BMP":  # most programs leave the fourth byte 0 and ignore it
+            alpha = None
+            warnings.append("its alpha channel is 0 everywhere and was ignored")
+        else:
+            warnings.append("all of its pixels are transparent")
+    if pixels.dtype == np.uint16 and 0 < pixels.max() < _LEVELS_OF_8_BITS:
+        warnings.append(
+            f"its 16-bit values are at most {pixels.max()} of 65535, which is nearly black; "
+            "if they are 8-bit values, save the photo with 8 bits"
+        )
+    if file.format == "JPEG" and (rows := missing_rows(file.data, pixels)):
+        warnings.append(f"at least a part of its last {rows} rows is missing")
     return Raster(
         mode=mode,
         pixels=pixels,
@@ -109,6 +125,9 @@ def _read_samples(file: CheckedFile, name: str, *, is_deep: bool) -> Samples:
     extra_samples = file.tags.get(EXTRA_SAMPLES, ())
     # OpenCV does not undo a premultiplied alpha, Pillow does.
     is_premultiplied = extra_samples[:1] == (_PREMULTIPLIED_ALPHA,)
+    if is_deep and file.directory and file.directory.has_separate_planes:
+        pixels, *alpha = read_planes(file.data, file.directory, name)
+        return "L" if pixels.ndim == 2 else "RGB", pixels, alpha[0] if alpha else None
     if is_deep and mode in ("RGB", "RGBA") and not is_premultiplied:
         return _read_deep_colour(file, is_opaque=extra_samples == (_UNSPECIFIED,))
     if mode.startswith("I"):

@@ -15,7 +15,18 @@ _FORMATS = (
     ("TIFF", re.compile(rb"(II[*+]\x00|MM\x00[*+])....(?!CR)", re.DOTALL)),
     # The size of the info header, in each of its versions, tells a bitmap from text.
     ("BMP", re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+    # A bitmap without a file header, as on the clipboard: header size, width, height, one plane,
+    # bits per pixel.
+    (
+        "DIB",
+        re.compile(
+            rb"(\x0c\x00\x00\x00.{4}|[\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00.{8})"
+            rb"\x01\x00[\x01\x04\x08\x10\x18\x20]\x00",
+            re.DOTALL,
+        ),
+    ),
 )
+_BMP_FILE_HEADER_BYTES = 14
 _UNSUPPORTED = (
     ("HEIC", re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL)),
     ("AVIF", re.compile(rb"....ftypavi", re.DOTALL)),
@@ -35,7 +46,7 @@ _MAX_HEAD_BYTES = 1024
 
 
 def identify(data: bytes, name: str) -> str:
-    """Return the format of a file: 'JPEG', 'PNG', 'GIF', 'WEBP', 'TIFF' or 'BMP'.
+    """Return the format of a file: 'JPEG', 'PNG', 'GIF', 'WEBP', 'TIFF', 'BMP' or 'DIB'.
 
     Args:
         data: the content of the file.
@@ -53,6 +64,15 @@ def identify(data: bytes, name: str) -> str:
         "Send JPEG, PNG, WebP, TIFF, BMP or GIF.",
         photo=name,
     )
+
+
+def dib_as_bmp(data: bytes) -> bytes:
+    """Add a file header to a DIB, a bitmap without one.
+
+    The offset of the pixels is left 0: they follow the header, the masks and the palette.
+    """
+    size = len(data) + _BMP_FILE_HEADER_BYTES
+    return b"BM" + size.to_bytes(4, "little") + bytes(8) + data
 
 
 def _describe(data: bytes) -> str:

@@ -12,7 +12,13 @@ from PIL import Image, UnidentifiedImageError
 from restore.errors import Code, RestoreError
 from restore.imaging.containers import check_parts, check_samples
 from restore.imaging.jpeg import jpeg_bits
-from restore.imaging.tiff import Directory, Tags, check_directory, unsupported_layout
+from restore.imaging.tiff import (
+    Directory,
+    Tags,
+    check_directory,
+    select_page,
+    unsupported_layout,
+)
 
 MAX_SIDE_PX = {"jpg": 65_500, "png": 1_000_000, "webp": 16_383}
 """Largest side per output format: the limits of libjpeg, libpng and the WebP format."""
@@ -39,13 +45,20 @@ class CheckedFile:
         data: the content of the file.
         format: as from `identify`.
         image: Pillow's image; only its header has been read.
-        tags: the integer tags of a TIFF; empty for other formats.
+        directory: the directory of a TIFF; None for other formats.
+        warnings: which pages of a TIFF are not used.
     """
 
     data: bytes
     format: str
     image: Image.Image
-    tags: Tags
+    directory: Directory | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> Tags:
+        """The integer tags of a TIFF; empty for other formats."""
+        return self.directory.tags if self.directory else {}
 
 
 def check_file_size(size_bytes: int, name: str, limits: Limits = LIMITS) -> None:
@@ -80,14 +93,18 @@ def check_limits(data: bytes, file_format: str, name: str, limits: Limits = LIMI
         RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS or PHOTO_TOO_SMALL.
         One of DECODER_ERRORS: the file is damaged.
     """
-    directory = check_directory(data, name) if file_format == "TIFF" else None
+    directory: Directory | None = None
+    notes: tuple[str, ...] = ()
+    if file_format == "TIFF":
+        data, notes = select_page(data, name)
+        directory = check_directory(data, name)
     check_parts(data, file_format, name)
     if file_format == "JPEG":
         _check_jpeg_bits(data, name)
     image = _read_header(data, file_format, directory, name, limits)
     _check_pixels(*image.size, name, limits)
     check_samples(data, file_format, name)
-    return CheckedFile(data, file_format, image, directory.tags if directory else {})
+    return CheckedFile(data, file_format, image, directory, notes)
 
 
 def check_output_size(name: str, width: int, height: int, output_format: str) -> None:

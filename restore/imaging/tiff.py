@@ -1,4 +1,4 @@
-"""The directory of a TIFF file or an EXIF block: its integer tags, its size, and its layout."""
+"""The directories of a TIFF file or an EXIF block: integer tags, sizes, layout, and the pages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from restore.errors import Code, RestoreError
 from restore.imaging.containers import MAX_PARTS
 
 MAX_ENTRIES = 65_535
-"""The count of a classic TIFF has 16 bits; that of a BigTIFF has 64."""
+"""The count of a classic TIFF has 16 bits; that of a BigTIFF has 64. Also of all pages together."""
 _MAX_INTEGERS_PER_TAG = 8
 _MAX_DEPTH = 2  # EXIF and GPS directories inside the first one, and one more level inside them
 _MAX_CLAIMED_SHARE = 4
 
 # Tags, by their numbers in the TIFF 6.0 specification and its extensions.
-SUBFILE_TYPE, BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES_PER_PIXEL = 254, 258, 262, 277
-STRIP_OFFSETS, TILE_OFFSETS, PLANAR_CONFIGURATION = 273, 324, 284
+SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, HEIGHT = 254, 255, 256, 257
+BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, SAMPLES_PER_PIXEL = 258, 259, 262, 277
+STRIP_OFFSETS, ORIENTATION, STRIP_BYTES, PLANAR_CONFIGURATION = 273, 274, 279, 284
+TILE_OFFSETS, TILE_BYTES = 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 338, 339, 50706
-_REDUCED_RESOLUTION, _SEPARATE_PLANES, _FLOATING_POINT = 1, 2, 3
+_REDUCED_RESOLUTION, _TRANSPARENCY_MASK, _OLD_REDUCED_RESOLUTION = 1, 4, 2
+_SEPARATE_PLANES, _FLOATING_POINT = 2, 3
+_RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
+
+_MAX_THUMBNAIL_SIDE_PX = 512
+_MIN_THUMBNAIL_FACTOR = 2
+_MAX_ASPECT_DIFFERENCE = 0.03
 
 _TYPE_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
 _TYPE_BYTES |= {16: 8, 17: 8, 18: 8}
@@ -42,6 +50,9 @@ class Directory:
         parts: the number of strips or tiles.
         complete: whether all entries are inside the file.
         intact: whether also all data that they point at is inside the file.
+        offset: where the directory starts.
+        entries: the number of its entries.
+        next_offset: where the directory of the next page starts, or 0.
     """
 
     tags: Tags
@@ -49,9 +60,41 @@ class Directory:
     parts: int
     complete: bool
     intact: bool
+    offset: int
+    entries: int
+    next_offset: int
+
+    def value(self, tag: int, default: int) -> int:
+        """Return the first value of an integer tag."""
+        return self.tags.get(tag, (default,))[0]
+
+    @property
+    def has_separate_planes(self) -> bool:
+        return (
+            self.value(PLANAR_CONFIGURATION, 1) == _SEPARATE_PLANES
+            and self.value(SAMPLES_PER_PIXEL, 1) > 1
+        )
+
+    @property
+    def bits(self) -> int:
+        """The largest number of bits per sample."""
+        return max(self.tags.get(BITS_PER_SAMPLE, (1,)))
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is neither a thumbnail nor a transparency mask."""
+        return not (
+            self.value(SUBFILE_TYPE, 0) & (_REDUCED_RESOLUTION | _TRANSPARENCY_MASK)
+            or self.value(OLD_SUBFILE_TYPE, 0) == _OLD_REDUCED_RESOLUTION
+        )
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is a page of a camera raw file."""
+        return DNG_VERSION in self.tags or self.value(PHOTOMETRIC, 0) in _RAW_PHOTOMETRICS
 
 
-class _Encoding:
+class Encoding:
     """Byte order and field sizes of a classic TIFF or a BigTIFF."""
 
     def __init__(self, tiff: bytes) -> None:
@@ -62,6 +105,7 @@ class _Encoding:
         self.entry = self.order + ("HHQ8s" if self.is_big else "HHL4s")
         self.inline_bytes = 8 if self.is_big else 4
         self.entry_bytes = struct.calcsize(self.entry)
+        self.first_offset_at = 8 if self.is_big else 4
 
 
 def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Directory:
@@ -79,9 +123,9 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
         struct.error: there is no directory.
         ValueError: it has more than MAX_ENTRIES entries.
     """
-    encoding = _Encoding(tiff)
+    encoding = Encoding(tiff)
     if offset is None:
-        (offset,) = struct.unpack_from(encoding.offset, tiff, 8 if encoding.is_big else 4)
+        (offset,) = struct.unpack_from(encoding.offset, tiff, encoding.first_offset_at)
     (count,) = struct.unpack_from(encoding.count, tiff, offset)
     if count > MAX_ENTRIES:
         raise ValueError(f"its directory has {count} entries")
@@ -93,20 +137,47 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
         position = first + index * encoding.entry_bytes
         tag, kind, length, field = struct.unpack_from(encoding.entry, tiff, position)
         size = length * _TYPE_BYTES.get(kind, 0)
-        (start,) = struct.unpack(encoding.offset, field)
         if size > encoding.inline_bytes:
+            (start,) = struct.unpack(encoding.offset, field)
             claimed_bytes += min(size, len(tiff))
             data_end = max(data_end, start + size)
         if tag in (STRIP_OFFSETS, TILE_OFFSETS):
             parts = max(parts, length)
-        if kind in _INTEGER_TYPES and 0 < length <= _MAX_INTEGERS_PER_TAG:
-            body = field if size <= encoding.inline_bytes else tiff[start : start + size]
-            if len(body) >= size:
-                code = f"{encoding.order}{length}{_INTEGER_TYPES[kind]}"
-                tags[tag] = struct.unpack_from(code, body)
+        if length <= _MAX_INTEGERS_PER_TAG and (values := _integers(tiff, encoding, position)):
+            tags[tag] = values
     claimed_bytes += _claimed_by_children(tiff, tags, depth)
     complete = present == count
-    return Directory(tags, claimed_bytes, parts, complete, complete and data_end <= len(tiff))
+    intact = complete and data_end <= len(tiff)
+    end = first + present * encoding.entry_bytes
+    link = tiff[end : end + encoding.inline_bytes]
+    order = "little" if encoding.order == "<" else "big"
+    following = int.from_bytes(link, order) if complete else 0
+    return Directory(tags, claimed_bytes, parts, complete, intact, offset, count, following)
+
+
+def read_integers(tiff: bytes, directory: Directory, wanted: int) -> tuple[int, ...]:
+    """Return all values of an integer tag of a directory, or () if it has none."""
+    encoding = Encoding(tiff)
+    first = directory.offset + struct.calcsize(encoding.count)
+    for index in range(directory.entries):
+        position = first + index * encoding.entry_bytes
+        if struct.unpack_from(encoding.order + "H", tiff, position) == (wanted,):
+            return _integers(tiff, encoding, position)
+    return ()
+
+
+def _integers(tiff: bytes, encoding: Encoding, position: int) -> tuple[int, ...]:
+    """Return the values of the entry at `position`, or () if it holds no integers."""
+    _, kind, length, field = struct.unpack_from(encoding.entry, tiff, position)
+    if kind not in _INTEGER_TYPES:
+        return ()
+    size = length * _TYPE_BYTES[kind]
+    if size > encoding.inline_bytes:
+        (start,) = struct.unpack(encoding.offset, field)
+        field = tiff[start : start + size]
+    if len(field) < size:
+        return ()
+    return struct.unpack_from(f"{encoding.order}{length}{_INTEGER_TYPES[kind]}", field)
 
 
 def _claimed_by_children(tiff: bytes, tags: Tags, depth: int) -> int:
@@ -119,6 +190,65 @@ def _claimed_by_children(tiff: bytes, tags: Tags, depth: int) -> int:
         for pointer in pointers
         if pointer in tags and tags[pointer][0] + 2 <= len(tiff)
     )
+
+
+def select_page(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """Make the first page that shows the photo in full the first page of a TIFF.
+
+    Thumbnails and masks are skipped, and a small first page if a later one has the same aspect.
+
+    Returns:
+        The file, with another first offset if its first page is not the one, and warnings.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT for a camera raw file.
+        ValueError: the first directory is damaged.
+        struct.error: there is no directory.
+    """
+    pages = _pages(data)
+    pictures = [page for page in pages if page.is_picture]
+    if not pictures or any(page.is_raw for page in pages):
+        # The first image of a raw file is its thumbnail.
+        raise RestoreError(
+            Code.PHOTO_FORMAT,
+            "its content looks like a camera raw file, which is not supported",
+            "Export it from the raw converter as JPEG, PNG or TIFF.",
+            photo=name,
+        )
+    chosen = next((page for page in pictures if _is_thumbnail(pictures[0], page)), pictures[0])
+    if chosen is pages[0]:
+        return data, ("only its first frame is used",) if len(pictures) > 1 else ()
+    encoding = Encoding(data)
+    start, end = encoding.first_offset_at, 2 * encoding.first_offset_at
+    number, first = pages.index(chosen) + 1, struct.pack(encoding.offset, chosen.offset)
+    note = f"page {number} of its {len(pages)} pages is used; the pages before it are thumbnails"
+    return data[:start] + first + data[end:], (note,)
+
+
+def _pages(data: bytes) -> list[Directory]:
+    """Return the directories of a TIFF's pages, as far as they can be read."""
+    pages = [read_directory(data)]
+    entries, seen = pages[0].entries, {0, pages[0].offset}
+    while (offset := pages[-1].next_offset) not in seen and entries <= MAX_ENTRIES:
+        seen.add(offset)
+        try:
+            page = read_directory(data, offset, depth=_MAX_DEPTH)  # without its children
+        except (struct.error, ValueError):
+            break
+        entries += page.entries
+        pages.append(page)
+    return pages
+
+
+def _is_thumbnail(page: Directory, other: Directory) -> bool:
+    """Return whether a page is small and shows, by its aspect, the same as a larger page."""
+    width, height = page.value(WIDTH, 0), page.value(HEIGHT, 0)
+    other_width, other_height = other.value(WIDTH, 0), other.value(HEIGHT, 0)
+    if not width or not height or not other_height or max(width, height) > _MAX_THUMBNAIL_SIDE_PX:
+        return False
+    is_larger = min(other_width / width, other_height / height) >= _MIN_THUMBNAIL_FACTOR
+    aspect = width / height
+    return is_larger and abs(other_width / other_height / aspect - 1) <= _MAX_ASPECT_DIFFERENCE
 
 
 def check_directory(data: bytes, name: str) -> Directory:
@@ -134,23 +264,13 @@ def check_directory(data: bytes, name: str) -> Directory:
         raise ValueError("its directory does not fit the file")
     if directory.parts > MAX_PARTS:
         raise unsupported_layout(f"it is a TIFF of more than {MAX_PARTS} strips or tiles", name)
-    tags = directory.tags
-    bits, samples = max(tags.get(BITS_PER_SAMPLE, (1,))), tags.get(SAMPLES_PER_PIXEL, (1,))[0]
-    if _FLOATING_POINT in tags.get(SAMPLE_FORMAT, (1,)):
-        raise unsupported_layout(f"it is a TIFF of {bits}-bit floating-point samples", name)
-    if DNG_VERSION in tags or tags.get(SUBFILE_TYPE, (0,))[0] & _REDUCED_RESOLUTION:
-        # The first image of a raw file is its thumbnail.
-        raise RestoreError(
-            Code.PHOTO_FORMAT,
-            "its content looks like a camera raw file, which is not supported",
-            "Export it from the raw converter as JPEG, PNG or TIFF.",
-            photo=name,
-        )
-    is_planar = tags.get(PLANAR_CONFIGURATION, (1,))[0] == _SEPARATE_PLANES
-    if bits == 16 and (samples == 2 or (samples > 2 and is_planar)):
-        # Pillow and OpenCV return wrong samples without an error.
-        reason = "it is a 16-bit TIFF with grey and alpha or with separate planes"
+    if _FLOATING_POINT in directory.tags.get(SAMPLE_FORMAT, (1,)):
+        reason = f"it is a TIFF of {directory.bits}-bit floating-point samples"
         raise unsupported_layout(reason, name)
+    is_grey_alpha = directory.value(SAMPLES_PER_PIXEL, 1) == 2 and not directory.has_separate_planes
+    if directory.bits == 16 and is_grey_alpha:
+        # Pillow and OpenCV return wrong samples without an error.
+        raise unsupported_layout("it is a 16-bit TIFF of interleaved grey and alpha", name)
     return directory
 
 
