@@ -112,7 +112,10 @@ def _option_error(group: type[Options], error: ValidationError) -> RestoreError:
 
 
 def _shortened(value: object) -> str:
-    text = _REPR.repr(value)
+    try:
+        text = _REPR.repr(value)
+    except ValueError:
+        text = f"{type(value).__name__} of too many digits"
     return text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 3] + "..."
 
 
