@@ -19,6 +19,7 @@ from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.inpaint_checks import fill_warnings
 from restore.pipelines.inpaint_windows import plan_windows
 from restore.pipelines.rules import PixelRules
 from restore.pipelines.sizes import check_same_size
@@ -31,10 +32,12 @@ MAX_WINDOW_PX = 2048
 
 
 def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> Photo:
-    """Fill a photo where `context.mask` is True; all other pixels and alpha are not changed.
+    """Fill a photo where `context.mask` is True; everything else is not changed.
+
+    The alpha of the hole is kept too, unless transparency marks the hole (see `alpha_of_fill`).
 
     Raises:
-        RestoreError: MASK (no mask, of another size, or all of the photo), OUT_OF_MEMORY,
+        RestoreError: MASK (no mask, of another size, empty, or all of the photo), OUT_OF_MEMORY,
             BAD_NUMBERS.
     """
     mask = require_mask(photo, context)
@@ -45,12 +48,6 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
             f" {photo.width}x{photo.height}",
             "Send a mask of the photo's size.",
         )
-    if not mask.any():
-        context.report.warn(
-            "the mask is empty, so nothing was filled; only pixels lighter than half of white are"
-            " filled"
-        )
-        return photo
     result = photo.pixels.copy()
     with context.report.stage("net"), torch.inference_mode():
         for item in plan_windows(mask, context):
@@ -59,7 +56,11 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
                 result[item.window], item.hole, fill, strength=options.strength, rules=context.rules
             )
     context.changed_areas.append(mask)
-    return photo.with_pixels(result, photo.alpha)
+    filled = photo.with_pixels(result, alpha_of_fill(photo.alpha, mask))
+    if options.strength > 0:
+        for warning in fill_warnings(photo, filled, mask):
+            context.report.warn(warning)
+    return filled
 
 
 def check_inpaint(
@@ -78,14 +79,21 @@ def require_mask(photo: Photo, context: StepContext) -> np.ndarray:
     """Return the mask of the context.
 
     Raises:
-        RestoreError: MASK if there is none, or if it covers the whole photo.
+        RestoreError: MASK if there is none, or if it covers nothing or the whole photo.
     """
     if context.mask is None:
         raise RestoreError(
             Code.MASK,
             "there is no mask",
             "Send mask or masks (images that are white where the photo is to be filled), or points"
-            " (polygons as JSON).",
+            " (polygons as JSON), or a photo from which the area was erased.",
+            photo=photo.name,
+        )
+    if not context.mask.any():
+        raise RestoreError(
+            Code.MASK,
+            "the mask is empty, so there is nothing to fill",
+            "Mark the area to fill: white on black in a mask, or a polygon as points.",
             photo=photo.name,
         )
     if context.mask.all():
@@ -97,6 +105,26 @@ def require_mask(photo: Photo, context: StepContext) -> np.ndarray:
             photo=photo.name,
         )
     return context.mask
+
+
+def alpha_of_fill(alpha: np.ndarray | None, mask: np.ndarray) -> np.ndarray | None:
+    """Return the alpha of a filled photo.
+
+    If most of a photo's transparency lies in the hole, then it marks the hole, as if the area was
+    erased in an image editor: the fill becomes opaque, because nobody would see it otherwise. A
+    cut-out, whose background is transparent, keeps its outline.
+
+    Args:
+        alpha: HxW of the photo, or None.
+        mask: HxW bool, True in the hole.
+    """
+    if alpha is None:
+        return None
+    opaque = alpha.max()
+    transparency = (opaque - alpha).astype(np.float64)
+    if transparency[mask].sum() <= transparency[~mask].sum():
+        return alpha
+    return np.where(mask, opaque, alpha)
 
 
 def fill_window(pixels: np.ndarray, mask: np.ndarray, context: StepContext) -> np.ndarray:

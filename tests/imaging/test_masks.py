@@ -1,236 +1,142 @@
-"""Masks from polygons and from mask images."""
+"""The area to fill in each photo of a request: sizes, orientation, polygons and transparency."""
 
 import json
-from collections.abc import Sequence
-from unittest import mock
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from restore.errors import Code, RestoreError
-from restore.imaging.masks import (
-    MAX_POLYGONS,
-    MAX_VERTICES,
-    draw_polygons,
-    mask_from_photo,
-    parse_polygons,
-)
-from restore.imaging.photo import Photo
+from restore.imaging.masks import combine_masks, mask_from_photo, transparent_hole
+from restore.imaging.photo import Photo, turn_upright
+from restore.report import Report
 
-TRIANGLE = [[1, 2], [9, 2], [5, 8]]
-no_warning = mock.Mock(side_effect=AssertionError("no warning is expected"))
+TRIANGLE = json.dumps([[1, 2], [9, 2], [5, 8]])
 
 
-def draw(polygons: Sequence[object], width: int = 40, height: int = 30) -> np.ndarray:
-    return draw_polygons(parse_polygons(json.dumps(polygons)), width, height)
+def new_report() -> Report:
+    return Report("a.png", "inpaint")
 
 
-def test_one_polygon_and_a_list_of_polygons() -> None:
-    [single] = parse_polygons("[[1, 2], [9.5, 2], [5, -8e1]]")
-    assert single.dtype == np.float64
-    assert single.tolist() == [[1, 2], [9.5, 2], [5, -80]]
-    several = parse_polygons(json.dumps([TRIANGLE, [*TRIANGLE, [0, 0]]]))
-    assert [polygon.shape for polygon in several] == [(3, 2), (4, 2)]
+def photo_of(width: int, height: int, orientation: int = 1) -> Photo:
+    return Photo("a.png", np.zeros((height, width, 3), np.uint8), orientation=orientation)
 
 
-INVALID = [
-    ("", "points is ''.*not JSON"),
-    ("nope", "'nope'.*not JSON"),
-    ("[[1,2],[3,4],[5,6]", "not JSON"),
-    ("[" * 100_000, "not JSON"),
-    ("[[1,2],[3,4],[5," + "9" * 5000 + "]]", "not JSON"),
-    ("null", "points is 'null'.*not a polygon"),
-    ("{}", "not a polygon"),
-    ("[]", "not a polygon"),
-    ('"a"', "not a polygon"),
-    ("[[]]", "polygon 1 of points has 0 vertices"),
-    ("[[1,2],[3,4]]", "polygon 1 of points has 2 vertices"),
-    ("[[[1,2],[3,4],[5,6]],[[1,2],[3,4]]]", "polygon 2 of points has 2 vertices"),
-    ("[[[1,2],[3,4],[5,6]],7]", "polygon 2 of points is 7"),
-    ("[1,2,3]", "vertex 1 of polygon 1 of points is 1,"),
-    ("[[1,2],[3,4],5]", "vertex 3 of polygon 1"),
-    ("[[1,2],[3,4],[5]]", r"vertex 3 of polygon 1 of points is \[5\]"),
-    ("[[1,2],[3,4],[5,6,7]]", "vertex 3 of polygon 1"),
-    ("[[1,2],[[3,4]],[5,6]]", "vertex 2 of polygon 1"),
-    ("[[[[1,2]],[[3,4]],[[5,6]]]]", "vertex 1 of polygon 1"),
-    ('[[1,2],[3,4],[5,"6"]]', "not a pair of numbers"),
-    ("[[1,2],[3,4],[5,null]]", "not a pair of numbers"),
-    ("[[1,2],[3,4],[5,true]]", "not a pair of numbers"),
-    ("[[1,2],[3,4],[5,NaN]]", "vertex 3 of polygon 1 of points is .*nan.*too far from"),
-    ("[[1,2],[3,4],[5,-Infinity]]", "too far from"),
-    ("[[1,2],[3,4],[5,1e999]]", "too far from"),
-    ("[[1,2],[3,4],[5,1e10]]", "too far from"),
-    ("[[1,2],[3,4],[5," + "9" * 200 + "]]", "too far from"),
-    ("[[1,2],[3,4],[5," + "9" * 4000 + "]]", "not a pair of numbers"),
-    (json.dumps([TRIANGLE] * (MAX_POLYGONS + 1)), "1001 polygons"),
-    (json.dumps([[0, 0]] * (MAX_VERTICES + 1)), "10001 vertices"),
-    (" " * 500_001, "500001 characters"),
-]
-
-
-@pytest.mark.parametrize(("points", "reason"), INVALID, ids=[points[:24] for points, _ in INVALID])
-def test_invalid_points_are_rejected_with_a_short_message(points: str, reason: str) -> None:
-    with pytest.raises(RestoreError, match=reason) as caught:
-        parse_polygons(points)
-    assert caught.value.code is Code.MASK
-    assert len(str(caught.value)) < 400
-
-
-def test_deep_nesting_is_rejected() -> None:
-    for depth in (500, 900, 980, 990, 1000, 5000):
-        with pytest.raises(RestoreError) as caught:
-            parse_polygons(f"[[1,2],[3,4],{'[' * depth}{']' * depth}]")
-        assert caught.value.code is Code.MASK
-
-
-def test_edge_pixels_are_included() -> None:
-    mask = draw([[10, 10], [20, 10], [20, 15], [10, 15]])
-    expected = np.zeros((30, 40), np.bool_)
-    expected[10:16, 10:21] = True
-    np.testing.assert_array_equal(mask, expected)
-    assert mask.dtype == np.bool_
-    assert draw([[3, 3], [8, 3], [5, 3]]).sum() == 6  # a polygon without area
-    assert draw([[3.2, 3.1], [3.2, 3.1], [3.2, 3.1]]).sum() >= 1
-
-
-def test_self_crossing_polygon_is_filled_by_the_even_odd_rule() -> None:
-    angles = np.pi / 2 + 4 * np.pi / 5 * np.arange(5)
-    star = np.stack([100 + 90 * np.cos(angles), 100 - 90 * np.sin(angles)], axis=1).tolist()
-    mask = draw(star, 200, 200)
-    assert not mask[100, 100]
-    assert mask[25, 100]
-    assert not draw([[0, 0], [20, 0], [20, 20], [0, 20]] * 2)[10, 10]
-
-
-def test_overlapping_polygons_are_united() -> None:
-    squares = [[[2, 2], [12, 2], [12, 12], [2, 12]], [[8, 8], [20, 8], [20, 20], [8, 20]]]
-    np.testing.assert_array_equal(draw(squares), draw(squares[0]) | draw(squares[1]))
-    assert draw([squares[0], squares[0]])[5, 5]
-
-
-@pytest.mark.parametrize("far", [50, 1e4, 1e6, 1e9])
-def test_polygon_is_clipped_to_the_photo(far: float) -> None:
-    y, x = np.mgrid[0:30, 0:40]
-    assert draw([[-far, -far], [far, -far], [far, far], [-far, far]]).all()
-    np.testing.assert_array_equal(draw([[-far, -far], [far, far], [-far, far]]), y >= x)
-    np.testing.assert_array_equal(draw([[20, -far], [far, -far], [far, far], [20, far]]), x >= 20)
-    np.testing.assert_array_equal(
-        draw([[-far, 10], [far, 10], [far, 12], [-far, 12]]), (y >= 10) & (y <= 12)
-    )
-
-
-@pytest.mark.parametrize(
-    "outside",
-    [
-        [[50, 0], [60, 0], [60, 10]],
-        [[-9, -9], [-3, -9], [-3, -3]],
-        [[-1e9, 1e9], [0, 1e8], [1e9, 1e9]],
-        [[-30, 40], [60, 31.9], [60, 60]],
-        [[-5, -5], [45, -5], [45, 35], [-5, 35]] * 2,
-    ],
-)
-def test_polygon_outside_the_photo_is_rejected(outside: list[list[float]]) -> None:
-    with pytest.raises(
-        RestoreError, match=r"polygon 2 .*photo, which is 40x30.*x from 0 to 39 and y from 0 to 29"
-    ) as caught:
-        draw([TRIANGLE, outside])
-    assert caught.value.code is Code.MASK
-
-
-coordinates = st.one_of(st.floats(-20, 40), st.floats(-1e9, 1e9), st.integers(-5, 30))
-
-
-@settings(max_examples=300)
-@given(st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=7))
-def test_drawing_matches_ray_casting_away_from_edges(
-    vertices: list[tuple[float, float]],
-) -> None:
-    width, height = 24, 17
-    polygon = np.array(vertices, float)
-    y, x = np.mgrid[0:height, 0:width].astype(float)
-    inside, near = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
-    for start, end in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        along = end - start
-        with np.errstate(all="ignore"):
-            crossing = start[0] + (y - start[1]) / along[1] * along[0]
-            inside ^= ((start[1] > y) != (end[1] > y)) & (x < crossing)
-            share = np.clip(
-                np.nan_to_num(
-                    ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / (along @ along)
-                ),
-                0,
-                1,
-            )
-            near |= np.hypot(start[0] + share * along[0] - x, start[1] + share * along[1] - y) < 1.1
-    try:
-        mask = draw_polygons((polygon,), width, height)
-    except RestoreError:
-        mask = np.zeros((height, width), np.bool_)
-    np.testing.assert_array_equal(mask[~near], inside[~near])
-
-
-def test_the_most_polygons_and_vertices_are_drawn_quickly() -> None:
-    angles = np.linspace(0, 2 * np.pi, MAX_VERTICES, endpoint=False)
-    disc = np.stack([500 + 400 * np.cos(angles), 500 + 400 * np.sin(angles)], axis=1).tolist()
-    assert draw(disc, 1000, 1000).mean() == pytest.approx(np.pi * 0.16, abs=0.01)
-    dots = [[[x, y], [x + 3, y], [x, y + 3]] for x in range(0, 800, 20) for y in range(0, 500, 20)]
-    assert len(dots) == MAX_POLYGONS
-    assert draw(dots, 1000, 1000).sum() == MAX_POLYGONS * 10
-
-
-def test_light_pixels_of_a_mask_are_filled() -> None:
-    levels = np.array([[0, 8, 127, 128, 200, 255]] * 2, np.uint8)
-    for pixels in (levels, np.repeat(levels[..., None], 3, axis=2), levels.astype(np.uint16) * 257):
-        warnings: list[str] = []
-        mask = mask_from_photo(Photo("m.png", pixels), 6, 2, warnings.append)
-        assert mask.dtype == np.bool_
-        assert mask.tolist() == [[False, False, False, True, True, True]] * 2
-
-
-def test_jpeg_artefacts_in_a_mask_are_not_filled() -> None:
-    clean = np.zeros((64, 64), np.uint8)
-    clean[20:40, 22:45] = 255
-    _, data = cv2.imencode(".jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, 60])
-    compressed = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    assert compressed is not None
-    assert ((compressed > 0) & (clean == 0)).sum() > 20
-    np.testing.assert_array_equal(
-        mask_from_photo(Photo("m.jpg", compressed), 64, 64, no_warning), clean > 0
-    )
-
-
-def test_transparent_pixels_of_a_mask_are_not_filled() -> None:
-    white, alpha = np.full((2, 4), 255, np.uint8), np.array([[0, 127, 128, 255]] * 2, np.uint8)
-    assert mask_from_photo(Photo("m.png", white, alpha), 4, 2, no_warning)[0].tolist() == [
-        False,
-        False,
-        True,
-        True,
-    ]
+def half_white(width: int = 40, height: int = 30) -> Photo:
+    """Return a mask whose upper half is white."""
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[: height // 2] = 255
+    return Photo("m.png", pixels)
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 60), (20, 15), (41, 31)])
 def test_mask_with_the_same_aspect_is_resized_with_a_warning(width: int, height: int) -> None:
-    pixels = np.zeros((30, 40), np.uint8)
-    pixels[:15] = 255
-    warnings: list[str] = []
-    mask = mask_from_photo(Photo("m.png", pixels), width, height, warnings.append)
+    report = new_report()
+    mask = mask_from_photo(half_white(), photo_of(width, height), report)
     assert mask.shape == (height, width)
     assert mask.dtype == np.bool_
     assert mask[: height // 2].all()
     assert not mask[height // 2 + 1 :].any()
-    [warning] = warnings
+    [warning] = report.warnings
     assert "'m.png' has 40x30" in warning
     assert f"{width}x{height}" in warning
 
 
 @pytest.mark.parametrize(("width", "height"), [(30, 40), (40, 31), (400, 304), (40, 29)])
-def test_mask_with_another_aspect_is_rejected(width: int, height: int) -> None:
-    with pytest.raises(
-        RestoreError, match=rf"'m\.png' has 40x30 pixels, the photo {width}x{height}"
-    ) as caught:
-        mask_from_photo(Photo("m.png", np.zeros((30, 40), np.uint8)), width, height, no_warning)
+def test_mask_with_another_aspect_is_refused(width: int, height: int) -> None:
+    message = rf"'m\.png' has 40x30 pixels, the photo {width}x{height}"
+    with pytest.raises(RestoreError, match=message) as caught:
+        mask_from_photo(half_white(), photo_of(width, height), new_report())
     assert caught.value.code is Code.MASK
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_mask_of_the_photo_before_it_was_turned_is_turned_too(orientation: int) -> None:
+    stored, report = half_white(), new_report()
+    mask = mask_from_photo(stored, photo_of(30, 40, orientation), report)
+    np.testing.assert_array_equal(mask, turn_upright(stored.pixels, orientation) > 0)
+    [warning] = report.warnings
+    assert "turned like the photo" in warning
+
+
+def test_mask_with_an_orientation_of_its_own_is_not_turned_again() -> None:
+    upright = half_white(30, 40)
+    turned = Photo("m.png", upright.pixels, orientation=6)
+    report = new_report()
+    mask = mask_from_photo(turned, photo_of(30, 40, 6), report)
+    np.testing.assert_array_equal(mask, upright.pixels > 0)
+    assert report.warnings == []
+    with pytest.raises(RestoreError, match="40x30"):
+        mask_from_photo(
+            Photo("m.png", half_white().pixels, orientation=6), photo_of(30, 40, 6), report
+        )
+
+
+def test_hole_that_is_lost_by_resizing_is_refused() -> None:
+    pixels = np.zeros((300, 400), np.uint8)
+    pixels[0, 0] = 255
+    with pytest.raises(RestoreError, match="marks no hole at the photo's size"):
+        mask_from_photo(Photo("m.png", pixels), photo_of(40, 30), new_report())
+
+
+def test_masks_and_polygons_are_united() -> None:
+    photos, reports = [photo_of(40, 30)] * 2, [new_report(), new_report()]
+    both = combine_masks(photos, [half_white()], TRIANGLE, reports)
+    masks = combine_masks(photos, [half_white()], None, reports)
+    polygons = combine_masks(photos, [], TRIANGLE, reports)
+    for union, mask, polygon in zip(both, masks, polygons, strict=True):
+        assert union is not None
+        assert mask is not None
+        assert polygon is not None
+        np.testing.assert_array_equal(union, mask | polygon)
+    assert combine_masks(photos, [], None, reports) == [None, None]
+
+
+def test_each_photo_gets_its_own_mask() -> None:
+    other = Photo("n.png", half_white().pixels[::-1])
+    first, second = combine_masks(
+        [photo_of(40, 30)] * 2, [half_white(), other], None, [new_report()] * 2
+    )
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first, second[::-1])
+
+
+def test_empty_mask_is_refused_with_the_name_of_its_photo() -> None:
+    empty = Photo("m.png", np.zeros((30, 40), np.uint8))
+    for points in (None, TRIANGLE):
+        with pytest.raises(RestoreError, match=r"photo 'a\.png': the mask 'm\.png' marks no hole"):
+            combine_masks([photo_of(40, 30)], [empty], points, [new_report()])
+
+
+def test_count_of_masks_must_fit_the_photos() -> None:
+    with pytest.raises(RestoreError, match="2 masks for 3 photos") as caught:
+        combine_masks([photo_of(4, 4)] * 3, [half_white()] * 2, None, [new_report()] * 3)
+    assert caught.value.code is Code.MASK
+
+
+class TestTransparentHole:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_what_was_erased_is_the_hole(self, dtype: type) -> None:
+        full = np.iinfo(dtype).max
+        alpha: np.ndarray = np.full((30, 40), full, dtype)
+        alpha[3:9, 5:12] = 0
+        alpha[9, 5:12] = full // 2
+        report = new_report()
+        hole = transparent_hole(Photo("a.png", np.zeros((30, 40), dtype), alpha), report)
+        np.testing.assert_array_equal(hole, alpha < full)
+        assert "its transparent part was taken for the hole (4.1% of the photo)" in report.notes
+        assert report.warnings == []
+
+    @pytest.mark.parametrize("level", [255, 254, 128, 0])
+    def test_photo_of_one_alpha_has_no_hole(self, level: int) -> None:
+        alpha = np.full((30, 40), level, np.uint8)
+        photo = Photo("a.png", np.zeros((30, 40), np.uint8), alpha)
+        assert transparent_hole(photo, new_report()) is None
+        assert transparent_hole(photo.with_pixels(photo.pixels), new_report()) is None
+
+    def test_large_transparent_part_gives_a_warning(self) -> None:
+        alpha = np.zeros((30, 40), np.uint8)
+        alpha[:10] = 255
+        report = new_report()
+        transparent_hole(Photo("a.png", np.zeros((30, 40), np.uint8), alpha), report)
+        assert any("67% of the photo" in warning for warning in report.warnings)

@@ -63,7 +63,21 @@ def test_sides_shorter_than_their_padding_are_mirrored_repeatedly() -> None:
     assert net.inputs[0][0].shape == (1, 3, 16, 16)
 
 
-@settings(max_examples=60)
+def random_alpha(
+    kind: str, mask: np.ndarray, full: int, rng: np.random.Generator
+) -> np.ndarray | None:
+    dtype = np.uint8 if full == 255 else np.uint16
+    alphas: dict[str, np.ndarray | None] = {
+        "none": None,
+        "opaque": np.full(mask.shape, full, dtype),
+        "random": rng.integers(0, full, mask.shape, dtype, endpoint=True),
+        "binary": np.where(rng.random(mask.shape) < 0.5, 0, full).astype(dtype),
+        "erased": np.where(mask, 0, full).astype(dtype),
+    }
+    return alphas[kind]
+
+
+@settings(max_examples=80)
 @given(st.data())
 def test_pixels_outside_of_the_mask_never_change(data: st.DataObject) -> None:
     height, width = data.draw(st.integers(1, 24)), data.draw(st.integers(2, 24))
@@ -73,19 +87,33 @@ def test_pixels_outside_of_the_mask_never_change(data: st.DataObject) -> None:
     full = 255 if dtype == np.uint8 else 65535
     pixels = rng.integers(0, full, (height, width, *channels), dtype, endpoint=True)
     mask = rng.random((height, width)) < data.draw(st.sampled_from([0.02, 0.5, 0.98]))
-    mask[0, 0] = False
-    alpha = rng.integers(0, full, (height, width), dtype, endpoint=True)
-    before = pixels.copy()
+    mask[0, :2] = False, True
+    kind = data.draw(st.sampled_from(["none", "opaque", "random", "binary", "erased"]))
+    alpha = random_alpha(kind, mask, full, rng)
+    before = pixels.copy(), None if alpha is None else alpha.copy()
     result = run_inpaint(
         Photo("a", pixels, alpha, icc=b"profile"),
         InpaintOptions(strength=data.draw(st.sampled_from([0.0, 0.3, 1.0]))),
         context_of(ConstantFill(0.2, 0.9, 0.4), mask),
     )
-    np.testing.assert_array_equal(pixels, before)
+    np.testing.assert_array_equal(pixels, before[0])
     np.testing.assert_array_equal(result.pixels[~mask], pixels[~mask])
-    np.testing.assert_array_equal(result.alpha, alpha)
     assert result.pixels.dtype == dtype
     assert result.icc == b"profile"
+    if alpha is None or result.alpha is None:
+        assert result.alpha is alpha
+        return
+    np.testing.assert_array_equal(alpha, before[1])
+    np.testing.assert_array_equal(result.alpha[~mask], alpha[~mask])
+    assert result.alpha.dtype == dtype
+    assert (result.alpha == full).all() or kind != "erased"
+
+
+def test_filled_area_is_what_the_harm_check_does_not_look_at() -> None:
+    context = context_of(ConstantFill(1.0, 0.0, 0.5), BOX)
+    run_inpaint(Photo("a", random_pixels(20, 30, 3)), InpaintOptions(), context)
+    [area] = context.changed_areas
+    np.testing.assert_array_equal(area, BOX)
 
 
 def test_16_bit_photo_is_filled_with_16_bits() -> None:
@@ -125,21 +153,13 @@ def test_levels_are_rounded_and_officially_truncated(
     assert (result.pixels[BOX] == levels).all()
 
 
-def test_empty_mask_returns_the_photo_with_a_warning() -> None:
-    net, photo = ConstantFill(1.0, 1.0, 1.0), Photo("a", random_pixels(20, 30, 3))
-    context = context_of(net, np.zeros((20, 30), np.bool_))
-    assert run_inpaint(photo, InpaintOptions(), context) is photo
-    assert net.inputs == []
-    assert any("mask is empty" in warning for warning in context.report.warnings)
-    check_inpaint(photo, InpaintOptions(), "png", context)
-
-
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
         (None, "no mask.*mask or masks.*points"),
         (np.ones((20, 30), np.bool_), "covers all"),
-        (np.zeros((30, 20), np.bool_), "20x30.*30x20"),
+        (np.zeros((20, 30), np.bool_), "is empty, so there is nothing to fill"),
+        (np.eye(30, 20, dtype=np.bool_), "20x30.*30x20"),
     ],
 )
 def test_unusable_masks_are_refused(mask: np.ndarray | None, message: str) -> None:
@@ -148,13 +168,13 @@ def test_unusable_masks_are_refused(mask: np.ndarray | None, message: str) -> No
         run_inpaint(photo, InpaintOptions(), context_of(net, mask))
     assert caught.value.code is Code.MASK
     assert net.inputs == []
-    if mask is None or mask.all():
+    if mask is None or mask.all() or not mask.any():
         with pytest.raises(RestoreError, match=rf"'a\.png'.*{message}"):
             check_inpaint(photo, InpaintOptions(), "png", context_of(net, mask))
 
 
 def test_result_that_the_format_cannot_hold_is_refused() -> None:
-    photo, mask = Photo("a.png", np.zeros((8, 17000), np.uint8)), np.zeros((8, 17000), np.bool_)
+    photo, mask = Photo("a.png", np.zeros((8, 17000), np.uint8)), np.eye(8, 17000, dtype=np.bool_)
     with pytest.raises(RestoreError) as caught:
         check_inpaint(photo, InpaintOptions(), "webp", context_of(ConstantFill(0, 0, 0), mask))
     assert caught.value.code is Code.OUTPUT_TOO_LARGE

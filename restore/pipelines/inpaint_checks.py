@@ -1,0 +1,86 @@
+"""Checks of what was filled into the holes of a photo; they give warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from restore.imaging.photo import Photo
+
+MAX_EXCESS = 0.1
+"""How far the mean colour of a fill may lie outside of the colours around its hole, as a fraction
+of the range of levels. The lite network reached 0.001 in 294 random holes in photos. Black would
+exceed it in 90 % of these holes, and white in 86 %; the others have black or white around them."""
+
+RING_SHARE, MIN_RING_PX = 0.25, 16
+"""Width of the ring around a hole, as a fraction of the hole's longer side, and at least."""
+
+COMMON_PERCENT = (5, 95)
+"""The colours of a ring lie between these percentiles of each channel."""
+
+MIN_HOLE_PX, MAX_HOLES = 64, 50
+"""Smaller holes, and all but the largest ones, are not checked."""
+
+
+def fill_warnings(before: Photo, after: Photo, mask: np.ndarray) -> Iterator[str]:
+    """Yield warnings about fills that do not suit their surroundings, or that changed nothing.
+
+    Args:
+        before: the photo.
+        after: the photo with its holes filled.
+        mask: HxW bool, True in the holes.
+    """
+    if after.alpha is before.alpha and np.array_equal(after.pixels[mask], before.pixels[mask]):
+        yield "the photo has not changed: the hole has the colours of its fill already"
+        return
+    if _is_hidden(after, mask):
+        yield (
+            "most of the hole is transparent in the photo and stays so: the fill cannot be seen;"
+            " make the photo opaque there before"
+        )
+    worst = max(fill_excesses(after.pixels, mask), default=0.0)
+    if worst > MAX_EXCESS:
+        yield (
+            "the fill of a hole is much lighter, darker or more colourful than everything around"
+            " it; it may be wrong"
+        )
+
+
+def fill_excesses(pixels: np.ndarray, mask: np.ndarray) -> Iterator[float]:
+    """Yield for each hole how far its mean colour is outside of the colours around it.
+
+    Args:
+        pixels: HxW or HxWx3 of the filled photo.
+        mask: HxW bool, True in the holes.
+
+    Yields:
+        0 for a mean within the colours of the ring around the hole, up to 1, for the channel that
+        is furthest outside.
+    """
+    full = np.iinfo(pixels.dtype).max
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]  # the first is the background
+    for index in np.argsort(-areas)[:MAX_HOLES]:
+        if areas[index] < MIN_HOLE_PX:
+            return
+        x, y, width, height, _ = stats[index + 1]
+        ring_px = max(MIN_RING_PX, round(RING_SHARE * max(width, height)))
+        window = np.s_[
+            max(0, y - ring_px) : y + height + ring_px, max(0, x - ring_px) : x + width + ring_px
+        ]
+        hole = labels[window] == index + 1
+        distances = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3)
+        ring = (distances <= ring_px) & ~mask[window]
+        if ring.any():
+            levels = pixels[window]
+            low, high = np.percentile(levels[ring], COMMON_PERCENT, axis=0)
+            mean = levels[hole].mean(axis=0)
+            yield float(np.maximum(low - mean, mean - high).max(initial=0.0) / full)
+
+
+def _is_hidden(photo: Photo, mask: np.ndarray) -> bool:
+    if photo.alpha is None:
+        return False
+    return bool((photo.alpha[mask] < photo.alpha.max() / 2).mean() > 0.5)
