@@ -1,6 +1,7 @@
-"""Textures and drawn objects that must not be taken for scratches: prints, cloth, text, outlines.
+"""Textures that must not be taken for scratches (prints, paper, cloth), and the draw of negatives.
 
-Each function draws over a photo and depends on its generator only. Coordinates are in pixels.
+Each function draws over a photo: HxW float32 in 0 to 255, periods in pixels, angles in radians. The
+objects among the negatives are in scratch_objects.py.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from types import MappingProxyType
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from training.scratch_objects import bars, lattice, outlined_shapes, soften, text
 
 Negative = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """(HxW float32 in 0 to 255, generator) to the same with a texture or an object."""
-
-LETTERS = "etaoinshrdlucmfwypvbgkETAOINSHRDLU,.'1234567890"
 
 
 def wave(shape: tuple[int, int], period_px: float, angle: float, phase: float = 0.0) -> np.ndarray:
@@ -45,12 +46,6 @@ def dither(grey: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).convert("1").convert("L"), np.float32)
 
 
-def soften(pixels: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Blur HxW pixels; no blur below 0.2 px."""
-    pixels = np.asarray(pixels, np.float32)
-    return pixels if sigma_px < 0.2 else cv2.GaussianBlur(pixels, (0, 0), sigma_px)
-
-
 def silk(grey: np.ndarray, period_px: float, amplitude: float) -> np.ndarray:
     """Add the honeycomb of silk-finish paper, of an amplitude in levels."""
     directions = (0.0, np.pi / 3.0, 2.0 * np.pi / 3.0)
@@ -76,79 +71,6 @@ def gravel(
     )
     sharp = np.tanh(2.0 * noise / max(float(noise.std()), 1e-6))
     return np.asarray(grey + amplitude * sharp, np.float32)
-
-
-def lattice(
-    grey: np.ndarray, period_px: float, angle: float, width_px: int, level: float
-) -> np.ndarray:
-    """Draw a lattice of two sets of parallel bars."""
-    side, centre = 2 * max(grey.shape), np.array(grey.shape[::-1]) / 2.0
-    canvas = np.zeros(grey.shape, np.uint8)
-    for turn in (angle, angle + np.pi / 2.0):
-        along, across = (
-            np.array([np.cos(turn), np.sin(turn)]),
-            np.array([-np.sin(turn), np.cos(turn)]),
-        )
-        for index in range(-int(side / period_px), int(side / period_px) + 1):
-            middle = centre + index * period_px * across
-            first, second = middle - side * along, middle + side * along
-            cv2.line(canvas, _whole(first), _whole(second), 255, width_px, cv2.LINE_AA)
-    opacity = canvas.astype(np.float32) / 255.0
-    return np.asarray(grey * (1.0 - opacity) + level * opacity, np.float32)
-
-
-def text(grey: np.ndarray, size_px: int, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Write lines of random letters over the whole picture."""
-    canvas = Image.new("L", grey.shape[::-1], 0)
-    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size_px)
-    top = int(rng.integers(0, size_px))
-    while top < grey.shape[0]:
-        letters = rng.choice(list(LETTERS + " " * 8), grey.shape[1] // 3)
-        pen.text((int(rng.integers(0, 2 * size_px)), top), "".join(letters), 255, font)
-        top += round(size_px * 1.3)
-    opacity = np.asarray(canvas, np.float32) / 255.0
-    return np.asarray(grey * (1.0 - opacity) + level * opacity, np.float32)
-
-
-def outlined_shapes(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw discs and quadrangles with a bright or dark rim, such as cups, frames and windows."""
-    result: np.ndarray = grey.astype(np.float32)
-    side = min(grey.shape)
-    for _ in range(count):
-        contour = _random_contour(side, rng) + rng.uniform(0.0, 1.0, 2) * grey.shape[::-1]
-        points = [np.rint(8.0 * contour).astype(np.int32)]
-        fill, rim = np.zeros(grey.shape, np.uint8), np.zeros(grey.shape, np.uint8)
-        cv2.fillPoly(fill, points, 255, cv2.LINE_AA, 3)
-        shade = rng.uniform(0.2, 0.9) if rng.random() < 0.7 else 0.0
-        # A reflection may cover a part of the rim. Without a shape, this would be a scratch.
-        is_part = shade > 0.0 and rng.random() < 0.5
-        drawn = [points[0][: int(len(contour) * rng.uniform(0.3, 0.9))]] if is_part else points
-        cv2.polylines(rim, drawn, not is_part, 255, int(rng.integers(1, 5)), cv2.LINE_AA, 3)
-        for mask, level, strength in (
-            (fill, rng.uniform(0.0, 255.0), shade),
-            (rim, float(rng.choice([rng.uniform(190.0, 255.0), rng.uniform(0.0, 50.0)])), 0.95),
-        ):
-            opacity = soften(mask.astype(np.float32), rng.uniform(0.2, 0.9)) / 255.0 * strength
-            result = result * (1.0 - opacity) + level * opacity
-    return np.asarray(result, np.float32)
-
-
-def _random_contour(side: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the points of an ellipse or a quadrangle around the origin; Nx2 float64."""
-    radii = rng.uniform(0.05, 0.5, 2) * side
-    if rng.random() < 0.6:
-        angles = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
-        points = np.stack([np.cos(angles), np.sin(angles)], 1)
-    else:
-        points = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
-        points = points + rng.normal(0.0, 0.08, (4, 2))
-    turn = rng.uniform(0.0, np.pi) if rng.random() < 0.5 else rng.normal(0.0, 0.05)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return np.asarray((points * radii) @ matrix.T)
-
-
-def _whole(point: np.ndarray) -> tuple[int, int]:
-    return round(float(point[0])), round(float(point[1]))
 
 
 def _period_px(rng: np.random.Generator, low: float, high: float) -> float:
@@ -208,18 +130,23 @@ def _random_text(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return soften(text(paper, size_px, level, rng), rng.uniform(0.0, 0.8))
 
 
+def _random_bars(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return bars(grey, int(rng.integers(1, 5)), rng)
+
+
 def _random_shapes(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return outlined_shapes(grey, int(rng.integers(1, 6)), rng)
 
 
 RANDOM_NEGATIVES: Mapping[str, tuple[float, Negative]] = MappingProxyType(
     {
-        "halftone": (0.28, _random_halftone),
-        "dither": (0.08, _random_dither),
-        "paper": (0.22, _random_paper),
+        "halftone": (0.2, _random_halftone),
+        "dither": (0.06, _random_dither),
+        "paper": (0.18, _random_paper),
         "lattice": (0.12, _random_lattice),
-        "text": (0.1, _random_text),
+        "text": (0.08, _random_text),
         "shapes": (0.2, _random_shapes),
+        "bars": (0.16, _random_bars),
     }
 )
 """Share and function of each kind of negative."""
