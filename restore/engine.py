@@ -36,6 +36,7 @@ from restore.pipelines.context import StepContext
 from restore.pipelines.harm_check import check_harm
 from restore.pipelines.loading import describe_step, load_step
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
+from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime
@@ -131,6 +132,10 @@ class Engine:
             RestoreError: a photo, the weights or the machine does not suffice.
         """
         plans = [
+        prepared = [prepare_photo(item.photo, item.mask) for item in photos]
+        photos = [
+            replace(item, photo=ready.photo) for item, ready in zip(photos, prepared, strict=True)
+        ]
             self._plan(request, group, runtime) for group in self._group_photos(request, photos)
         ]
         if runtime.compile_backend is not None:
@@ -146,7 +151,11 @@ class Engine:
                 for index, context in zip(plan.group.indices, step.contexts, strict=True):
                     if context.found_masks:
                         masks[index] = context.found_masks[-1]
-        return [results[index] for index in range(len(photos))], masks
+        finished = [
+            ready.finish(results[index], item.mask)
+            for index, (item, ready) in enumerate(zip(photos, prepared, strict=True))
+        ]
+        return finished, masks
 
     def _group_photos(
         self, request: Request, photos: Sequence[RequestPhoto]

@@ -5,6 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+MAX_TINT_LEVELS = 2
+"""Difference of the channels, in levels of 255, up to which an RGB photo counts as grey."""
+
+BAND_ROWS = 512
+"""Rows that are compared at once, which bounds the memory."""
+
 
 def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     """Convert pixels to 8 bits per sample.
@@ -41,3 +47,43 @@ def to_rgb(pixels: np.ndarray) -> np.ndarray:
 def to_grey(pixels: np.ndarray) -> np.ndarray:
     """Convert HxWx3 RGB pixels to HxW luminance (BT.601); return HxW pixels unchanged."""
     return pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+
+def grey_if_equal(pixels: np.ndarray) -> np.ndarray:
+    """Convert HxWx3 pixels to grey if no channel differs by more than MAX_TINT_LEVELS.
+
+    Returns:
+        HxW, or the input itself if it is grey already or has colour.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    max_tint = MAX_TINT_LEVELS * (np.iinfo(pixels.dtype).max // 255)
+    for top in range(0, len(pixels), BAND_ROWS):
+        band = pixels[top : top + BAND_ROWS]
+        if int((band.max(axis=2) - band.min(axis=2)).max()) > max_tint:
+            return pixels
+    return to_grey(pixels)
+
+
+def add_tint(grey: np.ndarray, tinted: np.ndarray) -> np.ndarray:
+    """Convert a grey result to RGB with the small differences of the channels of its input.
+
+    Args:
+        grey: HxW result of any size, of the dtype of `tinted`.
+        tinted: HxWx3, for which `grey_if_equal` is grey.
+
+    Returns:
+        HxWx3. It equals `tinted` where the result equals the input.
+    """
+    result = to_rgb(grey)
+    for channel in range(3):
+        tint = cv2.subtract(tinted[..., channel], to_grey(tinted), dtype=cv2.CV_32F)
+        if not tint.any():
+            continue
+        if tint.shape != grey.shape:
+            size = (grey.shape[1], grey.shape[0])
+            tint = cv2.resize(tint, size, interpolation=cv2.INTER_LINEAR)
+        result[..., channel] = cv2.add(
+            grey, tint, dtype=cv2.CV_16U if grey.itemsize == 2 else cv2.CV_8U
+        )
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from restore.imaging.alpha import resize_weighted
 from restore.imaging.photo import Photo
 
 
@@ -21,6 +22,17 @@ def resize_lanczos(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if (pixels.shape[1], pixels.shape[0]) == size:
         return pixels
     return cv2.resize(pixels, size, interpolation=cv2.INTER_LANCZOS4)
+
+
+def resize_photo(
+    photo: Photo, size: tuple[int, int], interpolation: int = cv2.INTER_LANCZOS4
+) -> Photo:
+    """Resize a photo to (width, height), its colours weighted by alpha if it is transparent."""
+    if (photo.width, photo.height) == size:
+        return photo
+    if photo.alpha is None:
+        return photo.with_pixels(cv2.resize(photo.pixels, size, interpolation=interpolation))
+    return photo.with_pixels(*resize_weighted(photo.pixels, photo.alpha, size, interpolation))
 
 
 def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -41,13 +53,19 @@ def blend_pixels(result: np.ndarray, original: np.ndarray, strength: float) -> n
     if strength == 1.0:
         return result
     resized = resize_lanczos(original, (result.shape[1], result.shape[0]))
+    if strength == 0.0:
+        return resized
     return cv2.addWeighted(result, strength, resized, 1.0 - strength, 0.0)
 
 
 def blend_photos(result: Photo, original: Photo, strength: float) -> Photo:
-    """Blend a restored photo with its original, alpha included; see `blend_pixels`."""
+    """Blend a restored photo with its original, alpha included; see `blend_pixels`.
+
+    The original, if its size differs, is resized by `resize_photo`.
+    """
     if strength == 1.0:
         return result
+    original = resize_photo(original, (result.width, result.height))
     alpha = result.alpha
     if alpha is not None and original.alpha is not None:
         alpha = blend_pixels(alpha, original.alpha, strength)

@@ -21,6 +21,7 @@ from restore.faces.convention import Convention
 from restore.faces.face import Face
 from restore.faces.paste import Frame, Region
 from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_lanczos
 from restore.pipelines.rules import PixelRules
 from restore.runtime.device import Runtime
 from restore.runtime.tensors import quantise, to_planes
@@ -38,7 +39,20 @@ class OfficialRules(PixelRules):
     stretches_contrast = True  # torchvision's save_image(normalize=True)
     keeps_photo_size = False  # the result has the rounded size of the network's input, no alpha
     patch_multiple_px = 16
+    max_scratched_share = 1.0  # fills whatever was detected: halftones become black
     ab_interpolation = "nearest"  # shows blocks in large photos
+    checks_faces = False  # everything that the detector finds is restored and pasted
+
+    keeps_paper_neutral = False  # makes white paper cream
+
+    def keep_levels(self, result: np.ndarray, original: np.ndarray) -> np.ndarray:
+        """Return the result as it is: patterns become darker, and white becomes 254."""
+        return result
+
+    def resize(self, photo: Photo, size: tuple[int, int]) -> Photo:
+        """Resize colours and alpha separately, so that hidden colours show at the edges."""
+        alpha = None if photo.alpha is None else resize_lanczos(photo.alpha, size)
+        return photo.with_pixels(resize_lanczos(photo.pixels, size), alpha)
 
     def round_side(self, side: float) -> int:
         """Round down, as RealESRGANer does with `outscale`: 1063.67 pixels become 1063."""

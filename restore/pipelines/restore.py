@@ -20,6 +20,7 @@ def run_restore(photo: Photo, options: RestoreOptions, context: StepContext) -> 
     with context.report.stage("net"):
         model = context.models["restore"]
         pixels = run_network(photo.pixels, as_function(model), model.row, options.tile_px, context)
+        pixels = context.rules.keep_levels(pixels, photo.pixels)
     unchanged_warning = model.adapter.unchanged_warning
     if unchanged_warning and np.array_equal(pixels, photo.pixels):
         context.report.warn(unchanged_warning)

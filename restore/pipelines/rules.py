@@ -15,7 +15,10 @@ from restore.faces.colour import Tone, match_grey
 from restore.faces.convention import Convention
 from restore.faces.face import Face
 from restore.faces.paste import Frame
+from restore.imaging.flat_areas import keep_flat_areas
+from restore.imaging.low_frequencies import keep_low_frequencies
 from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_photo
 
 
 class PixelRules:
@@ -31,8 +34,32 @@ class PixelRules:
     """Multiple of a side for `old_photo_hr`. With the official 16, the strip beyond the last of the
     largest patches stays empty."""
 
+    max_scratched_share = 0.25
+    """Share of an old photo above which detected scratches are not filled. Printed dots and cloth
+    are detected at 40 to 90 %, damaged photos at up to 20 %."""
+
     ab_interpolation = "bilinear"
     """How predicted colours are enlarged to the photo's size."""
+
+    checks_faces = True
+    """Whether detected faces are checked before they are restored, and restored ones before they are
+    pasted."""
+
+    keeps_paper_neutral = True
+    """Whether colorize leaves white, black and the paper around a photo without colour."""
+
+    def keep_levels(self, result: np.ndarray, original: np.ndarray) -> np.ndarray:
+        """Correct local means and flat areas of the result of a network that repairs detail.
+
+        Args:
+            result: (kH)x(kW)[x3] integers.
+            original: HxW[x3], the input of the network.
+        """
+        return keep_flat_areas(keep_low_frequencies(result, original), original)
+
+    def resize(self, photo: Photo, size: tuple[int, int]) -> Photo:
+        """Resize an enlarged photo to (width, height)."""
+        return resize_photo(photo, size)
 
     def round_side(self, side: float) -> int:
         """Round the side of an enlarged photo to whole pixels; halves are rounded up."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from restore.imaging.photo import Photo
-from restore.imaging.resize import blend_photos, resize_lanczos
+from restore.imaging.resize import blend_photos
 from restore.models.adapters.base import UpscaleAdapter
 from restore.models.catalog import DENOISE_PARTNER, X2_PARTNER, Checkpoint
 from restore.models.checkpoint_file import interpolate_weights
@@ -58,13 +58,12 @@ def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepC
             default_tile_px(model.row, context) if options.tile_size is None else options.tile_px
         )
         pixels = run_network(photo.pixels, net, model.row, tile_px, context)
+        pixels = context.rules.keep_levels(pixels, photo.pixels)
         alpha = None
         if photo.alpha is not None:
             alpha = enlarge_alpha(photo.alpha, alpha_net, model.row, tile_px, context)
     with context.report.stage("resize"):
-        return photo.with_pixels(
-            resize_lanczos(pixels, size), None if alpha is None else resize_lanczos(alpha, size)
-        )
+        return context.rules.resize(photo.with_pixels(pixels, alpha), size)
 
 
 def _choose_network(photo: Photo, scale: float, context: StepContext) -> Model:
@@ -116,7 +115,7 @@ def enlarge_alpha(
     if int(alpha.min()) == np.iinfo(alpha.dtype).max:
         size = (alpha.shape[0] * row.scale, alpha.shape[1] * row.scale)
         return np.full(size, alpha.flat[0], alpha.dtype)
-    return run_network(alpha, net, row, tile_px, context)
+    return context.rules.keep_levels(run_network(alpha, net, row, tile_px, context), alpha)
 
 
 def network_for_scale(model: Model, scale: float) -> Model:
