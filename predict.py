@@ -210,8 +210,8 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         output_format: str = Input(
-            description="File format of the results; png keeps 16 bits, png and webp keep transparency.",
-            choices=["jpg", "png", "webp"],
+            description="File format of the results; png keeps 16 bits, png and webp keep transparency; same is the photo's own format, or png for TIFF, BMP and GIF.",
+            choices=["jpg", "png", "webp", "same"],
             default="jpg",
         ),
         output_quality: int = Input(

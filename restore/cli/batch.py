@@ -71,13 +71,21 @@ class Outcome:
         }
 
 
-def plan_outputs(sources: Sequence[str], settings: Settings, suffix: str) -> list[Path]:
+def plan_outputs(sources: Sequence[str], settings: Settings, output_format: str) -> list[Path]:
     """Return one output path per source: the photo's own name, numbered where names repeat.
+
+    Args:
+        sources: paths, URLs or data URIs.
+        settings: the output folder.
+        output_format: the value of the option. With 'same' the suffix of a URL is provisional.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE if a result would replace its own photo.
     """
-    from restore.imaging.outputs import file_stem  # noqa: PLC0415 - imports numpy and OpenCV
+    from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
+        file_stem,
+        planned_format,
+    )
 
     used: set[str] = set()
     paths = []
@@ -88,6 +96,7 @@ def plan_outputs(sources: Sequence[str], settings: Settings, suffix: str) -> lis
             number += 1
             name = f"{stem}-{number}"
         used.add(name)
+        suffix = planned_format(Path(source.removeprefix("@")), output_format)
         path = settings.folder / f"{name}.{suffix}"
         if _is_same_file(path, source):
             reason = f"the result '{path}' would replace the photo itself"
@@ -165,12 +174,13 @@ def _restore_one(
                 for index, mask in enumerate(masks)
             ]
             results = _run(restorer, task, photo, mask_files, options)
-        extra = _write(results, path, settings)
+        written = _write(results, path, settings)
     except RestoreError as error:
         return Outcome(source, "failed", detail=str(error), error_code=error.code)
     report = results.reports[0]
     size = f"{results.photos[0].width}x{results.photos[0].height}"
-    return Outcome(source, "done", path, extra, describe(report, size), report=report.to_dict())
+    detail = describe(report, size)
+    return Outcome(source, "done", written[0], written[1:], detail, report=report.to_dict())
 
 
 def _run(
@@ -191,13 +201,14 @@ def _run(
 
 
 def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]:
-    """Write the result, its masks and its report; return all files but the result."""
+    """Write the result, its masks and its report; return all files, the result first."""
     from restore.imaging.outputs import make_folder  # noqa: PLC0415 - imports numpy and OpenCV
 
     make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restore-") as folder:
         written = results.save(folder)
-        moves = [(written[0], path)]
+        # With output_format=same, only the content of a fetched photo tells the suffix.
+        moves = [(written[0], path.with_name(path.stem + written[0].suffix))]
         moves += [(mask, path.with_name(f"{path.stem}-mask.png")) for mask in written[1:]]
         for source, target in moves:
             if target.exists() and not settings.overwrite:
@@ -205,14 +216,14 @@ def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]
                 remedy = "Use --overwrite to replace it."
                 raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
             source.replace(target)
-    extra = [target for _, target in moves[1:]]
+    files = [target for _, target in moves]
     if settings.with_reports:
         from restore.imaging.outputs import write_atomically  # noqa: PLC0415 - imports numpy
 
         text = json.dumps(results.reports[0].to_dict(), indent=2) + "\n"
         write_atomically(text.encode(), path.with_suffix(".json"))
-        extra.append(path.with_suffix(".json"))
-    return tuple(extra)
+        files.append(path.with_suffix(".json"))
+    return tuple(files)
 
 
 def describe(report: Report, size: str) -> str:

@@ -88,14 +88,16 @@ def _require_free(
         RestoreError: OUTPUT_UNWRITABLE.
     """
     from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
+        planned_format,
         planned_paths,
         require_writable,
     )
 
     require_writable(folder)
-    output_format = OutputOptions.from_inputs(inputs).output_format
+    requested = OutputOptions.from_inputs(inputs).output_format
+    formats = [planned_format(photo.path, requested) for photo in photos]
     names = [photo.name for photo in photos]
-    existing = [str(path) for path in planned_paths(names, output_format, folder) if path.exists()]
+    existing = [str(path) for path in planned_paths(names, formats, folder) if path.exists()]
     if existing and not overwrite:
         reason = f"{', '.join(existing)} exist already" if existing[1:] else f"{existing[0]} exists"
         remedy = "Use --overwrite to replace results, or choose another folder with --output."

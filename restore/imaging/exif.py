@@ -16,11 +16,18 @@ MAX_JPEG_EXIF_BYTES = 65_533
 MAX_CLAIMED_SHARE = 8
 """Limit on the bytes that the entries point at, relative to the size of the block."""
 
+MAX_DENSITY_DPI = 65_535
 UPRIGHT = 1
 _ORIENTATIONS = range(1, 9)
 # Tags of a TIFF that describe the picture and not the layout of the file: ImageDescription,
 # Make, Model, Orientation, resolution, Software, DateTime, Artist and Copyright.
 _DESCRIPTIVE_TIFF_TAGS = (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432)
+_SIZE_TAGS = (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength)
+_DETAILED_SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_THUMBNAIL_TAGS = (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount)
+_X_RESOLUTION, _Y_RESOLUTION = ExifTags.Base.XResolution, ExifTags.Base.YResolution
+_RESOLUTION_UNIT = ExifTags.Base.ResolutionUnit
+_INCH, _CENTIMETRE, _CENTIMETRES_PER_INCH = 2, 3, 2.54
 _UNREADABLE = b"unreadable"
 
 
@@ -78,8 +85,9 @@ def exif_for_output(
     notes: list[str],
     *,
     keep_gps: bool,
+    dpi: tuple[float, float] | None = None,
 ) -> bytes | None:
-    """Return the EXIF block of a result.
+    """Return the EXIF block of a result, with its size and without thumbnails of the old picture.
 
     Args:
         block: the photo's EXIF block.
@@ -87,20 +95,26 @@ def exif_for_output(
         output_format: 'jpg', 'png' or 'webp'.
         notes: warnings are appended here.
         keep_gps: keep the GPS position, which is removed otherwise.
+        dpi: density in pixels per inch, which is added to a block without one.
     """
-    if block is None:
+    if block is None and dpi is None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            exif = _load(block)
+            exif = Image.Exif() if block is None else _load(block)
             if not keep_gps:
                 exif.pop(ExifTags.IFD.GPSInfo, None)
-            details = exif.get_ifd(ExifTags.IFD.Exif)
-            tags = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
-            for tag, side_px in zip(tags, size, strict=True):
-                if tag in details:
-                    details[tag] = side_px
+            for tag in _THUMBNAIL_TAGS:
+                exif.pop(tag, None)
+            details = exif.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in exif else {}
+            for directory, *tags in ((exif, *_SIZE_TAGS), (details, *_DETAILED_SIZE_TAGS)):
+                for tag, side_px in zip(tags, size, strict=True):
+                    if tag in directory:
+                        directory[tag] = side_px
+            if dpi and _X_RESOLUTION not in exif:
+                exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = dpi
+                exif[_RESOLUTION_UNIT] = _INCH
             written = exif.tobytes() if len(exif) else None
         except DECODER_ERRORS as error:
             notes.append(f"its EXIF cannot be written and was dropped ({error})")
@@ -111,6 +125,23 @@ def exif_for_output(
         )
         return None
     return written
+
+
+def exif_density(block: bytes | None) -> tuple[float, float] | None:
+    """Return the density in pixels per inch that an EXIF block states, or None."""
+    if block is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            exif = _load(block)
+            factor = _CENTIMETRES_PER_INCH if exif.get(_RESOLUTION_UNIT) == _CENTIMETRE else 1.0
+            stored = (float(exif[tag]) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
+            across, down = (value * factor for value in stored)
+        except DECODER_ERRORS:
+            return None
+    is_plausible = 1 <= across <= MAX_DENSITY_DPI and 1 <= down <= MAX_DENSITY_DPI
+    return (across, down) if is_plausible else None
 
 
 def _load(raw: bytes) -> Image.Exif:

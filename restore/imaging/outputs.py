@@ -11,12 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from restore.errors import Code, RestoreError
+from restore.imaging.coding import SAME_FORMAT, output_format_of
 from restore.imaging.encode import encode
+from restore.imaging.identify import identify
 from restore.imaging.photo import Photo
 from restore.options import OutputOptions
 from restore.report import Report
 
 MAX_STEM_BYTES = 180
+_MAX_SIGNATURE_BYTES = 1024
 
 _NO_MASKS: Mapping[int, Photo] = MappingProxyType({})
 _NO_MASK_NAMES: Mapping[int, str] = MappingProxyType({})
@@ -51,7 +54,8 @@ def save_all(
     """
     names = [photo.name for photo in photos]
     mask_names = {index: mask.name for index, mask in masks.items()}
-    paths = planned_paths(names, output.output_format, folder, prefix, mask_names)
+    formats = [output_format_of(output.output_format, photo.format) for photo in photos]
+    paths = planned_paths(names, formats, folder, prefix, mask_names)
     contents = [
         _encode_with_report(photo, report, output)
         for photo, report in zip(photos, reports, strict=True)
@@ -68,7 +72,7 @@ def save_all(
 
 def planned_paths(
     names: Sequence[str],
-    output_format: str,
+    output_formats: Sequence[str],
     folder: Path,
     prefix: str = "",
     masks: Mapping[int, str] = _NO_MASK_NAMES,
@@ -77,7 +81,7 @@ def planned_paths(
 
     Args:
         names: the names of the photos of a request, in its order.
-        output_format: 'jpg', 'png' or 'webp'.
+        output_formats: 'jpg', 'png' or 'webp' for each photo.
         folder: the output folder.
         prefix: start of every file name.
         masks: names of masks, by the index of their photo.
@@ -88,12 +92,34 @@ def planned_paths(
     """
     paths = [
         folder / f"{prefix}{number}-{file_stem(name)}.{output_format}"
-        for number, name in enumerate(names, start=1)
+        for number, (name, output_format) in enumerate(
+            zip(names, output_formats, strict=True), start=1
+        )
     ]
     return paths + [
         folder / f"{prefix}{index + 1}-{file_stem(name)}-mask.png"
         for index, name in sorted(masks.items())
     ]
+
+
+def planned_format(source: Path, requested: str) -> str:
+    """Return the format of a result before its photo is decoded.
+
+    Args:
+        source: the photo's file. Only its first bytes are read, and only if they matter.
+        requested: the value of `output_format`.
+
+    Returns:
+        'jpg', 'png' or 'webp'; for 'same' and a file that is not a photo, which fails later, 'png'.
+    """
+    if requested != SAME_FORMAT:
+        return requested
+    try:
+        with source.open("rb") as file:
+            file_format = identify(file.read(_MAX_SIGNATURE_BYTES), source.name)
+    except (OSError, ValueError, RestoreError):
+        file_format = ""
+    return output_format_of(requested, file_format)
 
 
 def file_stem(name: str) -> str:
@@ -165,7 +191,7 @@ def _encode_with_report(photo: Photo, report: Report, output: OutputOptions) -> 
     for warning in warnings:
         report.warn(warning)
     report.output = {
-        "format": output.output_format,
+        "format": output_format_of(output.output_format, photo.format),
         "width": photo.width,
         "height": photo.height,
         "bytes": len(data),

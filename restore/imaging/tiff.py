@@ -150,8 +150,9 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
     intact = complete and data_end <= len(tiff)
     end = first + present * encoding.entry_bytes
     link = tiff[end : end + encoding.inline_bytes]
-    order = "little" if encoding.order == "<" else "big"
-    following = int.from_bytes(link, order) if complete else 0
+    following = 0
+    if complete and len(link) == encoding.inline_bytes:
+        (following,) = struct.unpack(encoding.offset, link)
     return Directory(tags, claimed_bytes, parts, complete, intact, offset, count, following)
 
 

@@ -59,7 +59,8 @@ class OutputOptions(Options):
     output_format: OutputFormat = Field(
         default="jpg",
         description=(
-            "File format of the results; png keeps 16 bits, png and webp keep transparency."
+            "File format of the results; png keeps 16 bits, png and webp keep transparency; same "
+            "is the photo's own format, or png for TIFF, BMP and GIF."
         ),
     )
     output_quality: WholeNumber = Field(

@@ -32,7 +32,7 @@ InpaintVariant = Literal["auto", "big", "lite"]
 RuntimeProfile = Literal["baseline", "fast", "max_speed"]
 StabilityMode = Literal["safe", "optimized"]
 CompileBackend = Literal["auto", "none", "eager", "aot_eager", "inductor", "cudagraphs"]
-OutputFormat = Literal["jpg", "png", "webp"]
+OutputFormat = Literal["jpg", "png", "webp", "same"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
 STEPS: tuple[Step, ...] = get_args(Step)

@@ -57,7 +57,7 @@ def test_file_name_is_inside_the_folder(tmp_path: Path, name: str, written: str)
 def test_planned_paths_are_the_paths_that_are_written(tmp_path: Path) -> None:
     photos, mask = [photo("a.jpg"), photo("../b c.png")], photo("b")
     planned = planned_paths(
-        [photo.name for photo in photos], "webp", tmp_path, "p-", masks={1: mask.name}
+        [photo.name for photo in photos], ["webp", "webp"], tmp_path, "p-", masks={1: mask.name}
     )
     assert list(tmp_path.iterdir()) == []
     output = OutputOptions(output_format="webp")

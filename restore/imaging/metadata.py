@@ -1,0 +1,228 @@
+"""Metadata beside EXIF and the colour profile: captions, comments and the density, as stored."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, TiffImagePlugin
+
+from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.exif import EXIF_PREFIX, MAX_DENSITY_DPI, MAX_EXIF_BYTES
+from restore.imaging.tiff import read_directory
+
+MAX_BLOCK_BYTES = 2**20
+"""Limit on XMP, on IPTC, on a comment and on all texts together."""
+MAX_TEXTS = 1000
+
+XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\x00"
+EXTENDED_XMP_PREFIX = b"http://ns.adobe.com/xmp/extension/\x00"
+RESOURCE_PREFIX = b"Photoshop 3.0\x00"
+IPTC_RESOURCE = 0x0404
+_RAW_PROFILE = "Raw profile type "
+_XMP_KEYWORD = "XML:com.adobe.xmp"
+_TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES = 700, 33723, 34377
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+_IPTC_MARKER = 0x1C
+_JFIF_UNITS = {1: 1.0, 2: 2.54}
+"""Factors from a JFIF density to pixels per inch, by its unit: inches or centimetres."""
+_HEXADECIMAL = re.compile(r"\s*\S+\s+\d+\s+([0-9A-Fa-f\s]*)\Z")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Metadata of a photo beside EXIF and the colour profile.
+
+    Attributes:
+        xmp: the XMP packet.
+        iptc: the IPTC records, without the resource that contains them.
+        comment: the comment of a JPEG or GIF, in any encoding.
+        texts: (keyword, text) of the texts of a PNG.
+        dpi: horizontal and vertical density in pixels per inch.
+    """
+
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    comment: bytes | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+    dpi: tuple[float, float] | None = None
+
+
+NO_METADATA = Metadata()
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a file holds beside its samples.
+
+    Attributes:
+        exif: the EXIF block.
+        icc: the colour profile.
+        metadata: everything else.
+    """
+
+    exif: bytes | None
+    icc: bytes | None
+    metadata: Metadata
+
+
+def read_embedded(image: Image.Image, exif: bytes | None, notes: list[str]) -> Embedded:
+    """Return what a loaded image holds beside its samples.
+
+    Args:
+        image: as loaded by Pillow; for a TIFF with the entries of `tiff_entries` in its `info`.
+        exif: the EXIF block that was made of a TIFF's tags, or None.
+        notes: warnings are appended here.
+    """
+    info, profiles = image.info, _raw_profiles(image.info)
+    is_jpeg, app1 = image.format in ("JPEG", "MPO"), profiles.get("app1", b"")
+    segments = getattr(image, "applist", ()) if is_jpeg else ()
+    blocks = [body for kind, body in segments if kind == "APP1"]
+    comments = [body for kind, body in segments if kind == "COM"]
+    if any(body.startswith(EXTENDED_XMP_PREFIX) for body in blocks):
+        notes.append("its extended XMP was dropped")
+    stored = _jpeg_exif(blocks) if is_jpeg else info.get("exif")
+    app1_exif, app1_xmp = app1.startswith(EXIF_PREFIX), app1.startswith(XMP_PREFIX)
+    xmp_texts = (profiles.get("xmp"), app1.removeprefix(XMP_PREFIX) if app1_xmp else None)
+    resources = info.get("photoshop")
+    iptc = resources.get(IPTC_RESOURCE) if isinstance(resources, dict) else None
+    raw_iptc = (_iptc_of(profiles.get(name)) for name in ("iptc", "8bim"))
+    return Embedded(
+        exif=_first((exif, stored, profiles.get("exif"), app1 if app1_exif else None)),
+        icc=_first((info.get("icc_profile"), profiles.get("icc"), profiles.get("icm"))),
+        metadata=Metadata(
+            xmp=_limited(_first((info.get("xmp"), *xmp_texts)), "XMP", notes),
+            iptc=_limited(_first((iptc, *raw_iptc)), "IPTC", notes),
+            comment=_limited(_first((b"\n".join(comments), info.get("comment"))), "comment", notes),
+            texts=_texts(image, notes),
+            dpi=_density(image),
+        ),
+    )
+
+
+def tiff_entries(image: Image.Image) -> dict[str, object]:
+    """Return XMP and IPTC of a TIFF, as entries of `image.info`; none for other formats."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return {}
+    tags = image.tag_v2
+    try:
+        xmp, iptc, resources = (tags.get(tag) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES))
+        if isinstance(iptc, tuple):  # bytes in the guise of 32-bit integers
+            order = "<" if tags.prefix == b"II" else ">"
+            iptc = struct.pack(f"{order}{len(iptc)}L", *iptc)
+        iptc = _first((iptc, _iptc_of(_first((resources,)))))
+    except DECODER_ERRORS:
+        return {}
+    return {"xmp": xmp, "photoshop": {IPTC_RESOURCE: iptc}}
+
+
+def _jpeg_exif(segments: Iterable[bytes]) -> bytes | None:
+    """Return the EXIF of a JPEG: the first block with entries, of one or several segments.
+
+    Pillow joins all segments, so that a second block would be part of the first.
+    """
+    blocks: list[bytes] = []
+    for body in segments:
+        if not body.startswith(EXIF_PREFIX):
+            continue
+        part = body.removeprefix(EXIF_PREFIX)
+        if not blocks or part[:4] in _TIFF_SIGNATURES:
+            blocks.append(part)
+        elif len(blocks[-1]) <= MAX_EXIF_BYTES:  # a longer block is dropped anyway
+            blocks[-1] += part
+    best = next((block for block in blocks if _has_entries(block)), blocks[0] if blocks else None)
+    return None if best is None else EXIF_PREFIX + best
+
+
+def _has_entries(block: bytes) -> bool:
+    try:
+        return read_directory(block).entries > 0
+    except DECODER_ERRORS:
+        return False
+
+
+def _raw_profiles(info: Mapping[Any, object]) -> dict[str, bytes]:
+    """Return the profiles that ImageMagick and ExifTool store as hexadecimal texts of a PNG."""
+    profiles: dict[str, bytes] = {}
+    for key, text in info.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            continue
+        if key.startswith(_RAW_PROFILE) and (found := _HEXADECIMAL.match(text)):
+            with suppress(ValueError):
+                name = key.removeprefix(_RAW_PROFILE).strip().lower()
+                profiles[name] = bytes.fromhex(found[1])
+    return profiles
+
+
+def _first(candidates: Iterable[object]) -> bytes | None:
+    """Return the first bytes; a text of a PNG may have the name of another entry."""
+    return next((each for each in candidates if isinstance(each, bytes) and each), None)
+
+
+def _limited(block: bytes | None, name: str, notes: list[str]) -> bytes | None:
+    if block is None or len(block) <= MAX_BLOCK_BYTES:
+        return block
+    limit = f"the limit is {MAX_BLOCK_BYTES}"
+    notes.append(f"its {name} of {len(block)} bytes was dropped, {limit}")
+    return None
+
+
+def _iptc_of(resources: bytes | None) -> bytes | None:
+    """Return the IPTC records of Photoshop resources, or of bare records."""
+    if not resources or resources[0] == _IPTC_MARKER:
+        return resources
+    resources = resources.removeprefix(RESOURCE_PREFIX)
+    at = 0
+    while resources[at : at + 4] == b"8BIM" and at + 8 <= len(resources):
+        code = int.from_bytes(resources[at + 4 : at + 6], "big")
+        at += 6 + (resources[at + 6] + 2) // 2 * 2  # the name, with its length, has an even size
+        size = int.from_bytes(resources[at : at + 4], "big")
+        if code == IPTC_RESOURCE:
+            return resources[at + 4 : at + 4 + size]
+        at += 4 + size + size % 2
+    return None
+
+
+def _texts(image: Image.Image, notes: list[str]) -> tuple[tuple[str, str], ...]:
+    """Return the texts of a PNG that are not the coded form of other metadata."""
+    if image.format != "PNG":
+        return ()
+    kept: list[tuple[str, str]] = []
+    total = 0
+    for key, text in image.info.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            continue
+        if key.startswith(_RAW_PROFILE) or key == _XMP_KEYWORD:
+            continue
+        total += len(key) + len(text)
+        if len(kept) >= MAX_TEXTS or total > MAX_BLOCK_BYTES:
+            notes.append(f"its texts beyond {MAX_TEXTS} or {MAX_BLOCK_BYTES} bytes were dropped")
+            break
+        kept.append((str(key), str(text)))
+    return tuple(kept)
+
+
+def _density(image: Image.Image) -> tuple[float, float] | None:
+    """Return the density in pixels per inch that the file itself states, without EXIF."""
+    density: object = image.info.get("dpi")
+    if image.format in ("JPEG", "MPO"):  # Pillow adds 72 dpi where there is none
+        factor = _JFIF_UNITS.get(image.info.get("jfif_unit", 0))
+        stored = image.info.get("jfif_density", ())
+        density = tuple(value * factor for value in stored) if factor else None
+    return valid_density(density)
+
+
+def valid_density(density: object) -> tuple[float, float] | None:
+    """Return a density as two floats in pixels per inch, or None if it is not a plausible one."""
+    if not isinstance(density, tuple) or len(density) != 2:
+        return None
+    try:
+        across, down = (float(value) for value in density)
+    except DECODER_ERRORS:
+        return None
+    is_plausible = 1 <= across <= MAX_DENSITY_DPI and 1 <= down <= MAX_DENSITY_DPI
+    return (across, down) if is_plausible else None
