@@ -93,10 +93,27 @@ class TestMasks:
         report = lite.run("upscale", [photo], scale=1, masks=[mask_photo()]).reports[0]
         assert any("only used by inpaint" in warning for warning in report.warnings)
 
-    def test_photo_as_mask_gives_a_warning(self, lite: Restorer) -> None:
+    def test_photo_as_mask_is_refused(self, lite: Restorer) -> None:
         photo = Photo("a", ASTRONAUT)
-        report = lite.run("inpaint", [photo], masks=[photo]).reports[0]
-        assert any("looks like a photo" in warning for warning in report.warnings)
+        with pytest.raises(RestoreError, match=r"the mask 'a' .*looks like a photo") as caught:
+            lite.run("inpaint", [photo], masks=[photo])
+        assert caught.value.code is Code.MASK
+
+    def test_erased_area_is_the_hole_if_there_is_no_mask(self, lite: Restorer) -> None:
+        hole = mask_photo().pixels > 0
+        alpha = np.where(hole, 0, 255).astype(np.uint8)
+        results = lite.run("inpaint", [Photo("a", ASTRONAUT * ~hole[..., None], alpha)])
+        expected = lite.run("inpaint", [Photo("a", ASTRONAUT)], masks=[mask_photo()])
+        [filled], [with_mask] = results.photos, expected.photos
+        np.testing.assert_array_equal(filled.pixels, with_mask.pixels)
+        assert filled.alpha is not None
+        assert (filled.alpha == 255).all()
+        assert any("transparent part" in note for note in results.reports[0].notes)
+
+    def test_cut_out_is_not_filled_by_proposed_steps(self, lite: Restorer) -> None:
+        alpha = np.where(mask_photo().pixels > 0, 0, 255).astype(np.uint8)
+        report = lite.run("pipeline", [Photo("a", ASTRONAUT, alpha)], scale=1).reports[0]
+        assert "inpaint" not in [step.task for step in report.steps]
 
     def test_error_about_a_mask_says_that_it_is_a_mask(self, lite: Restorer) -> None:
         with pytest.raises(RestoreError, match=r"m4\.png \(a mask\)"):

@@ -1,7 +1,9 @@
 """Tests of restore.options: validation of requests and descriptions of options."""
 
+import json
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from restore.errors import Code, RestoreError
@@ -165,7 +167,7 @@ def test_older_name_is_refused_if_it_cannot_be_replaced(
         ({"upscale_variant": "x5"}, ["upscale_variant is 'x5'", "x4plus", "animevideov3"]),
         ({"tile_size": -1}, ["tile_size is -1", "at least 64"]),
         ({"tile_size": 100.5}, ["tile_size is 100.5"]),
-        ({"output_format": "gif"}, ["output_format is 'gif'", "jpg, png, webp"]),
+        ({"output_format": "gif"}, ["output_format is 'gif'", "jpg, png, webp, same"]),
         ({"output_quality": 0}, ["output_quality is 0", "whole number from 1 to 100"]),
         ({"scale": True}, ["scale is True", "finite number"]),
         ({"strength": False}, ["strength is False"]),
@@ -203,9 +205,10 @@ def test_invalid_value_is_refused_with_the_allowed_values(
 
 
 def test_long_value_is_shortened_in_the_message() -> None:
-    with pytest.raises(RestoreError) as caught:
-        Request.from_inputs("upscale", {"scale": "x" * 100_000})
-    assert len(str(caught.value)) < 300
+    for value in ("x" * 100_000, 10**5000, [1] * 1000):
+        with pytest.raises(RestoreError, match="scale is") as caught:
+            Request.from_inputs("upscale", {"scale": value})
+        assert len(str(caught.value)) < 300
 
 
 def test_unknown_option_is_refused_with_a_suggestion() -> None:
@@ -214,9 +217,101 @@ def test_unknown_option_is_refused_with_a_suggestion() -> None:
     assert caught.value.code is Code.OPTION_UNKNOWN
 
 
-def test_unknown_option_without_a_similar_name_is_refused_with_all_names() -> None:
-    with pytest.raises(RestoreError, match=r"The options are background_enhance, .*with_scratch"):
-        Request.from_inputs("upscale", {"zzzzzz": 2})
+def test_unknown_option_without_a_similar_name_names_the_command_that_lists_all() -> None:
+    with pytest.raises(RestoreError, match="restore old-photo-restore --help"):
+        Request.from_inputs("old_photo_restore", {"zzzzzz": 2})
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "meant"),
+    [
+        ("upscale", "imgae", "image"),
+        ("face_restore", "imges", "images"),
+        ("inpaint", "maks", "masks"),
+        ("pipeline", "msk", "mask"),
+        ("upscale", "tsk", "task"),
+        ("upscale", "output-format", "output_format"),
+        ("upscale", "Scale", "scale"),
+        ("upscale", "tilesize", "tile_size"),
+        ("face_restore", "fidelty", "codeformer_fidelity"),
+        ("face_restore", "render_facter", "render_factor"),
+    ],
+)
+def test_nearest_name_is_suggested(task: str, name: str, meant: str) -> None:
+    for value in ("x", None):
+        with pytest.raises(RestoreError) as caught:
+            Request.from_inputs(task, {name: value})
+        assert caught.value.code is Code.OPTION_UNKNOWN
+        assert caught.value.remedy == f"Did you mean {meant}?"
+
+
+def test_names_of_photo_inputs_are_explained_to_python_callers() -> None:
+    for name in ("image", "images", "mask"):
+        with pytest.raises(RestoreError, match=f"'{name}'.*argument masks"):
+            Request.from_inputs("inpaint", {name: "a.jpg"})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "meant"),
+    [
+        ({"upscale_variant": "x4pluss"}, ["x4plus"]),
+        ({"output_format": "PNG"}, ["png"]),
+        ({"output_format": "jpeg"}, ["jpg"]),
+        ({"face_detector": "retinaface-resnet50"}, ["retinaface_resnet50"]),
+        ({"steps": "upscal,colourise"}, ["upscale", "colorize"]),
+        ({"upscale_variant": "zzz"}, []),
+        ({"upscale_variant": 4}, []),
+        ({"scale": "4x"}, []),
+    ],
+)
+def test_nearest_value_is_suggested(inputs: Mapping[str, object], meant: list[str]) -> None:
+    with pytest.raises(RestoreError) as caught:
+        Request.from_inputs("upscale", inputs)
+    assert caught.value.code is Code.OPTION_INVALID
+    questions = "".join(f"Did you mean {name}? " for name in meant)
+    assert caught.value.remedy.startswith(f"{questions}Use ")
+
+
+def test_nearest_task_is_suggested() -> None:
+    for name, meant in (("face-restore", "face_restore"), ("colourize", "colorize")):
+        with pytest.raises(RestoreError, match=rf"Did you mean {meant}\? Use one of face_restore"):
+            Request.from_inputs(name, {})
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[1, 2], [3.5, 4], [5, 6]],
+        ((1, 2), (3.5, 4), (5, 6)),
+        np.array([[1, 2], [3.5, 4], [5, 6]]),
+        [np.array([1, 2]), [np.float32(3.5), np.int64(4)], (5, 6)],
+    ],
+    ids=["list", "tuple", "array", "mixed"],
+)
+def test_points_may_be_arrays(points: object) -> None:
+    options = Request.from_inputs("inpaint", {"points": points}).options["inpaint"]
+    assert json.loads(options.points) == [[1, 2], [3.5, 4], [5, 6]]
+
+
+def test_values_that_are_no_points_are_refused() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    for points in (3, {"x": 1}, [[1, object()]], nested):
+        with pytest.raises(RestoreError, match=r"points is .*Use JSON: a polygon") as caught:
+            Request.from_inputs("inpaint", {"points": points})
+        assert len(str(caught.value)) < 300
+
+
+def test_none_is_not_set_for_every_option() -> None:
+    request = Request.from_inputs("pipeline", dict.fromkeys(OPTION_NAMES))
+    assert request == Request.from_inputs("pipeline", {})
+
+
+def test_strength_of_zero_is_a_warning() -> None:
+    [warning] = Request.from_inputs("inpaint", {"strength": 0}).warnings
+    assert "strength is 0" in warning
+    assert Request.from_inputs("inpaint", {"strength": 0.01}).warnings == ()
 
 
 def test_unknown_task_is_refused_with_the_known_ones() -> None:
@@ -319,7 +414,7 @@ def test_description_of_an_option_has_its_type_choices_bounds_and_default() -> N
     assert facts("with_face") == (bool, False, None, None, True)
     assert facts("points") == (str, True, None, None, None)
     assert facts("output_format") == (str, False, None, None, "jpg")
-    assert options["output_format"].choices == ("jpg", "png", "webp")
+    assert options["output_format"].choices == ("jpg", "png", "webp", "same")
     assert options["scale"].choices == ()
 
 

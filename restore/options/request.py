@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from restore.errors import Code, RestoreError
 from restore.options.aliases import aliases_for, resolve_aliases
 from restore.options.base import Options
-from restore.options.describe import INPUT_ORDER, PHOTO_INPUTS, PhotoInput, describe_options
+from restore.options.describe import INPUT_ORDER
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
 from restore.options.names import MIN_TILE_PX, PIPELINE_TASK, Step, Task, check_task
 from restore.options.suggest import nearest_name
@@ -114,26 +114,18 @@ def _check_names(task: str, inputs: Mapping[str, object]) -> None:
         RestoreError: OPTION_UNKNOWN.
     """
     known = frozenset[str]().union(*(group.names() for group in GROUPS))
-    own = [option.name for option in describe_options(task)]
-    photo_names = [photo_input.name for photo_input in PHOTO_INPUTS if task in _tasks(photo_input)]
     older = {alias.name: alias.option for alias in aliases_for(task)}
     for name in inputs:
         if name in known:
             continue
-        similar = nearest_name(name, (*own, *photo_names, "task", *older))
-        similar = similar or nearest_name(name, known)
         if name in INPUT_ORDER:
             remedy = (
                 "In Python, pass the photos as the second argument of Restorer.run, and mask images"
                 " as its argument masks."
             )
-        elif similar:
+        elif similar := nearest_name(name, (*INPUT_ORDER, *older)):
             remedy = f"Did you mean {older.get(similar, similar)}?"
         else:
             command = task.replace("_", "-")
             remedy = f"`restore {command} --help` and docs/inputs.md list the inputs of {task}."
         raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name[:60]}'", remedy)
-
-
-def _tasks(photo_input: PhotoInput) -> tuple[str, ...]:
-    return (*photo_input.tasks, PIPELINE_TASK)
