@@ -172,7 +172,7 @@ class Predictor(BasePredictor):
             default=None,
         ),
         mask: Optional[Path] = Input(
-            description="inpaint: Image of the same size as the photo, white where the photo is to be filled.",
+            description="inpaint: Image of the size of the photo that marks the hole to fill: white on black, or paint of any colour on a transparent layer.",
             default=None,
         ),
         masks: Optional[list[Path]] = Input(

@@ -113,7 +113,7 @@ class Restorer:
         photos: Source | Sequence[Source],
         /,
         *,
-        masks: Source | Sequence[Source] = (),
+        masks: Source | Sequence[Source] | None = None,
         **inputs: object,
     ) -> Results:
         """Restore one to four photos.
@@ -123,7 +123,8 @@ class Restorer:
             photos: one or several paths, named files, or photos from `open_photo`.
             masks: for `inpaint`, images that are white where a photo is to be filled: one for all
                 photos, or one for each.
-            **inputs: options of the task, the output and the run; see docs/inputs.md.
+            **inputs: options of the task, the output and the run; see docs/inputs.md. None means
+                "not set".
 
         Raises:
             RestoreError: any code; no photo is returned then.

@@ -21,8 +21,10 @@ class NamedFile(NamedTuple):
 Source = str | os.PathLike[str] | NamedFile | Photo
 
 
-def as_list(sources: Source | Sequence[Source]) -> list[Source]:
-    """Return one source or several as a list."""
+def as_list(sources: Source | Sequence[Source] | None) -> list[Source]:
+    """Return one source or several as a list; None is no source."""
+    if sources is None:
+        return []
     if isinstance(sources, str | os.PathLike | NamedFile | Photo):
         return [sources]
     return list(sources)

@@ -111,7 +111,8 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
     PhotoInput(
         "mask",
         False,
-        "Image of the same size as the photo, white where the photo is to be filled.",
+        "Image of the size of the photo that marks the hole to fill: white on black, or paint of "
+        "any colour on a transparent layer.",
         tasks=("inpaint",),
     ),
     PhotoInput(

@@ -17,6 +17,7 @@ def test_one_source_becomes_a_list() -> None:
     for source in ("a.png", Path("a.png"), NamedFile("a", Path("1")), PHOTO):
         assert as_list(source) == [source]
     assert as_list(["a.png", PHOTO]) == ["a.png", PHOTO]
+    assert as_list(None) == []
 
 
 def test_names_of_sources() -> None:
