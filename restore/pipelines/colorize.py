@@ -1,8 +1,8 @@
 """colorize: predict the colours of a photo with DDColor (Kang et al., ICCV 2023).
 
 The luminance is kept. Follows the official ColorizationPipeline: L of CIE Lab at full resolution,
-ab from a square reduction of the photo. One fault is corrected: ab is enlarged smoothly instead of
-in blocks.
+ab from a square reduction of the photo. Two faults are corrected: ab is enlarged smoothly instead
+of in blocks, and the paper around a photo, white and black get no colour.
 Colours outside of RGB are clipped, as OpenCV does officially too.
 """
 
@@ -57,7 +57,8 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
     with context.report.stage("merge"):
         mode = context.rules.ab_interpolation
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
-        result = merge_colours(pixels, enlarged.permute(1, 2, 0).cpu().numpy())
+        paper = find_paper(pixels) if context.rules.keeps_paper_neutral else None
+        result = merge_colours(pixels, enlarged.permute(1, 2, 0).cpu().numpy(), paper)
     return blend_photos(
         photo.with_pixels(result, photo.alpha),
         photo.with_pixels(pixels, photo.alpha),
@@ -110,8 +111,15 @@ def merge_colours(pixels: np.ndarray, ab: np.ndarray) -> np.ndarray:
         to_lightness, from_lab = lightness_of, rgb_of
     for top in range(0, len(pixels), BAND_ROWS):
         band = np.s_[top : top + BAND_ROWS]
-        lightness = to_lightness(pixels[band].astype(np.float32) / full)
-        result[band] = np.rint(from_lab(np.concatenate([lightness, ab[band]], axis=-1)) * full)
+        lightness, colours = to_lightness(pixels[band].astype(np.float32) / full), ab[band]
+        if paper is not None:
+            grey = to_grey(pixels[band])
+            weights = colour_weights(grey, paper[band])
+            colours = colours * weights[..., None]
+        result[band] = np.rint(from_lab(np.concatenate([lightness, colours], axis=-1)) * full)
+        if paper is not None:
+            # The conversion through Lab may be off by a level.
+            result[band][weights == 0] = grey[weights == 0][:, None]
     return result
 
 
