@@ -1,58 +1,86 @@
-"""Colour management: conversion of samples into sRGB, and of results back into their profile.
+"""Colour management: photos are processed in their own colour space, which the result keeps.
 
-- Photos without a profile, or with one equal to sRGB within two levels, are not converted. Their
-  profile is embedded in the result.
-- 8-bit RGB with another profile is converted to sRGB (relative colorimetric, black point
-  compensation), and its result back to that profile, which is embedded. Colours outside of sRGB
-  are clipped.
-- Grey and 16-bit photos with a profile stay in their own space, because LittleCMS in Pillow
-  supports 8 bits only. The profile is embedded in the result if it fits: a grey profile is dropped
-  if the result has colour or is WebP.
-- CMYK and Lab are converted to sRGB, CMYK by its profile if there is one. The CMYK profile is
-  dropped.
+- RGB and grey samples keep their values, and the result gets the photo's profile. Nothing is
+  clipped, and what a task does not change keeps its exact values.
+- Networks expect values like those of sRGB. Those of Display P3, Adobe RGB, BT.2020 and ROMM are
+  similar enough: PSNR falls by 0.0 to 1.2 dB (lite networks, noisy and reduced photos of Kodak).
+  Linear values would cost 2 to 5 dB, so tones far from sRGB are converted by a curve, and back.
+- Grey with a profile that becomes RGB gets the tones of sRGB and no profile.
+- CMYK and Lab are converted to sRGB (relative colorimetric, black point compensation), CMYK by its
+  profile if there is one. Its profile is dropped, and clipped colours are a warning.
 - A damaged profile, or one for another colour space than the samples, is dropped with a warning.
 """
 
 from __future__ import annotations
 
 import io
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
 
+from restore.imaging.convert import to_rgb
 from restore.imaging.decode import Raster
 from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.icc import Chromaticities, gamma_curve, rgb_profile
+from restore.imaging.tone import ToneCurve
 
 MAX_ICC_BYTES = 4 * 2**20
-MAX_SRGB_DIFFERENCE_LEVELS = 2
-_GRID_STEPS = 9
+
+MAX_TONE_DIFFERENCE_LEVELS = 24
+"""Greys of Adobe RGB differ by 9 levels from sRGB, those of gamma 1.8 by 19, linear ones by 73."""
+
+MIN_CLIPPED_SHARE = 0.01
+CLIPPED_LEVELS = 12
+_SAMPLE_PX = 256
+
 _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+_IDENTITY_TOLERANCE = 0.01
+
+_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+_HUES = np.array([[200, 90, 90], [90, 200, 90], [90, 90, 200]], np.uint8)
+_AS_THEY_ARE = "its values were processed as they are, so the result may be worse"
+
+_WIDE_GAMUT = rgb_profile(
+    "ROMM RGB",
+    Chromaticities((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)),
+    gamma_curve(1.8),
+)
 
 
-def to_working_space(raster: Raster, notes: list[str]) -> tuple[np.ndarray, bytes | None, bool]:
-    """Convert samples to the working space: sRGB, or the photo's own space for grey and 16 bits.
+class WorkingPixels(NamedTuple):
+    """Pixels as tasks process them.
+
+    Attributes:
+        pixels: HxW or HxWx3.
+        icc: the profile of their colour space; None for sRGB.
+        native: the pixels as stored, if their tones were converted to those of sRGB.
+    """
+
+    pixels: np.ndarray
+    icc: bytes | None = None
+    native: np.ndarray | None = None
+
+
+def to_working_space(raster: Raster, notes: list[str]) -> WorkingPixels:
+    """Return the samples as tasks process them.
 
     Args:
         raster: the samples as stored.
         notes: warnings are appended here.
-
-    Returns:
-        The pixels, HxW or HxWx3; the profile to keep; whether the pixels were converted out of it.
     """
     if raster.mode == "LAB":  # the mode itself defines the colour space
         lab = Image.fromarray(raster.pixels, "LAB")
-        to_srgb = _build_transform(_create_profile("LAB"), _create_profile("sRGB"), "LAB")
-        return _apply(to_srgb, lab), None, False
+        return WorkingPixels(_convert_to_srgb(lab, _create_profile("LAB"), notes))
     if raster.icc is not None:
         try:
-            return _convert_by_profile(raster, raster.icc)
+            return _process_profile(raster, raster.icc, notes)
         except (*DECODER_ERRORS, ImageCms.PyCMSError) as error:
             notes.append(f"its colour profile cannot be used and was dropped ({error})")
     if raster.mode == "CMYK":
         notes.append("its CMYK colours are approximate, because it has no colour profile")
-        return np.array(Image.fromarray(raster.pixels, "CMYK").convert("RGB")), None, False
-    return raster.pixels, None, False
+        return WorkingPixels(np.array(Image.fromarray(raster.pixels, "CMYK").convert("RGB")))
+    return WorkingPixels(raster.pixels)
 
 
 def from_working_space(
@@ -62,33 +90,56 @@ def from_working_space(
     notes: list[str],
     *,
     converted: bool,
+    native: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bytes | None]:
-    """Convert a result back to the space of the photo's profile.
+    """Return a result in the space of the photo's profile.
 
     Args:
         pixels: HxW or HxWx3, uint8 or uint16.
         icc: the photo's profile.
         output_format: 'jpg', 'png' or 'webp'.
         notes: warnings are appended here.
-        converted: whether the photo was converted from that profile to sRGB.
+        converted: whether the tones of the pixels are those of sRGB instead of the profile.
+        native: the photo as stored, see `WorkingPixels`.
 
     Returns:
         The pixels and the profile to embed: None, with sRGB pixels, if it does not fit the result.
     """
     if icc is None:
         return pixels, None
-    mode = "L" if pixels.ndim == 2 and output_format != "webp" else "RGB"
     try:
-        profile = _open_profile(icc, mode)
-        if not converted:
-            return pixels, icc
-        if mode == "L" or pixels.dtype != np.uint8 or pixels.ndim == 2:
-            raise ValueError("only 8-bit RGB can be converted back to it")
-        transform = _build_transform(_create_profile("sRGB"), profile, "RGB")
-        return _apply(transform, Image.fromarray(pixels)), icc
+        space = _space_of(icc)
+        if space == "GRAY" and (pixels.ndim == 3 or output_format == "webp"):
+            curve = None if converted else _tone_curve(icc, "L")
+            return pixels if curve is None else curve.to_srgb(pixels), None
+        mode = "L" if space == "GRAY" else "RGB"
+        _open_profile(icc, mode)
+        curve = _tone_curve(icc, mode) if converted else None
     except (*DECODER_ERRORS, ImageCms.PyCMSError) as error:
         notes.append(f"its colour profile does not fit the result and was dropped ({error})")
         return pixels, None
+    if curve is not None:
+        pixels = curve.from_srgb(pixels, native)
+    return (to_rgb(pixels) if mode == "RGB" else pixels), icc
+
+
+def srgb_to_space(icc: bytes | None) -> np.ndarray | None:
+    """Return the 3x3 matrix from linear sRGB to the linear RGB of a profile.
+
+    Returns:
+        None if it is the identity, or if the profile is not defined by three primaries.
+    """
+    if icc is None:
+        return None
+    try:
+        columns = _colorants(_open_profile(icc, "RGB"))
+        srgb_columns = _colorants(_create_profile("sRGB"))
+        if columns is None or srgb_columns is None:
+            return None
+        matrix: np.ndarray = np.linalg.solve(columns, srgb_columns)
+    except (*DECODER_ERRORS, ImageCms.PyCMSError, np.linalg.LinAlgError):
+        return None
+    return None if np.allclose(matrix, np.eye(3), atol=_IDENTITY_TOLERANCE) else matrix
 
 
 def profile_name(icc: bytes | None) -> str | None:
@@ -102,19 +153,76 @@ def profile_name(icc: bytes | None) -> str | None:
         return "unreadable"
 
 
-def _convert_by_profile(raster: Raster, icc: bytes) -> tuple[np.ndarray, bytes | None, bool]:
-    """Convert samples by their profile. Raises DECODER_ERRORS or PyCMSError if it is unusable."""
-    profile = _open_profile(icc, raster.mode)
-    to_srgb = _build_transform(profile, _create_profile("sRGB"), raster.mode)
+def _process_profile(raster: Raster, icc: bytes, notes: list[str]) -> WorkingPixels:
+    """Process samples by their profile. Raises DECODER_ERRORS or PyCMSError if it is unusable."""
     if raster.mode == "CMYK":
-        return _apply(to_srgb, Image.fromarray(raster.pixels, "CMYK")), None, False
-    if raster.mode == "L" or raster.pixels.dtype == np.uint16 or _is_identity(to_srgb):
-        return raster.pixels, icc, False
-    return _apply(to_srgb, Image.fromarray(raster.pixels)), icc, True
+        image = Image.fromarray(raster.pixels, "CMYK")
+        return WorkingPixels(_convert_to_srgb(image, _open_profile(icc, "CMYK"), notes))
+    greys = _in_srgb(icc, raster.mode, _GREYS).mean(axis=1)
+    is_far = np.abs(greys - np.arange(256)).max() > MAX_TONE_DIFFERENCE_LEVELS
+    curve = ToneCurve.from_measured(greys) if is_far else None
+    if is_far and curve is None:
+        notes.append(f"the tones of its colour profile are unusual; {_AS_THEY_ARE}")
+    elif raster.mode == "RGB" and (_in_srgb(icc, "RGB", _HUES).argmax(axis=1) != (0, 1, 2)).any():
+        notes.append(f"its colour profile exchanges colours; {_AS_THEY_ARE}")
+    if curve is None:
+        return WorkingPixels(raster.pixels, icc)
+    return WorkingPixels(curve.to_srgb(raster.pixels), icc, raster.pixels)
+
+
+def _tone_curve(icc: bytes, mode: str) -> ToneCurve | None:
+    return ToneCurve.from_measured(_in_srgb(icc, mode, _GREYS).mean(axis=1))
+
+
+def _in_srgb(icc: bytes, mode: str, colours: np.ndarray) -> np.ndarray:
+    """Return as which colours of sRGB those of a profile show.
+
+    Args:
+        icc: the profile.
+        mode: 'L' or 'RGB'.
+        colours: Nx3 uint8; the first channel is used for grey.
+
+    Returns:
+        Nx3 uint8.
+
+    Raises:
+        One of DECODER_ERRORS or PyCMSError: the profile is unusable.
+    """
+    profile, srgb = _open_profile(icc, mode), _create_profile("sRGB")
+    # Optimized transforms of grey are up to 10 levels wrong in the shadows.
+    to_srgb = _build_transform(profile, srgb, mode, ImageCms.Flags.NOOPTIMIZE)
+    row = colours[None] if mode == "RGB" else colours[None, :, 0]
+    converted: np.ndarray = _apply(to_srgb, Image.fromarray(np.ascontiguousarray(row)))[0]
+    return converted
+
+
+def _convert_to_srgb(
+    image: Image.Image, profile: ImageCms.ImageCmsProfile, notes: list[str]
+) -> np.ndarray:
+    """Convert CMYK or Lab to sRGB; warn if colours were clipped."""
+    srgb = _create_profile("sRGB")
+    pixels = _apply(_build_transform(profile, srgb, image.mode), image)
+    wide = ImageCms.ImageCmsProfile(io.BytesIO(_WIDE_GAMUT))
+    step_px = max(1, max(image.size) // _SAMPLE_PX)
+    sample = Image.fromarray(np.array(image)[::step_px, ::step_px], image.mode)
+    full = _apply(_build_transform(profile, wide, image.mode), sample)
+    kept = Image.fromarray(np.ascontiguousarray(pixels[::step_px, ::step_px]))
+    change = np.abs(_apply(_build_transform(srgb, wide, "RGB"), kept).astype(int) - full)
+    clipped = float((change.max(axis=-1) > CLIPPED_LEVELS).mean())
+    if clipped >= MIN_CLIPPED_SHARE:
+        notes.append(
+            f"{clipped:.0%} of its pixels have {image.mode} colours outside of sRGB, to which they"
+            " were clipped"
+        )
+    return pixels
 
 
 def _create_profile(space: Literal["sRGB", "LAB"]) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space))
+
+
+def _space_of(icc: bytes) -> str:
+    return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
 
 
 def _open_profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile:
@@ -133,11 +241,24 @@ def _open_profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile:
     return profile
 
 
+def _colorants(profile: ImageCms.ImageCmsProfile) -> np.ndarray | None:
+    """Return the primaries of an RGB profile as columns of XYZ, or None if it has none."""
+    core = profile.profile
+    primaries = (core.red_colorant, core.green_colorant, core.blue_colorant)
+    if any(primary is None for primary in primaries):
+        return None
+    return np.array([primary[0] for primary in primaries if primary is not None]).T
+
+
 def _build_transform(
-    source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile, mode: str
+    source: ImageCms.ImageCmsProfile,
+    target: ImageCms.ImageCmsProfile,
+    mode: str,
+    flags: ImageCms.Flags = ImageCms.Flags.NONE,
 ) -> ImageCms.ImageCmsTransform:
     """Build a transform to RGB. Raises PyCMSError if a profile lacks the tables for it."""
-    intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    flags |= ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
 
 
@@ -146,14 +267,3 @@ def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> np.ndar
     if converted is None:
         raise ValueError("the colours could not be converted")
     return np.array(converted)
-
-
-def _is_identity(to_srgb: ImageCms.ImageCmsTransform) -> bool:
-    """Tell whether a transform changes no colour of a grid by more than two levels.
-
-    The description of a profile is not reliable.
-    """
-    levels = np.linspace(0, 255, _GRID_STEPS).round().astype(np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
-    change = np.abs(_apply(to_srgb, Image.fromarray(grid)).astype(int) - grid)
-    return bool(change.max() <= MAX_SRGB_DIFFERENCE_LEVELS)

@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from restore.imaging.coding import Coding, read_coding
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import tiff_exif
 from restore.imaging.limits import CheckedFile
+from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
+from restore.imaging.png_colour import png_profile
 from restore.imaging.repair import missing_rows
 from restore.imaging.tiff import (
     BITS_PER_SAMPLE,
@@ -47,6 +50,8 @@ class Raster:
         exif: the EXIF block.
         is_upright: whether the decoder has already applied the orientation, as for TIFF.
         warnings: what was degraded.
+        metadata: captions, comments and the density.
+        coding: how the file codes its samples.
     """
 
     mode: str
@@ -57,6 +62,8 @@ class Raster:
     exif: bytes | None
     is_upright: bool
     warnings: tuple[str, ...] = ()
+    metadata: Metadata = NO_METADATA
+    coding: Coding | None = None
 
 
 def decode_raster(file: CheckedFile, name: str) -> Raster:
@@ -71,39 +78,60 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
         One of DECODER_ERRORS: the file is damaged.
     """
     image, is_tiff = file.image, file.format == "TIFF"
-    exif = tiff_exif(image) if is_tiff else None  # its tags are gone after loading
+    # The tags of a TIFF are gone after loading.
+    exif, entries = (tiff_exif(image) if is_tiff else None), tiff_entries(image)
     image.load()
+    image.info.update(entries)
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
-    warnings = list(file.warnings)
-    if is_deep and pixels.dtype == np.uint8:
-        warnings.append("its 16 bits could only be read as 8")
-    # The further frames of an MPO are previews and gain maps of the same picture.
-    if image.format not in ("MPO", "TIFF") and _has_more_frames(image):
-        warnings.append("only its first frame is used")
-    if alpha is not None and not alpha.any():
-        if file.format == "BMP":  # most programs leave the fourth byte 0 and ignore it
-            alpha = None
-            warnings.append("its alpha channel is 0 everywhere and was ignored")
-        else:
-            warnings.append("all of its pixels are transparent")
-    if pixels.dtype == np.uint16 and 0 < pixels.max() < _LEVELS_OF_8_BITS:
-        warnings.append(
-            f"its 16-bit values are at most {pixels.max()} of 65535, which is nearly black; "
-            "if they are 8-bit values, save the photo with 8 bits"
-        )
-    if file.format == "JPEG" and (rows := missing_rows(file.data, pixels)):
-        warnings.append(f"at least a part of its last {rows} rows is missing")
+    notes = list(file.warnings)
+    alpha = _check_samples(file, pixels, alpha, notes, is_deep=is_deep)
+    embedded = read_embedded(image, exif, notes)
+    icc = embedded.icc
+    if file.format == "PNG":
+        icc = png_profile(file.data, icc, notes, is_grey=mode == "L")
     return Raster(
         mode=mode,
         pixels=pixels,
         alpha=alpha,
         format=file.format,
-        icc=image.info.get("icc_profile") or None,
-        exif=exif if is_tiff else image.info.get("exif"),
+        icc=icc,
+        exif=embedded.exif,
         is_upright=is_tiff,
-        warnings=tuple(warnings),
+        warnings=tuple(notes),
+        metadata=embedded.metadata,
+        coding=read_coding(image, file.data),
     )
+
+
+def _check_samples(
+    file: CheckedFile,
+    pixels: np.ndarray,
+    alpha: np.ndarray | None,
+    notes: list[str],
+    *,
+    is_deep: bool,
+) -> np.ndarray | None:
+    """Add warnings about implausible or missing samples; return alpha, or None if it is unused."""
+    if is_deep and pixels.dtype == np.uint8:
+        notes.append("its 16 bits could only be read as 8")
+    # The further frames of an MPO are previews and gain maps of the same picture.
+    if file.image.format not in ("MPO", "TIFF") and _has_more_frames(file.image):
+        notes.append("only its first frame is used")
+    if pixels.dtype == np.uint16 and 0 < pixels.max() < _LEVELS_OF_8_BITS:
+        notes.append(
+            f"its 16-bit values are at most {pixels.max()} of 65535, which is nearly black; "
+            "if they are 8-bit values, save the photo with 8 bits"
+        )
+    if file.format == "JPEG" and (rows := missing_rows(file.data, pixels)):
+        notes.append(f"at least a part of its last {rows} rows is missing")
+    if alpha is None or alpha.any():
+        return alpha
+    if file.format == "BMP":  # most programs leave the fourth byte 0 and ignore it
+        notes.append("its alpha channel is 0 everywhere and was ignored")
+        return None
+    notes.append("all of its pixels are transparent")
+    return alpha
 
 
 def _bits_per_sample(file: CheckedFile) -> int:

@@ -10,15 +10,24 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from restore.imaging.attachments import (
+    Attachments,
+    attachments_for,
+    iptc_segment,
+    png_chunk,
+    png_chunks_of,
+)
+from restore.imaging.coding import SAME_FORMAT, Coding, distinct_tables, output_format_of
 from restore.imaging.colour import from_working_space
 from restore.imaging.convert import to_8_bits
-from restore.imaging.exif import EXIF_PREFIX, exif_for_output
 from restore.imaging.limits import check_output_size
 from restore.imaging.photo import Photo
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_END = 33  # the signature and the IHDR chunk
 _PNG_GREY_ALPHA = 4
+_MAX_SMALL_DIFFERENCE = 2
+_MAX_SHARE_OF_LARGE_DIFFERENCES = 0.5
 _PNG_FILTER_UP = 2  # each row is stored as its difference to the row above
 
 
@@ -32,7 +41,9 @@ def encode(
 
     Args:
         photo: the photo.
-        output_format: 'jpg', 'png' or 'webp'.
+        output_format: 'jpg', 'png', 'webp', or 'same' for the photo's own format, see
+            `output_format_of`. A JPEG then keeps its quantisation tables if its size is unchanged
+            and they keep most of the result, and a lossless WebP stays lossless.
         quality: 1 to 100, for jpg and webp.
         keep_gps: keep the GPS position in the EXIF data.
 
@@ -42,9 +53,19 @@ def encode(
     Raises:
         RestoreError: OPTION_INVALID or OUTPUT_TOO_LARGE.
     """
+    coding = photo.coding if output_format == SAME_FORMAT else None
+    output_format = output_format_of(output_format, photo.format)
     check_output_size(photo.name, photo.width, photo.height, output_format)
     notes: list[str] = []
-    pixels, alpha = photo.pixels, photo.alpha
+    pixels, icc = from_working_space(
+        photo.pixels,
+        photo.icc,
+        output_format,
+        notes,
+        converted=photo.converted,
+        native=photo.native,
+    )
+    alpha = photo.alpha
     if output_format != "png" and photo.bits == 16:
         notes.append(
             f"16 bits were reduced to 8, the most that {output_format} holds; png keeps 16"
@@ -56,17 +77,22 @@ def encode(
                 "transparency was flattened on white, because jpg has none; png and webp keep it"
             )
         pixels, alpha = _flatten_on_white(pixels, alpha), None
-    pixels, icc = from_working_space(
-        pixels, photo.icc, output_format, notes, converted=photo.converted
+    attachments = attachments_for(
+        photo.metadata,
+        photo.exif,
+        icc,
+        (photo.width, photo.height),
+        output_format,
+        notes,
+        keep_gps=keep_gps,
     )
-    size = (photo.width, photo.height)
-    exif = exif_for_output(photo.exif, size, output_format, notes, keep_gps=keep_gps)
     if output_format == "png":
-        data = _write_png(pixels, alpha, icc, exif)
+        data = _write_png(pixels, alpha, attachments)
     elif output_format == "jpg":
-        data = _write_jpeg(pixels, quality, icc, exif)
+        data = _write_jpeg(pixels, quality, attachments, coding)
     else:
-        data = _write_webp(pixels, alpha, quality, icc, exif)
+        is_lossless = coding is not None and coding.is_lossless
+        data = _write_webp(pixels, alpha, quality, attachments, is_lossless=is_lossless)
     return data, tuple(notes)
 
 
@@ -78,22 +104,18 @@ def _flatten_on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return (mixed // 255).astype(np.uint8)
 
 
-def _write_png(
-    pixels: np.ndarray, alpha: np.ndarray | None, icc: bytes | None, exif: bytes | None
-) -> bytes:
+def _write_png(pixels: np.ndarray, alpha: np.ndarray | None, attachments: Attachments) -> bytes:
     """Write HxW or HxWx3 pixels of 8 or 16 bits as PNG.
 
     OpenCV at level 1 takes a quarter of the time of Pillow's default, for a fifth more bytes. It
     does not write grey with alpha, and libpng drops some profiles without an error, so the
-    profile and EXIF chunks are inserted here.
+    chunks of metadata are inserted here.
     """
     if alpha is not None and pixels.ndim == 2:
         plain = _write_grey_alpha_png(pixels, alpha)
     else:
         plain = _write_opencv_png(pixels, alpha)
-    metadata = _png_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(icc)) if icc else b""
-    metadata += _png_chunk(b"eXIf", exif.removeprefix(EXIF_PREFIX)) if exif else b""
-    return plain[:_PNG_HEADER_END] + metadata + plain[_PNG_HEADER_END:]
+    return plain[:_PNG_HEADER_END] + png_chunks_of(attachments) + plain[_PNG_HEADER_END:]
 
 
 def _write_opencv_png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
@@ -117,21 +139,44 @@ def _write_grey_alpha_png(grey: np.ndarray, alpha: np.ndarray) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, bits, _PNG_GREY_ALPHA, 0, 0, 0)
     return (
         _PNG_SIGNATURE
-        + _png_chunk(b"IHDR", header)
-        + _png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1))
-        + _png_chunk(b"IEND", b"")
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1))
+        + png_chunk(b"IEND", b"")
     )
 
 
-def _png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def _write_jpeg(
+    pixels: np.ndarray, quality: int, attachments: Attachments, coding: Coding | None
+) -> bytes:
+    """Write HxW or HxWx3 pixels of 8 bits as baseline JPEG.
+
+    Without `coding` the chroma is not subsampled. With it, the tables and the subsampling of the
+    photo are used, with which blocks that did not change are stored nearly as they were. Where this
+    loses too much, because the whole photo was changed, `quality` is used.
+    """
+    if coding and coding.fits(pixels):
+        tables = distinct_tables(coding.tables)
+        data = _save_jpeg(pixels, attachments, qtables=tables, subsampling=coding.subsampling)
+        with Image.open(io.BytesIO(data)) as image:
+            differences = cv2.absdiff(np.array(image), pixels)
+        if np.mean(differences > _MAX_SMALL_DIFFERENCE) <= _MAX_SHARE_OF_LARGE_DIFFERENCES:
+            return data
+    return _save_jpeg(pixels, attachments, quality=quality, subsampling=0)
 
 
-def _write_jpeg(pixels: np.ndarray, quality: int, icc: bytes | None, exif: bytes | None) -> bytes:
-    """Write HxW or HxWx3 pixels of 8 bits as baseline JPEG without chroma subsampling."""
+def _save_jpeg(pixels: np.ndarray, attachments: Attachments, **options: object) -> bytes:
     out = io.BytesIO()
+    dpi = attachments.dpi
     Image.fromarray(pixels).save(
-        out, "JPEG", quality=quality, subsampling=0, icc_profile=icc, exif=exif or b""
+        out,
+        "JPEG",
+        icc_profile=attachments.icc,
+        exif=attachments.exif or b"",
+        xmp=attachments.xmp,
+        comment=attachments.comment,
+        dpi=(round(dpi[0]), round(dpi[1])) if dpi else (0, 0),
+        extra=iptc_segment(attachments.iptc),
+        **options,
     )
     return out.getvalue()
 
@@ -140,14 +185,23 @@ def _write_webp(
     pixels: np.ndarray,
     alpha: np.ndarray | None,
     quality: int,
-    icc: bytes | None,
-    exif: bytes | None,
+    attachments: Attachments,
+    *,
+    is_lossless: bool,
 ) -> bytes:
-    """Write HxW or HxWx3 pixels of 8 bits as lossy WebP, which has no grey mode."""
+    """Write HxW or HxWx3 pixels of 8 bits as WebP, which has no grey mode."""
     colour = np.dstack([pixels] * 3) if pixels.ndim == 2 else pixels
     array = colour if alpha is None else np.dstack([colour, alpha])
     out = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(array)).save(
-        out, "WEBP", quality=quality, icc_profile=icc or b"", exif=exif or b""
+        out,
+        "WEBP",
+        # Of a lossless file the quality is the effort; colours under transparency are kept.
+        quality=quality,
+        lossless=is_lossless,
+        exact=is_lossless,
+        icc_profile=attachments.icc or b"",
+        exif=attachments.exif or b"",
+        xmp=attachments.xmp or b"",
     )
     return out.getvalue()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.errors import Code, RestoreError
+from restore.imaging.coding import Coding
 from restore.imaging.colour import profile_name, to_working_space
 from restore.imaging.decode import Raster, decode_raster
 from restore.imaging.decoder_errors import (
@@ -21,10 +22,12 @@ from restore.imaging.decoder_errors import (
     translate_decoder_errors,
 )
 from restore.imaging.exif import UPRIGHT, clean_exif
-from restore.imaging.identify import identify
+from restore.imaging.identify import dib_as_bmp, identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
+from restore.imaging.metadata import NO_METADATA, Metadata
 from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
 
+_FIRST_TRANSPOSED = 5
 # Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
 _REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
 
@@ -35,15 +38,20 @@ class Photo:
 
     Attributes:
         name: the name in messages, such as 'a.jpg'.
-        pixels: HxW (grey) or HxWx3 (RGB), uint8 or uint16, upright, in sRGB or the space of `icc`
-            (see `restore.imaging.colour`).
+        pixels: HxW (grey) or HxWx3 (RGB), uint8 or uint16, upright, in the colour space of `icc`,
+            or in sRGB without it (see `restore.imaging.colour`).
         alpha: HxW of the same dtype, not premultiplied; None without transparency.
         format: the format of the file: 'JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP' or 'GIF'.
         icc: the colour profile of the file.
         exif: the EXIF block (b'Exif\\0\\0' and a TIFF header), with orientation 1 and GPS.
         warnings: what was degraded while decoding.
-        converted: whether the pixels were converted from `icc` to sRGB.
+        converted: whether the tones of the pixels were converted from those of `icc` to those of
+            sRGB.
+        native: the pixels as stored, if `converted` is set. Values that no task changes are
+            restored from them.
         orientation: the EXIF orientation that was applied, 1 to 8.
+        metadata: captions, comments and the density.
+        coding: how the file codes its samples, for results in the same format.
     """
 
     name: str
@@ -54,7 +62,10 @@ class Photo:
     exif: bytes | None = None
     warnings: tuple[str, ...] = ()
     converted: bool = False
+    native: np.ndarray | None = None
     orientation: int = UPRIGHT
+    metadata: Metadata = NO_METADATA
+    coding: Coding | None = None
 
     @property
     def width(self) -> int:
@@ -92,7 +103,7 @@ class Photo:
             "grey": self.is_grey,
             "alpha": self.alpha is not None,
             "icc": profile_name(self.icc),
-            "converted_to_srgb": self.converted,
+            "converted_tones": self.converted,
             "orientation": self.orientation,
             "exif": self.exif is not None,
             "warnings": list(self.warnings),
@@ -129,6 +140,8 @@ def decode(data: bytes, name: str, limits: Limits = LIMITS) -> Photo:
     """
     check_file_size(len(data), name, limits)
     file_format = identify(data, name)
+    if file_format == "DIB":
+        data, file_format = dib_as_bmp(data), "BMP"
     with translate_decoder_errors(file_format, len(data), name):
         raster = _read_raster(data, file_format, name, limits)
     try:
@@ -182,24 +195,32 @@ def _normalise(raster: Raster, name: str) -> Photo:
     """Convert samples to the working colour space and turn them upright."""
     notes = list(raster.warnings)
     exif, orientation = clean_exif(raster.exif, notes)
-    pixels, icc, converted = to_working_space(raster, notes)
+    working = to_working_space(raster, notes)
+    native = working.native
     turn = UPRIGHT if raster.is_upright else orientation
     return Photo(
         name=name,
-        pixels=turn_upright(pixels, turn),
+        pixels=turn_upright(working.pixels, turn),
         alpha=None if raster.alpha is None else turn_upright(raster.alpha, turn),
         format=raster.format,
-        icc=icc,
+        icc=working.icc,
         exif=exif,
         warnings=tuple(notes),
-        converted=converted,
+        converted=native is not None,
+        native=None if native is None else turn_upright(native, turn),
         orientation=orientation,
+        metadata=raster.metadata,
+        coding=_upright_coding(raster.coding, turn),
     )
+
+
+def _upright_coding(coding: Coding | None, orientation: int) -> Coding | None:
+    return coding.transposed() if coding and orientation >= _FIRST_TRANSPOSED else coding
 
 
 def turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation: transpose for 5 to 8, then mirror along the axes."""
-    if orientation >= 5:
+    if orientation >= _FIRST_TRANSPOSED:
         array = np.swapaxes(array, 0, 1)
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]

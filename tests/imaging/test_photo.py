@@ -69,7 +69,7 @@ def test_facts_are_complete_and_json() -> None:
         "grey": True,
         "alpha": False,
         "icc": "Test",
-        "converted_to_srgb": False,
+        "converted_tones": False,
         "orientation": 6,
         "exif": True,
         "warnings": [],
@@ -80,12 +80,7 @@ def test_with_pixels_keeps_metadata() -> None:
     photo = decode(file_of(picture(), "PNG", icc_profile=adobe_profile(), exif=exif_block(6)), "a")
     larger = photo.with_pixels(np.zeros((10, 20, 3), np.uint8))
     assert (larger.width, larger.height, larger.megapixels) == (20, 10, 0.0002)
-    assert (larger.name, larger.icc, larger.exif, larger.converted) == (
-        photo.name,
-        photo.icc,
-        photo.exif,
-        True,
-    )
+    assert (larger.name, larger.icc, larger.exif) == (photo.name, photo.icc, photo.exif)
 
 
 @pytest.mark.shared

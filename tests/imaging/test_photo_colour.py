@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from photofiles import (
-    ADOBE_GAMMA,
-    ADOBE_TO_XYZ,
     FORMATS,
     adobe_profile,
+    alpha_of,
     chunk,
     cmyk_profile,
     deep_picture,
+    exif_block,
     file_of,
-    grey_profile,
     levels_apart,
     picture,
     png_file,
@@ -26,45 +27,127 @@ from photofiles import (
 from PIL import Image, ImageCms
 
 from restore.imaging.encode import encode
-from restore.imaging.photo import decode
+from restore.imaging.icc import Chromaticities, gamma_curve, rgb_profile, sampled_curve
+from restore.imaging.icc import grey_profile as build_grey_profile
+from restore.imaging.photo import Photo, decode
 
-SRGB_TO_XYZ = np.array(
-    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]]
-)
+SRGB = Chromaticities((0.3127, 0.3290), (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+ROMM = Chromaticities((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001))
 
 
-def adobe_to_srgb(pixels: np.ndarray) -> np.ndarray:
-    """Convert by the definitions of the two colour spaces, without LittleCMS."""
-    linear = np.clip(
-        ((pixels / 255) ** ADOBE_GAMMA) @ ADOBE_TO_XYZ.T @ np.linalg.inv(SRGB_TO_XYZ).T, 0, 1
-    )
+def srgb_levels(linear: np.ndarray) -> np.ndarray:
+    """Return the level of sRGB of a light from 0 to 1, without LittleCMS."""
     return 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def adobe_to_lab(pixels: np.ndarray) -> np.ndarray:
-    ratio = ((pixels / 255) ** ADOBE_GAMMA) @ ADOBE_TO_XYZ.T / np.array([0.9642, 1.0, 0.8249])
-    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
-    return np.stack(
-        [116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])],
-        axis=-1,
-    )
+def stored(photo: Photo) -> np.ndarray:
+    """Return the pixels of a photo's file."""
+    return photo.pixels if photo.native is None else photo.native
 
 
-def test_wide_gamut_is_converted_to_srgb_and_back() -> None:
-    muted = picture() // 2 + 64  # inside the gamut of sRGB, unlike the greens of Adobe RGB
-    data = file_of(muted, "PNG", icc_profile=adobe_profile())
-    photo = decode(data, "a")
-    assert photo.converted
-    assert np.abs(photo.pixels - adobe_to_srgb(muted)).max() <= 1.5
-    assert levels_apart(photo.pixels, muted) > 20, "the conversion must change pixels"
-    for format_name, max_delta_e in (("png", 1.0), ("jpg", 4.0)):
+def with_profile(pixels: np.ndarray, icc: bytes) -> bytes:
+    """Return a PNG of any channels and depth with a profile."""
+    return png_file(pixels, chunk(b"iCCP", b"x\0\0" + zlib.compress(icc)))
+
+
+def with_tones(pixels: np.ndarray, gamma: float, wide: bool) -> bytes:
+    """Return a PNG whose profile has these tones, and the primaries of sRGB or of ROMM RGB."""
+    curve = gamma_curve(gamma)
+    if pixels.ndim == 2 or pixels.shape[2] == 2:
+        return with_profile(pixels, build_grey_profile("grey", curve))
+    return with_profile(pixels, rgb_profile("colour", ROMM if wide else SRGB, curve))
+
+
+def test_wide_gamut_keeps_its_values_and_its_profile() -> None:
+    vivid = picture()
+    vivid[:20, :20], vivid[30:, 30:] = (255, 20, 20), (10, 240, 30)  # outside of sRGB
+    photo = decode(with_profile(vivid, adobe_profile()), "a")
+    np.testing.assert_array_equal(photo.pixels, vivid)
+    assert (photo.converted, photo.native, photo.warnings) == (False, None, ())
+    for format_name, max_mean_difference in (("png", 0.0), ("jpg", 1.0), ("webp", 6.0)):
         written, notes = encode(photo, format_name, 100)
         image = Image.open(io.BytesIO(written))
         assert image.info["icc_profile"] == adobe_profile()
-        delta_e = np.linalg.norm(adobe_to_lab(np.array(image)) - adobe_to_lab(muted), axis=-1)
-        assert delta_e.max() < max_delta_e
-        assert delta_e.mean() < 1
+        assert np.abs(np.array(image).astype(int) - vivid).mean() <= max_mean_difference
         assert notes == ()
+
+
+@given(
+    gamma=st.floats(0.4, 3.2),
+    wide=st.booleans(),
+    channels=st.sampled_from([1, 2, 3, 4]),
+    dtype=st.sampled_from([np.uint8, np.uint16]),
+    orientation=st.integers(1, 8),
+)
+def test_unchanged_photo_keeps_every_value(
+    gamma: float, wide: bool, channels: int, dtype: type, orientation: int
+) -> None:
+    samples: np.ndarray = deep_picture(channels).astype(dtype)  # 8 bits: the low bytes
+    data = with_tones(samples, gamma, wide)
+    exif = chunk(b"eXIf", exif_block(orientation).removeprefix(b"Exif\0\0"))
+    photo = decode(data[:33] + exif + data[33:], "a")
+    same = photo.with_pixels(photo.pixels.copy(), photo.alpha)
+    again = decode(encode(same, "png", 90)[0], "a")
+    upright = decode(png_file(samples, exif), "a")
+    np.testing.assert_array_equal(stored(again), upright.pixels)
+    np.testing.assert_array_equal(stored(again), stored(photo))
+    if channels in (2, 4):
+        np.testing.assert_array_equal(alpha_of(again), alpha_of(upright))
+    assert again.icc == photo.icc
+    assert photo.warnings == ()
+
+
+@given(gamma=st.floats(1.0, 3.2), dtype=st.sampled_from([np.uint8, np.uint16]))
+def test_changed_values_are_not_clipped(gamma: float, dtype: type) -> None:
+    """A result is clipped at most where it is black or white in the tones of sRGB."""
+    full = np.iinfo(dtype).max
+    ramp: np.ndarray = np.tile(np.linspace(0, full, 256), (8, 1)).astype(dtype)
+    photo = decode(with_tones(ramp, gamma, wide=False), "a")
+    changed: np.ndarray = np.tile(np.linspace(0.04, 0.96, 256) * full, (8, 1)).astype(dtype)
+    written = decode(encode(photo.with_pixels(changed), "png", 90)[0], "a")
+    values = stored(written)[0]
+    assert values.min() > 0
+    assert values.max() < full
+    assert (np.diff(values.astype(int)) >= 0).all()
+
+
+def test_tones_far_from_srgb_are_converted_for_networks() -> None:
+    for gamma, converted in ((1.0, True), (1.4, True), (1.8, False), (2.4, False)):
+        grey_chart = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
+        for chart in (grey_chart, np.dstack([grey_chart] * 3)):
+            for scale in (1, 257):
+                deep = chart.astype(np.uint16) * 257 if scale == 257 else chart
+                photo = decode(with_tones(deep, gamma, wide=False), "a")
+                linear = (chart / 255) ** gamma
+                expected = srgb_levels(linear) if converted else chart
+                assert photo.converted is converted
+                assert levels_apart(photo.pixels / scale, expected) <= 1
+
+
+def test_enlarged_photo_keeps_its_tones() -> None:
+    for dtype in (np.uint8, np.uint16):
+        flat = np.full((8, 8, 3), np.iinfo(dtype).max // 5, dtype)
+        photo = decode(with_tones(flat, 1.0, wide=True), "a")
+        larger = photo.with_pixels(photo.pixels.repeat(2, 0).repeat(2, 1))
+        again = decode(encode(larger, "png", 90)[0], "a")
+        assert levels_apart(stored(again), flat.repeat(2, 0).repeat(2, 1)) <= 1
+
+
+def test_profile_without_usable_tones_keeps_the_values_with_a_warning() -> None:
+    for light in (1 - np.linspace(0, 1, 64), np.linspace(0, 2, 64)):  # negative, clipped
+        icc = rgb_profile("x", SRGB, sampled_curve(light))
+        photo = decode(with_profile(picture(), icc), "a")
+        np.testing.assert_array_equal(photo.pixels, picture())
+        assert (photo.icc, photo.converted) == (icc, False)
+        assert "the tones of its colour profile are unusual" in photo.warnings[0]
+
+
+def test_profile_that_exchanges_colours_is_reported() -> None:
+    exchanged = Chromaticities(SRGB.white, SRGB.green, SRGB.blue, SRGB.red)
+    icc = rgb_profile("x", exchanged, gamma_curve(2.2))
+    photo = decode(with_profile(picture(), icc), "a")
+    assert "exchanges colours" in photo.warnings[0]
+    assert decode(encode(photo, "png", 90)[0], "a").icc == icc
 
 
 def test_pixels_are_unchanged_without_a_profile_or_with_srgb() -> None:
@@ -85,27 +168,19 @@ def test_black_and_white_points_are_mapped_to_black_and_white() -> None:
         assert levels_apart(photo.pixels, black_and_white) <= 1
 
 
-def test_input_only_profile_is_dropped_from_the_result() -> None:
-    photo = decode(file_of(picture(), "PNG", icc_profile=scanner_profile()), "a")
-    assert photo.converted
+def test_input_only_profile_is_kept() -> None:
+    photo = decode(with_profile(picture(), scanner_profile()), "a")
     data, notes = encode(photo, "png", 90)
     again = decode(data, "a")
-    np.testing.assert_array_equal(again.pixels, photo.pixels)
-    assert again.icc is None
-    assert "colour profile does not fit" in notes[0]
+    np.testing.assert_array_equal(stored(again), picture())
+    assert again.icc == scanner_profile()
+    assert notes == ()
 
 
-def test_profile_with_a_wrong_srgb_description_is_converted() -> None:
-    mislabelled = adobe_profile().replace(b"Test\0", b"sRGB\0")
-    assert decode(file_of(picture(), "PNG", icc_profile=mislabelled), "a").converted
-
-
-def test_16_bit_colour_is_not_converted() -> None:
+def test_16_bit_colour_keeps_its_values_in_every_format() -> None:
     samples = deep_picture(3)
-    icc_chunk = chunk(b"iCCP", b"x\0\0" + zlib.compress(adobe_profile()))
-    photo = decode(png_file(samples, icc_chunk), "a")
+    photo = decode(with_profile(samples, adobe_profile()), "a")
     np.testing.assert_array_equal(photo.pixels, samples)
-    assert (photo.icc, photo.converted) == (adobe_profile(), False)
     jpeg, _ = encode(photo, "jpg", 95)
     assert Image.open(io.BytesIO(jpeg)).info["icc_profile"] == adobe_profile()
     written = decode(encode(photo, "png", 95)[0], "a")
@@ -113,32 +188,38 @@ def test_16_bit_colour_is_not_converted() -> None:
     np.testing.assert_array_equal(written.pixels, samples)
 
 
-def test_grey_profile_is_kept_for_grey_and_dropped_for_colour() -> None:
-    grey = picture()[..., 0]
-    photo = decode(file_of(grey, "PNG", icc_profile=grey_profile()), "a")
-    np.testing.assert_array_equal(photo.pixels, grey)
-    for format_name in ("jpg", "png"):
-        data, notes = encode(photo, format_name, 95)
-        assert Image.open(io.BytesIO(data)).info["icc_profile"] == grey_profile()
-        assert notes == ()
-    for result, format_name in (
-        (photo.with_pixels(picture()), "png"),
-        (photo.with_pixels(picture()), "jpg"),
-        (photo, "webp"),
-    ):
-        data, notes = encode(result, format_name, 95)
-        assert "icc_profile" not in Image.open(io.BytesIO(data)).info
-        assert "colour profile does not fit" in notes[0]
+def test_grey_profile_is_kept_for_grey_and_becomes_srgb_for_colour() -> None:
+    chart = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
+    for gamma, converted in ((1.4, True), (1.8, False)):
+        icc = build_grey_profile("grey", gamma_curve(gamma))
+        photo = decode(with_profile(chart, icc), "a")
+        assert photo.converted is converted
+        expected = srgb_levels((chart / 255) ** gamma)
+        for format_name in ("jpg", "png"):
+            data, notes = encode(photo, format_name, 100)
+            image = Image.open(io.BytesIO(data))
+            assert image.info["icc_profile"] == icc
+            assert levels_apart(np.array(image), chart) <= (0 if format_name == "png" else 2)
+            assert notes == ()
+        coloured = photo.with_pixels(np.dstack([photo.pixels] * 3))
+        for result, format_name in ((coloured, "png"), (coloured, "jpg"), (photo, "webp")):
+            data, notes = encode(result, format_name, 100)
+            image = Image.open(io.BytesIO(data))
+            assert "icc_profile" not in image.info
+            limit = 1 if format_name == "png" else 8
+            assert levels_apart(np.array(image)[..., 1], expected) <= limit
+            assert notes == ()
 
 
-def test_profile_is_dropped_if_a_converted_photo_becomes_16_bit_or_grey() -> None:
-    photo = decode(file_of(picture(), "PNG", icc_profile=adobe_profile()), "a")
+def test_result_of_another_depth_or_without_colour_keeps_the_profile() -> None:
+    photo = decode(with_profile(picture(), adobe_profile()), "a")
     for pixels in (photo.pixels.astype(np.uint16) * 257, photo.pixels[..., 0]):
         data, notes = encode(photo.with_pixels(pixels), "png", 95)
         again = decode(data, "a")
-        np.testing.assert_array_equal(again.pixels, pixels)
-        assert again.icc is None
-        assert "colour profile does not fit" in notes[0]
+        expected = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+        np.testing.assert_array_equal(again.pixels, expected)
+        assert again.icc == adobe_profile()
+        assert notes == ()
 
 
 @pytest.mark.parametrize(
@@ -227,3 +308,11 @@ def test_lab_and_cmyk_tiff_are_converted_to_srgb() -> None:
     cmyk = np.ascontiguousarray(np.repeat(np.repeat(CMYK_COLOURS[None], 16, 0), 16, 1))
     photo = decode(file_of(cmyk, "TIFF", "CMYK"), "a")
     assert levels_apart(photo.pixels[8, 8::16], EXPECTED_RGB) <= 1
+
+
+def test_cmyk_and_lab_outside_of_srgb_are_reported() -> None:
+    muted = Image.fromarray(np.full((16, 16, 3), (128, 0, 0), np.uint8), "LAB")
+    vivid = Image.fromarray(np.full((16, 16, 3), (128, 100, 100), np.uint8), "LAB")
+    assert decode(file_of(muted, "TIFF"), "a").warnings == ()
+    [warning] = decode(file_of(vivid, "TIFF"), "a").warnings
+    assert "100% of its pixels have LAB colours outside of sRGB" in warning
