@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.faces.colour import classify_tone
+from restore.imaging.colour import srgb_to_space
 from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.paper import colour_weights, find_paper
 from restore.imaging.photo import Photo
@@ -54,7 +55,10 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
             f" smallest useful value: the network needs at least {side_px} pixels"
         )
     with context.report.stage("net"), torch.inference_mode():
-        ab = predict_ab(lightness_of(shrink_to_square(pixels, side_px)), model, context)
+        lightness = lightness_of(shrink_to_square(pixels, side_px))
+        ab = predict_ab(lightness, model, context)
+        if (matrix := srgb_to_space(photo.icc)) is not None:
+            ab = to_colour_space(ab, lightness, matrix)
     with context.report.stage("merge"):
         mode = context.rules.ab_interpolation
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
@@ -101,6 +105,20 @@ def predict_ab(lightness: np.ndarray, model: Model, context: StepContext) -> Ten
     adapter = model.adapter_of_kind(ColorizeAdapter)
     inputs = to_batch([adapter.to_input(lightness)], context.runtime.device)
     return checked_output(adapter.predict_ab(model.net, inputs).float(), inputs, model.row.file)
+
+
+def to_colour_space(ab: Tensor, lightness: np.ndarray, matrix: np.ndarray) -> Tensor:
+    """Convert predicted colours from sRGB to the photo's space, in which they are merged.
+
+    Args:
+        ab: 1x2xSxS in Lab units.
+        lightness: SxSx1, 0 to 100.
+        matrix: from `srgb_to_space`.
+    """
+    lab = np.concatenate([lightness, ab[0].permute(1, 2, 0).cpu().numpy()], axis=-1)
+    linear = cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB) @ matrix.T.astype(np.float32)
+    converted = cv2.cvtColor(np.clip(linear, 0.0, 1.0), cv2.COLOR_LRGB2LAB)[..., 1:]
+    return torch.from_numpy(converted.transpose(2, 0, 1)[None].copy()).to(ab)
 
 
 def merge_colours(pixels: np.ndarray, ab: np.ndarray, paper: np.ndarray | None) -> np.ndarray:
