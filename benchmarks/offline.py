@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from restore.errors import RestoreError
 from restore.models.catalog import Catalog
-from restore.models.download import Downloader
-from restore.models.host_status import BRIEF, HostStatus
+from restore.models.patience import BRIEF
 from restore.models.policy import Policy, resolve
 from restore.models.store import WeightStore
 
@@ -38,9 +37,8 @@ def measure_s() -> tuple[float, set[str]]:
     """Resolve every variant; return the seconds and the warnings."""
     catalog, warnings = Catalog.load(), set[str]()
     with tempfile.TemporaryDirectory() as folder:
-        downloader = Downloader(hosts=HostStatus(BRIEF))
         search = {"XDG_CACHE_HOME": folder}  # no file of this machine is found
-        store = WeightStore(catalog, Path(folder), downloader=downloader, environment=search)
+        store = WeightStore(catalog, Path(folder), patience=BRIEF, environment=search)
         began = time.monotonic()
         for row in catalog.rows:
             with suppress(RestoreError):  # the face detectors have no embedded weights

@@ -13,9 +13,8 @@ from restore.faces.detector_cache import DETECTION, DetectorCache
 from restore.imaging.sources import Source, as_list
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, Catalog
-from restore.models.download import Downloader
 from restore.models.download_plan import download_plan
-from restore.models.host_status import BRIEF, PATIENT, HostStatus
+from restore.models.patience import BRIEF, PATIENT
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
@@ -67,11 +66,12 @@ class Restorer:
         self.catalog = Catalog.load()
         self.progress = progress
         # The policy `auto` has the embedded weights, so it does not wait long for a network.
-        hosts = HostStatus(BRIEF if self.policy is Policy.AUTO else PATIENT)
+        patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
             self.catalog,
             Path(weights_dir) if weights_dir else None,
-            downloader=Downloader(progress, hosts=hosts),
+            progress=progress,
+            patience=patience,
             offline=self.policy is Policy.LOCAL,
         )
         self.compiler = Compiler(self.device)

@@ -1,6 +1,7 @@
 """Tests of the layout: which package may import which, and what stays light to import."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,8 +104,32 @@ def test_torch_is_not_imported_before_it_is_needed(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
 
 
-def test_training_libraries_are_not_on_the_predict_path() -> None:
-    unwanted = {"basicsr", "facexlib", "matplotlib"}
-    found = f"{unwanted} & {{name.split('.')[0] for name in sys.modules}}"
-    code = f"import sys, restore.restorer; sys.exit(bool({found}))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+def test_server_with_lite_weights_imports_no_slow_library(tmp_path: Path) -> None:
+    """All embedded networks are loaded, as when a server starts without a network."""
+    unwanted = {
+        "basicsr",
+        "facexlib",
+        "matplotlib",
+        "numba",
+        "requests",
+        "scipy",
+        "spandrel_extra_arches",
+        "sympy",
+        "torch._dynamo",
+        "torchvision",
+    }
+    code = (
+        "import sys; from restore.restorer import Restorer; "
+        "restorer = Restorer(weights='lite', preload='all'); "
+        f"print(len(restorer.cache.loaded), sorted({unwanted} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "RESTORE_WEIGHTS_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "8 []", done.stderr

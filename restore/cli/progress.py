@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class ProgressBars:
@@ -23,22 +17,12 @@ class ProgressBars:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
+        self._progress = None if quiet or not sys.stderr.isatty() else _new_bars()
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> ProgressBars:
-        self._progress.start()
+        if self._progress:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -47,9 +31,12 @@ class ProgressBars:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._progress:
+            self._progress.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        if not self._progress:
+            return
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
         finished = done >= total
@@ -59,6 +46,31 @@ class ProgressBars:
 
     def print(self, line: str) -> None:
         """Print a line of standard output above the bars."""
-        self._progress.stop()
+        if self._progress:
+            self._progress.stop()
         print(line, flush=True)
-        self._progress.start()
+        if self._progress:
+            self._progress.start()
+
+
+def _new_bars() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - takes a while, and only terminals need it
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import spandrel
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+
+from restore.models.spandrel_parts import import_part
 
 StateDict = dict[str, Tensor]
 
@@ -41,7 +42,8 @@ def read_state(path: Path) -> StateDict:
     # spandrel does not know.
     if isinstance(loaded.get("model_state"), dict):
         loaded = loaded["model_state"]
-    state: StateDict = spandrel.canonicalize_state_dict(loaded)
+    canonicalize = import_part("spandrel.__helpers.canonicalize").canonicalize_state_dict
+    state: StateDict = canonicalize(loaded)
     return state
 
 

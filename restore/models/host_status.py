@@ -8,48 +8,21 @@ and `restore weights fetch` are patient.
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
 from restore.models.partial_download import UnusableSourceError
+from restore.models.patience import PATIENT, Patience
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class UnreachableHostError(UnusableSourceError):
     """The host of an address, or its proxy, cannot be reached or does not answer."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a route is waited for that has not delivered anything yet.
-
-    Attributes:
-        connect_timeout_s: for name resolution and a connection.
-        read_timeout_s: for the first byte of a response.
-        attempts: how often a silent route is tried.
-        budget_s: total time for all silent routes; further routes are not tried after that.
-        probe_timeout_s: limit for a connection that is tried before the first request, with name
-            resolution and all addresses of the host together; None makes no such connection.
-    """
-
-    connect_timeout_s: float
-    read_timeout_s: float
-    attempts: int
-    budget_s: float = math.inf
-    probe_timeout_s: float | None = None
-
-
-PATIENT = Patience(connect_timeout_s=5.0, read_timeout_s=30.0, attempts=3)
-BRIEF = Patience(
-    connect_timeout_s=5.0, read_timeout_s=5.0, attempts=1, budget_s=3.0, probe_timeout_s=2.0
-)
 
 
 class HostStatus:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import spandrel
 import torch
 from torch import nn
 
@@ -20,7 +19,6 @@ from restore.models.policy import Resolved
 from restore.nets.local_pooling import use_local_pooling
 
 _LOAD_ERRORS = (
-    spandrel.UnsupportedModelError,
     pickle.UnpicklingError,
     RuntimeError,
     ValueError,

@@ -13,19 +13,22 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, Catalog, Checkpoint
-from restore.models.download import Downloader
 from restore.models.existing_files import find_existing_files
 from restore.models.locations import DOWNLOADS_ENVIRONMENT, downloads_folder
 from restore.models.partial_download import file_sha256
-from restore.models.row_download import RowDownloader, last_part
+from restore.models.patience import PATIENT, Patience
 from restore.models.verified_file import ChecksumRecord, VerifiedFile
 from restore.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from restore.models.download import Downloader
+    from restore.models.row_download import RowDownloader
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,8 @@ class WeightStore:
         root: folder of the downloads; default as `downloads_folder`.
         offline: never download.
         progress: called for every chunk that arrives.
-        downloader: downloads the files; default is one that reports to `progress`, patiently.
+        patience: how long hosts are waited for that do not answer.
+        downloader: downloads the files; default is one with `progress` and `patience`.
         environment: names the folders in which existing files are looked for.
     """
 
@@ -61,13 +65,14 @@ class WeightStore:
         *,
         offline: bool = False,
         progress: Progress | None = None,
+        patience: Patience = PATIENT,
         downloader: Downloader | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.catalog = catalog
         self.root = root or downloads_folder()
         self.offline = offline
-        self._downloads = RowDownloader(catalog, self.path_of, downloader or Downloader(progress))
+        self._progress, self._patience, self._downloader = progress, patience, downloader
         self._environment = environment
         self.logged_warnings = set[str]()
         """Warnings about fallbacks, which are logged once."""
@@ -78,6 +83,18 @@ class WeightStore:
     def connection_failure(self) -> str | None:
         """Why no file can be downloaded, if every host that was tried failed."""
         return self._downloads.connection_failure
+
+    @cached_property
+    def _downloads(self) -> RowDownloader:
+        # Late, because most processes download nothing, and `requests` takes a while to import.
+        from restore.models.download import Downloader  # noqa: PLC0415
+        from restore.models.host_status import HostStatus  # noqa: PLC0415
+        from restore.models.row_download import RowDownloader  # noqa: PLC0415
+
+        downloader = self._downloader or Downloader(
+            self._progress, hosts=HostStatus(self._patience)
+        )
+        return RowDownloader(self.catalog, self.path_of, downloader)
 
     def path_of(self, row: Checkpoint) -> Path:
         """Return where the row's file is stored, whether it exists or not."""
@@ -222,6 +239,10 @@ class WeightStore:
     @contextmanager
     def _locked(self, row: Checkpoint) -> Iterator[None]:
         """Lock a file between processes; rows of one zip share a lock, as it brings all of them."""
+        from filelock import FileLock  # noqa: PLC0415 - only for downloads
+
+        from restore.models.row_download import last_part  # noqa: PLC0415 - imports `requests`
+
         folder = self.path_of(row).parent
         folder.mkdir(parents=True, exist_ok=True)
         name = last_part(row.archive) if row.archive else row.file

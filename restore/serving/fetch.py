@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import base64
-import time
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-import requests
-from urllib3.exceptions import HTTPError
-
 from restore.errors import Code, RestoreError
-from restore.imaging.limits import LIMITS
 from restore.imaging.sources import NamedFile
-from restore.serving import addresses
-from restore.serving.addresses import time_limited_session
 
-CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 30.0
-CHUNK_BYTES = 2**16
 MAX_NAME_CHARACTERS = 80
-MAX_CAUSE_CHARACTERS = 200
 
 URL_SCHEMES = ("http://", "https://")
 DATA_SCHEME = "data:"
@@ -59,11 +48,10 @@ def read_url(url: str, name: str, *, public: bool) -> bytes:
     """
     if url[: len(DATA_SCHEME)].lower() == DATA_SCHEME:
         return _decode_data_uri(url, name)
-    with time_limited_session(public=public) as session:
-        try:
-            return _download(url, name, session)
-        except RestoreError as error:
-            raise error.about(name) from error
+    # Late, because most commands and requests have no URLs, and `requests` takes a while to import.
+    from restore.serving.url_download import download  # noqa: PLC0415
+
+    return download(url, name, public=public)
 
 
 def _name_in_url(url: str) -> str:
@@ -78,37 +66,6 @@ def _name_in_url(url: str) -> str:
             photo=url[:MAX_NAME_CHARACTERS],
         ) from error
     return name[:MAX_NAME_CHARACTERS] or "URL"
-
-
-def _download(url: str, name: str, session: requests.Session) -> bytes:
-    remedy = "Check the URL, or download the photo yourself and send the file."
-    took_too_long = f"the download took longer than {addresses.TOTAL_TIMEOUT_S:.0f} s"
-    deadline_s = time.monotonic() + addresses.TOTAL_TIMEOUT_S
-    try:
-        data = _read_response(url, name, session)
-    except (requests.RequestException, HTTPError, ValueError) as error:
-        # The libraries raise ValueError for text that is not a URL.
-        reason = f"the download failed ({str(error)[:MAX_CAUSE_CHARACTERS]})"
-        if time.monotonic() >= deadline_s:
-            reason = took_too_long
-        raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=name) from error
-    if time.monotonic() >= deadline_s:
-        # A connection that was shut down can look like a complete response.
-        raise RestoreError(Code.PHOTO_MISSING, took_too_long, remedy, photo=name)
-    return data
-
-
-def _read_response(url: str, name: str, session: requests.Session) -> bytes:
-    data = bytearray()
-    timeouts_s = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-    with session.get(url, stream=True, timeout=timeouts_s) as response:
-        response.raise_for_status()
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-            data += chunk
-            if len(data) > LIMITS.max_bytes:
-                reason = f"the file is larger than {LIMITS.max_bytes / 2**20:.0f} MiB"
-                raise RestoreError(Code.PHOTO_TOO_LARGE, reason, "Send a smaller file.", photo=name)
-    return bytes(data)
 
 
 def _decode_data_uri(uri: str, name: str) -> bytes:

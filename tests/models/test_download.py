@@ -18,8 +18,9 @@ from fileserver import FileServer, closed_port_url, sha256_of
 from restore.errors import Code, RestoreError
 from restore.models import download
 from restore.models.download import MAX_STALLED_ATTEMPTS, Downloader
-from restore.models.host_status import PATIENT, HostStatus
+from restore.models.host_status import HostStatus
 from restore.models.partial_download import DownloadTarget, UnusableSourceError
+from restore.models.patience import PATIENT
 
 OTHER = random.Random(8).randbytes(50_000)
 

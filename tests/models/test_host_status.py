@@ -14,14 +14,9 @@ from weightrows import BODY, LITE_BODY, lite_row, row
 from restore.errors import RestoreError
 from restore.models.catalog import Catalog
 from restore.models.download import Downloader
-from restore.models.host_status import (
-    BRIEF,
-    PATIENT,
-    HostStatus,
-    Patience,
-    UnreachableHostError,
-)
+from restore.models.host_status import HostStatus, UnreachableHostError
 from restore.models.partial_download import DownloadTarget
+from restore.models.patience import BRIEF, PATIENT, Patience
 from restore.models.policy import Policy, Resolved, resolve
 from restore.models.store import WeightStore
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from restore.errors import Code, RestoreError
 from restore.models import checkpoint_file
-from restore.models.adapters.library import extra_registry
+from restore.models.adapters.codeformer import CODEFORMER
 from restore.models.catalog import Catalog
 from restore.models.checkpoint_file import interpolate_weights
 from restore.models.loader import load_model, load_net
@@ -197,16 +197,15 @@ class TestNetworksOutsideSpandrel:
         assert caught.value.code is Code.WEIGHTS_UNSUPPORTED
 
     def test_extra_architectures_are_not_added_to_the_main_registry(self) -> None:
-        extra = {support.architecture.id for support in extra_registry()}
-        main = {support.architecture.id for support in spandrel.MAIN_REGISTRY}
-        assert "CodeFormer" in extra
-        assert "CodeFormer" not in main
+        CODEFORMER.create(CATALOG.find("face_restore", "codeformer"))
+        assert "CodeFormer" not in {one.architecture.id for one in spandrel.MAIN_REGISTRY}
 
     def test_loading_does_not_warn(self) -> None:
         code = (
-            "from restore.models.adapters.library import extra_registry; extra_registry(); "
-            "from restore.models.adapters.retinaface import new_retinaface; "
-            "new_retinaface('resnet50')"
+            "from restore.models.adapters import adapter_for; "
+            "from restore.models.catalog import Catalog; "
+            "[adapter_for(row.architecture).create(row) for row in Catalog.load().rows "
+            "if row.variant in ('codeformer', 'retinaface_resnet50') and row.role == 'net']"
         )
         command = [sys.executable, "-W", "error", "-c", code]
         assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0

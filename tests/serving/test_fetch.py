@@ -9,7 +9,7 @@ from fileserver import FileServer, closed_port_url
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
 from restore.imaging.sources import NamedFile
-from restore.serving import fetch
+from restore.serving import url_download
 from restore.serving.fetch import fetch_photo
 
 
@@ -48,7 +48,7 @@ def test_url_is_downloaded(server: FileServer, tmp_path: Path) -> None:
 def test_download_over_the_size_limit_is_refused(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "LIMITS", Limits(max_bytes=4000))
+    monkeypatch.setattr(url_download, "LIMITS", Limits(max_bytes=4000))
     with pytest.raises(RestoreError) as caught:
         fetch_photo(server.add("a.jpg", b"x" * 5000), tmp_path / "0")
     assert caught.value.code is Code.PHOTO_TOO_LARGE

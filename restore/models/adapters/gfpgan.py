@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from restore.models.adapters.base import FaceAdapter
 from restore.models.adapters.library import LibraryAdapter
+from restore.models.spandrel_parts import import_part
 from restore.nets.low_precision.gfpgan import LowPrecisionGfpgan
 from restore.nets.modulated_conv import FeatureModulatedConv2d
 
@@ -27,19 +28,15 @@ class GfpganAdapter(LibraryAdapter, FaceAdapter):
 
     def rewrite(self, net: nn.Module) -> nn.Module:
         """Scale features instead of filters, so that all faces of a batch share the filters."""
-        from spandrel.architectures.GFPGAN.__arch.gfpganv1_clean_arch import (  # noqa: PLC0415
-            GFPGANv1Clean,
-        )
-        from spandrel.architectures.GFPGAN.__arch.stylegan2_clean_arch import (  # noqa: PLC0415
-            ModulatedConv2d,
-        )
-
+        package = "spandrel.architectures.GFPGAN.__arch"
+        gfpgan_class = import_part(f"{package}.gfpganv1_clean_arch").GFPGANv1Clean
+        conv_class = import_part(f"{package}.stylegan2_clean_arch").ModulatedConv2d
         copied = super().rewrite(net)
         for parent in list(copied.modules()):
             for name, child in parent.named_children():
-                if isinstance(child, ModulatedConv2d):
+                if isinstance(child, conv_class):
                     setattr(parent, name, feature_modulated(child))
-        if isinstance(copied, GFPGANv1Clean):
+        if isinstance(copied, gfpgan_class):
             # The network flattens these features and needs them in NCHW order.
             copied.final_conv = nn.Sequential(copied.final_conv, Contiguous())
         return copied

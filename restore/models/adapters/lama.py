@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from restore.models.adapters.base import InpaintAdapter, UnknownSizesError
 from restore.models.catalog import Checkpoint
 from restore.models.checkpoint_file import StateDict
+from restore.models.spandrel_parts import import_part
 from restore.nets.folding import fold_norms
 from restore.nets.low_precision.lama import LowPrecisionLama
 
@@ -36,9 +37,8 @@ class LamaAdapter(InpaintAdapter):
         Args:
             state: the keys of the TorchScript program without their common prefix.
         """
-        from spandrel.architectures.LaMa import LaMa  # noqa: PLC0415 - only optimized copies need it
-
-        net: nn.Module = LaMa(in_nc=4, out_nc=3)
+        lama = import_part("spandrel.architectures.LaMa").LaMa
+        net: nn.Module = lama(in_nc=4, out_nc=3)
         net.load_state_dict({f"model.{key}": value for key, value in state.items()}, strict=True)
         return net
 

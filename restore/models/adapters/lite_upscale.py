@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from restore.models.adapters.base import ModuleAdapter, UpscaleAdapter
+from restore.models.spandrel_parts import import_part
 from restore.nets.lite.grain import SCALE
 from restore.nets.lite.upscale import CONVOLUTIONS, FEATURES, LiteUpscale
 
@@ -18,10 +19,9 @@ class LiteUpscaleAdapter(ModuleAdapter, UpscaleAdapter):
 
 def new_lite_upscale() -> LiteUpscale:
     """Build the network with untrained weights."""
-    from spandrel.architectures.Compact import Compact  # noqa: PLC0415 - only rows that need it
-
+    compact = import_part("spandrel.architectures.Compact").Compact
     return LiteUpscale(
-        Compact(num_feat=FEATURES, num_conv=CONVOLUTIONS, upscale=SCALE, act_type="prelu")
+        compact(num_feat=FEATURES, num_conv=CONVOLUTIONS, upscale=SCALE, act_type="prelu")
     )
 
 

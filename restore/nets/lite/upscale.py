@@ -48,7 +48,8 @@ class LiteUpscale(nn.Module):
             nn.PReLU(GRAIN_CHANNELS),
             nn.Conv2d(GRAIN_CHANNELS, len(BAND_SIGMAS_PX), 3, padding=1),
         )
-        self.filters = nn.Buffer(build_grain_filters(), persistent=False)
+        with torch.device("cpu"):  # not on the meta device, because no file contains the filters
+            self.filters = nn.Buffer(build_grain_filters(), persistent=False)
 
     def forward(self, photo: Tensor) -> Tensor:
         features = photo
