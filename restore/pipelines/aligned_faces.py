@@ -17,6 +17,7 @@ from restore.options import FaceRestoreOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, too_large_for
 from restore.pipelines.face_batches import restore_crops
+from restore.pipelines.face_checks import reason_not_to_paste
 from restore.pipelines.sizes import output_size
 
 
@@ -41,8 +42,9 @@ def restore_aligned_photos(
     tones: list[Tone] = [classify_tone(crop[0]) if crop else "colour" for crop in crops]
     restored = restore_crops(crops, tones, options, contexts)
     results = []
-    for photo, crop, faces, context in zip(photos, crops, restored, contexts, strict=True):
+    for photo, crop, made, context in zip(photos, crops, restored, contexts, strict=True):
         with context.name_photo_in_errors():
+            faces = _keep_usable_face(photo, made, crop, context)
             requested = output_size(photo, options.face_upscale, context.rules)
             size = context.rules.aligned_size(requested, input_px)
             if not faces:
@@ -67,6 +69,22 @@ def _report_aligned_face(photo: Photo, reason: str, context: StepContext) -> Non
         context.report.warn(
             f"an aligned face is square; this photo is {photo.width}x{photo.height}"
         )
+
+
+def _keep_usable_face(
+    photo: Photo, faces: list[np.ndarray], crop: list[np.ndarray], context: StepContext
+) -> list[np.ndarray]:
+    """Return the restored face, if there is one and it may be used, and record what it covers."""
+    if not faces:
+        return []
+    enlarged = cv2.resize(crop[0], faces[0].shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    reason = reason_not_to_paste(faces[0], enlarged, context)
+    if reason:
+        context.report.faces[-1].update(restored=False, reason=reason)
+        context.report.face_restoration_applied = False
+        return []
+    context.changed_areas.append(np.ones((photo.height, photo.width), np.bool_))
+    return faces
 
 
 def _network_input(photo: Photo, input_px: int, *, averages: bool) -> np.ndarray:

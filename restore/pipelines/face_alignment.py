@@ -11,6 +11,9 @@ import numpy as np
 from restore.faces.align import CROP_PX, crop, estimate_similarity, is_outside, smooth_crop
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.face import Face
+from restore.faces.fit import NO_TRANSFORM, CheckedFace
+from restore.faces.rotation import QUARTER_DEG, quarters_of
+from restore.faces.search import find_faces
 from restore.imaging.convert import to_8_bits, to_rgb
 from restore.imaging.photo import Photo
 from restore.models.catalog import Checkpoint
@@ -32,11 +35,13 @@ class AlignedFace:
         face: its box and landmarks in the photo.
         matrix: 2x3 transform from the photo to the crop.
         crop: 512x512x3 levels.
+        facts: the description of the face in the report.
     """
 
     face: Face
     matrix: np.ndarray
     crop: Levels
+    facts: dict[str, object]
 
 
 def convention_of(context: StepContext) -> Convention:
@@ -53,11 +58,12 @@ def find_aligned_faces(
 
     All detected faces are added to the report, each with the reason if it is not restored.
     """
-    faces = _detect(photo, context)
+    checked = _detect(photo, context)
+    faces = [each.face for each in checked]
     matrices = [estimate_similarity(face.landmarks) for face in faces]
     reasons = [
-        _reason_to_skip(face, matrix, photo, options, context)
-        for face, matrix in zip(faces, matrices, strict=True)
+        _reason_to_skip(each, matrix, photo, options, context)
+        for each, matrix in zip(checked, matrices, strict=True)
     ]
     if options.only_center_face:
         _keep_center_face(faces, reasons, photo)
@@ -65,28 +71,47 @@ def find_aligned_faces(
     cut = smooth_crop if context.models["face_restore"].row.difference else crop
     aligned = []
     for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
-        context.report.faces.append(describe_face(face, reason))
+        facts = describe_face(face, reason)
+        context.report.faces.append(facts)
         if not reason and matrix is not None:
-            aligned.append(AlignedFace(face, matrix, cut(pixels, matrix)))
+            aligned.append(AlignedFace(face, matrix, cut(pixels, matrix), facts))
     if not faces:
         context.report.warn(
             f"no face was found by {context.report.face_detector}, so none was restored"
         )
     elif not aligned:
         context.report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
+    warn_of_lying_photo([each.face for each in aligned], context)
     context.report.face_restoration_applied = bool(aligned)
     return aligned
 
 
 def describe_face(face: Face, reason: str) -> dict[str, object]:
-    """Return a face as JSON for the report; `reason` is empty if the face is restored."""
-    return {
+    """Return a face as JSON for the report; `reason` is empty if the face is restored.
+
+    `rotation`, in degrees, is given only for faces that are not upright: a multiple of 90 by which
+    the photo has to be turned clockwise for the face to be upright.
+    """
+    facts: dict[str, object] = {
         "box": [round(float(side), 1) for side in face.box],
         "score": round(float(face.score), 4),
         "size_px": round(float(face.size_px), 1),
         "restored": not reason,
         "reason": reason,
     }
+    rotation_deg = _rotation_deg(face)
+    return facts | {"rotation": rotation_deg} if rotation_deg else facts
+
+
+def warn_of_lying_photo(restored: Sequence[Face], context: StepContext) -> None:
+    """Warn that a photo seems to lie if all restored faces lie, and in the same way."""
+    rotations_deg = {_rotation_deg(face) for face in restored}
+    if len(rotations_deg) == 1 and (rotation_deg := rotations_deg.pop()):
+        context.report.warn(
+            f"the photo seems to lie: its faces are upright if it is turned by {rotation_deg}"
+            " degrees clockwise; they were restored in their places, but turn the photo first for"
+            " the other tasks"
+        )
 
 
 def too_large_for(row: Checkpoint, crop_side_px: float) -> str:
@@ -107,21 +132,27 @@ def too_large_for(row: Checkpoint, crop_side_px: float) -> str:
     return ""
 
 
-def _detect(photo: Photo, context: StepContext) -> list[Face]:
+def _rotation_deg(face: Face) -> int:
+    matrix = estimate_similarity(face.landmarks)
+    return 0 if matrix is None else QUARTER_DEG * quarters_of(matrix)
+
+
+def _detect(photo: Photo, context: StepContext) -> list[CheckedFace]:
     detector, convention = context.detector, convention_of(context)
     assert detector is not None, "a step with faces has a detector"
     context.report.face_detector = detector.name
-    faces = detector.find(
+    return find_faces(
+        detector,
         # Fewer bits before more channels: that saves memory.
         to_rgb(to_8_bits(photo.pixels)),
         short_side_px=convention.detect_short_side_px,
         threshold=convention.score_threshold,
+        checks=context.rules.checks_faces,
     )
-    return [face for face in faces if np.isfinite((*face.box, face.score)).all()]
 
 
 def _reason_to_skip(
-    face: Face,
+    checked: CheckedFace,
     matrix: np.ndarray | None,
     photo: Photo,
     options: FaceOptions,
@@ -129,15 +160,18 @@ def _reason_to_skip(
 ) -> str:
     """Return why a face is not restored, or an empty string."""
     convention, row = convention_of(context), context.models["face_restore"].row
+    face = checked.face
     if face.size_px < options.min_face_px:
         return f"its {face.size_px:.0f} pixels are less than min_face_px {options.min_face_px}"
     if context.rules.eye_distance_px(face, convention) < convention.min_eye_distance_px:
         return f"its eyes are less than {convention.min_eye_distance_px:g} pixels apart"
     if matrix is None:
-        return "its landmarks give no transform to the template"
+        return NO_TRANSFORM
     if is_outside(matrix, photo.width, photo.height):
         return "it lies outside of the photo"
-    return too_large_for(row, CROP_PX / float(np.hypot(matrix[0, 0], matrix[1, 0])))
+    return checked.reason or too_large_for(
+        row, CROP_PX / float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    )
 
 
 def _keep_center_face(faces: Sequence[Face], reasons: list[str], photo: Photo) -> None:

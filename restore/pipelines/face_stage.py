@@ -27,6 +27,7 @@ from restore.pipelines.face_alignment import (
     find_aligned_faces,
 )
 from restore.pipelines.face_batches import PARSER, face_masks, restore_crops
+from restore.pipelines.face_checks import keep_usable_faces, record_pasted_area
 from restore.pipelines.sizes import output_size
 
 MAX_SHARP_ENLARGEMENT = 1.5
@@ -73,8 +74,9 @@ def restore_faces_in_photos(
     crops = [[face.crop for face in faces] for faces in aligned]
     restored = restore_crops(crops, tones, options, contexts)
     results = []
-    for photo, faces, levels, context in zip(prepared, aligned, restored, contexts, strict=True):
+    for photo, found, made, context in zip(prepared, aligned, restored, contexts, strict=True):
         with context.name_photo_in_errors():
+            faces, levels = keep_usable_faces(found, made, context)
             if make_background is None:
                 base = _resize_background(photo, scale, context)
             else:
@@ -106,6 +108,7 @@ def _paste_faces(
         return base
     with context.report.stage("parse"):
         masks = face_masks(restored, context)
+    record_pasted_area(aligned, masks, (photo.width, photo.height), context)
     model = context.models["face_restore"]
     square = (
         convention_of(context).square_mask

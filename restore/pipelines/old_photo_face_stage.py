@@ -7,11 +7,15 @@ import dataclasses
 import numpy as np
 import torch
 
+from restore.faces.area import mark_face
 from restore.faces.face import Face
+from restore.faces.fit import NO_TRANSFORM, CheckedFace
+from restore.faces.search import find_faces
 from restore.models.adapters.old_photo import to_input, to_pixels
 from restore.models.loader import Model
 from restore.pipelines.context import StepContext
-from restore.pipelines.face_alignment import describe_face
+from restore.pipelines.face_alignment import describe_face, warn_of_lying_photo
+from restore.pipelines.face_checks import reason_not_to_paste
 from restore.pipelines.old_photo_alignment import (
     cut_face,
     face_region,
@@ -48,30 +52,51 @@ def restore_old_photo_faces(
     detector, report = context.detector, context.report
     assert detector is not None, "with_face needs a detector"
     with report.stage("detect"):
-        faces = detector.find(pixels, short_side_px=None, threshold=0.0)
+        faces = find_faces(
+            detector,
+            pixels,
+            short_side_px=None,
+            threshold=0.0,
+            checks=context.rules.checks_faces,
+        )
     report.face_detector = detector.name
     if not faces:
         report.warn("no face was found")
         return pixels
     factors = np.array(photo_size) / (pixels.shape[1], pixels.shape[0])
-    canvas = pixels.astype(np.float64)
-    for index, face in enumerate(faces):
+    area = np.zeros((photo_size[1], photo_size[0]), np.bool_)
+    canvas, restored = pixels.astype(np.float64), list[Face]()
+    for index, checked in enumerate(faces):
         context.progress("faces", index, len(faces))
-        reason = _restore_face(pixels, canvas, face, context)
+        face = checked.face
+        reason = _restore_face(pixels, canvas, checked, area, context)
+        if not reason:
+            restored.append(face)
         left, top, right, bottom = (
             float(edge) for edge in np.array(face.box) * np.tile(factors, 2)
         )
         report.faces.append(
             describe_face(dataclasses.replace(face, box=(left, top, right, bottom)), reason)
         )
-    report.face_restoration_applied = any(face["restored"] for face in report.faces)
-    if not report.face_restoration_applied:
+    report.face_restoration_applied = bool(restored)
+    if restored:
+        context.changed_areas.append(area)
+        warn_of_lying_photo(restored, context)
+    else:
         report.warn(f"none of {len(faces)} faces was restored: {report.faces[0]['reason']}")
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 
-def _restore_face(pixels: np.ndarray, canvas: np.ndarray, face: Face, context: StepContext) -> str:
+def _restore_face(
+    pixels: np.ndarray,
+    canvas: np.ndarray,
+    checked: CheckedFace,
+    area: np.ndarray,
+    context: StepContext,
+) -> str:
     """Restore one face of HxWx3 uint8 pixels and paste it into the canvas of float64 levels.
+
+    The pasted area is marked in `area`, a bool array of the photo's size.
 
     Returns:
         Why the face was not restored, or an empty string.
@@ -82,17 +107,24 @@ def _restore_face(pixels: np.ndarray, canvas: np.ndarray, face: Face, context: S
     model = context.models["old_photo_restore"]
     side_px = HR_FACE_PX if model.variant == HR_VARIANT else FACE_PX
     with context.report.stage("faces"), torch.inference_mode():
-        matrix = face_to_photo(five_landmarks(face), side_px)
+        matrix = face_to_photo(five_landmarks(checked.face), side_px)
         if matrix is None:
-            return "its landmarks give no transform to the template"
+            return NO_TRANSFORM
         if face_region(matrix, side_px, pixels, 0) is None:
             return "it lies outside of the photo"
+        if checked.reason:
+            return checked.reason
         crop = cut_face(pixels, matrix, side_px)
         restored = _run_face_network(np.rint(crop).astype(np.uint8), model)
     with context.report.stage("paste"):
         reference = context.rules.round_levels(crop).astype(np.uint8)
-        paste_face(canvas, match_histogram(restored, reference), matrix)
-    return ""
+        matched = match_histogram(restored, reference)
+        reason = reason_not_to_paste(matched, crop, context)
+        if not reason:
+            paste_face(canvas, matched, matrix)
+            scale = np.diag(np.array(area.shape[::-1]) / (pixels.shape[1], pixels.shape[0]))
+            mark_face(area, np.ones((side_px, side_px), np.float32), scale @ matrix)
+    return reason
 
 
 def _run_face_network(face: np.ndarray, model: Model) -> np.ndarray:

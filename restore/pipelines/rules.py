@@ -42,8 +42,8 @@ class PixelRules:
     """How predicted colours are enlarged to the photo's size."""
 
     checks_faces = True
-    """Whether detected faces are checked before they are restored, and restored ones before they are
-    pasted."""
+    """Whether detected faces are checked before they are restored, and restored ones before they
+    are pasted."""
 
     keeps_paper_neutral = True
     """Whether colorize leaves white, black and the paper around a photo without colour."""

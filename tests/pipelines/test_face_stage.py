@@ -25,7 +25,7 @@ def test_every_face_is_pasted_where_it_was_found(
     monkeypatch: pytest.MonkeyPatch, profile: RuntimeProfile
 ) -> None:
     """The network brightens faces, so each is recognised by its colour."""
-    network = RecordingNetwork(0.2)
+    network = RecordingNetwork()
     monkeypatch.setattr(RESTORE_FACES, network)
     pixels = np.zeros((300, 600, 3), np.uint8)
     pixels[:, :200], pixels[:, 200:400], pixels[:, 400:] = (40, 0, 0), (0, 80, 0), (0, 0, 120)
@@ -39,8 +39,8 @@ def test_every_face_is_pasted_where_it_was_found(
         contexts_of(official_model("gfpgan_v1.4"), *detectors, profile=profile),
     )
     expected = [
-        {500: (51, 51, 171), 100: (91, 51, 51), 300: (0, 80, 0)},
-        {500: (0, 0, 120), 100: (40, 0, 0), 300: (51, 131, 51)},
+        {500: (25.5, 25.5, 145.5), 100: (65.5, 25.5, 25.5), 300: (0, 80, 0)},
+        {500: (0, 0, 120), 100: (40, 0, 0), 300: (25.5, 105.5, 25.5)},
     ]
     for photo, colours in zip(photos, expected, strict=True):
         for x, colour in colours.items():

@@ -1,0 +1,78 @@
+"""When a detected face is taken for a face: limits of each detector, as data.
+
+Calibrated with `python benchmarks/face_detectors.py` on the historic photos, Kodak, the samples in
+data/ and natural photos. dlib: of 41 upright detections, 40 are faces, down to a score of 0.50, so
+a higher limit would lose faces. The false one, an emblem (0.516), is found again 61 pixels from its
+place in the aligned crop; the faces are found again within 45. RetinaFace (mobile0.25): faces of
+more than 20 pixels have 0.85 and more; false detections reach 0.996 (a frog), but are not found
+again, or with at most 0.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class DetectorLimits:
+    """Limits for the detections of one detector.
+
+    Attributes:
+        min_score: detections with a lower score are dropped.
+        min_turned_score: in a turned photo, at least one face must have this score.
+        sure_score: with this score and landmarks that fit the template, a face needs no second
+            detection.
+        min_again_score: lowest score of the second detection, in the aligned crop.
+        clear_again_score: with a lower score of the second detection, the crop is also searched
+            turned.
+        max_rounds: how often the face is aligned by the landmarks of the second detection, if the
+            first ones do not fit.
+    """
+
+    min_score: float
+    min_turned_score: float
+    sure_score: float
+    min_again_score: float
+    clear_again_score: float
+    max_rounds: int
+
+
+MAX_AGAIN_ERROR_PX = 50.0
+"""Largest distance of a landmark from the template in the second detection, in pixels of the crop.
+The eyes are 126 pixels apart."""
+
+MAX_SURE_MISFIT_PX = 17.0
+"""RMS distance of the landmarks from the template, in pixels of the crop, up to which they fit.
+Faces from the front have 3 to 17, profiles 20 to 50."""
+
+MAX_SURE_TILT_DEG = 30.0
+"""Faces that are tilted by more need a second detection."""
+
+NETWORK = DetectorLimits(
+    min_score=0.85,
+    min_turned_score=0.95,
+    sure_score=0.998,
+    min_again_score=0.9,
+    clear_again_score=0.98,
+    max_rounds=3,
+)
+"""For RetinaFace, measured with mobile0.25."""
+
+DLIB = DetectorLimits(
+    min_score=0.5,
+    min_turned_score=0.55,
+    sure_score=1.0,  # never reached: a second detection takes dlib 10 ms
+    min_again_score=0.5,
+    clear_again_score=0.7,
+    max_rounds=2,
+)
+
+LIMITS: Mapping[str, DetectorLimits] = MappingProxyType({"dlib": DLIB})
+"""Limits by the name of the detector, where they differ from those of networks."""
+
+
+def limits_of(detector_name: str) -> DetectorLimits:
+    """Return the limits of a detector."""
+    return LIMITS.get(detector_name, NETWORK)
