@@ -22,8 +22,9 @@ from restore.models.catalog import LITE
 from restore.models.loader import Model
 from restore.options import OldPhotoOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.old_photo_damage import report_torn_corners, select_filled
 from restore.pipelines.old_photo_face_stage import restore_old_photo_faces
-from restore.pipelines.old_photo_lite import NOTHING_LEFT_WARNING, restore_with_lite_networks
+from restore.pipelines.old_photo_lite import restore_with_lite_networks
 from restore.runtime.output_checks import checked_output
 
 MAX_LONG_SIDE_PX = 3072
@@ -39,6 +40,11 @@ SCRATCH_SHORT_SIDE_PX = 256
 MASK_DILATIONS = 3
 """Widening of scratches for `old_photo_hr`, in pixels."""
 
+NOTHING_LEFT_WARNING = (
+    "scratches are everywhere in the photo, which leaves nothing to fill them from, so none was"
+    " filled; raise scratch_threshold, or set with_scratch to false"
+)
+
 
 def run_old_photo_restore(photo: Photo, options: OldPhotoOptions, context: StepContext) -> Photo:
     """Restore an old photo at its own size; alpha is not changed.
@@ -52,6 +58,7 @@ def run_old_photo_restore(photo: Photo, options: OldPhotoOptions, context: StepC
         result, mask = _restore_with_official_networks(photo, options, context)
     if mask is not None:
         _report_scratches(photo, mask, options, context)
+        report_torn_corners(photo, context)
     return blend_photos(result, photo, options.strength)
 
 
@@ -120,12 +127,13 @@ def _restore_with_official_networks(
     """Return the restored photo, and the mask of scratches if they were looked for."""
     model = context.models["old_photo_restore"]
     pixels = to_working_size(to_rgb(to_8_bits(photo.pixels)), options, context)
-    mask = None
+    mask = filled = None
     if options.with_scratch:
         with context.report.stage("scratches"), torch.inference_mode():
             mask = find_scratches(pixels, model, options.scratch_threshold)
+        filled = select_filled(mask, context)
     with context.report.stage("net"), torch.inference_mode():
-        restored = _restore_globally(pixels, mask, options, context)
+        restored = _restore_globally(pixels, filled, options, context)
     if options.with_face and context.detector is not None:
         restored = restore_old_photo_faces(restored, (photo.width, photo.height), context)
     return _like(photo, restored, context), mask
@@ -174,6 +182,7 @@ def _restore_unfilled(
     pixels: np.ndarray, options: OldPhotoOptions, context: StepContext
 ) -> np.ndarray:
     context.report.warn(NOTHING_LEFT_WARNING)
+    context.report.status = "reduced"
     return _restore_globally(pixels, None, options, context)
 
 

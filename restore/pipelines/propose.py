@@ -12,10 +12,12 @@ from torch import nn
 from restore.faces.colour import classify_tone
 from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
+from restore.faces.search import find_faces
 from restore.imaging.convert import to_8_bits, to_rgb
 from restore.imaging.photo import Photo
 from restore.options import Step
-from restore.pipelines.old_photo_lite import find_scratches_lite
+from restore.pipelines.old_photo_scratches import find_scratches_lite
+from restore.pipelines.rules import PixelRules
 
 MIN_LONG_SIDE_PX = 1000
 """Photos with a shorter long side are upscaled."""
@@ -62,11 +64,13 @@ def propose_steps(
     if photo_tone != "colour":
         name = "grey" if photo_tone == "grey" else "of one tone"
         steps.append(("colorize", f"the photo is {name}"))
-    faces = detector.find(
+    checked = find_faces(
+        detector,
         to_rgb(to_8_bits(photo.pixels)),
         short_side_px=CODEFORMER.detect_short_side_px,
         threshold=CODEFORMER.score_threshold,
     )
+    faces = [each for each in checked if not each.reason]
     if faces:
         plural = "s" if len(faces) > 1 else ""
         steps.append(("face_restore", f"{detector.name} found {len(faces)} face{plural}"))
@@ -78,8 +82,14 @@ def propose_steps(
 
 
 def long_scratch_share(photo: Photo, net: nn.Module) -> float:
-    """Return the fraction of a photo in clear, long scratches, without specks and short strokes."""
-    mask = find_scratches_lite(photo, net, SCRATCH_THRESHOLD).astype(np.uint8)
+    """Return the fraction of a photo in clear, long scratches, without specks and short strokes.
+
+    It is 0 if so much was detected that nothing would be filled.
+    """
+    found = find_scratches_lite(photo, net, SCRATCH_THRESHOLD)
+    if found.mean() > PixelRules.max_scratched_share:
+        return 0.0
+    mask: np.ndarray = found.astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     components = stats[1:]  # the first is the background
     lengths = np.hypot(components[:, cv2.CC_STAT_WIDTH], components[:, cv2.CC_STAT_HEIGHT])

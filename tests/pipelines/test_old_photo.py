@@ -32,8 +32,11 @@ from restore.nets.old_photo.mapping import (
 )
 from restore.nets.old_photo.vae import OldPhotoVae
 from restore.pipelines.official import OfficialRules
-from restore.pipelines.old_photo import MAX_LONG_SIDE_PX, MAX_SCRATCHED_LONG_SIDE_PX
-from restore.pipelines.old_photo_lite import NOTHING_LEFT_WARNING
+from restore.pipelines.old_photo import (
+    MAX_LONG_SIDE_PX,
+    MAX_SCRATCHED_LONG_SIDE_PX,
+    NOTHING_LEFT_WARNING,
+)
 from restore.pipelines.rules import PixelRules
 
 
@@ -141,25 +144,61 @@ def test_each_mode_has_its_size_multiple(
 
 
 @pytest.mark.parametrize("mode", ["scratch", "scratch_hr"])
-def test_photo_detected_as_one_scratch_is_restored_without_filling(mode: str) -> None:
-    model, white = model_of(mode), np.full((48, 64, 3), 250, np.uint8)
+@pytest.mark.parametrize("period", [1, 3])
+def test_scratches_over_more_than_a_quarter_of_the_photo_are_not_filled(
+    mode: str, period: int
+) -> None:
+    """As the dots of a print are detected."""
+    pixels = waves(64, 48)
+    pixels[:, ::period] = 250
+    model = model_of(mode)
     context = context_of(model)
-    restore_old_photo(white, context, **MODES[mode])
-    assert NOTHING_LEFT_WARNING in context.report.warnings
+    result = restore_old_photo(pixels, context, **MODES[mode])
+    [warning] = context.report.warnings
+    share = context.report.scratched_share
+    assert share is not None
+    assert share > 0.25
+    assert f"{100 * share:.0f}%" in warning
+    assert context.report.status == "reduced"
     assert not holes_of(model).any()
+    if mode == "scratch":  # old_photo_hr resizes the photo
+        np.testing.assert_array_equal(result.pixels, pixels)
+
+
+def test_scratches_over_less_than_a_quarter_of_the_photo_are_filled() -> None:
+    pixels = waves(96, 64)
+    pixels[:, 24:40] = 250
+    model = model_of("scratch")
+    context = context_of(model)
+    restore_old_photo(pixels, context, **MODES["scratch"])
+    assert 0.16 < holes_of(model).mean() < 0.25
+    assert (context.report.status, context.report.warnings) == ("done", [])
 
 
 @pytest.mark.parametrize("mode", ["scratch", "scratch_hr"])
-def test_scratches_in_every_feature_are_not_filled(mode: str) -> None:
+def test_official_rules_fill_as_much_as_was_detected(mode: str) -> None:
+    pixels = waves(64, 64)
+    pixels[:, :40] = 250
+    model = model_of(mode)
+    context = context_of(model, rules=OfficialRules())
+    restore_old_photo(pixels, context, **MODES[mode])
+    assert holes_of(model).mean() > 0.6
+    assert (context.report.status, context.report.warnings) == ("done", [])
+
+
+@pytest.mark.parametrize("mode", ["scratch", "scratch_hr"])
+@pytest.mark.parametrize("free", [False, True])
+def test_official_rules_need_a_feature_without_scratches(mode: str, free: bool) -> None:
     """Half of the photo is visible, but no feature of it is free of scratches."""
     pixels = waves(64, 64, low=5, high=10)
     for first in (1, 2):
-        pixels[:, first::4] = 250
+        pixels[:, first : 32 if free else None : 4] = 250
     model = model_of(mode)
-    context = context_of(model)
+    context = context_of(model, rules=OfficialRules())
     restore_old_photo(pixels, context, **MODES[mode])
-    assert NOTHING_LEFT_WARNING in context.report.warnings
-    assert not holes_of(model).any()
+    assert (NOTHING_LEFT_WARNING in context.report.warnings) is not free
+    assert (context.report.status == "reduced") is not free
+    assert holes_of(model).any() == free
 
 
 def test_scratches_without_a_visible_patch_are_not_filled() -> None:
@@ -172,6 +211,7 @@ def test_scratches_without_a_visible_patch_are_not_filled() -> None:
     context = context_of(model_of("scratch_hr", NoVisiblePatch()))
     restore_old_photo(scratched(96, 64), context, **MODES["scratch_hr"])
     assert NOTHING_LEFT_WARNING in context.report.warnings
+    assert context.report.status == "reduced"
 
 
 def test_masks_are_saved_after_the_photos_at_their_sizes(
