@@ -11,6 +11,7 @@ from PIL import Image
 from restore.imaging.coding import Coding, read_coding
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import tiff_exif
+from restore.imaging.file_colour import bmp_profile, tiff_profile
 from restore.imaging.limits import CheckedFile
 from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
 from restore.imaging.png_colour import png_profile
@@ -80,16 +81,21 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     image, is_tiff = file.image, file.format == "TIFF"
     # The tags of a TIFF are gone after loading.
     exif, entries = (tiff_exif(image) if is_tiff else None), tiff_entries(image)
+    notes = list(file.warnings)
+    stated_icc = tiff_profile(image, notes)
     image.load()
     image.info.update(entries)
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
-    notes = list(file.warnings)
     alpha = _check_samples(file, pixels, alpha, notes, is_deep=is_deep)
     embedded = read_embedded(image, exif, notes)
-    icc = embedded.icc
+    if embedded.icc is None and "icc_profile" in image.info:  # Pillow could not assemble it
+        notes.append("its colour profile is damaged or incomplete and was dropped")
+    icc = embedded.icc or stated_icc
     if file.format == "PNG":
         icc = png_profile(file.data, icc, notes, is_grey=mode == "L")
+    elif file.format == "BMP":
+        icc = bmp_profile(file.data)
     return Raster(
         mode=mode,
         pixels=pixels,

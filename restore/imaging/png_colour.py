@@ -24,17 +24,18 @@ from restore.imaging.icc import (
 
 SRGB_GAMA, _GAMA_TOLERANCE = 0.45455, 0.05
 """Encoding exponent of sRGB in gAMA, and the relative difference that libpng ignores."""
-_CHRM_TOLERANCE = 0.003
+SRGB_TOLERANCE = 0.003
+"""Chromaticities that differ less from those of sRGB are taken for these."""
 _CHUNK_SCALE = 1e5
 _CHUNK_BYTES = MappingProxyType({b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4})
 
 _D65 = (0.3127, 0.3290)
-_BT709 = Chromaticities(_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+BT709 = Chromaticities(_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _SMPTE170 = Chromaticities(_D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 _PRIMARIES = MappingProxyType(
     {
-        1: ("BT.709", _BT709),
+        1: ("BT.709", BT709),
         4: (
             "BT.470 M",
             Chromaticities((0.310, 0.316), (0.67, 0.33), (0.21, 0.71), (0.14, 0.08)),
@@ -149,13 +150,13 @@ def _gama_profile(chunks: dict[bytes, bytes], *, is_grey: bool) -> bytes | None:
     if encoding == 0:
         raise ValueError("gAMA is 0")
     is_srgb_gamma = abs(encoding / SRGB_GAMA - 1) <= _GAMA_TOLERANCE
-    chromaticities = _BT709
+    chromaticities = BT709
     if b"cHRM" in chunks and not is_grey:
         numbers = [number / _CHUNK_SCALE for number in struct.unpack(">8I", chunks[b"cHRM"])]
         stated = Chromaticities(*zip(numbers[::2], numbers[1::2], strict=True))
-        if np.abs(np.subtract(stated, _BT709)).max() > _CHRM_TOLERANCE:
+        if np.abs(np.subtract(stated, BT709)).max() > SRGB_TOLERANCE:
             chromaticities = stated
-    if is_srgb_gamma and chromaticities is _BT709:
+    if is_srgb_gamma and chromaticities is BT709:
         return None
     curve = gamma_curve(1 / encoding)
     if is_grey:
