@@ -30,8 +30,8 @@ class MemorySamples:
 class MemoryWatch:
     """Samples memory in a thread for the duration of a `with` block."""
 
-    def __init__(self, process_group: int) -> None:
-        self.process_group, self.samples = process_group, MemorySamples()
+    def __init__(self, session: int) -> None:
+        self.session, self.samples = session, MemorySamples()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -47,21 +47,21 @@ class MemoryWatch:
         started_s = time.perf_counter()
         while True:
             self.samples.at_s.append(time.perf_counter() - started_s)
-            self.samples.resident_mb.append(resident_mb(self.process_group))
+            self.samples.resident_mb.append(resident_mb(self.session))
             self.samples.device_mb.append(device_mb())
             if self._ended.wait(SAMPLE_INTERVAL_S):
                 return
 
 
-def resident_mb(process_group: int) -> float:
-    """Return the anonymous resident memory of a process group (Linux).
+def resident_mb(session: int) -> float:
+    """Return the anonymous resident memory of the processes of a session (Linux).
 
     Pages of mapped files are not counted, because the kernel can drop them.
     """
     total_kb = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if int(stat.read_text().rpartition(")")[2].split()[2]) != process_group:
+            if int(stat.read_text().rpartition(")")[2].split()[3]) != session:
                 continue
             lines = (stat.parent / "status").read_text().splitlines()
         except (OSError, IndexError, ValueError):  # the process has ended

@@ -36,7 +36,8 @@ from benchmarks.server import READY_TIMEOUT_S
 from benchmarks.soak_requests import ExpectedRequest, random_requests, warm_up_requests
 from restore.errors import RestoreError
 from restore.imaging.outputs import require_writable
-from restore.serving.launcher import PREDICTOR, start, stop, wait_until_ready
+from restore.serving.cog_process import PREDICTOR
+from restore.serving.launcher import start, stop, wait_until_ready
 
 LEAKING_PREDICTOR = "benchmarks/leaking.py:Predictor"
 HOST = "127.0.0.1"

@@ -20,4 +20,4 @@ def user_agent() -> str:
     contact = os.environ.get(CONTACT, "").strip()
     if not (contact.isascii() and contact.isprintable()):
         contact = ""  # it cannot be part of a header
-    return f"Restore/{__version__} ({contact or PROJECT_URL}) python-requests"
+    return f"Restore/{__version__} ({contact or PROJECT_URL})"

@@ -53,6 +53,7 @@ class FileServer(LocalServer):
         hosts: Host header of every request.
         statuses: status code of every response.
         encodings: all values of the Accept-Encoding header.
+        agents: all values of the User-Agent header.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class FileServer(LocalServer):
         self.log: list[tuple[str, str | None]] = []
         self.statuses: list[int] = []
         self.encodings: set[str | None] = set()
+        self.agents: set[str | None] = set()
         self.hosts: list[str] = []
         super().__init__(type("BoundFileHandler", (FileHandler,), {"files": self}))
 
@@ -107,6 +109,7 @@ class FileHandler(QuietHandler):
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         self.files.log.append((self.path, self.headers.get("Range")))
         self.files.encodings.add(self.headers.get("Accept-Encoding"))
+        self.files.agents.add(self.headers.get("User-Agent"))
         self.files.hosts.append(self.headers.get("Host", ""))
         reply = self.files.replies.get(self.path.partition("?")[0])
         if reply is None or reply.statuses:

@@ -11,7 +11,7 @@ from restore.models.bake import bake_commands
 from restore.models.catalog import Catalog
 from restore.options import CATALOG_TASKS
 from restore.runtime.allocator import SERVER_ENVIRONMENT
-from restore.serving.launcher import PREDICTOR
+from restore.serving.cog_process import PREDICTOR
 
 COG = yaml.safe_load((PROJECT / "cog.yaml").read_text())
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()

@@ -12,13 +12,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from restore.cli import predict_command, weights_commands
+from restore.cli import INTERRUPTED, predict_command, weights_commands
+from restore.cli.messages import print_failure, usage_error
 from restore.cli.task_commands import Weights, add_task_commands
 from restore.errors import RestoreError, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
 
-EPILOG = "`restore photo.jpg` is short for `restore pipeline photo.jpg`."
+EPILOG = (
+    "`restore photo.jpg` is short for `restore pipeline photo.jpg`. Write `--` before photos whose "
+    "names start with a dash or are names of commands: `restore upscale -- -1.jpg`."
+)
 
 
 class DefaultPipelineGroup(TyperGroup):
@@ -79,7 +83,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the Cog HTTP server until Ctrl-C. Missing official weights are downloaded first."""
-    from restore.serving import launcher  # noqa: PLC0415
+    from restore.serving.supervisor import serve as run_server  # noqa: PLC0415
 
     if weights:
         os.environ["RESTORE_WEIGHTS"] = weights  # inherited by the server's worker
@@ -88,7 +92,7 @@ def serve(
         address = f"[{host}]" if ":" in host else host
         typer.echo(f"Cog server on http://{address}:{port} (POST /predictions, GET /health-check)")
 
-    raise typer.Exit(launcher.serve(host, port, announce))
+    raise typer.Exit(run_server(host, port, announce))
 
 
 @app.command("schema", rich_help_panel="For Cog users")
@@ -114,31 +118,36 @@ def demo(
             bars.print(line)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, interrupts: Sequence[int] = ()) -> int:
     """Run one command.
+
+    Args:
+        argv: the arguments; by default those of this process.
+        interrupts: not empty once Ctrl-C was pressed.
 
     Returns:
         0 if all is done, 1 if some photos failed and the others are written, 2 if the command was
         refused, 130 after Ctrl-C.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = app(args=list(argv) if argv is not None else None, standalone_mode=False)
-    except RestoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        code = app(args=arguments, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
-        return 130
+        return _report_interrupt()
+    except RestoreError as error:
+        print_failure(error, arguments)
+        return 2
     except Exception as error:
-        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of Typer
-            error.show()
-            return int(error.exit_code)
-        logging.getLogger("restore").info("unexpected error", exc_info=True)
-        print(f"error: {unexpected(error)}", file=sys.stderr)
+        if interrupts:  # a library turned the interrupt into another exception
+            return _report_interrupt()
+        is_usage_error = hasattr(error, "format_message")
+        if not is_usage_error:
+            logging.getLogger("restore").info("unexpected error", exc_info=True)
+        print_failure(usage_error(error) if is_usage_error else unexpected(error), arguments)
         return 2
     return code if isinstance(code, int) else 0
 
 
-def run() -> None:
-    """Entry point of the console script."""
-    sys.exit(main())
+def _report_interrupt() -> int:
+    print("interrupted", file=sys.stderr)
+    return INTERRUPTED

@@ -24,6 +24,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from restore.errors import Code, RestoreError
+from restore.version import user_agent
 
 TOTAL_TIMEOUT_S = 60.0
 """Lifetime of a connection. A read timeout alone does not stop a server that sends slowly."""
@@ -48,13 +49,14 @@ def is_public(address: str) -> bool:
 
 
 def time_limited_session(*, public: bool) -> requests.Session:
-    """Create a session whose connections are closed after TOTAL_TIMEOUT_S.
+    """Create a session that names this program and whose connections end after TOTAL_TIMEOUT_S.
 
     Args:
         public: connect to public addresses only; requests to other addresses raise
             RestoreError: PHOTO_MISSING.
     """
     session = requests.Session()
+    session.headers["User-Agent"] = user_agent()
     for scheme in ("http://", "https://"):
         session.mount(scheme, _PublicAdapter() if public else _TimeLimitedAdapter())
     return session

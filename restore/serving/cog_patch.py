@@ -13,7 +13,7 @@ from typing import Any
 from cog.types import Path as CogPath
 from cog.types import URLPath
 
-from restore.serving.fetch import DATA_SCHEME, URL_SCHEMES
+from restore.serving.fetch import DATA_SCHEME, URL_SCHEMES, has_scheme
 
 
 class UnreadSource(CogPath):  # type: ignore[misc] # Cog has no types
@@ -35,7 +35,7 @@ def leave_sources_unread() -> None:
 
 
 def _validate(value: Any) -> Path:  # noqa: ANN401 - any JSON value of a request
-    if isinstance(value, str) and value.lower().startswith((DATA_SCHEME, *URL_SCHEMES)):
+    if isinstance(value, str) and has_scheme(value, DATA_SCHEME, *URL_SCHEMES):
         url: Path = URLPath(source=value, filename="upload", fileobj=None)
         return url
     path: Path = value if isinstance(value, Path) else CogPath(value)

@@ -14,6 +14,7 @@ MAX_NAME_CHARACTERS = 80
 URL_SCHEMES = ("http://", "https://")
 DATA_SCHEME = "data:"
 FILE_SCHEME = "file://"
+BASE64_MARK = ";base64"
 
 
 def fetch_photo(source: str, target: Path) -> NamedFile:
@@ -26,14 +27,19 @@ def fetch_photo(source: str, target: Path) -> NamedFile:
     Raises:
         RestoreError: PHOTO_MISSING if a URL or data URI cannot be read, PHOTO_TOO_LARGE.
     """
-    if source.startswith((*URL_SCHEMES, DATA_SCHEME)):
-        name = "data URI" if source.startswith(DATA_SCHEME) else _name_in_url(source)
+    if has_scheme(source, *URL_SCHEMES, DATA_SCHEME):
+        name = "data URI" if has_scheme(source, DATA_SCHEME) else _name_in_url(source)
         target.write_bytes(read_url(source, name, public=False))
         return NamedFile(name, target)
-    if source.startswith(FILE_SCHEME):
-        source = unquote(source.removeprefix(FILE_SCHEME))
+    if has_scheme(source, FILE_SCHEME):
+        source = unquote(source[len(FILE_SCHEME) :])
     path = Path(source.removeprefix("@"))
     return NamedFile(path.name, path)
+
+
+def has_scheme(source: str, *schemes: str) -> bool:
+    """Return whether a text starts with one of the schemes, in small or capital letters."""
+    return source[: max(map(len, schemes))].lower().startswith(schemes)
 
 
 def read_url(url: str, name: str, *, public: bool) -> bytes:
@@ -46,7 +52,7 @@ def read_url(url: str, name: str, *, public: bool) -> bytes:
     Raises:
         RestoreError: PHOTO_MISSING, or PHOTO_TOO_LARGE as soon as a download exceeds the limit.
     """
-    if url[: len(DATA_SCHEME)].lower() == DATA_SCHEME:
+    if has_scheme(url, DATA_SCHEME):
         return _decode_data_uri(url, name)
     # Late, because most commands and requests have no URLs, and `requests` takes a while to import.
     from restore.serving.url_download import download  # noqa: PLC0415
@@ -74,7 +80,7 @@ def _decode_data_uri(uri: str, name: str) -> bytes:
         raise _data_uri_error("it has no comma", name)
     try:
         data = unquote_to_bytes(body)
-        if not header.endswith(";base64"):
+        if not header.rstrip().lower().endswith(BASE64_MARK):
             return data
         # Line breaks are common in base64.
         return base64.b64decode(b"".join(data.split()), validate=True)

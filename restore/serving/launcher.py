@@ -1,34 +1,26 @@
-"""Starting and stopping Cog's HTTP server without Docker."""
+"""Starting and stopping the server of `restore serve` as a process of its own."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import FrameType
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO
 
 import requests
 
 from restore.errors import Code, RestoreError
-from restore.runtime.allocator import SERVER_ENVIRONMENT
-from restore.serving.folder import PREDICTOR_FILE, PROJECT, server_folder
-from restore.serving.generate_predict import write_predict
-from restore.serving.schema import write_schema
+from restore.serving.cog_process import PREDICTOR, WORKER_END_TIMEOUT_S, write_server_files
+from restore.serving.folder import server_folder
 from restore.serving.served_results import delete_results_of_ended_processes
+from restore.serving.supervisor import listening
 
-PREDICTOR = f"{PREDICTOR_FILE}:Predictor"
 POLL_S = 0.1
 STOP_TIMEOUT_S = 20.0
-WORKER_END_TIMEOUT_S = 2.0
-LISTEN_TIMEOUT_S = 60.0
 MAX_LOG_CHARACTERS = 500
 
 log = logging.getLogger("restore.serving.launcher")
@@ -41,7 +33,7 @@ def start(
     output: IO[bytes] | None = None,
     predictor: str = PREDICTOR,
 ) -> subprocess.Popen[bytes]:
-    """Start Cog's server in a process group of its own, so that one signal reaches its worker too.
+    """Start a server, with all its processes in one session.
 
     Args:
         environment: variables to set besides those of this process.
@@ -51,50 +43,16 @@ def start(
     Raises:
         RestoreError: SERVER if the port is in use, or the server's folder is not writable.
     """
-    _check_port_is_free(host, port)
-    folder = server_folder()
-    _write_files(folder)
-    # Cog starts its worker as `python` from PATH.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    env = {
-        "LOG_FORMAT": "console",
-        **SERVER_ENVIRONMENT,
-        **os.environ,
-        **(environment or {}),
-        "PATH": path,
-        "COG_PREDICT_TYPE_STUB": predictor,
-        "PORT": str(port),
-    }
-    command = [sys.executable, "-m", "cog.server.http", "--host", host]
+    with listening(host, port):
+        write_server_files()
     return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=output, stderr=output, start_new_session=True
+        [sys.executable, "-m", "restore.serving.supervisor", host, str(port), predictor],
+        cwd=server_folder(),
+        env={**os.environ, **(environment or {})},
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
     )
-
-
-def _check_port_is_free(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise RestoreError(
-                Code.SERVER,
-                f"the server cannot listen on {host} port {port} ({error.strerror})",
-                "Stop the program that uses the port, or choose another port.",
-            ) from error
-
-
-def _write_files(folder: Path) -> None:
-    try:
-        write_schema(folder)
-        if folder != PROJECT:
-            write_predict(folder)
-    except OSError as error:
-        raise RestoreError(
-            Code.SERVER,
-            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
-            "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
-        ) from error
 
 
 def stop(process: subprocess.Popen[bytes]) -> int:
@@ -103,32 +61,15 @@ def stop(process: subprocess.Popen[bytes]) -> int:
     Returns:
         Exit code of the server.
     """
-    # Not its worker, which would end at once, in the middle of a prediction.
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         log.warning("the server did not stop within %.0f s: killing it", STOP_TIMEOUT_S)
-    # The worker notices the end of the server, deletes its results and ends, even during setup.
-    deadline_s = time.monotonic() + WORKER_END_TIMEOUT_S
-    while time.monotonic() < deadline_s and _group_exists(process):
-        time.sleep(POLL_S)
-    _signal_group(process, signal.SIGKILL)
+        process.kill()  # Cog's server and its worker notice it
+        time.sleep(WORKER_END_TIMEOUT_S)
     delete_results_of_ended_processes()
     return process.wait()
-
-
-def _group_exists(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], timeout_s: float) -> None:
@@ -181,47 +122,3 @@ def running(
         yield url
     finally:
         stop(process)
-
-
-def serve(host: str, port: int, on_listening: Callable[[], None]) -> int:
-    """Run the server in the foreground until it ends or SIGINT, SIGTERM or SIGHUP arrives.
-
-    The first signal lets a running prediction finish; a second one kills the server.
-
-    Args:
-        on_listening: called once the server accepts connections.
-
-    Returns:
-        Exit code of the server.
-    """
-    processes: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        for process in processes:
-            if received:
-                _signal_group(process, signal.SIGKILL)
-            else:
-                process.terminate()
-        received.append(number)
-
-    # The handlers are set before the start, so that no signal leaves a server without its parent.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
-    processes.append(start(host, port))
-    if not received and _wait_until_listening(host, port, processes[0]):
-        on_listening()
-    if not received:
-        processes[0].wait()
-    return stop(processes[0])
-
-
-def _wait_until_listening(host: str, port: int, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until the server accepts connections; return False if it ends or takes too long."""
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    deadline_s = time.monotonic() + LISTEN_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline_s:
-        with suppress(OSError), socket.create_connection((address, port), POLL_S):
-            return True
-        time.sleep(POLL_S)
-    return False

@@ -3,6 +3,8 @@
 Cog reads the results after predict() has returned, and never deletes them. They are deleted when
 they are LIFETIME_S old, and when their process ends: by itself, or by the next process if it was
 killed. A process holds a lock on a file while it lives, so that others leave its results alone.
+
+The folders that Cog itself makes for each prediction (`cog_folders`) are deleted here too.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from pathlib import Path
 
 from restore.errors import Code, RestoreError
 from restore.imaging.outputs import make_folder
+from restore.serving import cog_folders
 
 ROOT_NAME = f"restore-outputs-{os.getuid()}"
 """The folder in the temporary folder that holds the results of all processes of this user."""
 LIFETIME_S = 600.0
 """Age at which the results of a request are deleted."""
 SWEEP_INTERVAL_S = 15.0
+MIN_COG_AGE_S = 5.0
+"""Younger folders of Cog may belong to a prediction that another server is about to start."""
 LOCK_SUFFIX = ".lock"
 
 log = logging.getLogger("restore.serving.served_results")
@@ -43,6 +48,7 @@ class ServedResults:
         self._name = uuid.uuid4().hex
         self._lock: int | None = None
         self._created_s: dict[Path, float] = {}
+        self._started_s = time.time()
         self._closed = threading.Event()
         delete_results_of_ended_processes()
         threading.Thread(target=self._sweep, name="delete old results", daemon=True).start()
@@ -71,8 +77,9 @@ class ServedResults:
                 self._delete(folder)
 
     def close(self) -> None:
-        """Delete all results of this process."""
+        """Delete all results of this process, and the folders that Cog has made since its start."""
         self._closed.set()
+        cog_folders.delete_old_folders(MIN_COG_AGE_S, self._started_s)
         if self._lock is None:
             return
         lock, self._lock = self._lock, None
@@ -80,8 +87,10 @@ class ServedResults:
         os.close(lock)
 
     def _sweep(self) -> None:
+        cog_folders.delete_old_folders(LIFETIME_S)
         while not self._closed.wait(SWEEP_INTERVAL_S):
             self.delete_old()
+            cog_folders.delete_old_folders(LIFETIME_S)
 
     def _delete(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
 from restore.serving.cog_cli import file_in_project, serves_cog_cli
-from restore.serving.fetch import FILE_SCHEME, read_url
+from restore.serving.fetch import FILE_SCHEME, has_scheme, read_url
 
 ALLOW = "RESTORE_ALLOW"
 PATHS, ADDRESSES = "paths", "addresses"
@@ -113,7 +113,7 @@ def _named_path(name: str, allowed: frozenset[str]) -> Path | None:
         return file_in_project(name) if serves_cog_cli() else None
     if "\0" in name:
         return None
-    if name.lower().startswith(FILE_SCHEME):
+    if has_scheme(name, FILE_SCHEME):
         parts = urlsplit(name)
         return Path(unquote(parts.path)) if parts.netloc in {"", "localhost"} else None
     return Path(name.removeprefix("@"))  # an unusable path is reported when the file is opened

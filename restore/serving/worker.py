@@ -17,6 +17,7 @@ from restore.serving.inputs import cog_inputs
 from restore.serving.schema import update_schema
 from restore.serving.served_results import ServedResults
 from restore.serving.uploads import allowed_sources, open_uploads
+from restore.serving.watched import Watched
 
 POLL_S = 0.1
 
@@ -49,6 +50,7 @@ class Worker:
         self.results = ServedResults()
         atexit.register(self.results.close)
         end_with_parent(self.results.close)
+        self.watched = Watched()
         update_schema()
         from restore import Restorer  # noqa: PLC0415 - imports torch
         from restore.serving.cog_patch import leave_sources_unread  # noqa: PLC0415 - imports cog
@@ -77,7 +79,8 @@ class Worker:
             RestoreError: for a request that cannot be served; UNEXPECTED for an internal error.
         """
         try:
-            return self._restore(task, (image, images), (mask, masks), options)
+            with self.watched.working():
+                return self._restore(task, (image, images), (mask, masks), options)
         except RestoreError as error:
             log.error("%s", error)  # noqa: TRY400 - the message says everything
             raise

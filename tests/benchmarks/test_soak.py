@@ -119,12 +119,12 @@ def test_lost_request_ends_the_run_and_is_reported() -> None:
 
 def test_growth_of_this_process_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_module, "SAMPLE_INTERVAL_S", 0.02)
-    group = os.getpgid(0)
-    before = resident_mb(group)
+    session = os.getsid(0)
+    before = resident_mb(session)
     assert before > 50
-    with MemoryWatch(group) as watch:
+    with MemoryWatch(session) as watch:
         allocated = bytearray(b"\1" * 150_000_000)
-        while resident_mb(group) < before + 100:
+        while resident_mb(session) < before + 100:
             time.sleep(0.01)
         time.sleep(0.1)
     samples = watch.samples

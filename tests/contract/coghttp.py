@@ -40,13 +40,13 @@ def decode_image(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(body)))
 
 
-def processes_of_group(group: int) -> list[int]:
-    """Return the running processes of a process group, without zombies."""
+def processes_of_session(session: int) -> list[int]:
+    """Return the running processes of a session, without zombies."""
     processes = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = path.read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group and fields[0] != "Z":
+            if int(fields[3]) == session and fields[0] != "Z":
                 processes.append(int(path.parent.name))
     return processes
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import requests
-from coghttp import data_uri, decode_image, free_port, idle_status, processes_of_group
+from coghttp import data_uri, decode_image, free_port, idle_status, processes_of_session
 from conftest import PROJECT
 from facefakes import ASTRONAUT
 from faultserver import (
@@ -211,7 +211,7 @@ def test_second_server_on_the_same_port_is_refused(server: FaultServer) -> None:
 def test_worker_does_not_outlive_a_server_that_gets_a_signal(
     tmp_path: Path, number: signal.Signals, moment: str
 ) -> None:
-    # Only Cog's server gets the signal, as from a container or a supervisor.
+    # Only the first process gets the signal, as from a container or a supervisor.
     folder = tmp_path / "tmp"
     environment = environment_of(folder)
     with (tmp_path / "log").open("wb") as log:
@@ -230,9 +230,9 @@ def test_worker_does_not_outlive_a_server_that_gets_a_signal(
             os.kill(process.pid, number)
             process.wait(ENDS_WITHIN_S)
             deadline_s = time.monotonic() + ENDS_WITHIN_S
-            while processes_of_group(process.pid) and time.monotonic() < deadline_s:
+            while processes_of_session(process.pid) and time.monotonic() < deadline_s:
                 time.sleep(0.05)
-            assert processes_of_group(process.pid) == []
+            assert processes_of_session(process.pid) == []
             if moment == "predict":
                 sender.join(30)
                 response = responses[0]
@@ -243,9 +243,9 @@ def test_worker_does_not_outlive_a_server_that_gets_a_signal(
             stop(process)
 
 
-def _wait_for_worker(group: int) -> None:
+def _wait_for_worker(session: int) -> None:
     deadline_s = time.monotonic() + 30
-    while len(processes_of_group(group)) < 2 and time.monotonic() < deadline_s:
+    while len(processes_of_session(session)) < 3 and time.monotonic() < deadline_s:
         time.sleep(0.02)
 
 

@@ -15,7 +15,7 @@ from coghttp import (
     free_port,
     grey_jpeg,
     post_prediction,
-    processes_of_group,
+    processes_of_session,
 )
 from conftest import PROJECT
 
@@ -33,9 +33,9 @@ def test_stopping_ends_server_and_worker(tmp_path: Path) -> None:
         port = free_port()
         process = start("127.0.0.1", port, ENVIRONMENT, output)
         wait_until_ready(f"http://127.0.0.1:{port}", process, 120)
-        assert len(processes_of_group(process.pid)) >= 2, "server and worker"
+        assert len(processes_of_session(process.pid)) == 4, "front, server, worker and watchdog"
         stop(process)
-        assert processes_of_group(process.pid) == []
+        assert processes_of_session(process.pid) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
@@ -89,10 +89,10 @@ def test_stopping_during_setup_ends_the_worker(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
         process = start("127.0.0.1", free_port(), {"RESTORE_WEIGHTS": "lite"}, output)
         deadline_s = time.monotonic() + 30
-        while len(processes_of_group(process.pid)) < 2 and time.monotonic() < deadline_s:
+        while len(processes_of_session(process.pid)) < 3 and time.monotonic() < deadline_s:
             time.sleep(0.02)
         stop(process)
-        assert processes_of_group(process.pid) == []
+        assert processes_of_session(process.pid) == []
 
 
 def test_missing_official_weights_fail_setup_with_a_code(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.client import Client, Prediction
+from restore.options import INPUT_ORDER
 from restore.serving.launcher import running
 
 pytestmark = pytest.mark.timeout(600)
@@ -235,7 +236,7 @@ def test_second_compile_backend_is_refused(predict: Predict) -> None:
     assert "E102" in body["error"]
 
 
-@pytest.mark.parametrize("given_as", ["mask", "masks", "points"])
+@pytest.mark.parametrize("given_as", ["mask", "masks", "points", "points as an array"])
 def test_inpaint_fills_the_marked_area_only(predict: Predict, given_as: str) -> None:
     mask = np.zeros((256, 256), np.uint8)
     mask[100:141, 60:91] = 255
@@ -243,12 +244,13 @@ def test_inpaint_fills_the_marked_area_only(predict: Predict, given_as: str) -> 
         "mask": png_uri(mask),
         "masks": [png_uri(mask)],
         "points": "[[60, 100], [90, 100], [90, 140], [60, 140]]",
+        "points as an array": [[60, 100], [90, 100], [90, 140], [60, 140]],
     }
     body = predict(
         task="inpaint",
         image=portrait("RGB"),
         output_format="png",
-        **{given_as: marks[given_as]},
+        **{given_as.split(maxsplit=1)[0]: marks[given_as]},
     ).json()
     assert body["status"] == "succeeded", body
     changed = (np.asarray(decode_image(body["output"][0])) != PORTRAIT).any(axis=2)
@@ -304,6 +306,24 @@ def test_loopback_url_is_fetched_if_allowed(predict: Predict) -> None:
     assert decode_image(succeeded["output"][0]).size == (24, 32)
     assert failed["status"] == "failed"
     assert "404" in failed["error"]
+
+
+def test_null_leaves_an_input_out(predict: Predict) -> None:
+    inputs = dict.fromkeys(INPUT_ORDER) | {"image": data_uri(grey_jpeg(40)), "task": "upscale"}
+    body = predict(**inputs).json()
+    assert body["status"] == "succeeded", body
+    assert body["metrics"]["photos"][0]["output"]["width"] == 4 * 24
+
+
+def test_schemes_may_have_capital_letters(predict: Predict) -> None:
+    files = FileServer()
+    url = "HTTP" + files.add("a.jpg", grey_jpeg(120)).removeprefix("http")
+    uri = data_uri(grey_jpeg(120)).replace("data:", "DATA:").replace(";base64,", ";BASE64,")
+    body = predict(images=[url, uri], task="restore").json()
+    files.close()
+    assert body["status"] == "succeeded", body
+    assert len(body["output"]) == 2
+    assert all(agent and agent.startswith("Restore/") for agent in files.agents)
 
 
 def test_one_damaged_photo_fails_the_request_and_is_named(

@@ -11,6 +11,7 @@ from restore.imaging.limits import Limits
 from restore.imaging.sources import NamedFile
 from restore.serving import url_download
 from restore.serving.fetch import fetch_photo
+from restore.version import CONTACT, PROJECT_URL, __version__
 
 
 def test_file_keeps_its_name(tmp_path: Path) -> None:
@@ -27,6 +28,54 @@ def test_data_uri_is_decoded(tmp_path: Path) -> None:
     assert fetch_photo("data:,a%20b", tmp_path / "1").path.read_bytes() == b"a b"
     with_line_breaks = f"data:;base64,{body[:4]}\n{body[4:]}%0A"
     assert fetch_photo(with_line_breaks, tmp_path / "2").path.read_bytes() == b"bytes"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "data:image/png;BASE64,{}",
+        "DATA:image/png;Base64,{}",
+        "Data:;base64 ,{}",
+        "data:image/png;name=a.png;BASE64,{}",
+    ],
+)
+def test_data_uri_may_have_capital_letters(tmp_path: Path, uri: str) -> None:
+    body = base64.b64encode(b"bytes").decode()
+    assert fetch_photo(uri.format(body), tmp_path / "0").path.read_bytes() == b"bytes"
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "Http", "hTTp"])
+def test_url_may_have_capital_letters(server: FileServer, tmp_path: Path, scheme: str) -> None:
+    url = scheme + server.add("A.jpg", b"x").removeprefix("http")
+    assert fetch_photo(url, tmp_path / "0") == NamedFile("A.jpg", tmp_path / "0")
+
+
+def test_file_url_may_have_capital_letters(tmp_path: Path) -> None:
+    assert fetch_photo("FILE:///A/b%20c.jpg", tmp_path).path == Path("/A/b c.jpg")
+
+
+@pytest.mark.parametrize(
+    ("contact", "expected"),
+    [
+        (None, f"Restore/{__version__} ({PROJECT_URL})"),
+        ("mailto:me@example.org", f"Restore/{__version__} (mailto:me@example.org)"),
+        ("a\r\nX: y", f"Restore/{__version__} ({PROJECT_URL})"),
+        ("é", f"Restore/{__version__} ({PROJECT_URL})"),
+    ],
+)
+def test_download_names_the_program_and_a_contact(
+    server: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    contact: str | None,
+    expected: str,
+) -> None:
+    # Wikimedia refuses `python-requests/...`.
+    monkeypatch.delenv(CONTACT, raising=False)
+    if contact is not None:
+        monkeypatch.setenv(CONTACT, contact)
+    fetch_photo(server.add("a.jpg", b"x"), tmp_path / "0")
+    assert server.agents == {expected}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fileserver import FileServer
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
 from restore.imaging.sources import NamedFile
-from restore.serving import fetch, uploads
+from restore.serving import uploads, url_download
 from restore.serving.uploads import allowed_sources, open_uploads
 
 
@@ -146,7 +146,7 @@ def test_full_disk_is_reported_and_leaves_no_files(
 def test_download_over_the_size_limit_is_refused_and_leaves_no_files(
     server: FileServer, temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "LIMITS", Limits(max_bytes=4000))
+    monkeypatch.setattr(url_download, "LIMITS", Limits(max_bytes=4000))
     monkeypatch.setenv("RESTORE_ALLOW", "addresses")
     with pytest.raises(RestoreError, match=r"\[E202\] photo 'images\[1\]'"):
         uploaded(None, [Unread("data:,x"), Unread(server.add("a.jpg", b"x" * 5000))])

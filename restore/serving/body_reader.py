@@ -1,0 +1,71 @@
+"""Reading the bodies of requests into memory, within limits on size, time and total memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+
+from restore.serving.request_body import Refusal
+
+MAX_BODY_BYTES = 100 * 2**20
+"""Cog's own limit."""
+MAX_HELD_BYTES = 4 * MAX_BODY_BYTES
+"""Limit of all bodies together. Cog's server handles one prediction at a time."""
+STALL_TIMEOUT_S = 60.0
+"""Time without any new byte after which a request is refused."""
+
+TOO_MANY = {
+    "error": "The server holds too many uploads. Send the request again later.",
+    "status": "failed",
+}
+
+
+class BodyReader:
+    """Reads bodies, and knows the size of all that are held in memory."""
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Read a body, and count it as held until the end of a `with` block.
+
+        Raises:
+            Refusal: 408, 413 or 503.
+            ClientDisconnect: the client has left.
+        """
+        body = bytearray()
+        try:
+            await self._fill(body, request)
+            yield bytes(body)
+        finally:
+            self.held_bytes -= len(body)
+
+    async def _fill(self, body: bytearray, request: Request) -> None:
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+            raise _too_large()
+        chunks = request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(STALL_TIMEOUT_S):
+                    chunk = await anext(chunks, None)
+            except TimeoutError as error:
+                raise Refusal(
+                    408, f"No data arrived for {STALL_TIMEOUT_S:.0f} s", close=True
+                ) from error
+            if chunk is None:
+                return
+            body += chunk
+            self.held_bytes += len(chunk)
+            if len(body) > MAX_BODY_BYTES:
+                raise _too_large()
+            if self.held_bytes > MAX_HELD_BYTES:
+                raise Refusal(503, TOO_MANY, close=True)
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "Failed to buffer the request body: length limit exceeded", close=True)

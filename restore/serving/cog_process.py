@@ -1,0 +1,100 @@
+"""The process of Cog's HTTP server, which ends with the process that started it.
+
+python -m restore.serving.cog_process PARENT_PID --host 127.0.0.1
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from restore.errors import Code, RestoreError
+from restore.runtime.allocator import SERVER_ENVIRONMENT
+from restore.serving.folder import PREDICTOR_FILE, PROJECT, server_folder
+from restore.serving.generate_predict import write_predict
+from restore.serving.schema import write_schema
+
+PREDICTOR = f"{PREDICTOR_FILE}:Predictor"
+HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
+"""Option of Linux's prctl: the signal that a process gets when its parent ends."""
+POLL_S = 0.05
+WORKER_END_TIMEOUT_S = 2.0
+
+
+def write_server_files() -> None:
+    """Write predict.py and the schema into the folder of the server.
+
+    Raises:
+        RestoreError: SERVER if the folder is not writable.
+    """
+    folder = server_folder()
+    try:
+        write_schema(folder)
+        if folder != PROJECT:
+            write_predict(folder)
+    except OSError as error:
+        raise RestoreError(
+            Code.SERVER,
+            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
+            "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
+        ) from error
+
+
+def start_cog(port: int, predictor: str = PREDICTOR) -> subprocess.Popen[bytes]:
+    """Start Cog's server on 127.0.0.1, in a process group of its own with its worker.
+
+    The main thread must call this: the server ends when the thread that started it ends.
+
+    Args:
+        predictor: `FILE:CLASS` relative to `server_folder()`; must take the inputs of predict.py.
+    """
+    # Cog starts its worker as `python` from PATH.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {
+        "LOG_FORMAT": "console",
+        **SERVER_ENVIRONMENT,
+        **os.environ,
+        "PATH": path,
+        "COG_PREDICT_TYPE_STUB": predictor,
+        "PORT": str(port),
+    }
+    command = [sys.executable, "-m", __name__, str(os.getpid()), "--host", HOST]
+    return subprocess.Popen(command, cwd=server_folder(), env=environment, process_group=0)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a server, and its worker unless it ends by itself.
+
+    The worker notices the end of the server and deletes its results, even during setup.
+    """
+    process.kill()
+    process.wait()
+    deadline_s = time.monotonic() + WORKER_END_TIMEOUT_S
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline_s:
+            os.killpg(process.pid, 0)
+            time.sleep(POLL_S)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run Cog's server in this process until it ends."""
+    parent, *options = arguments
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):  # it has ended already
+        sys.exit(1)
+    sys.argv = ["cog.server.http", *options]
+    runpy.run_module("cog.server.http", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

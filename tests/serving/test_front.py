@@ -1,0 +1,173 @@
+"""Tests of restore.serving.front with a server that stands for Cog's."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from email.message import Message
+from pathlib import Path
+
+import pytest
+import requests
+from localserver import LocalServer, QuietHandler
+
+from restore.serving import body_reader, cog_folders
+from restore.serving.front import Backend
+from restore.serving.supervisor import front_running, listening
+
+PHOTO = "data:image/jpeg;base64," + "A" * 500_000
+
+
+class FakeCog(LocalServer):
+    """Records requests, and answers with `parts` of a body, each `pause_s` after the other.
+
+    Attributes:
+        requests: method, path, headers and body of every request.
+        left: set when a client has left before the end of its response.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, Message, bytes]] = []
+        self.status, self.parts, self.pause_s = 200, [b'{"status":"READY"}'], 0.0
+        self.left = threading.Event()
+        super().__init__(type("Handler", (FakeCogHandler,), {"cog": self}))
+
+
+class FakeCogHandler(QuietHandler):
+    cog: FakeCog
+
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
+        cog = self.cog
+        size = int(self.headers.get("Content-Length") or 0)
+        cog.requests.append((self.command, self.path, self.headers, self.rfile.read(size)))
+        try:
+            self.send_response(cog.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for part in [*cog.parts, b""]:
+                time.sleep(cog.pause_s)
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.flush()
+        except OSError:
+            cog.left.set()
+
+    do_POST = do_PUT = do_GET  # noqa: N815 - the library's names
+
+
+@pytest.fixture
+def cog() -> Iterator[FakeCog]:
+    cog = FakeCog()
+    yield cog
+    cog.close()
+
+
+@pytest.fixture
+def url(cog: FakeCog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a front before the fake server."""
+    monkeypatch.setattr(cog_folders, "ROOT", tmp_path / "predictions")
+    backend = Backend(cog.port)
+    with listening("127.0.0.1", 0) as listener, front_running(listener, backend):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_prediction_is_forwarded_with_an_id(cog: FakeCog, url: str) -> None:
+    headers = {"Prefer": "respond-async", "X-Other": "a", "traceparent": "b"}
+    body = {"input": {"image": PHOTO, "scale": None, "points": [[1, 2]]}, "webhook": "http://a"}
+    response = requests.post(f"{url}/predictions", json=body, headers=headers, timeout=9)
+    assert response.json() == {"status": "READY"}
+    [(method, path, sent, content)] = cog.requests
+    received = json.loads(content)
+    assert (method, path) == ("POST", "/predictions")
+    assert received.pop("id").startswith("pred_")
+    assert received == {"input": {"image": PHOTO, "points": "[[1,2]]"}, "webhook": "http://a"}
+    assert (sent["Prefer"], sent["traceparent"], sent["X-Other"]) == ("respond-async", "b", None)
+    assert sent["Content-Type"] == "application/json"
+
+
+def test_response_is_streamed(cog: FakeCog, url: str) -> None:
+    cog.parts, cog.pause_s = [b"first", b"second"], 0.5
+    started_s = time.monotonic()
+    with requests.get(f"{url}/", stream=True, timeout=9) as response:
+        parts = response.raw.read_chunked()
+        assert next(parts) == b"first"
+        assert time.monotonic() - started_s < 0.9
+        assert next(parts) == b"second"
+
+
+def test_request_ends_when_the_client_leaves(cog: FakeCog, url: str) -> None:
+    cog.parts, cog.pause_s = [b"x"] * 100, 0.1
+    address = url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as client:
+        client.sendall(b"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        time.sleep(0.5)
+    assert cog.left.wait(5)
+
+
+def test_connection_is_kept_open(url: str) -> None:
+    host, _, port = url.removeprefix("http://").partition(":")
+    with closing(http.client.HTTPConnection(host, int(port), timeout=9)) as connection:
+        sockets = set()
+        for _ in range(3):
+            connection.request("GET", "/health-check")
+            assert connection.getresponse().read() == b'{"status":"READY"}'
+            sockets.add(connection.sock)
+        assert len(sockets) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/predictions", 405),
+        ("GET", "/predictions/a", 405),
+        ("GET", "/shutdown", 405),
+        ("GET", "/nothing", 404),
+        ("POST", "/predictions/", 405),
+        ("GET", "//health-check", 404),
+    ],
+)
+def test_other_routes_do_not_reach_cog(
+    cog: FakeCog, url: str, method: str, path: str, status: int
+) -> None:
+    assert requests.request(method, url + path, timeout=9).status_code == status
+    assert cog.requests == []
+
+
+def test_server_that_is_started_again_is_starting(cog: FakeCog, url: str) -> None:
+    cog.close()
+    health = requests.get(f"{url}/health-check", timeout=9)
+    assert (health.status_code, health.json()["status"]) == (200, "STARTING")
+    refused = requests.post(f"{url}/predictions", json={"input": {}}, timeout=9)
+    assert (refused.status_code, refused.json()["status"]) == (503, "failed")
+
+
+def test_folder_that_cannot_be_made_is_an_error(cog: FakeCog, url: str) -> None:
+    cog_folders.ROOT.touch()
+    response = requests.post(f"{url}/predictions", json={"input": {}}, timeout=9)
+    assert response.status_code == 503
+    assert "[E504] the folder" in response.json()["error"]
+    assert cog.requests == []
+
+
+def test_uploads_share_a_limit(cog: FakeCog, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_reader, "MAX_HELD_BYTES", 400_000)
+    refused = requests.post(f"{url}/predictions", json={"input": {"image": PHOTO}}, timeout=9)
+    assert refused.status_code == 503
+    assert "too many uploads" in refused.json()["error"]
+    for _ in range(3):  # what was held is counted no longer
+        small = {"input": {"image": PHOTO[:300_000]}}
+        assert requests.post(f"{url}/predictions", json=small, timeout=9).status_code == 200
+
+
+def test_upload_that_stops_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_reader, "STALL_TIMEOUT_S", 0.2)
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=9) as client:
+        client.sendall(
+            b"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")

@@ -1,0 +1,88 @@
+"""Tests of restore.serving.supervisor with processes that stand for Cog's server."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from restore.serving import supervisor as module
+from restore.serving.supervisor import Supervisor
+
+
+class FakeCogs:
+    """Starts one process after the other, each with the next of `codes` as its program."""
+
+    def __init__(self, programs: list[str]) -> None:
+        self.programs, self.started = iter(programs), 0
+
+    def start(self, port: int, predictor: str) -> subprocess.Popen[bytes]:
+        self.started += 1
+        command = [sys.executable, "-S", "-c", next(self.programs)]
+        return subprocess.Popen(command, process_group=0)
+
+
+WAIT = "import time; time.sleep(60)"
+KILLED = "import os, time; time.sleep(0.4); os.kill(os.getpid(), 9)"
+
+Run = Callable[..., tuple[int, FakeCogs]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a supervisor with programs and statuses."""
+    monkeypatch.setattr(module, "POLL_S", 0.02)
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(module, "delete_results_of_ended_processes", lambda: None)
+
+    def run(
+        programs: list[str], statuses: list[str], signals: tuple[int, ...] = ()
+    ) -> tuple[int, FakeCogs]:
+        cogs, said = FakeCogs(programs), iter(statuses)
+        monkeypatch.setattr(module, "start_cog", cogs.start)
+        monkeypatch.setattr(module, "health_status", lambda port: next(said, "READY"))
+        supervisor = Supervisor("a:B")
+
+        def send() -> None:
+            time.sleep(1.0)
+            for number in signals:
+                supervisor.on_signal(number, None)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        code = supervisor.run()
+        sender.join()
+        assert supervisor.backend.port is None
+        return code, cogs
+
+    return run
+
+
+def test_killed_server_is_started_again_until_it_ends_in_order(run: Run) -> None:
+    code, cogs = run([KILLED, KILLED, "import time; time.sleep(0.4)"], [])
+    assert (code, cogs.started) == (0, 3)
+
+
+def test_server_whose_first_setup_dies_is_not_started_again(run: Run) -> None:
+    code, cogs = run([KILLED], ["STARTING"] * 1000)
+    assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
+
+
+def test_failed_setup_is_tried_again_after_a_restart_only(run: Run) -> None:
+    statuses = ["READY", "SETUP_FAILED"]
+    code, cogs = run([KILLED, WAIT, "import time; time.sleep(0.4)"], statuses)
+    assert (code, cogs.started) == (0, 3)
+
+
+def test_first_failed_setup_stays_until_a_signal(run: Run) -> None:
+    code, cogs = run([WAIT], ["SETUP_FAILED"] * 1000, (signal.SIGTERM,))
+    assert (code, cogs.started) == (128 + signal.SIGTERM, 1)
+
+
+def test_second_signal_kills(run: Run) -> None:
+    stubborn = f"import signal; signal.signal(15, signal.SIG_IGN); {WAIT}"
+    code, cogs = run([stubborn], [], (signal.SIGTERM, signal.SIGTERM))
+    assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
