@@ -22,6 +22,7 @@ edges, and half of white is where a blurred edge was before it was blurred.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -159,7 +160,8 @@ def _paint(pixels: np.ndarray, span: int) -> tuple[np.ndarray, str]:
     is_dark = value < int(pixels.min()) + span / 2
     dark, light = ((~coloured & each).sum() for each in (is_dark, ~is_dark))
     if dark < min(light, coloured.sum()):
-        return np.asarray(pixels.max() - pixels.min(axis=2)), "by its coloured paint on white, "
+        paint = np.asarray(pixels.max() - _darkest_channel(pixels))
+        return paint, "by its coloured paint on white, "
     return value, "by its coloured paint on black, "
 
 
@@ -250,12 +252,17 @@ def _coloured(pixels: np.ndarray, span: int) -> np.ndarray | None:
     """Return where pixels are coloured, as HxW bool, or None if they are nowhere."""
     if pixels.ndim == 2:
         return None
-    coloured = pixels.max(axis=2) - pixels.min(axis=2) > MIN_CHROMA * span
+    coloured = np.asarray(_brightest_channel(pixels) - _darkest_channel(pixels) > MIN_CHROMA * span)
     return coloured if coloured.any() else None
 
 
 def _brightest_channel(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels.max(axis=2))
+    # Ten times faster than NumPy along the last axis.
+    return pixels if pixels.ndim == 2 else np.asarray(functools.reduce(cv2.max, cv2.split(pixels)))
+
+
+def _darkest_channel(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(functools.reduce(cv2.min, cv2.split(pixels)))
 
 
 def _histogram(levels: np.ndarray) -> np.ndarray:

@@ -90,3 +90,37 @@ def test_lite_network_fills_a_photo_sensibly(lite: Restorer) -> None:
     )
     assert max(fill_excesses(result.photos[0].pixels, mask)) < MAX_EXCESS / 4
     assert not any("may be wrong" in text for text in result.reports[0].warnings)
+
+
+@pytest.mark.parametrize("alpha_mode", ["none", "opaque", "cut-out", "soft", "erased"])
+@pytest.mark.parametrize("colours", ["grey", "equal channels", "RGB"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_nothing_outside_of_the_hole_changes_from_request_to_result(
+    lite: Restorer, dtype: type[np.unsignedinteger], colours: str, alpha_mode: str
+) -> None:
+    full = np.iinfo(dtype).max
+    pixels = RNG.integers(0, full, (40, 60, 3), dtype, endpoint=True)
+    if colours != "RGB":
+        pixels = np.repeat(pixels[..., :1], 3, axis=2) if "equal" in colours else pixels[..., 0]
+    columns = np.indices(HOLE.shape)[1]
+    alphas = {
+        "none": None,
+        "opaque": np.full(HOLE.shape, full, dtype),
+        "cut-out": np.where(columns < 25, 0, full).astype(dtype),
+        "soft": (columns * (full // 59)).astype(dtype),
+        "erased": np.where(HOLE, 0, full).astype(dtype),
+    }
+    photo = Photo("a", pixels, alphas[alpha_mode])
+    mask = Photo("m", HOLE.astype(np.uint8) * 255)
+    masks = None if alpha_mode == "erased" else [mask]
+    result = lite.run("inpaint", [photo], masks=masks).photos[0]
+    assert result.pixels.dtype == dtype
+    assert result.pixels.shape == pixels.shape
+    np.testing.assert_array_equal(result.pixels[~HOLE], pixels[~HOLE])
+    assert (result.pixels[HOLE] != pixels[HOLE]).mean() > 0.8
+    if photo.alpha is None:
+        assert result.alpha is None
+    else:
+        assert result.alpha is not None
+        expected = np.full_like(photo.alpha, full) if alpha_mode == "erased" else photo.alpha
+        np.testing.assert_array_equal(result.alpha, expected)
