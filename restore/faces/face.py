@@ -15,7 +15,7 @@ class Face:
         box: x0, y0, x1, y1; it may reach outside the photo.
         score: 0 to 1.
         landmarks: 5x2 float64: left eye, right eye, tip of the nose, left and right corner of the
-            mouth, where left and right are those of the image.
+            mouth, where left and right are those of the image with the face upright.
         outline: 68x2 float64 (iBUG 300-W), if the detector finds them.
     """
 

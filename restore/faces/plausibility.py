@@ -15,17 +15,18 @@ from restore.faces.masks import geometric_mask
 from restore.imaging.convert import to_grey
 
 MAX_SHIFT_LEVELS = 40.0
-"""Largest change of the mean luminance of a face. The lite network: at most 3.5."""
+"""Largest change of the mean luminance of a face. The lite network: at most 0.4."""
 
 MIN_CONTRAST, MAX_CONTRAST = 0.4, 2.5
-"""Range of the spread of brightness over a face, relative to before. The lite network: 0.93 to
-1.08."""
+"""Range of the spread of brightness over a face, relative to before. The lite network: 1.00 to
+1.04."""
 
 MIN_CORRELATION = 0.4
-"""Lowest correlation of brightness over a face with that before. The lite network: 0.99."""
+"""Lowest correlation of brightness over a face with that before. The lite network: 0.998
+and more."""
 
 MAX_GRAIN_LEVELS = 40.0
-"""Largest RMS difference of neighbouring pixels. Sharp faces have 3 to 15, white noise 100."""
+"""Largest RMS difference of neighbouring pixels. Faces have 1 to 8, white noise 100."""
 
 MIN_SPREAD_LEVELS = 6.0
 """Faces whose brightness spreads less have no structure that could be lost."""
