@@ -5,14 +5,11 @@ python -m restore.serving.cog_process PARENT_PID --host 127.0.0.1
 
 from __future__ import annotations
 
-import ctypes
 import os
-import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,12 +17,11 @@ from restore.errors import Code, RestoreError
 from restore.runtime.allocator import SERVER_ENVIRONMENT
 from restore.serving.folder import PREDICTOR_FILE, PROJECT, server_folder
 from restore.serving.generate_predict import write_predict
+from restore.serving.health import HOST
 from restore.serving.schema import write_schema
 
+SERVER_MODULE = "restore.serving.cog_child"
 PREDICTOR = f"{PREDICTOR_FILE}:Predictor"
-HOST = "127.0.0.1"
-PR_SET_PDEATHSIG = 1
-"""Option of Linux's prctl: the signal that a process gets when its parent ends."""
 POLL_S = 0.05
 WORKER_END_TIMEOUT_S = 2.0
 
@@ -67,7 +63,7 @@ def start_cog(port: int, predictor: str = PREDICTOR) -> subprocess.Popen[bytes]:
         "COG_PREDICT_TYPE_STUB": predictor,
         "PORT": str(port),
     }
-    command = [sys.executable, "-m", __name__, str(os.getpid()), "--host", HOST]
+    command = [sys.executable, "-m", SERVER_MODULE, str(os.getpid()), "--host", HOST]
     return subprocess.Popen(command, cwd=server_folder(), env=environment, process_group=0)
 
 
@@ -84,17 +80,3 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, 0)
             time.sleep(POLL_S)
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Run Cog's server in this process until it ends."""
-    parent, *options = arguments
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it has ended already
-        sys.exit(1)
-    sys.argv = ["cog.server.http", *options]
-    runpy.run_module("cog.server.http", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

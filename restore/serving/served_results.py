@@ -23,7 +23,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from restore.errors import Code, RestoreError
-from restore.imaging.outputs import make_folder
 from restore.serving import cog_folders
 
 ROOT_NAME = f"restore-outputs-{os.getuid()}"
@@ -60,6 +59,8 @@ class ServedResults:
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
         """
+        from restore.imaging.outputs import make_folder  # noqa: PLC0415 - imports OpenCV
+
         self.delete_old()
         folder = self._own_folder() / uuid.uuid4().hex
         self._created_s[folder] = time.monotonic()

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from restore.errors import Code, RestoreError
-from restore.serving.cog_process import HOST, PREDICTOR, end_group, start_cog, write_server_files
+from restore.serving.cog_process import PREDICTOR, end_group, start_cog, write_server_files
 from restore.serving.front import Backend, front_app
-from restore.serving.health import health_status
+from restore.serving.health import HOST, health_status
 from restore.serving.served_results import delete_results_of_ended_processes
 
 POLL_S = 0.2

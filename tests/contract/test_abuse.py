@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from coghttp import free_port, idle_status, processes_of_session
+from conftest import PROJECT
 
 from restore.serving.cog_folders import ROOT
 from restore.serving.launcher import start, stop, wait_until_ready
@@ -44,7 +47,7 @@ class Server:
 
     def cog_url(self) -> str:
         """Return the address of Cog's server behind the front."""
-        environment = Path(f"/proc/{self.process('cog_process')}/environ").read_text().split("\0")
+        environment = Path(f"/proc/{self.process('cog_child')}/environ").read_text().split("\0")
         [port] = [entry for entry in environment if entry.startswith("PORT=")]
         return f"http://127.0.0.1:{port.removeprefix('PORT=')}"
 
@@ -270,8 +273,42 @@ def test_leaked_slot_is_freed(server: Server) -> None:
     assert server.predict().json()["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("fault", ["dead worker", "leaked slot"])
+def test_cogs_server_alone_ends_so_that_a_platform_starts_it_again(fault: str) -> None:
+    # As in a container of `cog build`, without the front and the supervisor.
+    port = free_port()
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COG_PREDICT_TYPE_STUB": QUICK,
+        "PORT": str(port),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "cog.server.http", "--host", "127.0.0.1"],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        alone = Server(f"http://127.0.0.1:{port}", process.pid)
+        try:
+            wait_until_ready(alone.url, process, READY_TIMEOUT_S)
+            if fault == "dead worker":
+                os.kill(alone.process("_run_worker"), signal.SIGKILL)
+            else:
+                requests.post(f"{alone.url}/predictions", json={"id": "a\0b"}, timeout=30)
+            process.wait(DEAD_WORKER_S if fault == "dead worker" else LEAKED_SLOT_S)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    deadline_s = time.monotonic() + 15
+    while processes_of_session(process.pid):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
 def test_killed_server_is_replaced_and_a_killed_supervisor_ends_all(server: Server) -> None:
-    os.kill(server.process("cog_process"), signal.SIGKILL)
+    os.kill(server.process("cog_child"), signal.SIGKILL)
     server.wait_for("STARTING", DEAD_WORKER_S)
     server.wait_for("READY", READY_TIMEOUT_S)
     os.kill(server.session, signal.SIGKILL)

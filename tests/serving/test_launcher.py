@@ -11,7 +11,7 @@ import platformdirs
 import pytest
 
 from restore.errors import Code, RestoreError
-from restore.serving import folder, launcher
+from restore.serving import cog_process, folder, launcher
 from restore.serving.folder import server_folder
 from restore.serving.launcher import running
 
@@ -43,7 +43,8 @@ def test_predictor_and_schema_are_written_for_an_installed_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Path] = []
-    monkeypatch.setattr(launcher, "server_folder", lambda: tmp_path / "server")
+    for module in (launcher, cog_process):
+        monkeypatch.setattr(module, "server_folder", lambda: tmp_path / "server")
     monkeypatch.setattr(subprocess, "Popen", lambda command, *, cwd, **_: started.append(cwd))
     launcher.start("127.0.0.1", 0)
     assert started == [tmp_path / "server"]
@@ -55,7 +56,7 @@ def test_folder_that_is_not_writable_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(launcher, "server_folder", lambda: tmp_path / "file" / "server")
+    monkeypatch.setattr(cog_process, "server_folder", lambda: tmp_path / "file" / "server")
     with pytest.raises(
         RestoreError, match=r"the folder of the server, .*cannot be written"
     ) as caught:

@@ -1,6 +1,7 @@
 """Tests of restore.serving.worker without a server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,11 +39,27 @@ class FakeRestorer:
         return FakeResults()
 
 
+class FakeWatched:
+    """Records what the watchdog would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self.told.append("working")
+        try:
+            yield
+        finally:
+            self.told.append("idle")
+
+
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> tuple[Worker, FakeRestorer]:
     monkeypatch.setattr(restore, "Restorer", FakeRestorer, raising=False)
     monkeypatch.setattr(worker, "end_with_parent", lambda clean_up: None)
     monkeypatch.setattr(worker, "update_schema", lambda: None)
+    monkeypatch.setattr(worker, "Watched", FakeWatched)
     monkeypatch.setattr(cog_patch, "leave_sources_unread", lambda: None)
     monkeypatch.delenv("RESTORE_PRELOAD", raising=False)
     ready = Worker()
@@ -65,6 +82,7 @@ def test_request_is_passed_to_the_restorer(
     response = respond(ready[0], cog.Path(tmp_path / "a.jpg"))
     photos = [NamedFile("image", tmp_path / "a.jpg")]
     assert ready[1].requests == [("upscale", photos, {"masks": [], "scale": 2})]
+    assert ready[0].watched.told == ["working", "idle"]  # type: ignore[attr-defined]
     assert [path.name.endswith("-1-image.jpg") for path in response.paths] == [True]
     assert response.reports == [{"photo": "image"}]
 
