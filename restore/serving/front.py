@@ -109,7 +109,7 @@ class _Front:
 
     async def forward(self, request: Request) -> Response:
         """Forward a request without its body."""
-        return await self._send(request, request.url.path)
+        return await self._send(request, request.scope["path"])
 
     async def health(self, request: Request) -> Response:
         """Forward a health check; while Cog's server is started again, the status is STARTING."""
@@ -232,7 +232,8 @@ async def _in_thread_if_large(
 
 def _kind(request: Request) -> str:
     """Return `/predictions` or `/trainings`."""
-    return "/" + request.url.path.split("/")[1]
+    # Not of `request.url`, which begins with the Host header that the client has sent.
+    return "/" + str(request.scope["path"]).split("/")[1]
 
 
 def _is_json(content_type: str) -> bool:

@@ -136,6 +136,14 @@ def test_other_routes_do_not_reach_cog(
     assert cog.requests == []
 
 
+@pytest.mark.parametrize("host", ["a/predictions/b/cancel?", "a/predictions#", "a@b/x/"])
+def test_host_header_does_not_change_the_path(cog: FakeCog, url: str, host: str) -> None:
+    for method, path in (("POST", "/shutdown"), ("PUT", "/predictions/a"), ("GET", "/")):
+        requests.request(method, url + path, headers={"Host": host}, timeout=9)
+        assert [(sent, received) for sent, received, *_ in cog.requests] == [(method, path)]
+        cog.requests.clear()
+
+
 def test_server_that_is_started_again_is_starting(cog: FakeCog, url: str) -> None:
     cog.close()
     health = requests.get(f"{url}/health-check", timeout=9)
