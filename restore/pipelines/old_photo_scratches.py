@@ -32,10 +32,10 @@ MASK_MARGIN_PX = 2
 MIN_COARSE_THRESHOLD = 0.5
 """Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
 
-MIN_WIDE_LENGTH = 0.1
+MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
 
-MIN_ELONGATION = 3.0
+MIN_ELONGATION = 4.0
 """Length of wide damage in widths."""
 
 MAX_WIDTH = 0.07

@@ -1,0 +1,109 @@
+"""Training patches of the scratch network, and the figures of its evaluation."""
+
+import numpy as np
+import pytest
+from oldphotofakes import WhiteIsScratched
+
+from training.measure_scratch_harm import (
+    NEGATIVES,
+    TEAR_WIDTHS,
+    measure_clean,
+    measure_negatives,
+    measure_tears,
+    tear,
+    true_lines,
+)
+from training.recipe_scratches import EVALUATED_MIX, TRAINED_MIX, draw_damaged_patch
+from training.scratch_drawing import draw_cracks, draw_tears
+from training.scratch_negatives import RANDOM_NEGATIVES, UNDAMAGEABLE, draw_negative
+
+SIDE = 96
+GREY = np.tile(np.linspace(60, 180, SIDE, dtype=np.float32), (SIDE, 1))
+RGB = np.repeat(GREY.astype(np.uint8)[..., None], 3, axis=2)
+MAPS = [np.pad(np.full((3, 60), 255, np.uint8), 100)]
+
+
+@pytest.mark.parametrize("name", RANDOM_NEGATIVES)
+def test_negatives_change_the_photo_and_depend_on_the_seed_only(name: str) -> None:
+    _, draw = RANDOM_NEGATIVES[name]
+    for seed in range(5):
+        first, second = (draw(GREY, np.random.default_rng(seed)) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+        assert first.shape == GREY.shape
+        assert np.abs(first - GREY).max() > 5
+
+
+def test_every_kind_of_negative_is_drawn_with_its_share() -> None:
+    assert sum(share for share, _ in RANDOM_NEGATIVES.values()) == pytest.approx(1.0)
+    rng = np.random.default_rng(0)
+    assert {draw_negative(GREY, rng)[0] for _ in range(100)} == RANDOM_NEGATIVES.keys()
+    assert set(UNDAMAGEABLE) < RANDOM_NEGATIVES.keys()
+
+
+@pytest.mark.parametrize("kind", ["halftone", "lattice"])
+def test_damage_is_drawn_only_over_negatives_on_which_it_can_be_seen(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("training.recipe_scratches.NEGATIVE_SHARE", 1.0)
+    monkeypatch.setattr("training.recipe_scratches.draw_negative", lambda grey, rng: (kind, grey))
+    rng = np.random.default_rng(0)
+    patches = [draw_damaged_patch((RGB, RGB), SIDE, rng, maps=MAPS) for _ in range(20)]
+    assert any(mask.any() for _, mask in patches) is (kind not in UNDAMAGEABLE)
+
+
+def test_training_has_more_dark_and_wide_damage_than_the_evaluation() -> None:
+    light_shares = [mix.level_ranges[0][0] for mix in (TRAINED_MIX, EVALUATED_MIX)]
+    assert light_shares[0] < light_shares[1]
+    assert TRAINED_MIX.tear_share > EVALUATED_MIX.tear_share == 0.0
+
+
+def test_tears_are_wider_than_cracks() -> None:
+    areas = {draw: list[float]() for draw in (draw_tears, draw_cracks)}
+    for draw, shares in areas.items():
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            opacity = draw(192, rng)
+            assert 0.0 <= opacity.min() <= opacity.max() < 1.0 + 1e-5
+            eroded = (opacity > 0.5)[3:-3, 3:-3] & (opacity > 0.5)[6:, 3:-3]
+            shares.append(float((eroded & (opacity > 0.5)[:-6, 3:-3]).mean()))
+    assert np.mean(areas[draw_tears]) > 3 * np.mean(areas[draw_cracks])
+
+
+def test_true_lines_are_long_thin_ridges() -> None:
+    pixels = np.full((200, 200), 100, np.uint8)
+    pixels[20:23, 20:120] = 200  # a light line
+    pixels[60:120, 150:152] = 10  # a dark line
+    pixels[100:140, 20:60] = 220  # an area
+    pixels[180:183, 180:183] = 250  # a dot
+    lines = true_lines(pixels)
+    expected = np.zeros_like(lines)
+    expected[20:23, 20:120] = expected[60:120, 150:152] = True
+    assert (lines != expected).sum() < 20
+
+
+def test_lost_lines_are_those_in_the_mask() -> None:
+    pixels = np.full((200, 200), 100, np.uint8)
+    pixels[50:52, 20:120] = 255
+    pixels[120:122, 20:120] = 200
+    figures = measure_clean(WhiteIsScratched(), [pixels, np.full_like(pixels, 100)])
+    assert figures["lines_lost"] == pytest.approx(0.5, abs=0.01)
+    assert figures["max_found_share"] == pytest.approx(6 * 104 / pixels.size, abs=1e-3)
+    assert figures["found_share"] == pytest.approx(figures["max_found_share"] / 2, abs=1e-3)
+
+
+def test_every_negative_and_tear_is_measured() -> None:
+    negatives = measure_negatives(WhiteIsScratched(), [RGB])
+    assert set(negatives) == {f"negative_{name}" for name in NEGATIVES}
+    # The fake network finds white pixels: those of a dither, none of silk over grey.
+    assert negatives["negative_dither"]["found_share"] > 0.5
+    assert negatives["negative_silk"]["found_share"] == 0.0
+    tears = measure_tears(WhiteIsScratched(), [RGB])
+    assert len(tears) == 2 * len(TEAR_WIDTHS)
+    assert all(figures["recall"] < 0.5 for figures in tears.values())
+
+
+def test_mask_of_a_tear_is_where_it_can_be_seen() -> None:
+    torn, mask = tear(GREY, 4, 100.0, np.random.default_rng(0))
+    assert mask.any()
+    assert (np.abs(torn.astype(float) - GREY)[mask] > 19).all()
+    assert not mask[:, np.abs(GREY[0] - 100.0) < 15].any()
