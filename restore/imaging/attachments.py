@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from restore.imaging.exif import EXIF_PREFIX, exif_density, exif_for_output
 from restore.imaging.metadata import (
@@ -21,6 +22,7 @@ _MAX_KEYWORD_CHARACTERS = 79
 _INCHES_PER_METRE = 39.3701
 _APP13 = 0xED
 _METRE = 1
+_POSITION_KEYWORD = re.compile(r"gps|latitude|longitude", re.IGNORECASE)
 _COMMENT_KEYWORD = "Comment"
 
 
@@ -72,6 +74,9 @@ def attachments_for(
     added = metadata.dpi if output_format == "webp" else None
     block = exif_for_output(exif, size, output_format, notes, keep_gps=keep_gps, dpi=added)
     xmp = xmp_for_output(metadata.xmp, size, notes, keep_gps=keep_gps)
+    if not keep_gps:  # ImageMagick stores each EXIF tag of a JPEG also as a text of its PNG
+        public = tuple(each for each in metadata.texts if not _POSITION_KEYWORD.search(each[0]))
+        metadata = replace(metadata, texts=public)
     comment, texts = _captions(metadata, output_format)
     kept = {
         "XMP": output_format != "jpg" or len(xmp or b"") <= _MAX_JPEG_XMP_BYTES,

@@ -79,12 +79,12 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
         One of DECODER_ERRORS: the file is damaged.
     """
     image, is_tiff = file.image, file.format == "TIFF"
-    # The tags of a TIFF are gone after loading.
-    exif, entries = (tiff_exif(image) if is_tiff else None), tiff_entries(image)
     notes = list(file.warnings)
-    stated_icc = tiff_profile(image, notes)
+    # The tags of a TIFF are gone after loading.
+    exif, stated_icc = (tiff_exif(image) if is_tiff else None), tiff_profile(image, notes)
     image.load()
-    image.info.update(entries)
+    if file.directory:
+        image.info.update(tiff_entries(file.data, file.directory))
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
     alpha = _check_samples(file, pixels, alpha, notes, is_deep=is_deep)

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import EXIF_PREFIX, MAX_DENSITY_DPI, MAX_EXIF_BYTES
-from restore.imaging.tiff import read_directory
+from restore.imaging.tiff import Directory, read_bytes, read_directory
 
 MAX_BLOCK_BYTES = 2**20
 """Limit on XMP, on IPTC, on a comment and on all texts together."""
@@ -104,20 +104,15 @@ def read_embedded(image: Image.Image, exif: bytes | None, notes: list[str]) -> E
     )
 
 
-def tiff_entries(image: Image.Image) -> dict[str, object]:
-    """Return XMP and IPTC of a TIFF, as entries of `image.info`; none for other formats."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return {}
-    tags = image.tag_v2
-    try:
-        xmp, iptc, resources = (tags.get(tag) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES))
-        if isinstance(iptc, tuple):  # bytes in the guise of 32-bit integers
-            order = "<" if tags.prefix == b"II" else ">"
-            iptc = struct.pack(f"{order}{len(iptc)}L", *iptc)
-        iptc = _first((iptc, _iptc_of(_first((resources,)))))
-    except DECODER_ERRORS:
-        return {}
-    return {"xmp": xmp, "photoshop": {IPTC_RESOURCE: iptc}}
+def tiff_entries(data: bytes, directory: Directory) -> dict[str, object]:
+    """Return XMP and IPTC of a TIFF, as the entries of `image.info` for other formats."""
+    xmp, iptc, resources = (
+        read_bytes(data, directory, tag) for tag in (_TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES)
+    )
+    if iptc and iptc[0] != _IPTC_MARKER:  # stored as 32-bit integers of the other byte order
+        words = struct.unpack(f"<{len(iptc) // 4}L", iptc[: len(iptc) // 4 * 4])
+        iptc = struct.pack(f">{len(words)}L", *words)
+    return {"xmp": xmp, "photoshop": {IPTC_RESOURCE: iptc or _iptc_of(resources)}}
 
 
 def _jpeg_exif(segments: Iterable[bytes]) -> bytes | None:

@@ -23,7 +23,7 @@ STRIP_OFFSETS, ORIENTATION, STRIP_BYTES, PLANAR_CONFIGURATION = 273, 274, 279, 2
 TILE_OFFSETS, TILE_BYTES = 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 338, 339, 50706
 _REDUCED_RESOLUTION, _TRANSPARENCY_MASK, _OLD_REDUCED_RESOLUTION = 1, 4, 2
-_SEPARATE_PLANES, _FLOATING_POINT = 2, 3
+_SEPARATE_PLANES, _FLOATING_POINT, _PLAIN_ALPHA = 2, 3, 2
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
 
 _MAX_THUMBNAIL_SIDE_PX = 512
@@ -156,29 +156,42 @@ def read_directory(tiff: bytes, offset: int | None = None, depth: int = 0) -> Di
     return Directory(tags, claimed_bytes, parts, complete, intact, offset, count, following)
 
 
-def read_integers(tiff: bytes, directory: Directory, wanted: int) -> tuple[int, ...]:
-    """Return all values of an integer tag of a directory, or () if it has none."""
+def read_integers(tiff: bytes, directory: Directory, tag: int) -> tuple[int, ...]:
+    """Return all values of an integer tag of a complete directory, or () if it has none."""
+    position = _position(tiff, directory, tag)
+    return () if position is None else _integers(tiff, Encoding(tiff), position)
+
+
+def read_bytes(tiff: bytes, directory: Directory, tag: int) -> bytes:
+    """Return the data of a tag of a complete directory, of any type, or b'' if it has none."""
+    position = _position(tiff, directory, tag)
+    return b"" if position is None else _data(tiff, Encoding(tiff), position)
+
+
+def _position(tiff: bytes, directory: Directory, tag: int) -> int | None:
     encoding = Encoding(tiff)
     first = directory.offset + struct.calcsize(encoding.count)
-    for index in range(directory.entries):
-        position = first + index * encoding.entry_bytes
-        if struct.unpack_from(encoding.order + "H", tiff, position) == (wanted,):
-            return _integers(tiff, encoding, position)
-    return ()
+    positions = range(first, first + directory.entries * encoding.entry_bytes, encoding.entry_bytes)
+    wanted = struct.pack(encoding.order + "H", tag)
+    return next((at for at in positions if tiff[at : at + 2] == wanted), None)
 
 
 def _integers(tiff: bytes, encoding: Encoding, position: int) -> tuple[int, ...]:
     """Return the values of the entry at `position`, or () if it holds no integers."""
-    _, kind, length, field = struct.unpack_from(encoding.entry, tiff, position)
-    if kind not in _INTEGER_TYPES:
+    _, kind, length, _ = struct.unpack_from(encoding.entry, tiff, position)
+    if kind not in _INTEGER_TYPES or not (field := _data(tiff, encoding, position)):
         return ()
-    size = length * _TYPE_BYTES[kind]
+    return struct.unpack(f"{encoding.order}{length}{_INTEGER_TYPES[kind]}", field)
+
+
+def _data(tiff: bytes, encoding: Encoding, position: int) -> bytes:
+    """Return the data of the entry at `position`, or b'' if it is not inside the file."""
+    _, kind, length, field = struct.unpack_from(encoding.entry, tiff, position)
+    size = length * _TYPE_BYTES.get(kind, 0)
     if size > encoding.inline_bytes:
         (start,) = struct.unpack(encoding.offset, field)
         field = tiff[start : start + size]
-    if len(field) < size:
-        return ()
-    return struct.unpack_from(f"{encoding.order}{length}{_INTEGER_TYPES[kind]}", field)
+    return field[:size] if len(field) >= size else b""
 
 
 def _claimed_by_children(tiff: bytes, tags: Tags, depth: int) -> int:
@@ -272,6 +285,12 @@ def check_directory(data: bytes, name: str) -> Directory:
     if directory.bits == 16 and is_grey_alpha:
         # Pillow and OpenCV return wrong samples without an error.
         raise unsupported_layout("it is a 16-bit TIFF of interleaved grey and alpha", name)
+    if (
+        directory.has_separate_planes
+        and directory.tags.get(EXTRA_SAMPLES, (_PLAIN_ALPHA,))[0] != _PLAIN_ALPHA
+    ):
+        # Pillow cannot read the samples of 8 bits, nor the header of 16 bits.
+        raise unsupported_layout("it is a TIFF of separate planes, one of unknown meaning", name)
     return directory
 
 

@@ -28,7 +28,6 @@ from restore.imaging.tiff import (
 )
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
-_UNSPECIFIED, _UNASSOCIATED_ALPHA = 0, 2
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3}
 _FILL_ORDER, _ROWS_PER_STRIP, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 266, 278, 317, 322, 323
 _COPIED = (
@@ -46,15 +45,16 @@ def read_planes(data: bytes, directory: Directory, name: str) -> tuple[np.ndarra
         The colour, HxW or HxWx3, uint16, and alpha, HxW, if the TIFF has one.
 
     Raises:
-        RestoreError: PHOTO_FORMAT for other colours, or a premultiplied alpha.
+        RestoreError: PHOTO_FORMAT for other colours.
         ValueError: the planes do not have the same number of parts, or cannot be read.
     """
     photometric = directory.value(PHOTOMETRIC, _BLACK_IS_ZERO)
-    extra, colours = directory.tags.get(EXTRA_SAMPLES, ()), _COLOURS.get(photometric)
-    if colours is None or extra[:1] not in ((), (_UNSPECIFIED,), (_UNASSOCIATED_ALPHA,)):
+    colours = _COLOURS.get(photometric)
+    if colours is None:
         raise unsupported_layout("it is a 16-bit TIFF with separate planes of other colours", name)
     planes = directory.value(SAMPLES_PER_PIXEL, 1)
-    has_alpha = extra[:1] == (_UNASSOCIATED_ALPHA,) and planes > colours
+    # `check_directory` accepts no other extra sample than alpha.
+    has_alpha = EXTRA_SAMPLES in directory.tags and planes > colours
     used = [_read_plane(data, directory, index, planes) for index in range(colours + has_alpha)]
     pixels = np.dstack(used[:colours]) if colours > 1 else used[0]
     if photometric == _WHITE_IS_ZERO:

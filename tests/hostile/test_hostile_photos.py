@@ -212,7 +212,7 @@ def test_raw_file_is_rejected_although_its_thumbnail_is_valid() -> None:
 
 
 @pytest.mark.parametrize("kind", VALID)
-def test_truncated_file_is_rejected_or_gives_all_pixels(kind: str) -> None:
+def test_truncated_file_is_rejected_or_gives_all_pixels_or_a_warning(kind: str) -> None:
     data = VALID[kind]
     intact = accepted(data)
     # Every tenth, and near the end, where some formats have their directory.
@@ -221,8 +221,11 @@ def test_truncated_file_is_rejected_or_gives_all_pixels(kind: str) -> None:
         *range(len(data) - 1, len(data) - 250, -7),
     ):
         result = outcome(data[:size])
-        if isinstance(result, Photo):
+        if isinstance(result, Photo) and "is missing" not in "".join(result.warnings):
             np.testing.assert_array_equal(result.pixels, intact.pixels)
+        elif isinstance(result, Photo):
+            assert result.pixels.shape == intact.pixels.shape
+            assert size > 0.45 * len(data)  # of two frames, the first
         else:
             assert result.code == Code.PHOTO_DAMAGED
             assert "cut short" in result.reason

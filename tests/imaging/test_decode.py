@@ -187,11 +187,10 @@ def test_tiff_with_truncated_directory_is_rejected() -> None:
     assert decode_error(moved[:-16]).code == Code.PHOTO_DAMAGED
 
 
-def test_tiff_layouts_that_decoders_misread_are_rejected() -> None:
-    for data in (tiff_file(deep_picture(2), {338: [2]}), tiff_file(deep_picture(3), {284: [2]})):
-        error = decode_error(data, "a.tif")
-        assert error.code == Code.PHOTO_FORMAT
-        assert "16-bit TIFF" in error.reason
+def test_tiff_layout_that_decoders_misread_is_rejected() -> None:
+    error = decode_error(tiff_file(deep_picture(2), {338: [2]}), "a.tif")
+    assert error.code == Code.PHOTO_FORMAT
+    assert "16-bit TIFF of interleaved grey and alpha" in error.reason
 
 
 def test_only_the_first_frame_is_used() -> None:
