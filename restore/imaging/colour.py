@@ -5,6 +5,7 @@
 - Networks expect values like those of sRGB. Those of Display P3, Adobe RGB, BT.2020 and ROMM are
   similar enough: PSNR falls by 0.0 to 1.2 dB (lite networks, noisy and reduced photos of Kodak).
   Linear values would cost 2 to 5 dB, so tones far from sRGB are converted by a curve, and back.
+  If 16 bits are reduced to 8, they keep the tones of sRGB, with a profile of the same primaries.
 - Grey with a profile that becomes RGB gets the tones of sRGB and no profile.
 - CMYK and Lab are converted to sRGB (relative colorimetric, black point compensation), CMYK by its
   profile if there is one. Its profile is dropped, and clipped colours are a warning.
@@ -22,7 +23,15 @@ from PIL import Image, ImageCms
 from restore.imaging.convert import to_rgb
 from restore.imaging.decode import Raster
 from restore.imaging.decoder_errors import DECODER_ERRORS
-from restore.imaging.icc import Chromaticities, gamma_curve, rgb_profile
+from restore.imaging.icc import (
+    CURVE_SAMPLES,
+    Chromaticities,
+    gamma_curve,
+    matrix_profile,
+    rgb_profile,
+    sampled_curve,
+    srgb_light,
+)
 from restore.imaging.tone import ToneCurve
 
 MAX_ICC_BYTES = 4 * 2**20
@@ -41,6 +50,7 @@ _GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 _HUES = np.array([[200, 90, 90], [90, 200, 90], [90, 90, 200]], np.uint8)
 _AS_THEY_ARE = "its values were processed as they are, so the result may be worse"
 
+_SRGB_CURVE = sampled_curve(srgb_light(np.linspace(0.0, 1.0, CURVE_SAMPLES)))
 _WIDE_GAMUT = rgb_profile(
     "ROMM RGB",
     Chromaticities((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001)),
@@ -109,11 +119,14 @@ def from_working_space(
         return pixels, None
     try:
         space = _space_of(icc)
-        if space == "GRAY" and (pixels.ndim == 3 or output_format == "webp"):
-            curve = None if converted else _tone_curve(icc, "L")
-            return pixels if curve is None else curve.to_srgb(pixels), None
+        # 8 bits of linear light would have too few levels in the shadows.
+        keeps_tones = converted and pixels.dtype == np.uint16 and output_format != "png"
+        if space == "GRAY" and (keeps_tones or pixels.ndim == 3 or output_format == "webp"):
+            return (pixels if converted else _grey_in_srgb(pixels, icc)), None
         mode = "L" if space == "GRAY" else "RGB"
-        _open_profile(icc, mode)
+        columns = _colorants(_open_profile(icc, mode))
+        if keeps_tones and columns is not None:
+            return to_rgb(pixels), matrix_profile("with the tones of sRGB", columns, _SRGB_CURVE)
         curve = _tone_curve(icc, mode) if converted else None
     except (*DECODER_ERRORS, ImageCms.PyCMSError) as error:
         notes.append(f"its colour profile does not fit the result and was dropped ({error})")
@@ -168,6 +181,14 @@ def _process_profile(raster: Raster, icc: bytes, notes: list[str]) -> WorkingPix
     if curve is None:
         return WorkingPixels(raster.pixels, icc)
     return WorkingPixels(curve.to_srgb(raster.pixels), icc, raster.pixels)
+
+
+def _grey_in_srgb(pixels: np.ndarray, icc: bytes) -> np.ndarray:
+    """Convert pixels with the tones of a grey profile. Raises ValueError if these do not rise."""
+    curve = _tone_curve(icc, "L")
+    if curve is None:
+        raise ValueError("its tones are unusual")
+    return curve.to_srgb(pixels)
 
 
 def _tone_curve(icc: bytes, mode: str) -> ToneCurve | None:

@@ -9,13 +9,19 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from restore.imaging.icc import Chromaticities, grey_profile, rgb_profile, sampled_curve
-from restore.imaging.png_colour import BT709, SRGB_TOLERANCE, srgb_light
+from restore.imaging.icc import (
+    CURVE_SAMPLES,
+    Chromaticities,
+    grey_profile,
+    rgb_profile,
+    sampled_curve,
+    srgb_light,
+)
+from restore.imaging.png_colour import BT709, SRGB_TOLERANCE
 
 _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES = 301, 318, 319
 _BITS = 258
 _SAMPLES_16_BITS = 65535.0
-_CURVE_SAMPLES = 1024
 _GREY_MODES = ("1", "L", "I")
 
 _BMP_HEADER_BYTES, _BMP_COLOUR_SPACE_OFFSET = 14, 70
@@ -45,7 +51,7 @@ def tiff_profile(image: Image.Image, notes: list[str]) -> bytes | None:
         if curve is None and chromaticities is BT709:
             return None
         if curve is None:
-            curve = srgb_light(np.linspace(0.0, 1.0, _CURVE_SAMPLES))
+            curve = srgb_light(np.linspace(0.0, 1.0, CURVE_SAMPLES))
         if image.mode.startswith(_GREY_MODES):
             return grey_profile("TIFF tags", sampled_curve(curve))
         return rgb_profile("TIFF tags", chromaticities, sampled_curve(curve))
@@ -89,5 +95,5 @@ def _transfer_curve(tags: TiffImagePlugin.ImageFileDirectory_v2) -> np.ndarray |
     curves = light.reshape(-1, count)
     if np.ptp(curves, axis=0).max() > 1 / 255:
         raise ValueError("its channels have different transfer functions")
-    samples = np.linspace(0, count - 1, min(count, _CURVE_SAMPLES)).round().astype(int)
+    samples = np.linspace(0, count - 1, min(count, CURVE_SAMPLES)).round().astype(int)
     return np.asarray(curves[0][samples])

@@ -21,6 +21,11 @@ _BRADFORD = np.array(
 """XYZ to cone responses, for the adaptation of a white point to D50 (ICC.1, annex E)."""
 
 
+def srgb_light(values: np.ndarray) -> np.ndarray:
+    """Return the light of sRGB values, both from 0 to 1 (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
 class Chromaticities(NamedTuple):
     """CIE (x, y) of the white point and the primaries of an RGB space."""
 
@@ -58,10 +63,20 @@ def rgb_profile(name: str, chromaticities: Chromaticities, curve: bytes) -> byte
     Raises:
         ValueError: the chromaticities give no colour space.
     """
-    columns = _to_xyz_matrix(chromaticities).T
+    return matrix_profile(name, _to_xyz_matrix(chromaticities), curve)
+
+
+def matrix_profile(name: str, to_xyz: np.ndarray, curve: bytes) -> bytes:
+    """Build the profile of an RGB space from its matrix.
+
+    Args:
+        name: the description, ASCII.
+        to_xyz: 3x3, linear RGB to XYZ relative to D50.
+        curve: the tag of the tone curve of all channels.
+    """
     tags = {
         key: _xyz_tag(*column)
-        for key, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
+        for key, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz.T, strict=True)
     }
     return _profile(b"RGB ", name, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 

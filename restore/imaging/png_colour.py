@@ -20,6 +20,7 @@ from restore.imaging.icc import (
     grey_profile,
     rgb_profile,
     sampled_curve,
+    srgb_light,
 )
 
 SRGB_GAMA, _GAMA_TOLERANCE = 0.45455, 0.05
@@ -55,11 +56,6 @@ _PRIMARIES = MappingProxyType(
 
 _SDR_WHITE_NITS = 203.0
 """Luminance of diffuse white in HDR pictures (BT.2408)."""
-
-
-def srgb_light(values: np.ndarray) -> np.ndarray:
-    """Return the light of sRGB values, both from 0 to 1 (IEC 61966-2-1)."""
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def _bt709_light(values: np.ndarray) -> np.ndarray:

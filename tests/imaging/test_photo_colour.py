@@ -133,6 +133,19 @@ def test_enlarged_photo_keeps_its_tones() -> None:
         assert levels_apart(stored(again), flat.repeat(2, 0).repeat(2, 1)) <= 1
 
 
+def test_16_linear_bits_keep_their_shadows_in_8_bits() -> None:
+    dark = np.tile(np.linspace(0, 1500, 64), (16, 1)).astype(np.uint16)
+    for samples in (dark, np.dstack([dark] * 3)):
+        photo = decode(with_tones(samples, 1.0, wide=True), "a")
+        image = Image.open(io.BytesIO(encode(photo, "jpg", 100)[0]))
+        if samples.ndim == 3:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+            ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), inPlace=True)
+        else:
+            assert "icc_profile" not in image.info
+        assert levels_apart(np.array(image), srgb_levels(samples / 65535)) <= 3
+
+
 def test_profile_without_usable_tones_keeps_the_values_with_a_warning() -> None:
     for light in (1 - np.linspace(0, 1, 64), np.linspace(0, 2, 64)):  # negative, clipped
         icc = rgb_profile("x", SRGB, sampled_curve(light))
@@ -209,6 +222,14 @@ def test_grey_profile_is_kept_for_grey_and_becomes_srgb_for_colour() -> None:
             limit = 1 if format_name == "png" else 8
             assert levels_apart(np.array(image)[..., 1], expected) <= limit
             assert notes == ()
+
+
+def test_grey_profile_without_usable_tones_is_dropped_from_colour_with_a_warning() -> None:
+    negative = build_grey_profile("grey", sampled_curve(1 - np.linspace(0, 1, 64)))
+    photo = decode(with_profile(picture()[..., 0].copy(), negative), "a")
+    data, notes = encode(photo.with_pixels(picture()), "png", 90)
+    assert "colour profile does not fit the result" in notes[0]
+    np.testing.assert_array_equal(decode(data, "a").pixels, picture())
 
 
 def test_result_of_another_depth_or_without_colour_keeps_the_profile() -> None:
