@@ -46,16 +46,21 @@ def extend_colours(
     if excluded is not None and not (alpha > 0)[~excluded].any():
         excluded = None
     half = _colours_of_half_size(pixels, alpha, excluded)
-    result = pixels.copy()
-    full = np.iinfo(alpha.dtype).max
+    result, full = pixels.copy(), np.iinfo(alpha.dtype).max
     for top in range(0, len(pixels), BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        y, x = np.nonzero(unreliable[rows])
-        y += top
-        own = (alpha[y, x] * np.float32(1 / (RELIABLE_OPACITY * full)))[:, None]
-        before = pixels[y, x].reshape(len(y), -1)
-        mixed = own * before + (1 - own) * half[y // 2, x // 2]
-        result[y, x] = np.rint(mixed).reshape(result[y, x].shape)
+        band, mask = result[rows], unreliable[rows]
+        if not mask.any():
+            continue
+        own = alpha[rows] * np.float32(1 / (RELIABLE_OPACITY * full))
+        around = half[top // 2 : (top + BAND_ROWS) // 2 + 1]
+        size = (2 * around.shape[1], 2 * len(around))
+        around = cv2.resize(around, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        around = around.reshape(*size[::-1], -1)[: len(band), : band.shape[1]]
+        mixed = around + own[..., None] * (band.reshape(around.shape) - around)
+        np.copyto(
+            band, np.rint(mixed).reshape(band.shape), where=_like(mask, band), casting="unsafe"
+        )
     return result
 
 
@@ -80,20 +85,26 @@ def resize_weighted(
     full = np.iinfo(alpha.dtype).max
     if int(alpha.min()) == int(alpha.max()):
         return resized, resized_alpha
-    opacity = cv2.resize(alpha * np.float32(1 / full), size, interpolation=interpolation)
-    trust = np.clip(opacity / RELIABLE_OPACITY, 0, 1)
+    opacities = alpha * np.float32(1 / full)
+    opacity = cv2.resize(opacities, size, interpolation=interpolation)
     for channel in range(1 if pixels.ndim == 2 else 3):
         source, target = (
             array if array.ndim == 2 else array[..., channel] for array in (pixels, resized)
         )
-        # The float copies of one channel at a time bound the memory.
-        weighted = cv2.resize(
-            source * (alpha * np.float32(1 / full)), size, interpolation=interpolation
-        )
-        colour = np.clip(weighted / np.maximum(opacity, MIN_OPACITY), 0, full)
-        weighted = colour * trust + target * (1 - trust)
-        target[...] = np.rint(weighted)
+        # Float copies of one channel at a time, and of bands, bound the memory.
+        weighted = cv2.resize(source * opacities, size, interpolation=interpolation)
+        for top in range(0, size[1], BAND_ROWS):
+            rows = slice(top, top + BAND_ROWS)
+            trust = np.clip(opacity[rows] * np.float32(1 / RELIABLE_OPACITY), 0, 1)
+            colour = weighted[rows] / np.maximum(opacity[rows], np.float32(MIN_OPACITY))
+            colour = np.clip(colour, 0, full) - target[rows]
+            target[rows] = np.rint(target[rows] + trust * colour)
     return resized, resized_alpha
+
+
+def _like(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return an HxW mask that broadcasts with pixels."""
+    return mask if pixels.ndim == 2 else mask[..., None]
 
 
 def _colours_of_half_size(
@@ -114,13 +125,13 @@ def _colours_of_half_size(
 
 def _halve(sums: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the means of 2x2 pixels of HxWxC weighted colours and of their HxW weights."""
-    arrays = np.concatenate([sums, weights[..., None]], axis=2)
     bottom, right = (side % 2 for side in weights.shape)
-    if bottom or right:
-        arrays = np.pad(arrays, ((0, bottom), (0, right), (0, 0)), mode="edge")
-    height, width, channels = arrays.shape
-    means: np.ndarray = arrays.reshape(height // 2, 2, width // 2, 2, channels).mean(axis=(1, 3))
-    return means[..., :-1], means[..., -1]
+    size = ((weights.shape[1] + right) // 2, (weights.shape[0] + bottom) // 2)
+    halves = []
+    for array in (sums, weights):
+        even = cv2.copyMakeBorder(array, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        halves.append(cv2.resize(even, size, interpolation=cv2.INTER_AREA))
+    return halves[0].reshape(size[1], size[0], -1), halves[1]
 
 
 def _fill(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def to_float_levels(pixels: np.ndarray) -> np.ndarray:
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
     """Convert HxW grey pixels to HxWx3; return HxWx3 pixels unchanged."""
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    return pixels if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:
@@ -59,9 +59,10 @@ def grey_if_equal(pixels: np.ndarray) -> np.ndarray:
         return pixels
     max_tint = MAX_TINT_LEVELS * (np.iinfo(pixels.dtype).max // 255)
     for top in range(0, len(pixels), BAND_ROWS):
-        band = pixels[top : top + BAND_ROWS]
-        if int((band.max(axis=2) - band.min(axis=2)).max()) > max_tint:
-            return pixels
+        red, green, blue = cv2.split(pixels[top : top + BAND_ROWS])
+        for first, second in ((red, green), (green, blue), (blue, red)):
+            if int(cv2.absdiff(first, second).max()) > max_tint:
+                return pixels
     return to_grey(pixels)
 
 
@@ -75,15 +76,15 @@ def add_tint(grey: np.ndarray, tinted: np.ndarray) -> np.ndarray:
     Returns:
         HxWx3. It equals `tinted` where the result equals the input.
     """
-    result = to_rgb(grey)
+    result, luminance = to_rgb(grey), to_grey(tinted)
     for channel in range(3):
-        tint = cv2.subtract(tinted[..., channel], to_grey(tinted), dtype=cv2.CV_32F)
-        if not tint.any():
+        values = cv2.extractChannel(tinted, channel)
+        if np.array_equal(values, luminance):
             continue
+        tint = cv2.subtract(values, luminance, dtype=cv2.CV_32F)
         if tint.shape != grey.shape:
             size = (grey.shape[1], grey.shape[0])
             tint = cv2.resize(tint, size, interpolation=cv2.INTER_LINEAR)
-        result[..., channel] = cv2.add(
-            grey, tint, dtype=cv2.CV_16U if grey.itemsize == 2 else cv2.CV_8U
-        )
+        depth = cv2.CV_8U if grey.dtype == np.uint8 else cv2.CV_16U
+        result[..., channel] = cv2.add(grey, tint, dtype=depth)
     return result

@@ -50,19 +50,25 @@ def flat_area(pixels: np.ndarray, top: int, bottom: int) -> np.ndarray:
     """Return which pixels of the rows from `top` to `bottom` are in flat areas, HxW bool."""
     first = max(0, top - FLAT_RADIUS_PX)
     band = pixels[first : bottom + FLAT_RADIUS_PX]
-    flat = _is_constant(band, FLAT_RADIUS_PX)
-    for end in (0, np.iinfo(pixels.dtype).max):
-        is_end = band == end if band.ndim == 2 else (band == end).all(axis=2)
-        flat |= is_end & _is_constant(is_end.astype(np.uint8), CLIPPED_RADIUS_PX)
+    equal = np.ones(band.shape[:2], np.uint8)
+    equal[:, :-1] &= _all_channels(band[:, :-1] == band[:, 1:])
+    equal[:-1] &= _all_channels(band[:-1] == band[1:])
+    clipped = _shrink(equal, CLIPPED_RADIUS_PX)
+    flat = _shrink(clipped, FLAT_RADIUS_PX - CLIPPED_RADIUS_PX) > 0
+    if clipped.any():
+        for end in (0, np.iinfo(pixels.dtype).max):
+            flat |= (clipped > 0) & _all_channels(band == end)
     return flat[top - first : bottom - first]
 
 
-def _is_constant(pixels: np.ndarray, radius_px: int) -> np.ndarray:
-    """Return where all pixels of the square around a pixel are equal, HxW bool."""
-    kernel = np.ones((2 * radius_px + 1,) * 2, np.uint8)
+def _shrink(area: np.ndarray, radius_px: int) -> np.ndarray:
+    """Return where the whole square around a pixel is 1: HxW uint8 of 0 and 1."""
     # Pixels outside of the photo do not count, as is OpenCV's default.
-    equal: np.ndarray = cv2.erode(pixels, kernel) == cv2.dilate(pixels, kernel)
-    return equal if equal.ndim == 2 else np.all(equal, axis=2)
+    return cv2.erode(area, np.ones((2 * radius_px + 1,) * 2, np.uint8))
+
+
+def _all_channels(equal: np.ndarray) -> np.ndarray:
+    return equal if equal.ndim == 2 else equal[..., 0] & equal[..., 1] & equal[..., 2]
 
 
 def _repeat(array: np.ndarray, scale: int) -> np.ndarray:

@@ -18,7 +18,6 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from scipy.special import ndtr
 
 CELL_PX = 16
 """Side of a cell in pixels of the input."""
@@ -161,7 +160,11 @@ def _clipping_bias(distances: np.ndarray, deviations: np.ndarray) -> np.ndarray:
     sigma = np.maximum(deviations, 1e-3)
     steps = distances / sigma
     density = np.exp(-0.5 * steps**2) / np.sqrt(2 * np.pi)
-    return np.asarray(sigma * density - distances * ndtr(-steps))
+    # Not scipy's, which takes a while to import; torch is imported already when networks run.
+    import torch  # noqa: PLC0415
+
+    below = torch.special.ndtr(torch.from_numpy(-steps)).numpy()
+    return np.asarray(sigma * density - distances * below)
 
 
 def _edges(pixels: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -201,10 +204,13 @@ def _subtract(pixels: np.ndarray, cells: np.ndarray) -> None:
     positions = (np.arange(height) + 0.5) * len(cells) / height - 0.5
     positions = np.clip(positions, 0, len(cells) - 1).astype(np.float32)
     above = np.minimum(positions.astype(int), max(len(cells) - 2, 0))
-    below, weights = np.minimum(above + 1, len(cells) - 1), positions - above
+    below = np.minimum(above + 1, len(cells) - 1)
+    weights = (positions - above).astype(np.float32)
     for top in range(0, height, BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
         weight = weights[rows, None, None]
         levels = wide[above[rows]] * (1 - weight) + wide[below[rows]] * weight
+        if not levels.any():
+            continue
         changed = pixels[rows] - levels.reshape(pixels[rows].shape)
         pixels[rows] = np.clip(np.rint(changed), 0, full)

@@ -64,6 +64,8 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
         paper = find_paper(pixels) if context.rules.keeps_paper_neutral else None
         result = merge_colours(pixels, enlarged.permute(1, 2, 0).cpu().numpy(), paper)
+    if options.strength == 0.0:
+        return photo
     return blend_photos(
         photo.with_pixels(result, photo.alpha),
         photo.with_pixels(pixels, photo.alpha),

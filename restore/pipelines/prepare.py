@@ -62,20 +62,15 @@ class PreparedPhoto:
         if pixels.shape[:2] != original.pixels.shape[:2]:
             return pixels
         kept = is_unreliable(original.alpha) & (result.alpha == original.alpha)
-        if asked is not None:
-            kept &= ~asked
         if not kept.any():
             return pixels
-        before = self.photo.pixels
-        if before.ndim < result.pixels.ndim:
-            before = to_rgb(before)
-        same = result.pixels[kept] == before[kept]
-        same = same if same.ndim == 1 else same.all(axis=1)
-        kept[kept] = same | (original.alpha[kept] == 0)
-        hidden = original.pixels if original.pixels.ndim == pixels.ndim else to_rgb(original.pixels)
-        restored = pixels.copy()
-        restored[kept] = hidden[kept]
-        return restored
+        before, hidden = self.photo.pixels, original.pixels
+        if not result.is_grey:
+            before, hidden = to_rgb(before), to_rgb(hidden)
+        same = result.pixels == before
+        is_hidden = original.alpha == 0 if asked is None else (original.alpha == 0) & ~asked
+        kept &= is_hidden | (same if result.is_grey else same.all(axis=2))
+        return np.where(kept if pixels.ndim == 2 else kept[..., None], hidden, pixels)
 
 
 def prepare_photo(photo: Photo, hole: np.ndarray | None = None) -> PreparedPhoto:

@@ -1,0 +1,72 @@
+"""Colours under transparent pixels, and resampling weighted by alpha."""
+
+import cv2
+import numpy as np
+import pytest
+
+from restore.imaging.alpha import extend_colours, is_unreliable, resize_weighted
+
+
+def over(pixels: np.ndarray, alpha: np.ndarray, background: float) -> np.ndarray:
+    """Return a photo over a background, in levels of 255."""
+    full = np.iinfo(alpha.dtype).max
+    opacity = alpha[..., None] / full
+    return pixels * (255 / full) * opacity + background * (1 - opacity)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_hidden_pixels_get_the_visible_colours_near_them(dtype: type) -> None:
+    full = np.iinfo(dtype).max
+    pixels, alpha = np.zeros((70, 91, 3), dtype), np.zeros((70, 91), dtype)
+    pixels[20:40, 10:30], pixels[20:40, 60:80] = (full, 0, full // 2), (0, full, full // 2)
+    alpha[20:40, 10:30] = alpha[20:40, 60:80] = full
+    extended = extend_colours(pixels, alpha)
+    np.testing.assert_array_equal(extended[alpha > 0], pixels[alpha > 0])
+    assert (extended[19:41, 9, 0] > 0.8 * full).all()
+    assert (extended[19:41, 81, 1] > 0.8 * full).all()
+    assert np.abs(extended[..., 2].astype(float) - full // 2).max() <= 1
+    grey = extend_colours(pixels[..., 0].copy(), alpha)
+    np.testing.assert_array_equal(grey, extended[..., 0])
+
+
+def test_nothing_changes_without_hidden_or_without_visible_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 3), np.uint8)
+    for level in (0, 200, 255):
+        assert extend_colours(pixels, np.full((9, 11), level, np.uint8)) is pixels
+
+
+def test_hardly_visible_colours_are_mixed_with_their_surroundings() -> None:
+    pixels = np.full((64, 64, 3), 200, np.uint8)
+    alpha = np.full((64, 64), 255, np.uint8)
+    pixels[:, 32], alpha[:, 32] = 0, 2  # a rounding error of an editor
+    pixels[:, 48:], alpha[:, 48:] = (255, 0, 0), 20  # a glow
+    extended = extend_colours(pixels, alpha)
+    assert extended[:, 32].min() > 150
+    assert np.abs(extended[:, 58:].astype(int) - (255, 0, 0)).max() < 40
+    assert is_unreliable(alpha)[:, 32].all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("interpolation", [cv2.INTER_LANCZOS4, cv2.INTER_LINEAR, cv2.INTER_AREA])
+def test_resized_photo_looks_like_the_resized_picture(dtype: type, interpolation: int) -> None:
+    rng = np.random.default_rng(6)
+    full = np.iinfo(dtype).max
+    smooth = cv2.resize(rng.random((6, 6, 4)), (60, 60), interpolation=cv2.INTER_LINEAR)
+    pixels = np.rint(smooth[..., :3] * full).astype(dtype)
+    alpha = np.rint(np.clip(3 * smooth[..., 3] - 1, 0, 1) * full).astype(dtype)
+    pixels[alpha == 0] = full
+    size = (31, 29) if interpolation == cv2.INTER_AREA else (140, 130)
+    result = resize_weighted(pixels, alpha, size, interpolation)
+    for background in (0.0, 255.0):
+        picture = cv2.resize(over(pixels, alpha, background), size, interpolation=interpolation)
+        difference = np.abs(over(*result, background) - np.clip(picture, 0, 255))
+        assert difference.max() < 6
+        assert difference.mean() < 0.5
+
+
+def test_opaque_photo_is_resized_as_usual() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 22, 3), np.uint8)
+    alpha = np.full((20, 22), 255, np.uint8)
+    result, result_alpha = resize_weighted(pixels, alpha, (40, 41), cv2.INTER_LANCZOS4)
+    np.testing.assert_array_equal(result, cv2.resize(pixels, (40, 41), interpolation=4))
+    assert (result_alpha == 255).all()
