@@ -39,6 +39,38 @@ def structure_specimens() -> Iterator[Specimen]:
     yield from _tiff_offsets()
     yield from _tiff_tags()
     yield from _jpeg_and_bmp_structure()
+    yield from _ends()
+    yield from _tiff_pages()
+
+
+def _ends() -> Iterator[Specimen]:
+    """Files whose end is missing, replaced by zeros, or by another file."""
+    for name in ("jpeg", "jpeg-progressive", "jpeg-grey", "jpeg-cmyk", "mpo", "png", "png-16"):
+        data = VALID[name]
+        for cut, tail in itertools.product((1, 2, 3, 30, 100, 400), (b"", bytes(9000), data)):
+            damaged = data[:-cut] + tail
+            file_name = f"structure-end-{name}-{cut}-{len(tail)}.{suffix(name)}"
+            yield specimen_of(file_name, "structure", damaged, intact=data)
+    huge = bombs.jpeg_bomb(7000, 7000)
+    yield specimen_of("structure-end-huge.jpg", "structure", huge.removesuffix(b"\xff\xd9"))
+    for colour_type, bits in itertools.product((0, 2, 3, 4, 6, 7), (1, 8, 16)):
+        data = png_header(7000, 7000, bits, colour_type) + chunk(b"IDAT", bombs.zeros(4))
+        file_name = f"structure-end-huge-{colour_type}-{bits}.png"
+        yield specimen_of(file_name, "structure", data)
+
+
+def _tiff_pages() -> Iterator[Specimen]:
+    """Chains of directories: loops, many pages, pages outside of the file."""
+    for following, planes in itertools.product((8, 9, 100, 500, 2**32 - 1), (1, 2)):
+        for thumbnail, samples in itertools.product((0, 1, 4), (1, 2, 3, 255)):
+            tags = ((254, 4, 1, thumbnail), (273, 4, 1, 300), (258, 3, 1, 16))
+            tags += ((277, 3, 1, samples), (284, 3, 1, planes))
+            data = tiff_directory(grey_tiff_entries(40, 24, *tags), following=following)
+            file_name = f"structure-page-{following}-{planes}-{thumbnail}-{samples}.tif"
+            yield specimen_of(file_name, "structure", data.ljust(9000, b"\1"))
+    page = struct.pack("<H", 1) + struct.pack("<HHLL", 34665, 4, 1, 8)
+    many = b"".join(page + struct.pack("<L", 8 + 18 * index) for index in range(1, 300_000))
+    yield specimen_of("structure-300000-pages.tif", "structure", b"II*\0\x08\0\0\0" + many)
 
 
 def _png_structure() -> Iterator[Specimen]:
