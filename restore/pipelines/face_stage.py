@@ -14,10 +14,10 @@ import numpy as np
 
 from restore.faces.align import CROP_PX
 from restore.faces.colour import Tone, classify_tone
-from restore.faces.paste import Region, resize_background
+from restore.faces.paste import Region
 from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.photo import Photo
-from restore.imaging.resize import blend_photos
+from restore.imaging.resize import blend_photos, resize_photo
 from restore.options import FaceOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import (
@@ -91,8 +91,7 @@ def _resize_background(photo: Photo, scale: float, context: StepContext) -> Phot
     size = output_size(photo, scale, context.rules)
     convention = convention_of(context)
     with context.report.stage("resize"):
-        alpha = None if photo.alpha is None else resize_background(photo.alpha, size, convention)
-        return photo.with_pixels(resize_background(photo.pixels, size, convention), alpha)
+        return resize_photo(photo, size, convention.background_interpolation)
 
 
 def _paste_faces(
