@@ -14,6 +14,7 @@ import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DetectorCache
+from restore.imaging.coding import output_format_of
 from restore.imaging.masks import combine_masks, transparent_hole
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_mask
@@ -35,8 +36,8 @@ from restore.pipelines import TASK_SPECS, TaskSpec
 from restore.pipelines.context import StepContext
 from restore.pipelines.harm_check import check_harm
 from restore.pipelines.loading import describe_step, load_step
-from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
 from restore.pipelines.prepare import prepare_photo
+from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime
@@ -131,11 +132,11 @@ class Engine:
         Raises:
             RestoreError: a photo, the weights or the machine does not suffice.
         """
-        plans = [
         prepared = [prepare_photo(item.photo, item.mask) for item in photos]
         photos = [
             replace(item, photo=ready.photo) for item, ready in zip(photos, prepared, strict=True)
         ]
+        plans = [
             self._plan(request, group, runtime) for group in self._group_photos(request, photos)
         ]
         if runtime.compile_backend is not None:
@@ -213,7 +214,7 @@ class Engine:
                 )
             for photo, context in zip(photos, contexts, strict=True):
                 with _name_step_in_errors(number, step, len(group.steps)):
-                    spec.check(photo, options, request.output.output_format, context)
+                    spec.check(photo, options, _output_format(request, photo), context)
             photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
             planned.append(PlannedStep(spec, options, contexts, is_proposed=bool(reason)))
             uses.append(StepUse(step, spec, options, loaded.models))
@@ -297,6 +298,10 @@ def _run_steps(plan: Plan, *, corrects_harm: bool) -> list[Photo]:
             for before, after, context in zip(photos, results, step.contexts, strict=True)
         ]
     return photos
+
+
+def _output_format(request: Request, photo: Photo) -> str:
+    return output_format_of(request.output.output_format, photo.format)
 
 
 def _placeholder(photo: Photo, size: tuple[int, int]) -> Photo:
