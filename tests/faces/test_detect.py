@@ -24,6 +24,8 @@ from restore.faces.detect import (
     landmarks_from_outline,
 )
 from restore.faces.face import Face
+from restore.faces.rotation import turn, turn_face_back
+from restore.faces.search import find_faces
 from restore.models.catalog import Catalog
 from restore.models.loader import Model, load_model
 from restore.models.policy import Policy, resolve
@@ -286,6 +288,35 @@ class TestRetinaFaceWithOfficialWeights:
         assert [face.score for face in faces] == sorted(
             (face.score for face in faces), reverse=True
         )
+
+    @pytest.mark.parametrize("quarters", [1, 2, 3])
+    @pytest.mark.parametrize("name", ["1870girl", "astronaut"])
+    def test_face_of_a_lying_photo_gets_the_landmarks_of_the_upright_one(
+        self, retinaface: RetinaFaceDetector, shared: Path, name: str, quarters: int
+    ) -> None:
+        pixels = (
+            data.astronaut() if name == "astronaut" else read(shared / HISTORIC / f"{name}.jpg")
+        )
+        [upright] = find_faces(retinaface, pixels, short_side_px=640, threshold=0.8)
+        lying = turn(pixels, quarters)
+        found = find_faces(retinaface, lying, short_side_px=640, threshold=0.8)
+        [face] = [each.face for each in found if not each.reason]
+        back = turn_face_back(face, quarters, pixels.shape[1], pixels.shape[0])
+        distance = np.linalg.norm(back.landmarks - upright.face.landmarks, axis=1).max()
+        eyes = upright.face.landmarks[:2]
+        assert distance < 0.25 * np.linalg.norm(eyes[0] - eyes[1])
+
+    @pytest.mark.parametrize(
+        "name", ["real/frog.png", "real/building.png", "real/vegetable1.jpeg", "kodak/19.png"]
+    )
+    def test_false_detections_do_not_fit(
+        self, retinaface: RetinaFaceDetector, shared: Path, name: str
+    ) -> None:
+        """The detector itself gives them scores of 0.81 to 0.94."""
+        pixels = read(shared / "photos/test" / name)
+        assert retinaface.find(pixels, short_side_px=640, threshold=0.8)
+        found = find_faces(retinaface, pixels, short_side_px=640, threshold=0.8)
+        assert [each for each in found if not each.reason] == []
 
     def test_uniform_photo_has_no_face(self, retinaface: RetinaFaceDetector) -> None:
         uniform = np.full((64, 80, 3), 128, np.uint8)
