@@ -50,3 +50,17 @@ def test_strength_0_returns_the_original(lite: Restorer, photo_file: PhotoFile) 
     path = photo_file()
     result = lite.run("restore", [path], strength=0).photos[0].pixels
     np.testing.assert_array_equal(result, open_photo(path).pixels)
+
+
+def test_one_pixel_patterns_keep_their_brightness(lite: Restorer) -> None:
+    y, x = np.mgrid[:64, :80]
+    for pattern in ((x + y) % 2 * 255, x % 2 * 255, (x + y) % 2 * 60):
+        pixels = pattern.astype(np.uint8)
+        result = lite.run("restore", [Photo("pattern", pixels)], harm_check=False).photos[0].pixels
+        assert abs(result.mean() - pixels.mean()) < 4
+
+
+def test_white_stays_white(lite: Restorer) -> None:
+    for task in ("restore", "upscale"):
+        result = lite.run(task, [Photo("white", np.full((64, 72, 3), 255, np.uint8))])
+        assert (result.photos[0].pixels == 255).all()
