@@ -1,5 +1,5 @@
 """`python -m restore`."""
 
-from restore.cli.main import run
+from restore.cli import run
 
 run()

@@ -47,6 +47,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(absent)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def empty_caches_of_other_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test find weights that other programs left on this machine."""
+    folder = str(tmp_path_factory.mktemp("caches"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "WEIGHTS_DIR"):
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture
 def shared() -> Path:
     return SHARED

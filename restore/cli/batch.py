@@ -1,10 +1,12 @@
 """Restores the photos of one command one after the other and writes each result when it is done.
 
-A photo that fails does not stop the others. An existing file is never overwritten unless asked.
+A photo that fails does not stop the others. An existing file is never overwritten unless asked. It
+is skipped if it is the result of the same photo with the same options, else it is an error.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from restore.cli.inputs import fetch_existing
+from restore.cli.targets import (
+    Origin,
+    exists_error,
+    forget_origin,
+    plan_outputs,
+    require_other_files,
+)
 from restore.errors import Code, RestoreError, unexpected
 from restore.imaging.sources import NamedFile
-from restore.options import OutputOptions
-from restore.serving.fetch import fetch_photo
+from restore.options import Request
 
 if TYPE_CHECKING:
     from restore.report import Report
@@ -31,11 +40,13 @@ class Settings:
 
     Attributes:
         folder: output folder; it is created with the first result.
+        file: the output of a single photo, if the user named a file.
         overwrite: replace existing files.
         with_reports: write `<name>.json` beside each result.
     """
 
     folder: Path
+    file: Path | None = None
     overwrite: bool = False
     with_reports: bool = False
 
@@ -71,57 +82,47 @@ class Outcome:
         }
 
 
-def plan_outputs(sources: Sequence[str], settings: Settings, output_format: str) -> list[Path]:
-    """Return one output path per source: the photo's own name, numbered where names repeat.
+@dataclass(frozen=True)
+class Job:
+    """What a command does with each of its photos.
 
-    Args:
-        sources: paths, URLs or data URIs.
-        settings: the output folder.
-        output_format: the value of the option. With 'same' the suffix of a URL is provisional.
-
-    Raises:
-        RestoreError: OUTPUT_UNWRITABLE if a result would replace its own photo.
+    Attributes:
+        task: the task.
+        options: the options that the user gave, by their input names.
+        weights: the weights policy.
+        settings: how the results are written.
+        make_restorer: returns the restorer; not called if there is nothing to do.
     """
-    from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
-        file_stem,
-        planned_format,
-    )
 
-    used: set[str] = set()
-    paths = []
-    for source in sources:
-        stem = name = file_stem(_name_of(source))
-        number = 1
-        while name in used:
-            number += 1
-            name = f"{stem}-{number}"
-        used.add(name)
-        suffix = planned_format(Path(source.removeprefix("@")), output_format)
-        path = settings.folder / f"{name}.{suffix}"
-        if _is_same_file(path, source):
-            reason = f"the result '{path}' would replace the photo itself"
-            remedy = "Choose another folder with --output."
-            raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy, photo=source)
-        paths.append(path)
-    return paths
+    task: str
+    options: Mapping[str, object]
+    weights: str
+    settings: Settings
+    make_restorer: Callable[[], Restorer]
+
+    @functools.cached_property
+    def restorer(self) -> Restorer:
+        """The restorer, which is made once."""
+        return self.make_restorer()
+
+    @functools.cached_property
+    def request(self) -> Request:
+        """The validated request."""
+        return Request.from_inputs(self.task, self.options)
 
 
 def run_batch(
-    make_restorer: Callable[[], Restorer],
-    task: str,
+    job: Job,
     sources: Sequence[str],
     masks: Sequence[str],
-    options: Mapping[str, object],
-    settings: Settings,
     on_outcome: Callable[[Outcome, int], None],
 ) -> list[Outcome]:
     """Restore photos one by one.
 
     Args:
-        make_restorer: called once, and not at all if there is nothing to do.
+        job: what to do.
         sources: paths, URLs or data URIs.
         masks: none, one for all photos, or one for each photo.
-        options: the options that the user gave, by their input names.
         on_outcome: called as on_outcome(outcome, photos_done) after each photo.
 
     Raises:
@@ -130,20 +131,15 @@ def run_batch(
     if len(masks) not in {0, 1, len(sources)}:
         reason = f"{len(masks)} masks were given for {len(sources)} photos"
         raise RestoreError(Code.MASK, reason, "Give one mask for all photos, or one for each.")
-    output = OutputOptions.from_inputs(options)
-    paths = plan_outputs(sources, settings, output.output_format)
-    restorer: Restorer | None = None
+    settings = job.settings
+    paths = [settings.file] if settings.file else None
+    paths = paths or plan_outputs(sources, settings.folder, job.request.output.output_format)
+    require_other_files(paths, sources)
     outcomes: list[Outcome] = []
     for index, (source, path) in enumerate(zip(sources, paths, strict=True)):
-        if path.exists() and not settings.overwrite:
-            detail = (
-                f"{path} exists already; use --overwrite to replace it, or another folder with -o"
-            )
-            outcome = Outcome(source, "skipped", path, detail=detail)
-        else:
-            restorer = restorer or make_restorer()
-            own_masks = masks if len(masks) < 2 else [masks[index]]
-            outcome = _restore_one(restorer, task, source, own_masks, options, path, settings)
+        own_masks = masks if len(masks) < 2 else [masks[index]]
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = _restore_one(job, source, own_masks, path, Path(folder))
         outcomes.append(outcome)
         on_outcome(outcome, index + 1)
     return outcomes
@@ -158,23 +154,25 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 
 def _restore_one(
-    restorer: Restorer,
-    task: str,
-    source: str,
-    masks: Sequence[str],
-    options: Mapping[str, object],
-    path: Path,
-    settings: Settings,
+    job: Job, source: str, masks: Sequence[str], path: Path, downloads: Path
 ) -> Outcome:
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            photo = fetch_photo(source, Path(folder) / "photo")
-            mask_files = [
-                fetch_photo(mask, Path(folder) / f"mask-{index}")
-                for index, mask in enumerate(masks)
-            ]
-            results = _run(restorer, task, photo, mask_files, options)
-        written = _write(results, path, settings)
+        photo = fetch_existing(source, downloads / "photo")
+        mask_files = [
+            fetch_existing(mask, downloads / f"mask-{index}") for index, mask in enumerate(masks)
+        ]
+        origin = _origin(job, photo, mask_files)
+        if path.exists() and not job.settings.overwrite:
+            if not origin.is_recorded(path):
+                raise exists_error(path)
+            detail = f"{path} is its result already, with the same options"
+            return Outcome(source, "skipped", path, detail=detail)
+    except RestoreError as error:
+        return Outcome(source, "failed", detail=str(error), error_code=error.code)
+    restorer = job.restorer  # an error about weights or device ends the command
+    try:
+        results = _run(restorer, job, photo, mask_files)
+        written = _write(results, path, job.settings, origin)
     except RestoreError as error:
         return Outcome(source, "failed", detail=str(error), error_code=error.code)
     report = results.reports[0]
@@ -183,15 +181,18 @@ def _restore_one(
     return Outcome(source, "done", written[0], written[1:], detail, report=report.to_dict())
 
 
-def _run(
-    restorer: Restorer,
-    task: str,
-    photo: NamedFile,
-    masks: Sequence[NamedFile],
-    options: Mapping[str, object],
-) -> Results:
+def _origin(job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Origin:
     try:
-        return restorer.run(task, [photo], masks=masks, **dict(options))
+        return Origin.of(photo.path, job.request, [mask.path for mask in masks], job.weights)
+    except OSError as error:
+        reason = f"'{error.filename}' cannot be read ({error.strerror})"
+        remedy = "Check the path and its permissions."
+        raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name) from error
+
+
+def _run(restorer: Restorer, job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Results:
+    try:
+        return restorer.run(job.task, [photo], masks=masks, **dict(job.options))
     except RestoreError as error:
         raise error.about(photo.name) from error
     except (KeyboardInterrupt, SystemExit):
@@ -200,7 +201,7 @@ def _run(
         raise unexpected(error).about(photo.name) from error
 
 
-def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]:
+def _write(results: Results, path: Path, settings: Settings, origin: Origin) -> tuple[Path, ...]:
     """Write the result, its masks and its report; return all files, the result first."""
     from restore.imaging.outputs import make_folder  # noqa: PLC0415 - imports numpy and OpenCV
 
@@ -208,13 +209,13 @@ def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restore-") as folder:
         written = results.save(folder)
         # With output_format=same, only the content of a fetched photo tells the suffix.
-        moves = [(written[0], path.with_name(path.stem + written[0].suffix))]
+        result = settings.file or path.with_name(path.stem + written[0].suffix)
+        moves = [(written[0], result)]
         moves += [(mask, path.with_name(f"{path.stem}-mask.png")) for mask in written[1:]]
         for source, target in moves:
             if target.exists() and not settings.overwrite:
-                reason = f"'{target}' exists already"
-                remedy = "Use --overwrite to replace it."
-                raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
+                raise exists_error(target)
+            forget_origin(target)
             source.replace(target)
     files = [target for _, target in moves]
     if settings.with_reports:
@@ -223,6 +224,8 @@ def _write(results: Results, path: Path, settings: Settings) -> tuple[Path, ...]
         text = json.dumps(results.reports[0].to_dict(), indent=2) + "\n"
         write_atomically(text.encode(), path.with_suffix(".json"))
         files.append(path.with_suffix(".json"))
+    if not settings.file:
+        origin.record(result)
     return tuple(files)
 
 
@@ -238,16 +241,3 @@ def describe(report: Report, size: str) -> str:
     lines += [f"    note: {note}" for note in (*report.notes, *report.profile_effects)]
     lines += [f"    warning: {warning}" for warning in report.warnings]
     return "\n".join(lines)
-
-
-def _name_of(source: str) -> str:
-    if source.startswith("data:"):
-        return "photo"
-    return source.partition("?")[0].removeprefix("@").rstrip("/")
-
-
-def _is_same_file(path: Path, source: str) -> bool:
-    try:
-        return path.exists() and path.samefile(source.removeprefix("@"))
-    except OSError:
-        return False

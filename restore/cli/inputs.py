@@ -80,7 +80,36 @@ def take_photos(
         value = inputs.pop(name, None)
         values = value if isinstance(value, list) else [] if value is None else [value]
         sources += [(f"{name}-{index}", str(source)) for index, source in enumerate(values)]
-    return [fetch_photo(source, download_folder / file_name) for file_name, source in sources]
+    return [fetch_existing(source, download_folder / file_name) for file_name, source in sources]
+
+
+def fetch_existing(source: str, target: Path) -> NamedFile:
+    """Make a photo available as `fetch_photo` does, and check that a local file exists.
+
+    Args:
+        source: a path, a URL or a data URI.
+        target: file for the content of a URL or data URI.
+
+    Raises:
+        RestoreError: PHOTO_MISSING, PHOTO_TOO_LARGE.
+    """
+    photo = fetch_photo(source, target)
+    try:
+        if photo.path.is_file():
+            return photo
+        is_folder, exists = photo.path.is_dir(), photo.path.exists()
+    except (OSError, ValueError) as error:  # too long, or with a NUL character
+        reason = f"'{str(photo.path)[:80]}' cannot be read ({error})"
+        raise RestoreError(
+            Code.PHOTO_MISSING, reason, "Check the path.", photo=photo.name[:80]
+        ) from error
+    reason, remedy = f"'{photo.path}' does not exist", "Check the path."
+    if is_folder:
+        reason = f"'{photo.path}' is a folder"
+        remedy = f"Give the photos in it, for example {photo.path}/*.jpg."
+    elif exists:
+        reason = f"'{photo.path}' is not a file"
+    raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name)
 
 
 def _read_array(text: str) -> list[object]:

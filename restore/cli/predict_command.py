@@ -6,16 +6,21 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from restore.cli.batch import describe
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.progress import ProgressBars
-from restore.errors import Code, RestoreError, unexpected
+from restore.cli.targets import FILE_FORMATS
+from restore.cli.task_commands import Weights
+from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
 from restore.options import DEFAULT_TASK, OutputOptions, Request
+
+if TYPE_CHECKING:
+    from restore.results import Results
 
 
 def predict(
@@ -42,29 +47,14 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
+    weights: Annotated[
+        Weights | None, typer.Option(help="Weights to use. Default: RESTORE_WEIGHTS, or auto.")
+    ] = None,
 ) -> None:
     """Restore one to four photos in one request, with inputs as in `cog predict`.
 
     Results are named 1-a.jpg, 2-b.jpg and so on, with a JSON report beside each. With --json, a
     failure is printed as JSON too.
-    """
-    try:
-        _predict(pairs, json_text, output, overwrite=overwrite)
-    except Exception as error:
-        if json_text is None:
-            raise
-        failure = error if isinstance(error, RestoreError) else unexpected(error)
-        print(json.dumps({"status": "failed", "error": str(failure)}, indent=2))
-        raise typer.Exit(2) from error
-
-
-def _predict(
-    pairs: Sequence[str] | None, json_text: str | None, output: Path, *, overwrite: bool
-) -> None:
-    """Run the command.
-
-    Raises:
-        RestoreError: any code.
     """
     if (pairs is None) == (json_text is None):
         reason = "the inputs must be given either as -i NAME=VALUE or as --json"
@@ -74,9 +64,18 @@ def _predict(
     with tempfile.TemporaryDirectory() as folder:
         photos = take_photos(inputs, ("image", "images"), Path(folder))
         masks = take_photos(inputs, ("mask", "masks"), Path(folder))
+        if not photos:
+            reason = "the request has no photo"
+            raise RestoreError(Code.PHOTO_COUNT, reason, "Write for example -i image=@a.jpg.")
         Request.from_inputs(task, inputs)  # refuses bad values before torch is imported
         _require_free(photos, inputs, output, overwrite=overwrite)
-        _run(task, photos, masks, inputs, output, as_json=json_text is not None)
+        with ProgressBars(quiet=json_text is not None) as bars:
+            from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+            restorer = Restorer(weights=weights, progress=bars)
+            results = restorer.run(task, photos, masks=masks, **cast(Any, inputs))
+            paths = results.save(output, with_reports=True)
+    _print_results(results, paths, as_json=json_text is not None)
 
 
 def _require_free(
@@ -93,6 +92,10 @@ def _require_free(
         require_writable,
     )
 
+    if folder.suffix.lower() in FILE_FORMATS and not folder.is_dir():
+        reason = f"'{folder}' is the name of a file, but this command writes into a folder"
+        remedy = "Choose a folder, or use a command such as `restore upscale`, which writes files."
+        raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
     require_writable(folder)
     requested = OutputOptions.from_inputs(inputs).output_format
     formats = [planned_format(photo.path, requested) for photo in photos]
@@ -104,20 +107,7 @@ def _require_free(
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
 
 
-def _run(
-    task: str,
-    photos: Sequence[NamedFile],
-    masks: Sequence[NamedFile],
-    inputs: dict[str, object],
-    folder: Path,
-    *,
-    as_json: bool,
-) -> None:
-    from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
-
-    with ProgressBars(quiet=as_json) as bars:
-        results = Restorer(progress=bars).run(task, photos, masks=masks, **cast(Any, inputs))
-        paths = results.save(folder, with_reports=True)
+def _print_results(results: Results, paths: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         reports = [report.to_dict() for report in results.reports]
         answer = {

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from restore.cli.batch import Outcome, Settings, exit_code, run_batch
+from restore.cli.batch import Job, Outcome, Settings, exit_code, run_batch
+from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.progress import ProgressBars
+from restore.cli.targets import FILE_FORMATS, output_file
+from restore.errors import RestoreError
 from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, aliases_for, describe_options
 from restore.options.describe import OptionInfo
 
@@ -75,31 +78,26 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> int:
-    """Run a task command; return its exit code."""
-    Request.from_inputs(task, given)  # refuses bad values before torch is imported
+    """Run a task command; return its exit code.
+
+    Raises:
+        RestoreError: the command is refused; options have the names of their flags.
+    """
     as_json, quiet = values["json"], values["quiet"] or values["json"]
-    settings = Settings(values["output"], values["overwrite"], values["report"])
     sources = list(values["photos"])
     with ProgressBars(quiet=quiet) as bars:
         bars("photos", 0, len(sources))
-
-        def make_restorer() -> Restorer:
-            from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
-
-            def progress(what: str, done: int, total: int) -> None:
-                if what != "photos":  # this command counts the photos
-                    bars(what, done, total)
-
-            named = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip()
-            return Restorer(weights=named or "local", device=values["device"], progress=progress)
 
         def on_outcome(outcome: Outcome, done: int) -> None:
             bars("photos", done, len(sources))
             if not quiet or (outcome.status == "failed" and not as_json):
                 _print_outcome(outcome, bars)
 
-        masks = list(values.get("mask") or ())
-        outcomes = run_batch(make_restorer, task, sources, masks, given, settings, on_outcome)
+        try:
+            job = _job(task, given, values, bars)
+            outcomes = run_batch(job, sources, list(values.get("mask") or ()), on_outcome)
+        except RestoreError as error:
+            raise error_with_flags(error) from error
     code = exit_code(outcomes)
     if as_json:
         photos = [outcome.to_dict() for outcome in outcomes]
@@ -109,13 +107,44 @@ def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> i
     return code
 
 
+def _job(
+    task: str, given: Mapping[str, object], values: Mapping[str, Any], bars: ProgressBars
+) -> Job:
+    """Return the job of a command, its options validated before torch is imported.
+
+    Raises:
+        RestoreError: OPTION_INVALID, OUTPUT_UNWRITABLE.
+    """
+    from restore.imaging.outputs import require_writable  # noqa: PLC0415 - imports OpenCV
+
+    output: Path = values["output"]
+    file = output_file(output, len(values["photos"]), given)
+    options = {**given, "output_format": FILE_FORMATS[file.suffix.lower()]} if file else given
+    Request.from_inputs(task, options)
+    weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what != "photos":  # this command counts the photos
+            bars(what, done, total)
+
+    def make_restorer() -> Restorer:
+        from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+        return Restorer(weights=weights, device=values["device"], progress=progress)
+
+    folder = output.parent if file else output
+    require_writable(folder)
+    settings = Settings(folder, file, values["overwrite"], values["report"])
+    return Job(task, options, weights, settings, make_restorer)
+
+
 def _print_outcome(outcome: Outcome, bars: ProgressBars) -> None:
     if outcome.status == "failed":
-        typer.echo(f"error: {outcome.detail}", err=True)
+        typer.echo(f"error: {with_flags(outcome.detail)}", err=True)
     elif outcome.status == "skipped":
         bars.print(f"skipped {outcome.photo}: {outcome.detail}")
     else:
-        bars.print(f"{outcome.output}  {outcome.detail}")
+        bars.print(f"{outcome.output}  {with_flags(outcome.detail)}")
         for path in outcome.extra:
             bars.print(f"{path}")
 
@@ -128,24 +157,38 @@ def _summary(outcomes: list[Outcome]) -> str:
 
 
 def _option_parameter(option: OptionInfo) -> inspect.Parameter:
-    annotation: Any = Literal[option.choices] if option.choices else option.type
-    if option.optional:
-        annotation = annotation | None
+    """Return the parameter of an option; its value is text, which `restore.options` validates."""
     flag = "--" + option.name.replace("_", "-")
-    declaration = f"{flag}/--no-{flag[2:]}" if option.type is bool else flag
+    is_flag = option.type is bool
+    annotation: Any = bool | None if is_flag and option.optional else bool if is_flag else str
     details = typer.Option(
-        declaration,
+        f"{flag}/--no-{flag[2:]}" if is_flag else flag,
         help=option.description,
-        min=option.minimum,
-        max=option.maximum,
+        metavar=None if is_flag else _metavar(option),
         rich_help_panel=PANELS[option.group],
+        show_default=option.default is not None,
     )
-    return _keyword(option.name, Annotated[annotation, details], option.default)
+    default = option.default if is_flag or option.default is None else str(option.default)
+    if not is_flag and default is None:
+        annotation = str | None
+    return _keyword(option.name, Annotated[annotation, details], default)
+
+
+def _metavar(option: OptionInfo) -> str:
+    """Return what the help shows as the values of an option, such as `NUMBER 1..8`."""
+    if option.choices:
+        return f"[{'|'.join(option.choices)}]"
+    if option.type is str:
+        return "TEXT"
+    kind = "INTEGER" if option.type is int else "NUMBER"
+    if option.minimum is None:
+        return kind
+    return f"{kind} {option.minimum:g}..{'' if option.maximum is None else f'{option.maximum:g}'}"
 
 
 def _alias_parameter(name: str, option: OptionInfo) -> inspect.Parameter:
     """Return a hidden parameter for an older name of an option."""
-    flag, annotation = "--" + name.replace("_", "-"), option.type
+    flag, annotation = "--" + name.replace("_", "-"), bool if option.type is bool else str
     return _keyword(name, Annotated[annotation | None, typer.Option(flag, hidden=True)], None)
 
 
@@ -166,9 +209,19 @@ def _photo_parameters(task: str) -> list[inspect.Parameter]:
 
 def _output_parameters() -> list[inspect.Parameter]:
     panel = PANELS["output"]
-    folder = typer.Option("-o", "--output", help="Folder of the results.", rich_help_panel=panel)
+    folder = typer.Option(
+        "-o",
+        "--output",
+        help="Folder of the results; for one photo, a file such as result.png, in its format.",
+        rich_help_panel=panel,
+    )
     flags = (
-        ("overwrite", (), "Replace existing results; they are skipped otherwise."),
+        (
+            "overwrite",
+            (),
+            "Replace existing files. Otherwise a result of the same photo with the same options is"
+            " skipped, and any other file is an error.",
+        ),
         ("report", (), "Write a JSON report beside each result."),
         ("json", (), "Print one JSON object instead of text."),
         ("quiet", ("-q",), "Print errors only."),

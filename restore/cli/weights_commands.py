@@ -10,6 +10,7 @@ import typer
 from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
+from restore.options.suggest import did_you_mean
 
 app = typer.Typer(
     help="List, download and verify weights.", no_args_is_help=True, rich_markup_mode=None
@@ -98,7 +99,8 @@ def catalog_tasks(names: Sequence[str], in_manifest: Sequence[str]) -> tuple[str
     """Return the manifest's tasks behind named tasks; all of them if none is named.
 
     Args:
-        names: tasks of requests or of the manifest; `face_restore` includes its detectors.
+        names: tasks of requests or of the manifest, also with dashes; `face_restore` includes its
+            detectors.
         in_manifest: the task of each manifest row.
 
     Raises:
@@ -106,9 +108,11 @@ def catalog_tasks(names: Sequence[str], in_manifest: Sequence[str]) -> tuple[str
     """
     behind: dict[str, tuple[str, ...]] = {task: (task,) for task in in_manifest}
     behind |= {str(task): needed for task, needed in CATALOG_TASKS.items()}
-    for name in names:
+    wanted = [name.replace("-", "_") for name in names]
+    for name in wanted:
         if name not in behind:
-            reason = f"task is '{name}', which does not exist"
-            remedy = f"Use one or more of {', '.join(behind)}."
+            commands = [task.replace("_", "-") for task in CATALOG_TASKS]
+            reason = f"there are no weights for '{name}'"
+            remedy = f"{did_you_mean(name, commands)}Use one or more of {', '.join(commands)}."
             raise RestoreError(Code.OPTION_INVALID, reason, remedy)
-    return tuple(dict.fromkeys(task for name in names or behind for task in behind[name]))
+    return tuple(dict.fromkeys(task for name in wanted or behind for task in behind[name]))

@@ -60,7 +60,7 @@ class RowDownloader:
             else:
                 return
         reasons = list(dict.fromkeys(reasons))
-        reason = f"'{row.file}' could not be downloaded ({'; '.join(reasons)})"
+        reason = f"'{row.file}' could not be downloaded: {'; '.join(reasons)}"
         remedy = (
             f"Check the network connection and run `restore weights fetch {row.task}`, "
             f"or put the file at {self._path_of(row)}."

@@ -28,6 +28,9 @@ print(code, "torch" in sys.modules)
         ["upscale", "data/1.jpg", "--scale", "99"],
         ["face-restore", "data/1.jpg", "--fidelity", "2"],
         ["data/1.jpg", "--steps", "colorise"],
+        ["predict", "-i", "image=@missing.jpg"],
+        ["predict", "-i", "scale=2"],
+        ["upscale", "missing.jpg", "data"],
     ],
     ids=" ".join,
 )

@@ -1,0 +1,82 @@
+"""Failures of a command: as text with the names of its flags, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from restore.errors import Code, RestoreError
+from restore.options import GROUPS
+
+_NAMES = frozenset[str]().union(*(group.names() for group in GROUPS))
+_LONG = "|".join(sorted((name for name in _NAMES if "_" in name), key=len, reverse=True))
+_WORDS = "|".join(sorted(name for name in _NAMES if "_" not in name))
+_LONG_NAME = re.compile(rf"(?<![\w'\"./-])({_LONG})(?![\w'\"/-]|\.\w)")
+# These names are ordinary words, so they are only replaced where they are the subject.
+_WORD_AS_SUBJECT = re.compile(rf"(^|: )({_WORDS})(?= (?:is|was|has no effect)\b)")
+_PHRASES = (
+    ("mask, masks and points", "--mask and --points"),
+    ("mask or masks", "--mask"),
+    ("or points (", "or --points ("),
+)
+
+
+def with_flags(text: str) -> str:
+    """Write the names of options as flags: `tile_size` becomes `--tile-size`."""
+    text = _LONG_NAME.sub(lambda found: _flag(found[1]), text)
+    text = _WORD_AS_SUBJECT.sub(lambda found: found[1] + _flag(found[2]), text)
+    for phrase, replacement in _PHRASES:
+        text = text.replace(phrase, replacement)
+    return text
+
+
+def error_with_flags(error: RestoreError) -> RestoreError:
+    """Return an error about options with the names of their flags."""
+    return RestoreError(
+        error.code, with_flags(error.reason), with_flags(error.remedy), photo=error.photo
+    )
+
+
+def usage_error(error: Any) -> RestoreError:  # noqa: ANN401 - Typer does not export its classes
+    """Convert a usage error of Typer, such as an unknown option."""
+    command = error.ctx.command_path if error.ctx else "restore"
+    help_remedy = f"`{command} --help` shows the options."
+    if name := getattr(error, "option_name", None):
+        similar = getattr(error, "possibilities", None) or ()
+        remedy = f"Did you mean {' or '.join(similar)}?" if similar else help_remedy
+        return RestoreError(Code.OPTION_UNKNOWN, f"there is no option {name}", remedy)
+    reason = str(error.format_message()).replace("Value error, ", "").strip().rstrip(".")
+    reason, _, suggestion = reason.partition(". Did you mean ")
+    remedy = f"Did you mean {suggestion}" if suggestion else help_remedy
+    return RestoreError(Code.OPTION_INVALID, reason[:1].lower() + reason[1:], remedy)
+
+
+def print_failure(error: RestoreError, arguments: Sequence[str]) -> None:
+    """Print the failure of a command: as JSON to standard output with `--json`, else as text.
+
+    Args:
+        error: why the command was refused.
+        arguments: the command line. `predict` answers as Cog's server does.
+    """
+    if not _asks_for_json(arguments):
+        print(f"error: {error}", file=sys.stderr)
+        return
+    failure: dict[str, object] = {
+        "exit_code": 2,
+        "error": {"code": error.code, "message": str(error)},
+    }
+    if arguments[0] == "predict":
+        failure = {"status": "failed", "error": str(error)}
+    print(json.dumps(failure, indent=2))
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(option == "--json" or option.startswith("--json=") for option in options)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

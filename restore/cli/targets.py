@@ -1,0 +1,187 @@
+"""Where the results of a command are written, and which of them are finished already.
+
+A record beside the results, `.restore/NAME.json`, holds the checksums of the photo and of the
+request that a result was made from. Without a matching record, an existing file may be the result
+of another photo of the same name, so it is neither replaced nor taken for the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore.errors import Code, RestoreError
+from restore.options import Request
+
+FILE_FORMATS: Mapping[str, str] = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
+"""Suffixes of an output that make it a file instead of a folder, and the format of each."""
+
+_RECORDS = ".restore"
+
+
+def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path | None:
+    """Return the output as a file, or None if it is a folder.
+
+    Args:
+        output: the value of `-o`.
+        photos: number of photos.
+        given: the options that the user gave.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE if it is a file, but must be a folder; OPTION_INVALID if
+            `output_format` contradicts it.
+    """
+    output_format = FILE_FORMATS.get(output.suffix.lower())
+    if output.is_dir():
+        return None
+    if output_format is None:
+        if output.exists():
+            raise _unwritable(
+                f"'{output}' is a file, not a folder",
+                "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp.",
+            )
+        return None
+    if photos > 1:
+        raise _unwritable(
+            f"'{output}' is the name of a file, but there are {photos} photos",
+            "Choose a folder.",
+        )
+    if given.get("output_format", output_format) != output_format:
+        reason = f"output_format is {given['output_format']}, but the output is '{output.name}'"
+        raise RestoreError(Code.OPTION_INVALID, reason, "Leave one of them out.")
+    return output
+
+
+def plan_outputs(sources: Sequence[str], folder: Path, output_format: str) -> list[Path]:
+    """Return one output path per source: the photo's own name, numbered where names repeat.
+
+    Args:
+        sources: paths, URLs or data URIs.
+        folder: the output folder.
+        output_format: the value of the option. With 'same' the suffix of a URL is provisional.
+    """
+    from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
+        file_stem,
+        planned_format,
+    )
+
+    used: set[str] = set()
+    paths = []
+    for source in sources:
+        stem = name = file_stem(_name_of(source))
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{stem}-{number}"
+        used.add(name)
+        suffix = planned_format(Path(source.removeprefix("@")), output_format)
+        paths.append(folder / f"{name}.{suffix}")
+    return paths
+
+
+def require_other_files(paths: Sequence[Path], sources: Sequence[str]) -> None:
+    """Check that no result replaces its own photo.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
+    """
+    for path, source in zip(paths, sources, strict=True):
+        try:
+            is_same = path.exists() and path.samefile(source.removeprefix("@"))
+        except OSError:
+            is_same = False
+        if is_same:
+            reason, remedy = f"the result '{path}' would replace the photo itself", "Choose another"
+            raise _unwritable(reason, f"{remedy} folder or file with --output.", source)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result is made from, as checksums.
+
+    Attributes:
+        photo: sha256 of the photo's file.
+        request: sha256 of the task, its options, the masks and the weights policy.
+    """
+
+    photo: str
+    request: str
+
+    @classmethod
+    def of(cls, photo: Path, request: Request, masks: Sequence[Path], weights: str) -> Origin:
+        """Compute the checksums of a photo and of the request for it.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        steps = request.steps or tuple(request.options)
+        facts = [
+            request.task,
+            {step: request.options[step].model_dump(mode="json") for step in steps},
+            request.output.model_dump(mode="json"),
+            request.run.model_dump(mode="json"),
+            [_sha256(mask) for mask in masks],
+            weights,
+        ]
+        text = json.dumps(facts, sort_keys=True)
+        return cls(_sha256(photo), hashlib.sha256(text.encode()).hexdigest())
+
+    def is_recorded(self, result: Path) -> bool:
+        """Return whether a result was made from this photo with this request."""
+        try:
+            record = json.loads(_record_of(result).read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(record == {"photo": self.photo, "request": self.request})
+
+    def record(self, result: Path) -> None:
+        """Record that a result was made from this photo with this request.
+
+        Raises:
+            RestoreError: OUTPUT_UNWRITABLE.
+        """
+        from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
+            make_folder,
+            write_atomically,
+        )
+
+        path = _record_of(result)
+        make_folder(path.parent)
+        text = json.dumps({"photo": self.photo, "request": self.request})
+        write_atomically(text.encode(), path)
+
+
+def forget_origin(result: Path) -> None:
+    """Delete the record of a result that is about to be replaced."""
+    _record_of(result).unlink(missing_ok=True)
+
+
+def exists_error(path: Path) -> RestoreError:
+    """Return the error for an existing file that is not known to be the result."""
+    return _unwritable(
+        f"'{path}' exists already, and nothing shows that it is the result of this photo with"
+        " these options",
+        "Use --overwrite to replace it, or choose another output with --output.",
+    )
+
+
+def _unwritable(reason: str, remedy: str, photo: str | None = None) -> RestoreError:
+    return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy, photo=photo)
+
+
+def _record_of(result: Path) -> Path:
+    return result.parent / _RECORDS / f"{result.name}.json"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name_of(source: str) -> str:
+    if source.startswith("data:"):
+        return "photo"
+    return source.partition("?")[0].removeprefix("@").rstrip("/")

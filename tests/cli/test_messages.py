@@ -1,0 +1,153 @@
+"""Messages of the command line: flags instead of input names, codes, JSON and Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from restore.cli.main import main
+from restore.cli.messages import with_flags
+
+
+@pytest.fixture(autouse=True)
+def lite_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("tile_size was raised from 5 to 64", "--tile-size was raised from 5 to 64"),
+        ("use codeformer_fidelity.", "use --codeformer-fidelity."),
+        ("scale has no effect", "--scale has no effect"),
+        ("upscale: scale has no effect: x", "upscale: --scale has no effect: x"),
+        ("Send mask or masks (images)", "Send --mask (images)"),
+        ("photo 'tile_size.jpg': the scale of it", "photo 'tile_size.jpg': the scale of it"),
+        ("out/with_face is not a folder", "out/with_face is not a folder"),
+    ],
+)
+def test_options_are_named_as_flags(text: str, shown: str) -> None:
+    assert with_flags(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "parts"),
+    [
+        (["upscale", "a.jpg", "--scale", "9"], "E102", ("--scale is '9'", "from 1 to 8")),
+        (["upscale", "a.jpg", "--scale", "two"], "E102", ("'two'", "from 1 to 8")),
+        (["upscale", "a.jpg", "--tile-size", "-1"], "E102", ("--tile-size", "at least 64")),
+        (["upscale", "a.jpg", "--upscale-variant", "x4pls"], "E102", ("x4pls", "x4plus")),
+        (["upscale", "a.jpg", "--weights", "x"], "E102", ("--weights", "'official'", "--help")),
+        (["upscale", "a.jpg", "--sacle", "2"], "E101", ("--sacle", "--scale")),
+        (["upscale"], "E102", ("PHOTO", "--help")),
+        (["upscal", "a.jpg"], "E102", ("upscal", "Did you mean 'upscale'?")),
+        (["weights", "list", "colourise"], "E102", ("'colourise'", "Did you mean colorize?")),
+    ],
+    ids=" ".join,
+)
+def test_refusal_has_a_code_the_value_and_the_remedy(
+    arguments: list[str], code: str, parts: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: [{code}] ")
+    assert said.out == ""
+    for part in parts:
+        assert part in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--scale", "9"], "E102"),
+        (["--sacle", "2"], "E101"),
+        (["--weights", "x"], "E102"),
+        (["-o", "x.png", "b.jpg"], "E302"),
+    ],
+    ids=" ".join,
+)
+def test_refusal_with_json_is_json(
+    arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upscale", "a.jpg", "--json", *arguments]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_code"] == 2
+    assert answer["error"]["code"] == code
+    assert answer["error"]["message"].startswith(f"[{code}]")
+
+
+def test_missing_argument_and_unknown_option_of_predict_with_json_are_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["upscale", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "E102"
+    assert main(["predict", "--json", "{}", "--bogus"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"].startswith("[E101]")
+    assert main(["upscale", "--", "--json"]) == 2  # a photo, not the option
+    assert capsys.readouterr().out == ""
+
+
+def test_folder_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    for command in (["upscale", "photos"], ["predict", "-i", "image=photos"]):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert "[E201]" in error
+        assert "'photos' is a folder. Give the photos in it, for example photos/*.jpg." in error
+
+
+def test_photo_that_looks_like_an_option_or_a_command_follows_two_dashes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("-x.jpg", "upscale"):
+        (tmp_path / name).write_text("no photo")
+    assert main(["upscale", "--", "-x.jpg"]) == 2
+    assert "[E205] photo '-x.jpg'" in capsys.readouterr().err
+    assert main(["--", "upscale"]) == 2
+    assert "[E205] photo 'upscale'" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "`--`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["typer", "torch"])
+def test_ctrl_c_while_modules_are_imported_is_reported(module: str, tmp_path: Path) -> None:
+    """The interrupt arrives in an import; some libraries turn it into an ImportError there."""
+    photo = PROJECT / "data" / "12.jpg"
+    code = f"""
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            print("importing", flush=True)
+            try:
+                import time; time.sleep(60)
+            except KeyboardInterrupt as error:
+                raise ImportError("a library hides the interrupt") from error
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["restore", "upscale", {str(photo)!r}, "--weights", "lite", "-o", {str(tmp_path)!r}]
+from restore.cli import run
+run()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "importing\n"
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert errors == "interrupted\n"
+    assert process.returncode == 130

@@ -1,0 +1,161 @@
+"""Where a command writes its results: existing files, outputs that are files, and records."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from restore.cli import batch
+from restore.cli.main import main
+
+PhotoFile = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def in_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def photo(photo_file: PhotoFile) -> str:
+    return str(photo_file("a.png"))
+
+
+def size_of(path: str) -> tuple[int, int]:
+    with Image.open(path) as result:
+        return result.size
+
+
+def test_finished_result_of_the_same_photo_and_options_is_skipped(
+    photo: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["upscale", photo, "--scale", "2"]) == 0
+    before = Path("restored/a.jpg").read_bytes()
+    capsys.readouterr()
+    monkeypatch.setattr("restore.restorer.Restorer.__init__", None)  # nothing is loaded
+    assert main(["upscale", photo, "--scale", "2.0"]) == 0
+    assert f"skipped {photo}" in capsys.readouterr().out
+    assert Path("restored/a.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["photo", "option", "weights", "task", "no record"])
+def test_other_photo_or_options_are_never_taken_for_the_existing_result(
+    change: str, photo: str, photo_file: PhotoFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upscale", photo, "--scale", "2"]) == 0
+    before = Path("restored/a.jpg").read_bytes()
+    command = ["upscale", photo, "--scale", "2"]
+    if change == "photo":
+        Path("other").mkdir()
+        other = photo_file("b.png", mode="L").rename("other/a.png")
+        command[1] = str(other)
+    elif change == "option":
+        command[3] = "3"
+    elif change == "weights":
+        command += ["--weights", "local"]
+    elif change == "task":
+        command = ["restore", photo]
+    else:
+        shutil.rmtree("restored/.restore")
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "[E302]" in error
+    assert "--overwrite" in error
+    assert Path("restored/a.jpg").read_bytes() == before
+    assert main([*command, "--overwrite"]) == 0
+    assert main(command) == 0
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_other_photos_of_the_command_are_still_restored(
+    photo: str, photo_file: PhotoFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("restored").mkdir()
+    Path("restored/a.jpg").write_bytes(b"mine")
+    assert main(["restore", photo, str(photo_file("b.png"))]) == 1
+    assert "1 done, 1 failed" in capsys.readouterr().out
+    assert Path("restored/a.jpg").read_bytes() == b"mine"
+    assert size_of("restored/b.jpg") == (60, 48)
+
+
+def test_interrupted_replacement_leaves_no_record(
+    photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["restore", photo]) == 0
+
+    def interrupt(self: object, result: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch.Origin, "record", interrupt)
+    assert main(["restore", photo, "--strength", "0.5", "--overwrite"]) == 130
+    monkeypatch.undo()
+    assert main(["restore", photo]) == 2  # the result is that of the other strength
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format"),
+    [("x.png", "PNG"), ("new/x.JPEG", "JPEG"), ("x.webp", "WEBP"), ("x.jpg", "JPEG")],
+)
+def test_output_that_ends_like_a_photo_is_a_file(photo: str, name: str, file_format: str) -> None:
+    assert main(["restore", photo, "-o", name, "--report"]) == 0
+    with Image.open(name) as result:
+        assert result.format == file_format
+    report = json.loads(Path(name).with_suffix(".json").read_text())
+    assert report["task"] == "restore"
+    assert not (Path(name).parent / ".restore").exists()
+
+
+def test_existing_output_file_is_kept_unless_overwrite_is_given(
+    photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("x.png").write_bytes(b"mine")
+    assert main(["restore", photo, "-o", "x.png"]) == 2
+    assert "[E302]" in capsys.readouterr().err
+    assert Path("x.png").read_bytes() == b"mine"
+    assert main(["restore", photo, "-o", "x.png", "--overwrite"]) == 0
+    assert size_of("x.png") == (60, 48)
+
+
+def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:
+    Path("x.png").mkdir()
+    assert main(["restore", photo, "-o", "x.png"]) == 0
+    assert size_of("x.png/a.jpg") == (60, 48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["-o", "taken"], "E302", "is a file, not a folder"),
+        (["-o", "taken/x"], "E302", "not writable"),
+        (["b.png", "-o", "x.png"], "E302", "there are 2 photos"),
+        (["-o", "x.png", "--output-format", "jpg"], "E102", "--output-format is jpg"),
+        (["-o", "a.png"], "E302", "would replace the photo itself"),
+    ],
+)
+def test_output_that_cannot_be_meant_is_refused_before_any_work(
+    photo: str,
+    arguments: list[str],
+    code: str,
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("restore.restorer.Restorer.__init__", None)
+    Path("taken").write_text("")
+    Path("a.png").write_bytes(Path(photo).read_bytes())
+    before = sorted(Path().iterdir())
+    assert main(["restore", "a.png", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert f"[{code}]" in error
+    assert text in error
+    assert sorted(Path().iterdir()) == before
+
+
+def test_predict_writes_into_folders_only(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "-i", f"image=@{photo}", "-o", "x.png"]) == 2
+    assert "this command writes into a folder" in capsys.readouterr().err
+    assert not Path("x.png").exists()
