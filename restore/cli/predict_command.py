@@ -64,10 +64,10 @@ def predict(
     with tempfile.TemporaryDirectory() as folder:
         photos = take_photos(inputs, ("image", "images"), Path(folder))
         masks = take_photos(inputs, ("mask", "masks"), Path(folder))
+        Request.from_inputs(task, inputs)  # refuses bad values before torch is imported
         if not photos:
             reason = "the request has no photo"
             raise RestoreError(Code.PHOTO_COUNT, reason, "Write for example -i image=@a.jpg.")
-        Request.from_inputs(task, inputs)  # refuses bad values before torch is imported
         _require_free(photos, inputs, output, overwrite=overwrite)
         with ProgressBars(quiet=json_text is not None) as bars:
             from restore.restorer import Restorer  # noqa: PLC0415 - imports torch

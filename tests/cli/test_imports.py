@@ -34,7 +34,7 @@ def record(path, row=None):
 loader.load_net = record
 code = main(sys.argv[2:])
 found = sorted(set(json.loads(sys.argv[1])) & set(sys.modules))
-print(json.dumps([code, found, sorted(loaded)]))
+print(json.dumps([code, found, sorted(set(loaded))]))
 """
 
 
@@ -42,7 +42,11 @@ print(json.dumps([code, found, sorted(loaded)]))
     ("arguments", "imported", "networks"),
     [
         (["upscale"], set(), ["lite-upscale-real-x4", "lite-upscale-x2", "lite-upscale-x4"]),
-        (["upscale", "--upscale-variant", "lite_fidelity"], set(), ["lite-upscale-x4"]),
+        (
+            ["upscale", "--upscale-variant", "lite_fidelity"],
+            set(),
+            ["lite-upscale-x2", "lite-upscale-x4"],
+        ),
         (["restore"], set(), ["lite-denoise"]),
         (["colorize"], set(), ["lite-colorize"]),
         (["face-restore"], {"dlib"}, ["lite-faces"]),

@@ -54,7 +54,10 @@ def test_broken_json_is_refused(text):
         read_json(text)
 
 
-def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path):
+def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(b"photo")
     inputs = {"images": ["@b.jpg", "c.jpg"], "image": "@a.jpg", "scale": 2}
     assert [photo.name for photo in take_photos(inputs, ("image", "images"), tmp_path)] == [
         "a.jpg",

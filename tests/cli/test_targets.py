@@ -90,9 +90,9 @@ def test_interrupted_replacement_leaves_no_record(
     def interrupt(self: object, result: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch.Origin, "record", interrupt)
-    assert main(["restore", photo, "--strength", "0.5", "--overwrite"]) == 130
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.Origin, "record", interrupt)
+        assert main(["restore", photo, "--strength", "0.5", "--overwrite"]) == 130
     assert main(["restore", photo]) == 2  # the result is that of the other strength
 
 
