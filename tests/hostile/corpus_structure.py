@@ -63,8 +63,8 @@ def _tiff_pages() -> Iterator[Specimen]:
     """Chains of directories: loops, many pages, pages outside of the file."""
     for following, planes in itertools.product((8, 9, 100, 500, 2**32 - 1), (1, 2)):
         for thumbnail, samples in itertools.product((0, 1, 4), (1, 2, 3, 255)):
-            tags = ((254, 4, 1, thumbnail), (273, 4, 1, 300), (258, 3, 1, 16))
-            tags += ((277, 3, 1, samples), (284, 3, 1, planes))
+            layout = ((258, 3, 1, 16), (277, 3, 1, samples), (284, 3, 1, planes))
+            tags = ((254, 4, 1, thumbnail), (273, 4, 1, 300), *layout)
             data = tiff_directory(grey_tiff_entries(40, 24, *tags), following=following)
             file_name = f"structure-page-{following}-{planes}-{thumbnail}-{samples}.tif"
             yield specimen_of(file_name, "structure", data.ljust(9000, b"\1"))
