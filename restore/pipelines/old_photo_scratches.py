@@ -35,10 +35,10 @@ MIN_COARSE_THRESHOLD = 0.5
 MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
 
-MIN_ELONGATION = 4.0
+MIN_ELONGATION = 6.0
 """Length of wide damage in widths."""
 
-MAX_WIDTH = 0.07
+MAX_WIDTH = 0.06
 """Width of wide damage, as a fraction of the long side; a wider area is a part of the photo."""
 
 FRAME_WIDTH = 0.05

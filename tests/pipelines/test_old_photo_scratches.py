@@ -1,0 +1,146 @@
+"""Scratch detection with the embedded network: prints, thin structures, wide and dark damage."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from facefakes import ASTRONAUT
+from oldphotofakes import WhiteIsScratched
+from torch import nn
+
+from restore import RestoreError, Restorer
+from restore.errors import Code
+from restore.imaging.photo import Photo
+from restore.pipelines.old_photo_scratches import (
+    MASK_MARGIN_PX,
+    MAX_LONG_SIDE_PX,
+    find_scratches_lite,
+    keep_wide_damage,
+)
+from training.scratch_negatives import dither, gravel, halftone, line_screen, silk, weave
+from training.scratch_objects import lattice, text
+
+THRESHOLD = 0.4
+GREY = cv2.cvtColor(ASTRONAUT, cv2.COLOR_RGB2GRAY)
+LARGE = cv2.resize(GREY, (480, 480), interpolation=cv2.INTER_CUBIC)
+LEVELS = GREY.astype(np.float32)
+
+PRINTS: dict[str, Callable[[], np.ndarray]] = {
+    "halftone of 4 px": lambda: halftone(LEVELS, 4.0, 0.3, 0.6),
+    "halftone of 8 px": lambda: halftone(LEVELS, 8.0, np.pi / 4, 1.2),
+    "halftone of 12 px": lambda: halftone(LEVELS, 12.0, 1.2, 0.8),
+    "line screen": lambda: line_screen(LEVELS, 6.0, 0.9, 0.8),
+    "dither": lambda: dither(LEVELS),
+    "silk": lambda: silk(LEVELS, 6.0, 25.0),
+    "weave": lambda: weave(LEVELS, 7.0, 0.2, 25.0),
+    "gravel": lambda: gravel(LEVELS, 4.0, 30.0, np.random.default_rng(0)),
+    "text": lambda: text(np.full_like(LEVELS, 235.0), 14, 25.0, np.random.default_rng(0)),
+    "lattice": lambda: lattice(LEVELS, 28.0, 0.1, 2, 225.0),
+}
+
+
+@pytest.fixture(scope="module")
+def net(lite: Restorer) -> nn.Module:
+    return lite.cache.get("old_photo_restore", "lite")[0].net
+
+
+def find(pixels: np.ndarray, net: nn.Module) -> np.ndarray:
+    return find_scratches_lite(Photo("a", pixels), net, THRESHOLD)
+
+
+def draw_tear(pixels: np.ndarray, width_px: int, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the photo with a crooked tear from edge to edge, and the mask of the tear."""
+    side = len(pixels)
+    steps = np.linspace(0.0, 1.0, 20)
+    wander = np.random.default_rng(0).normal(0.0, 3.0, (20, 2))
+    path = np.stack([side * steps, side * (0.25 + 0.5 * steps)], 1) + wander
+    mask = np.zeros_like(pixels)
+    cv2.polylines(mask, [path.astype(np.int32)], False, 255, width_px)
+    cover = cv2.GaussianBlur(mask, (0, 0), 0.8) / 255.0
+    return (pixels * (1.0 - cover) + level * cover).astype(np.uint8), mask > 0
+
+
+@pytest.mark.parametrize("kind", PRINTS)
+def test_prints_and_textures_are_not_detected(net: nn.Module, kind: str) -> None:
+    pixels = np.clip(PRINTS[kind](), 0, 255).astype(np.uint8)
+    assert find(pixels, net).mean() < 0.07
+
+
+@pytest.mark.parametrize("width_px", [3, 8, 14])
+@pytest.mark.parametrize("level", [20, 235])
+def test_tears_up_to_three_percent_of_the_long_side_are_found(
+    net: nn.Module, width_px: int, level: int
+) -> None:
+    flat = (90 + 0.3 * LARGE).astype(np.uint8)  # so that the tear can be seen everywhere
+    pixels, tear = draw_tear(flat, width_px, level)
+    found = find(pixels, net)
+    assert found[tear].mean() > 0.85
+    assert found[~tear].mean() < 0.06
+
+
+def test_undamaged_photo_has_few_scratches(net: nn.Module) -> None:
+    assert find(LARGE, net).mean() < 0.04
+
+
+def test_large_photo_is_reduced_and_its_mask_enlarged() -> None:
+    net = WhiteIsScratched()
+    pixels = np.zeros((800, 2 * MAX_LONG_SIDE_PX), np.uint8)
+    pixels[300:308] = 255
+    mask = find_scratches_lite(Photo("wide", pixels), net, 0.5)
+    # Each size is detected upright and turned.
+    assert net.sizes[::4] == [(400, MAX_LONG_SIDE_PX), (100, 320), (50, 160)]
+    assert net.sizes[1::4] == [(MAX_LONG_SIDE_PX, 400), (320, 100), (160, 50)]
+    rows = np.flatnonzero(mask.all(axis=1))
+    assert (rows[0], rows[-1]) == (300 - 2 * MASK_MARGIN_PX, 307 + 2 * MASK_MARGIN_PX)
+    assert not mask[: rows[0]].any()
+
+
+@pytest.mark.parametrize(("long_side_px", "sizes"), [(200, 1), (230, 2), (440, 2), (460, 3)])
+def test_coarse_sizes_are_used_where_they_differ(long_side_px: int, sizes: int) -> None:
+    net = WhiteIsScratched()
+    find_scratches_lite(Photo("a", np.zeros((64, long_side_px), np.uint8)), net, 0.5)
+    assert len(set(net.sizes)) == 2 * sizes
+
+
+def strip(top: int, height: int, *, level: int = 250, spread: int = 0) -> np.ndarray:
+    """Return a grey picture of 100x160 px with a horizontal strip."""
+    pixels = np.full((100, 160), 120, np.uint8)
+    noise = np.random.default_rng(0).integers(-spread, spread + 1, (height, 120))
+    pixels[top : top + height, 20:140] = np.clip(level + noise, 0, 255)
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found", "is_damage"),
+    [
+        (strip(50, 6), (50, 6), True),
+        (strip(50, 6, level=10), (50, 6), True),
+        (strip(50, 6, level=130), (50, 6), False),  # hardly differs from the photo
+        (strip(50, 6, level=200, spread=50), (50, 6), False),  # not flat
+        (strip(50, 30), (50, 30), False),  # too wide
+        (strip(50, 30), (50, 6), False),  # the edge of an area, not a strip
+        (strip(0, 4), (0, 4), False),  # the frame of a print
+    ],
+)
+def test_wide_damage_is_flat_long_and_distinct(
+    pixels: np.ndarray, found: tuple[int, int], is_damage: bool
+) -> None:
+    mask = np.zeros(pixels.shape, bool)
+    mask[found[0] : sum(found), 20:140] = True
+    kept = keep_wide_damage(pixels, mask)
+    np.testing.assert_array_equal(kept, mask & is_damage)
+
+
+def test_short_areas_are_not_wide_damage() -> None:
+    pixels = np.full((100, 160), 120, np.uint8)
+    pixels[40:48, 60:70] = 250
+    assert not keep_wide_damage(pixels, pixels > 200).any()
+
+
+def test_nan_is_an_error() -> None:
+    net = WhiteIsScratched()
+    net.level.fill_(float("nan"))
+    with pytest.raises(RestoreError) as caught:
+        find_scratches_lite(Photo("a", GREY), net, 0.4)
+    assert caught.value.code is Code.BAD_NUMBERS
