@@ -38,7 +38,7 @@ MIN_WIDE_LENGTH = 0.15
 MIN_ELONGATION = 6.0
 """Length of wide damage in widths."""
 
-MAX_WIDTH = 0.06
+MAX_WIDTH = 0.075
 """Width of wide damage, as a fraction of the long side; a wider area is a part of the photo."""
 
 FRAME_WIDTH = 0.05

@@ -56,6 +56,14 @@ def test_steps_are_proposed_with_reasons(
     assert all(reason for _, reason in proposed)
 
 
+@pytest.mark.parametrize(("height", "is_proposed"), [(40, True), (70, False)])
+def test_no_scratches_are_proposed_that_would_not_be_filled(height: int, is_proposed: bool) -> None:
+    pixels = DIM.copy()
+    pixels[100 : 100 + height] = 255  # of 256 rows
+    proposed = propose_steps(Photo("p", pixels), FixedDetector(), WhiteIsScratched())
+    assert ("old_photo_restore" in [step for step, _ in proposed]) is is_proposed
+
+
 def test_inpaint_is_proposed_first_if_there_is_a_mask() -> None:
     detector, net = FixedDetector(), WhiteIsScratched()
     proposed = propose_steps(Photo("p", LARGE), detector, net, has_mask=True)
