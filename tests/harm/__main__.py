@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,9 @@ def _run_task(restorer: Restorer, item: BugInput, name: str, results: Path) -> R
     report = result.reports[0]
     harm: Sequence[str] = ()
     if item.path.name not in DECODED_BY_US_ONLY:
-        judged = _judged_task({step.task for step in report.steps}) if report.steps else name
-        harm = tuple(find_harm(read(item.path), read(path), judged))
+        steps = {step.task for step in report.steps} or {name}
+        harm = tuple(find_harm(read(item.path), read(path), steps))
     return Row(item.name, name, report.status, tuple(harm), tuple(report.warnings))
-
-
-def _judged_task(steps: Set[str]) -> str:
-    """Return the step of a pipeline that may change a photo most."""
-    return next((task for task in ("colorize", "old_photo_restore") if task in steps), "enhance")
 
 
 def _run_inpaint(restorer: Restorer, item: BugInput, mask: Path, results: Path) -> Row:

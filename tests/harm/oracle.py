@@ -5,7 +5,7 @@ fault of the product's measures cannot hide here.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ MAX_CAST = 3.0
 """Levels between the channels of a result whose input is neutral."""
 
 MIN_WHITE = 254.5
-KEEPS_COLOURS = frozenset({"upscale", "enhance", "restore", "deblur", "face_restore"})
 
 
 @dataclass(frozen=True)
@@ -56,31 +55,31 @@ def read(source: Path | bytes) -> Pixels:
     return Pixels(np.asarray(rgb, np.float64), rgba[..., 3] / 255)
 
 
-def find_harm(before: Pixels, after: Pixels, task: str) -> Iterator[str]:
+def find_harm(before: Pixels, after: Pixels, tasks: Set[str]) -> Iterator[str]:
     """Describe everything by which a result looks damaged.
 
     Args:
         before: the input.
         after: the result, of any size.
-        task: the task; `deblur` is a variant of restore.
+        tasks: the tasks that ran; `deblur` is a variant of restore.
     """
     result = _reduce(after, (before.levels.shape[1], before.levels.shape[0]))
     visible = before.opacity > 0.5
-    if task in KEEPS_COLOURS:
+    if "old_photo_restore" in tasks:
+        shifts = _cell_shifts(before.levels, result.levels, visible, 32)
+        share = float((shifts > MAX_CELL_SHIFT[32]).mean()) if shifts.size else 0.0
+        if share > MAX_SHIFTED_SHARE and "colorize" not in tasks:
+            yield f"{100 * share:.0f} % of the cells changed"
+    elif "colorize" in tasks:
+        shift = _max(_cell_shifts(_luma(before.levels), _luma(result.levels), visible, 32))
+        if shift > MAX_LUMINANCE_SHIFT:
+            yield f"the luminance of a cell changed by {shift:.0f} levels"
+    else:
         for cell_px in CELLS_PX:
             shift = _max(_cell_shifts(before.levels, result.levels, visible, cell_px))
             if shift > MAX_CELL_SHIFT[cell_px]:
                 yield f"a cell of {cell_px} px changed by {shift:.0f} levels"
-    elif task == "old_photo_restore":
-        shifts = _cell_shifts(before.levels, result.levels, visible, 32)
-        share = float((shifts > MAX_CELL_SHIFT[32]).mean()) if shifts.size else 0.0
-        if share > MAX_SHIFTED_SHARE:
-            yield f"{100 * share:.0f} % of the cells changed"
-    elif task == "colorize":
-        shift = _max(_cell_shifts(_luma(before.levels), _luma(result.levels), visible, 32))
-        if shift > MAX_LUMINANCE_SHIFT:
-            yield f"the luminance of a cell changed by {shift:.0f} levels"
-    if task != "colorize":
+    if "colorize" not in tasks:
         yield from _find_cast(before.levels[visible], result.levels[visible])
 
 
