@@ -71,7 +71,7 @@ def main() -> int:
         return print_clean_rows(rows, with_bounds=arguments.bounds)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        photos = [PROJECT / "data" / f"{name}.jpg" for name in SAMPLES]
+        photos = [PROJECT / "data" / f"{name}.jpg" for name in arguments.samples]
         inputs = generate(SHARED / "bug_inputs", photos, folder / "inputs")
         results = folder / "results"
         table = [row for item in inputs for row in _run_all(restorer, item, results)]
@@ -127,6 +127,9 @@ def _print(row: Row) -> Row:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.harm", description=__doc__)
     parser.add_argument("command", nargs="?", choices=("bugs", "clean"), default="bugs")
+    parser.add_argument(
+        "--samples", nargs="+", default=SAMPLES, help="numbers of photos in data/ for `bugs`"
+    )
     parser.add_argument("--count", type=int, default=200, help="clean photos, at most")
     parser.add_argument("--bounds", action="store_true", help="print the largest figures")
     parser.add_argument("--folder", type=Path, help="keep inputs and results here")
