@@ -65,7 +65,11 @@ def main() -> int:
     restorer = Restorer(weights="lite", device="cpu")
     if arguments.command == "clean":
         photos = choose_clean_photos(arguments.count)
-        rows = [row for photo in photos for row in run_clean_photo(restorer, photo, TASKS)]
+        rows = [
+            row
+            for photo in photos
+            for row in run_clean_photo(restorer, photo, TASKS, arguments.long_side)
+        ]
         if arguments.json:
             arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
         return print_clean_rows(rows, with_bounds=arguments.bounds)
@@ -131,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
         "--samples", nargs="+", default=SAMPLES, help="numbers of photos in data/ for `bugs`"
     )
     parser.add_argument("--count", type=int, default=200, help="clean photos, at most")
+    parser.add_argument(
+        "--long-side", type=int, default=0, help="reduce clean photos to this many pixels"
+    )
     parser.add_argument("--bounds", action="store_true", help="print the largest figures")
     parser.add_argument("--folder", type=Path, help="keep inputs and results here")
     parser.add_argument("--json", type=Path, help="write all rows to this file")

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 from conftest import SHARED
 
-from restore import RestoreError, Restorer
+from restore import RestoreError, Restorer, open_photo
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.harm import Expected
 from restore.pipelines.harm_bounds import BOUNDS
@@ -29,12 +30,28 @@ def choose_clean_photos(count: int) -> list[Path]:
 
 
 def run_clean_photo(
-    restorer: Restorer, photo: Path, tasks: Mapping[str, tuple[str, Mapping[str, Any]]]
+    restorer: Restorer,
+    path: Path,
+    tasks: Mapping[str, tuple[str, Mapping[str, Any]]],
+    long_side_px: int,
 ) -> Iterator[dict[str, Any]]:
-    """Run one photo through every task; yield the figures and warnings of each."""
+    """Run one photo through every task; yield the figures and warnings of each.
+
+    Args:
+        restorer: runs the tasks.
+        path: the photo.
+        tasks: name, task and options.
+        long_side_px: larger photos are reduced to this first; 0 keeps their size.
+    """
+    photo = open_photo(path)
+    factor = long_side_px / max(photo.width, photo.height)
+    if 0 < factor < 1:
+        size = (round(photo.width * factor), round(photo.height * factor))
+        reduced = cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA)
+        photo = photo.with_pixels(reduced)
     for name, (task, options) in tasks.items():
         started_s = time.perf_counter()
-        row: dict[str, Any] = {"photo": f"{photo.parent.name}/{photo.name}", "task": name}
+        row: dict[str, Any] = {"photo": f"{path.parent.name}/{path.name}", "task": name}
         try:
             report = restorer.run(task, photo, **options).reports[0]
             steps = report.steps or [report]
