@@ -32,6 +32,13 @@ MASK_MARGIN_PX = 2
 MIN_COARSE_THRESHOLD = 0.5
 """Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
 
+MAX_SPOT_PX = 10
+"""Width of a compact area that may be a spot or a hole, in a small photo."""
+
+MAX_SPOT_WIDTH = 0.03
+"""Likewise, as a fraction of the long side. The network also marks what is flat and distinct: a
+stripe of a flag, the eyes of a drawing, a collar."""
+
 MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
 
@@ -69,7 +76,7 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
         RestoreError: BAD_NUMBERS.
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
-    scratches = scratch_probability_lite(luminance, net) >= threshold
+    scratches = drop_objects(scratch_probability_lite(luminance, net) >= threshold)
     for small in _coarse_luminances(luminance):
         found = scratch_probability_lite(small, net) >= max(threshold, MIN_COARSE_THRESHOLD)
         scratches |= _fit_to_levels(luminance, keep_wide_damage(small, found))
@@ -111,6 +118,24 @@ def scratch_probability_lite(luminance: np.ndarray, net: nn.Module) -> np.ndarra
             total += torch.rot90(net(rotated), -turns, (2, 3))
         logits = checked_output(total, tensor, "lite scratches") / ROTATIONS
         return np.asarray(torch.sigmoid(logits)[0, 0].cpu().numpy())
+
+
+def drop_objects(found: np.ndarray) -> np.ndarray:
+    """Drop compact areas that are too wide for a spot, because they may be objects.
+
+    Args:
+        found: HxW bool, what the network detected in the photo.
+
+    Returns:
+        HxW bool, a part of `found`.
+    """
+    kept = found.copy()
+    max_width_px = max(MAX_SPOT_PX, MAX_SPOT_WIDTH * max(found.shape))
+    for window, region in _components(found, margin_px=0):
+        width_px, length_px = _measure_strip(_edge_distances(region))
+        if width_px > max_width_px and length_px < MIN_ELONGATION * width_px:
+            kept[window] &= ~region
+    return kept
 
 
 def keep_wide_damage(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -163,16 +188,14 @@ def _components(
 
 def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int) -> bool:
     area: np.ndarray = region.astype(np.uint8)
-    # Twice the mean distance to the edge of a strip is half of its width.
-    distances = cv2.distanceTransform(np.pad(area, 1), cv2.DIST_L2, 3)
-    width_px = max(1.0, 4.0 * float(distances[distances > 0].mean()) - 1.0)
-    length_px = float(area.sum()) / width_px
+    distances = _edge_distances(region)
+    width_px, length_px = _measure_strip(distances)
     if width_px > MAX_WIDTH * long_side_px:
         return False
     if length_px < max(MIN_WIDE_LENGTH * long_side_px, MIN_ELONGATION * width_px):
         return False
     levels = luminance.astype(np.float32)
-    inside = levels[region & (distances[1:-1, 1:-1] >= min(2.0, float(distances.max())))]
+    inside = levels[region & (distances >= min(2.0, float(distances.max())))]
     if float(inside.std()) > MAX_WIDE_SPREAD_LEVELS:
         return False
     kernel = np.ones((2 * RING_PX + 1,) * 2, np.uint8)
@@ -181,6 +204,20 @@ def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int
     difference = float(np.median(inside)) - around
     quartiles = np.percentile(difference, (25.0, 75.0))
     return bool(quartiles[0] > MIN_WIDE_CONTRAST_LEVELS or quartiles[1] < -MIN_WIDE_CONTRAST_LEVELS)
+
+
+def _edge_distances(region: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel of an HxW bool area to its edge, 0 outside."""
+    area: np.ndarray = np.pad(region.astype(np.uint8), 1)
+    return cv2.distanceTransform(area, cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
+def _measure_strip(distances: np.ndarray) -> tuple[float, float]:
+    """Return width and length in pixels of an area, as if it were a strip."""
+    inside = distances[distances > 0]
+    # Twice the mean distance to the edge of a strip is half of its width.
+    width_px = max(1.0, 4.0 * float(inside.mean()) - 1.0)
+    return width_px, inside.size / width_px
 
 
 def _fit_to_levels(luminance: np.ndarray, coarse: np.ndarray) -> np.ndarray:

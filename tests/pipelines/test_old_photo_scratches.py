@@ -15,6 +15,7 @@ from restore.imaging.photo import Photo
 from restore.pipelines.old_photo_scratches import (
     MASK_MARGIN_PX,
     MAX_LONG_SIDE_PX,
+    drop_objects,
     find_scratches_lite,
     keep_wide_damage,
 )
@@ -144,3 +145,22 @@ def test_nan_is_an_error() -> None:
     with pytest.raises(RestoreError) as caught:
         find_scratches_lite(Photo("a", GREY), net, 0.4)
     assert caught.value.code is Code.BAD_NUMBERS
+
+
+def test_compact_areas_wider_than_spots_are_objects() -> None:
+    damage = np.zeros((200, 240), np.uint8)
+    cv2.circle(damage, (40, 40), 4, 1, -1)
+    cv2.line(damage, (0, 150), (239, 170), 1, 14)
+    objects = np.zeros_like(damage)
+    cv2.circle(objects, (120, 60), 9, 1, -1)
+    cv2.line(objects, (180, 30), (200, 80), 1, 16)
+    kept = drop_objects((damage | objects) > 0)
+    np.testing.assert_array_equal(kept, damage > 0)
+
+
+def test_dots_of_a_drawing_are_kept(net: nn.Module) -> None:
+    pixels = np.full((200, 200), 205, np.uint8)
+    cv2.circle(pixels, (100, 100), 80, 0, 3)
+    for x in (70, 130):
+        cv2.circle(pixels, (x, 75), 10, 0, -1)
+    assert not find(pixels, net).any()
