@@ -28,7 +28,8 @@ MAX_RLE_BMP_SIZE = 4_000_000
 
 PNG_SIGNATURE_BYTES = 8
 _PNG_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
-_PNG_NEEDED_CHUNKS = (*_PNG_PICTURE_CHUNKS, b"IEND", b"eXIf")
+_PNG_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_KEPT_CHUNKS = (*_PNG_PICTURE_CHUNKS, *_PNG_TEXT_CHUNKS, b"IEND", b"eXIf")
 
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _BMP_RUN_LENGTH_ENCODINGS = (1, 2)
@@ -75,9 +76,12 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def without_ancillary_chunks(data: bytes) -> bytes:
-    """Return a PNG without its colour profile, texts and other chunks that no decoder needs."""
+    """Return a PNG without its colour profile and other chunks that no decoder needs.
+
+    Texts are kept, because Pillow does not read them.
+    """
     chunks = (
-        data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_NEEDED_CHUNKS
+        data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_KEPT_CHUNKS
     )
     return data[:PNG_SIGNATURE_BYTES] + b"".join(chunks)
 

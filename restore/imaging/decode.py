@@ -15,6 +15,7 @@ from restore.imaging.file_colour import bmp_profile, tiff_profile
 from restore.imaging.limits import CheckedFile
 from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
 from restore.imaging.png_colour import png_profile
+from restore.imaging.png_texts import PngTexts, read_texts
 from restore.imaging.repair import missing_rows
 from restore.imaging.tiff import (
     BITS_PER_SAMPLE,
@@ -80,6 +81,8 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     """
     image, is_tiff = file.image, file.format == "TIFF"
     notes = list(file.warnings)
+    if is_tiff:  # Pillow would turn the picture by an orientation that only XMP states
+        image.info.pop("xmp", None)
     # The tags of a TIFF are gone after loading.
     exif, stated_icc = (tiff_exif(image) if is_tiff else None), tiff_profile(image, notes)
     image.load()
@@ -88,7 +91,8 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
     alpha = _check_samples(file, pixels, alpha, notes, is_deep=is_deep)
-    embedded = read_embedded(image, exif, notes)
+    texts = read_texts(file.data, notes) if file.format == "PNG" else PngTexts()
+    embedded = read_embedded(image, exif, texts, notes)
     if embedded.icc is None and "icc_profile" in image.info:  # Pillow could not assemble it
         notes.append("its colour profile is damaged or incomplete and was dropped")
     icc = embedded.icc or stated_icc

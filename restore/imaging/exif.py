@@ -18,6 +18,8 @@ MAX_CLAIMED_SHARE = 8
 
 MAX_DENSITY_DPI = 65_535
 UPRIGHT = 1
+FIRST_TRANSPOSED = 5
+"""Orientations from this on exchange rows and columns."""
 _ORIENTATIONS = range(1, 9)
 # Tags of a TIFF that describe the picture and not the layout of the file: ImageDescription,
 # Make, Model, Orientation, resolution, Software, DateTime, Artist and Copyright.
@@ -27,7 +29,7 @@ _DETAILED_SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeig
 _THUMBNAIL_TAGS = (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount)
 _X_RESOLUTION, _Y_RESOLUTION = ExifTags.Base.XResolution, ExifTags.Base.YResolution
 _RESOLUTION_UNIT = ExifTags.Base.ResolutionUnit
-_INCH, _CENTIMETRE, _CENTIMETRES_PER_INCH = 2, 3, 2.54
+_NO_UNIT, _INCH, _CENTIMETRE, _CENTIMETRES_PER_INCH = 1, 2, 3, 2.54
 _UNREADABLE = b"unreadable"
 
 
@@ -66,9 +68,9 @@ def clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
             exif = _load(raw)
             stored = exif.get(ExifTags.Base.Orientation)
             if stored is not None:
-                is_valid = isinstance(stored, int) and stored in _ORIENTATIONS
-                orientation = stored if is_valid else UPRIGHT
+                orientation = _valid_orientation(stored)
                 exif[ExifTags.Base.Orientation] = UPRIGHT
+                _turn_density(exif, orientation)
             block = exif.tobytes() if len(exif) else None
         except DECODER_ERRORS as error:
             notes.append(f"its EXIF cannot be read and was dropped ({error})")
@@ -76,6 +78,20 @@ def clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
     if skipped:
         notes.append("a part of its EXIF cannot be read and was dropped")
     return block, orientation
+
+
+def _valid_orientation(stored: object) -> int:
+    """Return an orientation, which some programs store as a byte; UPRIGHT for other values."""
+    if isinstance(stored, bytes) and len(stored) == 1:
+        stored = stored[0]
+    return stored if isinstance(stored, int) and stored in _ORIENTATIONS else UPRIGHT
+
+
+def _turn_density(exif: Image.Exif, orientation: int) -> None:
+    """Exchange the densities of rows and columns if the orientation exchanges these."""
+    if orientation >= FIRST_TRANSPOSED and {_X_RESOLUTION, _Y_RESOLUTION} <= set(exif):
+        across, down = exif[_X_RESOLUTION], exif[_Y_RESOLUTION]
+        exif[_X_RESOLUTION], exif[_Y_RESOLUTION] = down, across
 
 
 def exif_for_output(
@@ -135,6 +151,8 @@ def exif_density(block: bytes | None) -> tuple[float, float] | None:
         warnings.simplefilter("ignore")
         try:
             exif = _load(block)
+            if exif.get(_RESOLUTION_UNIT) == _NO_UNIT:
+                return None
             factor = _CENTIMETRES_PER_INCH if exif.get(_RESOLUTION_UNIT) == _CENTIMETRE else 1.0
             stored = (float(exif[tag]) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
             across, down = (value * factor for value in stored)
@@ -146,7 +164,9 @@ def exif_density(block: bytes | None) -> tuple[float, float] | None:
 
 def _load(raw: bytes) -> Image.Exif:
     """Parse an EXIF block. Raises one of DECODER_ERRORS if it is damaged or hostile."""
-    tiff = raw.removeprefix(EXIF_PREFIX)
+    tiff = raw
+    while tiff.startswith(EXIF_PREFIX):  # some programs write it into a PNG, where it is implied
+        tiff = tiff.removeprefix(EXIF_PREFIX)
     if len(tiff) > MAX_EXIF_BYTES:
         raise ValueError(f"{len(tiff)} bytes, the limit is {MAX_EXIF_BYTES}")
     if read_directory(tiff).claimed_bytes > MAX_CLAIMED_SHARE * len(tiff):

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from restore.errors import Code, RestoreError
 from restore.imaging.containers import check_parts, check_samples
 from restore.imaging.jpeg import jpeg_bits
+from restore.imaging.png_texts import without_texts
 from restore.imaging.tiff import (
     Directory,
     Tags,
@@ -152,6 +153,8 @@ def _read_header(
     data: bytes, file_format: str, directory: Directory | None, name: str, limits: Limits
 ) -> Image.Image:
     """Open a file with Pillow, which reads only its header."""
+    if file_format == "PNG":
+        data = without_texts(data)
     try:
         # No other plugin of Pillow sees the bytes. MPO is part of the JPEG plugin.
         return Image.open(io.BytesIO(data), formats=[file_format])

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
 from PIL import Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS
-from restore.imaging.exif import EXIF_PREFIX, MAX_DENSITY_DPI, MAX_EXIF_BYTES
+from restore.imaging.exif import EXIF_PREFIX, MAX_DENSITY_DPI, MAX_EXIF_BYTES, exif_density
+from restore.imaging.png_texts import PngTexts
 from restore.imaging.tiff import Directory, read_bytes, read_directory
 
 MAX_BLOCK_BYTES = 2**20
@@ -24,7 +23,6 @@ EXTENDED_XMP_PREFIX = b"http://ns.adobe.com/xmp/extension/\x00"
 RESOURCE_PREFIX = b"Photoshop 3.0\x00"
 IPTC_RESOURCE = 0x0404
 _RAW_PROFILE = "Raw profile type "
-_XMP_KEYWORD = "XML:com.adobe.xmp"
 _TIFF_XMP, _TIFF_IPTC, _TIFF_RESOURCES = 700, 33723, 34377
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 _IPTC_MARKER = 0x1C
@@ -70,15 +68,18 @@ class Embedded:
     metadata: Metadata
 
 
-def read_embedded(image: Image.Image, exif: bytes | None, notes: list[str]) -> Embedded:
+def read_embedded(
+    image: Image.Image, exif: bytes | None, texts: PngTexts, notes: list[str]
+) -> Embedded:
     """Return what a loaded image holds beside its samples.
 
     Args:
         image: as loaded by Pillow; for a TIFF with the entries of `tiff_entries` in its `info`.
         exif: the EXIF block that was made of a TIFF's tags, or None.
+        texts: the texts of a PNG, which Pillow has not seen.
         notes: warnings are appended here.
     """
-    info, profiles = image.info, _raw_profiles(image.info)
+    info, profiles = image.info, _raw_profiles(texts)
     is_jpeg, app1 = image.format in ("JPEG", "MPO"), profiles.get("app1", b"")
     segments = getattr(image, "applist", ()) if is_jpeg else ()
     blocks = [body for kind, body in segments if kind == "APP1"]
@@ -95,11 +96,11 @@ def read_embedded(image: Image.Image, exif: bytes | None, notes: list[str]) -> E
         exif=_first((exif, stored, profiles.get("exif"), app1 if app1_exif else None)),
         icc=_first((info.get("icc_profile"), profiles.get("icc"), profiles.get("icm"))),
         metadata=Metadata(
-            xmp=_limited(_first((info.get("xmp"), *xmp_texts)), "XMP", notes),
+            xmp=_limited(_first((info.get("xmp"), texts.xmp, *xmp_texts)), "XMP", notes),
             iptc=_limited(_first((iptc, *raw_iptc)), "IPTC", notes),
             comment=_limited(_first((b"\n".join(comments), info.get("comment"))), "comment", notes),
-            texts=_texts(image, notes),
-            dpi=_density(image),
+            texts=_plain_texts(texts, notes),
+            dpi=_density(image, exif, notes),
         ),
     )
 
@@ -140,12 +141,10 @@ def _has_entries(block: bytes) -> bool:
         return False
 
 
-def _raw_profiles(info: Mapping[Any, object]) -> dict[str, bytes]:
+def _raw_profiles(texts: PngTexts) -> dict[str, bytes]:
     """Return the profiles that ImageMagick and ExifTool store as hexadecimal texts of a PNG."""
     profiles: dict[str, bytes] = {}
-    for key, text in info.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            continue
+    for key, text in texts.pairs:
         if key.startswith(_RAW_PROFILE) and (found := _HEXADECIMAL.match(text)):
             with suppress(ValueError):
                 name = key.removeprefix(_RAW_PROFILE).strip().lower()
@@ -182,32 +181,40 @@ def _iptc_of(resources: bytes | None) -> bytes | None:
     return None
 
 
-def _texts(image: Image.Image, notes: list[str]) -> tuple[tuple[str, str], ...]:
+def _plain_texts(texts: PngTexts, notes: list[str]) -> tuple[tuple[str, str], ...]:
     """Return the texts of a PNG that are not the coded form of other metadata."""
-    if image.format != "PNG":
-        return ()
     kept: list[tuple[str, str]] = []
     total = 0
-    for key, text in image.info.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            continue
-        if key.startswith(_RAW_PROFILE) or key == _XMP_KEYWORD:
+    for key, text in texts.pairs:
+        if key.startswith(_RAW_PROFILE):
             continue
         total += len(key) + len(text)
         if len(kept) >= MAX_TEXTS or total > MAX_BLOCK_BYTES:
             notes.append(f"its texts beyond {MAX_TEXTS} or {MAX_BLOCK_BYTES} bytes were dropped")
             break
-        kept.append((str(key), str(text)))
+        kept.append((key, text))
     return tuple(kept)
 
 
-def _density(image: Image.Image) -> tuple[float, float] | None:
-    """Return the density in pixels per inch that the file itself states, without EXIF."""
+def _density(
+    image: Image.Image, exif: bytes | None, notes: list[str]
+) -> tuple[float, float] | None:
+    """Return the density in pixels per inch that the file itself states, without EXIF.
+
+    A file may state the shape of its pixels without a unit. Results cannot: a warning.
+    """
+    if image.format == "TIFF":  # Pillow invents 1 dpi where there is none
+        return exif_density(exif)
     density: object = image.info.get("dpi")
+    shape: object = image.info.get("aspect")  # of a PNG
     if image.format in ("JPEG", "MPO"):  # Pillow adds 72 dpi where there is none
-        factor = _JFIF_UNITS.get(image.info.get("jfif_unit", 0))
         stored = image.info.get("jfif_density", ())
+        factor = _JFIF_UNITS.get(image.info.get("jfif_unit", 0))
         density = tuple(value * factor for value in stored) if factor else None
+        shape = None if factor else stored
+    if isinstance(shape, tuple) and len(shape) == 2 and shape[0] != shape[1] and all(shape):
+        ratio = f"{shape[0]}:{shape[1]}"
+        notes.append(f"it states pixels that are not square ({ratio}), which the result does not")
     return valid_density(density)
 
 

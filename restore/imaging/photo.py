@@ -21,13 +21,12 @@ from restore.imaging.decoder_errors import (
     out_of_memory,
     translate_decoder_errors,
 )
-from restore.imaging.exif import UPRIGHT, clean_exif
+from restore.imaging.exif import FIRST_TRANSPOSED, UPRIGHT, clean_exif
 from restore.imaging.identify import dib_as_bmp, identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
 from restore.imaging.metadata import NO_METADATA, Metadata
 from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
 
-_FIRST_TRANSPOSED = 5
 # Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
 _REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
 
@@ -209,18 +208,24 @@ def _normalise(raster: Raster, name: str) -> Photo:
         converted=native is not None,
         native=None if native is None else turn_upright(native, turn),
         orientation=orientation,
-        metadata=raster.metadata,
+        metadata=_upright_metadata(raster.metadata, orientation),
         coding=_upright_coding(raster.coding, turn),
     )
 
 
 def _upright_coding(coding: Coding | None, orientation: int) -> Coding | None:
-    return coding.transposed() if coding and orientation >= _FIRST_TRANSPOSED else coding
+    return coding.transposed() if coding and orientation >= FIRST_TRANSPOSED else coding
+
+
+def _upright_metadata(metadata: Metadata, orientation: int) -> Metadata:
+    if metadata.dpi is None or orientation < FIRST_TRANSPOSED:
+        return metadata
+    return replace(metadata, dpi=metadata.dpi[::-1])
 
 
 def turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation: transpose for 5 to 8, then mirror along the axes."""
-    if orientation >= _FIRST_TRANSPOSED:
+    if orientation >= FIRST_TRANSPOSED:
         array = np.swapaxes(array, 0, 1)
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]

@@ -129,7 +129,7 @@ def _read_small(data: bytes) -> np.ndarray:
 
 def reduce_png(data: bytes) -> tuple[bytes, str]:
     """Return a PNG without the chunks that no decoder needs, and a warning."""
-    dropped = "its colour profile and texts could not be read and were dropped"
+    dropped = "its colour profile could not be read and was dropped"
     return without_ancillary_chunks(data), dropped
 
 

@@ -229,4 +229,4 @@ def test_data_after_a_jpeg_is_dropped() -> None:
 def test_png_with_damaged_ancillary_chunks_is_decoded_without_them(bad: bytes) -> None:
     photo = decode(png_file(picture(), bad, chunk(b"eXIf", exif_block(3)[6:])), "a")
     np.testing.assert_array_equal(photo.pixels, picture()[::-1, ::-1])
-    assert "were dropped" in photo.warnings[0]
+    assert "dropped" in photo.warnings[0]

@@ -115,3 +115,14 @@ def test_unreadable_exif_is_not_written() -> None:
     data, notes = encode(Photo("a", picture(), exif=b"Exif\0\0GPS 52.5N"), "jpg", 90)
     assert b"52.5N" not in data
     assert "EXIF cannot be written" in notes[0]
+
+
+def test_orientation_stored_as_a_byte_and_a_repeated_prefix_are_read() -> None:
+    block = exif_block(6)[6:]
+    for unusual in (
+        b"MM\0*\0\0\0\x08" + struct.pack(">HHHLB3xL", 1, 274, 1, 1, 6, 0),
+        b"Exif\0\0" + block,
+    ):
+        photo = decode(png_with_exif(unusual), "a")
+        assert (photo.orientation, photo.warnings) == (6, ())
+        np.testing.assert_array_equal(photo.pixels, np.rot90(picture(), -1))

@@ -316,3 +316,63 @@ def test_texts_and_comments_of_any_language_are_kept(text: str) -> None:
     assert jpg.metadata.comment == text.encode()
     latin = Photo("a", picture(), metadata=Metadata(comment="Größe".encode("latin-1")))
     assert dict(decode(encode(latin, "png", 90)[0], "a").metadata.texts) == {"Comment": "Größe"}
+
+
+TEXT_NAMES = ("transparency", "exif", "icc_profile", "interlace", "gamma", "srgb")
+
+
+@pytest.mark.parametrize("name", TEXT_NAMES)
+def test_text_does_not_replace_what_pillow_stores_under_its_name(name: str) -> None:
+    extra = (chunk(b"eXIf", exif_block(6)[6:]), chunk(b"gAMA", struct.pack(">I", 100_000)))
+    expected = decode(png_file(picture(), *extra), "a")
+    photo = decode(png_file(picture(), *extra, png_text(name, "a text")), "a")
+    assert (photo.warnings, photo.orientation) == ((), 6)
+    assert photo.icc == expected.icc is not None
+    assert photo.metadata.texts == ((name, "a text"),)
+
+
+def test_repeated_texts_are_kept() -> None:
+    data = png_file(picture(), png_text("Author", "A"), png_text("Author", "B"))
+    written, notes = encode(decode(data, "a"), "png", 90)
+    assert decode(written, "a").metadata.texts == (("Author", "A"), ("Author", "B"))
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"no end of the keyword", b"z\0\0not zlib", b"z\0\0" + zlib.compress(bytes(2**25))],
+)
+def test_damaged_text_loses_nothing_else(body: bytes) -> None:
+    profile_chunk = chunk(b"iCCP", b"a\0\0" + zlib.compress(adobe_profile()))
+    data = png_file(picture(), profile_chunk, chunk(b"zTXt", body), png_text("Title", "kept"))
+    photo = decode(data, "a")
+    assert photo.icc == adobe_profile()
+    assert photo.metadata.texts == (("Title", "kept"),)
+    assert photo.warnings == ("one of its texts is damaged or too large and was dropped",)
+
+
+def test_tiff_without_density_or_unit_gets_none() -> None:
+    for options in ({}, {"resolution_unit": 1, "resolution": 3}):
+        data = file_of(picture(), "TIFF", **options)
+        written = Image.open(io.BytesIO(encode(decode(data, "a"), "png", 90)[0]))
+        assert "dpi" not in written.info
+
+
+def test_density_is_turned_with_the_photo() -> None:
+    turned = Image.Exif()
+    turned[274] = 6
+    stored = decode(file_of(picture(), "JPEG", dpi=(300, 240), exif=turned.tobytes()), "a")
+    assert stored.metadata.dpi == (240.0, 300.0)
+    turned[282], turned[283], turned[296] = 300.0, 240.0, 2
+    photo = decode(file_of(picture(), "JPEG", exif=turned.tobytes()), "a")
+    for target in FORMATS:
+        exif = exif_of(encode(photo, target, 90)[0])
+        assert (exif[282], exif[283], exif[274]) == (240, 300, 1)
+
+
+def test_pixels_that_are_not_square_are_a_warning() -> None:
+    png = png_file(picture(), chunk(b"pHYs", struct.pack(">IIB", 4, 3, 0)))
+    jpeg = file_of(picture(), "JPEG").replace(b"JFIF\0\1\1\0\0\1\0\1", b"JFIF\0\1\1\0\0\4\0\3")
+    for data in (png, jpeg):
+        (warning,) = decode(data, "a").warnings
+        assert "not square (4:3)" in warning
