@@ -19,8 +19,11 @@ MAX_CELL_SHIFT = {8: 40.0, 32: 14.0}
 MAX_LUMINANCE_SHIFT = 40.0
 """Levels by which new colours may change the luminance of a cell."""
 
+MAX_REPAIR_SHIFT = 40.0
+"""Levels by which a filled scratch may change the mean of a cell of 32 pixels."""
+
 MAX_SHIFTED_SHARE = 0.25
-"""Fraction of cells that old_photo_restore may change: scratches and their surroundings."""
+"""Fraction of cells that old_photo_restore may change by more than MAX_REPAIR_SHIFT."""
 
 MAX_CAST = 3.0
 """Levels between the channels of a result whose input is neutral."""
@@ -67,7 +70,7 @@ def find_harm(before: Pixels, after: Pixels, tasks: Set[str]) -> Iterator[str]:
     visible = before.opacity > 0.5
     if "old_photo_restore" in tasks:
         shifts = _cell_shifts(before.levels, result.levels, visible, 32)
-        share = float((shifts > MAX_CELL_SHIFT[32]).mean()) if shifts.size else 0.0
+        share = float((shifts > MAX_REPAIR_SHIFT).mean()) if shifts.size else 0.0
         if share > MAX_SHIFTED_SHARE and "colorize" not in tasks:
             yield f"{100 * share:.0f} % of the cells changed"
     elif "colorize" in tasks:
