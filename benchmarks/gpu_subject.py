@@ -39,6 +39,9 @@ class Subject:
         is_face_net = isinstance(self.adapter, FaceAdapter)
         self.reference = with_adapter(self.net, self.row) if is_face_net else self.net.eval()
         self.inputs = tuple(each.to(device) for each in inputs_of(self.network))
+        if self.row.architecture == "LiteInpaint":  # its adapter joins photo and hole
+            photo, hole = self.inputs
+            self.inputs = (torch.cat([photo * (1.0 - hole), hole], dim=1),)
         full_precision()
         with torch.inference_mode():
             self.output = [each.clone() for each in tensors_in(self.reference(*self.inputs))]

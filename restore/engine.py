@@ -35,7 +35,7 @@ from restore.options import (
 from restore.pipelines import TASK_SPECS, TaskSpec
 from restore.pipelines.context import StepContext
 from restore.pipelines.harm_check import check_harm
-from restore.pipelines.loading import describe_step, load_step
+from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
@@ -142,7 +142,8 @@ class Engine:
         if runtime.compile_backend is not None:
             # Set only now, because a request that is refused must not fix the backend.
             self.compiler.backend = runtime.compile_backend
-            plans = [self._optimize(plan) for plan in plans]
+        if runtime.optimized or runtime.low_precision:
+            plans = [self._use_copies(plan, runtime) for plan in plans]
         results: dict[int, Photo] = {}
         masks: dict[int, Photo] = {}
         for plan in plans:
@@ -223,18 +224,24 @@ class Engine:
                 item.report.warn(warning)
         return Plan(group, planned)
 
-    def _optimize(self, plan: Plan) -> Plan:
-        """Replace the networks of a plan by optimized copies."""
+    def _use_copies(self, plan: Plan, runtime: Runtime) -> Plan:
+        """Replace the networks of a plan by the copies for profile and stability mode."""
         steps = []
         for step in plan.steps:
-            first, models = step.contexts[0], dict[str, Model]()
+            first, models, warnings = step.contexts[0], dict[str, Model](), list[str]()
+            detector, detector_model = first.detector, None
             with first.report.stage("optimize"):
                 for task, model in first.models.items():
-                    models[task], warnings = self.models.optimize(model)
-                    for context in step.contexts:
-                        for warning in warnings:
-                            context.report.warn(warning)
-                detector = self.detectors.optimize(first.detector) if first.detector else None
+                    models[task], failures = self.models.prepare(model, runtime)
+                    warnings += failures
+                if detector is not None:
+                    detector, detector_model = self.detectors.prepare(detector, runtime)
+            for context in step.contexts:
+                for warning in warnings:
+                    context.report.warn(warning)
+                describe_precision(
+                    context.report, step.spec, step.options, models, detector_model, runtime
+                )
             contexts = [
                 replace(context, models=models, detector=detector) for context in step.contexts
             ]

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from restore.engine import Engine, decode_photos
 from restore.errors import Code, RestoreError
@@ -18,6 +19,8 @@ from restore.models.patience import BRIEF, PATIENT
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
+from restore.optimize.copies import Copies
+from restore.optimize.cpu_probe import CpuProbe
 from restore.options import (
     CATALOG_TASKS,
     MAX_PHOTOS,
@@ -25,6 +28,7 @@ from restore.options import (
     TASK_OPTIONS,
     Request,
     RunOptions,
+    RuntimeProfile,
     Step,
 )
 from restore.pipelines import TASK_SPECS
@@ -75,7 +79,8 @@ class Restorer:
             offline=self.policy is Policy.LOCAL,
         )
         self.compiler = Compiler(self.device)
-        self.cache = ModelCache(self.store, self.policy, self.compiler, progress)
+        self.copies = Copies(self.compiler, CpuProbe())
+        self.cache = ModelCache(self.store, self.policy, self.copies, progress)
         self.detectors = DetectorCache(self.cache)
         tasks = _parse_preload(preload)
         if tasks:
@@ -84,6 +89,8 @@ class Restorer:
             log.info("weights to download before the start: %s", plan.describe())
         for task in tasks:
             self.preload(task)
+        if tasks:
+            self._prepare_copies()
 
     def preload(self, task: Step) -> None:
         """Load every variant of a task that the weights policy offers.
@@ -103,9 +110,23 @@ class Restorer:
         if self.policy is Policy.OFFICIAL:
             return
         for companion in spec.lite_companions:
-            model, _ = self.cache.get(companion, LITE)
-            if self.compiler.compiles:
-                self.cache.optimize(model)
+            self.cache.get(companion, LITE)
+
+    def _prepare_copies(self) -> None:
+        """Make the copies of all loaded networks, so that no request waits for them.
+
+        On CUDA these are the copies below float32. If the environment names a compile backend, they
+        are also the optimized ones. On a CPU the probe decides which networks have copies below
+        float32; these are made by the first request that needs them.
+        """
+        self.copies.probe_all(self.cache.models)
+        backend = self.compiler.backend
+        for each in {None, backend}:
+            for profile in get_args(RuntimeProfile):
+                runtime = runtime_for(profile, self.device, each, low_precision=True)
+                if self.device.type == "cuda" or runtime.compiles:
+                    for model in self.cache.models:
+                        self.cache.prepare(model, runtime)
 
     def run(
         self,
@@ -137,15 +158,18 @@ class Restorer:
             try:
                 return self._run_once(request, sources, mask_sources, runtime)
             except RestoreError as error:
-                if error.code is not Code.BAD_NUMBERS or not runtime.optimized:
+                replaced = runtime.optimized or runtime.low_precision
+                if error.code is not Code.BAD_NUMBERS or not replaced:
                     raise
                 reason = error.reason
             # Outside of the handler, because the traceback would keep tensors alive.
+            failed = "optimized" if runtime.optimized else "low-precision"
             runtime = runtime_for(runtime.profile, self.device)
             results = self._run_once(request, sources, mask_sources, runtime)
         for report in results.reports:
             report.warn(
-                f"the optimized networks failed ({reason}): the request was repeated without them"
+                f"the {failed} networks failed ({reason}): the request was repeated without them, "
+                "in float32"
             )
         return results
 
@@ -172,11 +196,10 @@ class Restorer:
         Raises:
             RestoreError: OPTION_INVALID for a compile backend that cannot be used.
         """
+        backend = None
         if run.stability_mode == "optimized":
-            return runtime_for(
-                run.runtime_profile, self.device, self.compiler.backend_for(run.compile_backend)
-            )
-        return runtime_for(run.runtime_profile, self.device)
+            backend = self.compiler.backend_for(run.compile_backend)
+        return runtime_for(run.runtime_profile, self.device, backend, low_precision=True)
 
 
 def _check_photo_count(count: int) -> None:

@@ -83,7 +83,8 @@ def run_failing_requests(
         with pytest.raises(RestoreError) as caught:
             restorer.run(task, photos, **{**options, **more})
         codes.append(caught.value.code)
-    optimized = (model for model, _ in restorer.cache._optimized.values())
+    copies = restorer.cache._copies.values()
+    optimized = (model for plans in copies for model, _ in plans.values())
     with monkeypatch.context() as patched:
         for model in (*restorer.cache._models.values(), *optimized):
             for net in (model.net, *model.partners.values()):

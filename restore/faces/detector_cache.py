@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
+from typing import TypeVar
 
 from restore.errors import RestoreError
 from restore.faces.detect import Detector, DlibDetector, RetinaFaceDetector
 from restore.models.cache import ModelCache
 from restore.models.loader import Model
 from restore.models.policy import FALLBACK_CODES, Policy
+from restore.runtime.device import Runtime
 
 DETECTION = "face_detect"
 """The catalog task of the detectors."""
@@ -18,6 +21,7 @@ DEFAULT_NETWORK = "retinaface_resnet50"
 """The detector of the official face restoration code."""
 
 log = logging.getLogger("restore")
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class DetectorCache:
@@ -31,7 +35,7 @@ class DetectorCache:
         self._models = models
         self._dlib: DlibDetector | None = None
         self._detectors: dict[str, tuple[Model, Detector]] = {}
-        self._optimized: dict[str, tuple[Model, Detector]] = {}
+        self._copies: dict[tuple[str, int], tuple[Model, Detector]] = {}
         self._unavailable: dict[str, str] = {}
         """Detectors without available weights, and the warning about each."""
 
@@ -64,12 +68,19 @@ class DetectorCache:
                 log.warning("%s", self._unavailable[name])
         return self._get_dlib(), (self._unavailable[name],)
 
-    def optimize(self, detector: Detector) -> Detector:
-        """Return the detector with an optimized copy of its network; without network, itself."""
+    def prepare(self, detector: Detector, runtime: Runtime) -> tuple[Detector, Model | None]:
+        """Return the detector with the copy of its network that a request uses, and the copy.
+
+        A detector without network is returned itself, with None.
+        """
         if detector.name not in self._detectors:
-            return detector
-        model, _ = self._models.optimize(self._detectors[detector.name][0])
-        return _cached_detector(self._optimized, detector.name, model)
+            return detector, None
+        loaded, original = self._detectors[detector.name]
+        model, _ = self._models.prepare(loaded, runtime)
+        if model is loaded:
+            return original, model
+        # The cached entry keeps the model alive, so that its id is not used again.
+        return _cached_detector(self._copies, (detector.name, id(model)), model), model
 
     def preload(self) -> None:
         """Load every detector that the weights policy offers.
@@ -93,9 +104,9 @@ class DetectorCache:
 
 
 def _cached_detector(
-    detectors: dict[str, tuple[Model, Detector]], name: str, model: Model
+    detectors: dict[KeyT, tuple[Model, Detector]], key: KeyT, model: Model
 ) -> Detector:
     """Return the detector of a model; a new one if the model was loaded again."""
-    if name not in detectors or detectors[name][0] is not model:
-        detectors[name] = (model, RetinaFaceDetector(model))
-    return detectors[name][1]
+    if key not in detectors or detectors[key][0] is not model:
+        detectors[key] = (model, RetinaFaceDetector(model))
+    return detectors[key][1]

@@ -1,12 +1,13 @@
-"""Keeps every loaded network, and its optimized copy, for the life of the process."""
+"""Keeps every loaded network, and its copies, for the life of the process."""
 
 from __future__ import annotations
 
 import logging
 import os
 import weakref
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -14,6 +15,7 @@ from restore.errors import RestoreError
 from restore.models.loader import Model, load_model
 from restore.models.policy import FALLBACK_CODES, Policy, Resolved, resolve
 from restore.models.store import WeightStore
+from restore.runtime.device import Runtime
 from restore.runtime.progress import Progress
 
 Key = tuple[str, str]
@@ -22,19 +24,21 @@ Key = tuple[str, str]
 log = logging.getLogger("restore")
 
 
-class Optimizer(Protocol):
-    """What makes faster copies of models (restore.optimize.compiler.Compiler)."""
+PlanT = TypeVar("PlanT", bound=Hashable)
+
+
+class Optimizer(Protocol[PlanT]):
+    """What makes faster copies of models (restore.optimize.copies.Copies)."""
 
     @property
     def device(self) -> torch.device:
         """The device of all networks."""
 
-    @property
-    def compiles(self) -> bool:
-        """Whether copies are compiled, which takes minutes."""
+    def plan(self, model: Model, runtime: Runtime) -> PlanT:
+        """Return what is done for a request. False: the networks run as loaded."""
 
-    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
-        """Return a faster copy of a model, and a warning for each optimization that failed."""
+    def copy(self, model: Model, plan: PlanT) -> tuple[Model, tuple[str, ...]]:
+        """Return a faster copy of a model, and a warning for each step that failed."""
 
 
 class ModelCache:
@@ -43,19 +47,19 @@ class ModelCache:
     Args:
         store: provides the checkpoint files.
         policy: which weights are used.
-        optimizer: makes the optimized copies; networks are loaded onto its device.
-        progress: called while networks are loaded and optimized.
+        optimizer: makes the copies; networks are loaded onto its device.
+        progress: called while networks are loaded and copied.
     """
 
     def __init__(
-        self, store: WeightStore, policy: Policy, optimizer: Optimizer, progress: Progress
+        self, store: WeightStore, policy: Policy, optimizer: Optimizer[Any], progress: Progress
     ) -> None:
         self.store = store
         self.policy = policy
         self.optimizer = optimizer
         self.progress = progress
         self._models: dict[Key, Model] = {}
-        self._optimized: dict[Key, tuple[Model, tuple[str, ...]]] = {}
+        self._copies: dict[Key, dict[Hashable, tuple[Model, tuple[str, ...]]]] = {}
         self._mapped_files: dict[Key, list[MappedFile]] = {}
         self._resolutions: dict[Key, tuple[str, tuple[str, ...]]] = {}
         """Requested task and variant to the variant in use and the warnings about it."""
@@ -82,13 +86,24 @@ class ModelCache:
         served, warnings = self._resolutions[task, variant]
         return self._models[task, served], warnings
 
-    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
-        """Return the optimized copy of a model, and a warning for each failed optimization."""
-        key = (model.row.task, model.variant)
-        if key not in self._optimized:
+    def prepare(self, model: Model, runtime: Runtime) -> tuple[Model, tuple[str, ...]]:
+        """Return the copy of a loaded model that a request uses, and a warning for each failure.
+
+        A copy is made once and kept. The model itself is returned if its networks run as loaded.
+        """
+        plan = self.optimizer.plan(model, runtime)
+        if not plan:
+            return model, ()
+        copies = self._copies.setdefault((model.row.task, model.variant), {})
+        if plan not in copies:
             self.progress(f"optimizing {model.row.task} {model.variant}", 0, 1)
-            self._optimized[key] = self.optimizer.optimize(model)
-        return self._optimized[key]
+            copies[plan] = self.optimizer.copy(model, plan)
+        return copies[plan]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """All loaded models."""
+        return tuple(self._models.values())
 
     def preload(self, task: str) -> None:
         """Load every variant of a catalog task that the weights policy offers.
@@ -101,9 +116,7 @@ class ModelCache:
         for index, variant in enumerate(variants):
             self.progress(f"loading {task}", index, len(variants))
             try:
-                model, _ = self.get(task, variant)
-                if self.optimizer.compiles:  # now, so that no request waits for the compiler
-                    self.optimize(model)
+                self.get(task, variant)
             except RestoreError as error:
                 has_fallback = self.policy in (Policy.AUTO, Policy.LOCAL)
                 if not has_fallback or error.code not in FALLBACK_CODES:
@@ -130,14 +143,14 @@ class ModelCache:
         self._mapped_files[key] = mapped_files
 
     def _drop_if_overwritten(self, task: str, variant: str) -> None:
-        """Drop a network and its optimized copy if its file has changed since it was loaded."""
+        """Drop a network and its copies if its file has changed since it was loaded."""
         if (task, variant) not in self._resolutions:
             return
         served, _ = self._resolutions[task, variant]
         if not any(file.has_changed() for file in self._mapped_files.get((task, served), ())):
             return
         log.warning("the file of %s %s has changed: verifying and loading it again", task, served)
-        for entries in (self._models, self._optimized, self._mapped_files):
+        for entries in (self._models, self._copies, self._mapped_files):
             entries.pop((task, served), None)
         self._resolutions = {
             key: (used, warnings)

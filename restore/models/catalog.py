@@ -8,9 +8,9 @@ others in `also_serves`. This module touches no checkpoint file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,7 @@ from pydantic import (
 
 from restore.errors import Code, RestoreError
 from restore.models.locations import manifest_path
+from restore.models.precision import FLOAT32, DevicePrecision, DeviceType, PrecisionName
 
 LITE = "lite"
 NET = "net"
@@ -46,7 +47,6 @@ Positive = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 Paths = Annotated[tuple[str, ...], Field(strict=False)]
 Urls = Annotated[tuple[Url, ...], Field(strict=False)]
-Dtypes = Annotated[tuple[Literal["float32", "float16", "bfloat16"], ...], Field(strict=False)]
 Range = Annotated[tuple[float, float], Field(strict=False)]
 
 
@@ -80,7 +80,8 @@ class Checkpoint(BaseModel):
         channels_in: number of input channels.
         input_range: lowest and highest input value.
         output_range: lowest and highest output value.
-        dtypes: precisions that were measured to be safe.
+        precision: the measured precisions by device type; on other devices, and where a profile has
+            no entry, the network computes in float32.
         tiles: whether tiles give the same result as the whole photo. False for networks that
             average over the whole photo.
         tile_margin_px: context that a tile needs on each side.
@@ -120,7 +121,7 @@ class Checkpoint(BaseModel):
     channels_in: Positive | None = None
     input_range: Range | None = None
     output_range: Range | None = None
-    dtypes: Dtypes = ()
+    precision: Mapping[DeviceType, DevicePrecision] = Field(default_factory=dict)
     tiles: bool = False
     tile_margin_px: Natural = 0
     working_bytes_per_px: Positive | None = None
@@ -148,6 +149,11 @@ class Checkpoint(BaseModel):
     def variants(self) -> tuple[str, ...]:
         """All variants that use this file."""
         return (self.variant, *self.also_serves)
+
+    def precision_for(self, profile: str, device_type: str) -> PrecisionName:
+        """Return the precision of a profile on a device type; float32 if none was measured."""
+        measured = self.precision.get(cast(DeviceType, device_type))
+        return measured.of(profile) if measured else FLOAT32
 
 
 class Catalog:

@@ -14,8 +14,9 @@ from restore.errors import Code, RestoreError
 from restore.models import checkpoint_file
 from restore.models.adapters import AdapterT, adapter_for, adapter_of_kind, detect_adapter
 from restore.models.adapters.base import Adapter, without_storage
-from restore.models.catalog import Checkpoint
+from restore.models.catalog import NET, Checkpoint
 from restore.models.policy import Resolved
+from restore.models.precision import FLOAT32, PrecisionName
 from restore.nets.local_pooling import use_local_pooling
 
 _LOAD_ERRORS = (
@@ -38,7 +39,9 @@ class Model:
         partners: partner networks by role, such as `denoise_partner` or `parser`.
         partner_rows: manifest rows of the partners by role.
         weights: file name, sha256 and licence of each checkpoint, for the report.
-        compiled_shapes: input shapes for which an optimized copy is compiled.
+        compiled_shapes: input shapes for which an optimized copy is compiled or recorded.
+        files: path of each checkpoint by role, NET for that of the network.
+        precisions: precision of each network by role; float32 where it is absent.
     """
 
     row: Checkpoint
@@ -48,6 +51,17 @@ class Model:
     partner_rows: Mapping[str, Checkpoint] = field(default_factory=dict)
     weights: tuple[dict[str, object], ...] = ()
     compiled_shapes: frozenset[tuple[int, ...]] = frozenset()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    precisions: Mapping[str, PrecisionName] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Mapping[str, Checkpoint]:
+        """The manifest rows of all networks by role, NET for that of the network."""
+        return {NET: self.row, **self.partner_rows}
+
+    def precision_of(self, role: str = NET) -> PrecisionName:
+        """Return the precision in which a network computes."""
+        return self.precisions.get(role, FLOAT32)
 
     @property
     def adapter(self) -> Adapter:
@@ -79,7 +93,16 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
         {"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files
     )
     rows = {role: partner.row for role, partner in resolved.partners.items()}
-    return Model(resolved.net.row, resolved.variant, net, partners, rows, weights)
+    paths = {role: partner.path for role, partner in resolved.partners.items()}
+    return Model(
+        resolved.net.row,
+        resolved.variant,
+        net,
+        partners,
+        rows,
+        weights,
+        files={NET: resolved.net.path, **paths},
+    )
 
 
 def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:

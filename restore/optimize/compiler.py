@@ -113,10 +113,7 @@ class Compiler:
     def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
         """Return an optimized copy of a model and its partners, and a warning for each failure."""
         net = rewritten_copy(model.net, model.adapter, self.device)
-        partners = {
-            role: self._rewritten_partner(model, role, partner)
-            for role, partner in model.partners.items()
-        }
+        partners = self._rewritten_partners(model)
         row, shapes, failure = model.row, list[Shape](), ""
         if self.compiles:
             shapes, failure = self._compile(net, model)
@@ -132,9 +129,21 @@ class Compiler:
         )
         return copied, warnings
 
-    def _rewritten_partner(self, model: Model, role: str, net: nn.Module) -> nn.Module:
-        row = model.partner_rows.get(role, model.row)
-        return rewritten_copy(net, adapter_for(row.architecture), self.device)
+    def rewrite_partners(self, model: Model) -> tuple[dict[str, nn.Module], str]:
+        """Return optimized copies of the partners only, and a warning if something failed."""
+        partners = self._rewritten_partners(model)
+        use_winograd = self.device.type == "cpu" and not self.compiles
+        return partners, self._use_winograd([*partners.values()]) if use_winograd else ""
+
+    def _rewritten_partners(self, model: Model) -> dict[str, nn.Module]:
+        adapters = {
+            role: adapter_for(model.partner_rows.get(role, model.row).architecture)
+            for role in model.partners
+        }
+        return {
+            role: rewritten_copy(net, adapters[role], self.device)
+            for role, net in model.partners.items()
+        }
 
     def _use_winograd(self, nets: Sequence[nn.Module]) -> str:
         """Replace convolutions in place; return a warning if the kernels do not work."""

@@ -10,8 +10,10 @@ from restore.faces.detector_cache import DLIB, DetectorCache
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE
 from restore.models.loader import Model
+from restore.models.precision import FLOAT32
 from restore.options import FACE, FaceOptions, FaceRestoreOptions, OldPhotoOptions, TaskOptions
 from restore.pipelines import TaskSpec
+from restore.pipelines.face_batches import PARSER
 from restore.pipelines.upscale import CLEAN_UPSCALER, CLEAN_VARIANT
 from restore.report import Report
 from restore.runtime.device import Runtime
@@ -87,6 +89,37 @@ def describe_step(
     report.compile_backend = runtime.compile_backend
     for warning in loaded.warnings:
         report.warn(warning)
+
+
+def describe_precision(
+    report: Report,
+    spec: TaskSpec,
+    options: TaskOptions,
+    models: Mapping[str, Model],
+    detector: Model | None,
+    runtime: Runtime,
+) -> None:
+    """Record in which precision the networks of a step compute.
+
+    Args:
+        report: the report of the step.
+        spec: its task.
+        options: its options.
+        models: the copies of its models that will run, by catalog task.
+        detector: the model of its face detector; None if that is no network.
+        runtime: the profile decides whether the face parser runs.
+    """
+    running = [
+        spec.running_model(model, options)
+        for name, model in models.items()
+        if name != CLEAN_UPSCALER
+    ]
+    used = list(dict.fromkeys(model.precision_of() for model in running))
+    report.precision = ", ".join(used)
+    for model in (*running, *([detector] if detector else [])):
+        for role, precision in model.precisions.items():
+            if precision != FLOAT32 and (role != PARSER or runtime.parses_faces):
+                report.add_profile_effect(f"{model.rows[role].file} computes in {precision}")
 
 
 def _needs_detector(spec: TaskSpec, options: TaskOptions) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos
 from restore.models.adapters.base import UpscaleAdapter
-from restore.models.catalog import DENOISE_PARTNER, X2_PARTNER, Checkpoint
+from restore.models.catalog import DENOISE_PARTNER, NET, X2_PARTNER, Checkpoint
 from restore.models.checkpoint_file import interpolate_weights
 from restore.models.loader import Model
 from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
@@ -100,10 +100,10 @@ def check_upscale(
 def default_tile_px(row: Checkpoint, context: StepContext) -> int:
     """Return the tile size if the request has none: 512, or more if TILE_WORKING_BYTES allow it.
 
-    Compiled networks have a fixed input shape, so they always use 512.
+    Compiled and recorded networks have a fixed input shape, so they always use 512.
     """
     minimum_px = UpscalerOptions.default_tile_px
-    if context.runtime.compiles or not row.working_bytes_per_px:
+    if context.runtime.uses_fixed_shapes or not row.working_bytes_per_px:
         return minimum_px
     return max(minimum_px, int((TILE_WORKING_BYTES / row.working_bytes_per_px) ** 0.5))
 
@@ -139,6 +139,7 @@ def network_for_scale(model: Model, scale: float) -> Model:
         partners={},
         weights=model.weights[index : index + 1],
         compiled_shapes=frozenset(),
+        precisions={NET: model.precision_of(X2_PARTNER)},
     )
 
 

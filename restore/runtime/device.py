@@ -22,12 +22,14 @@ class Runtime:
         profile: 'baseline', 'fast' or 'max_speed'.
         compile_backend: the torch.compile backend; 'none' for optimized networks without
             compilation, None for networks exactly as they were loaded (stability mode `safe`).
+        low_precision: whether networks may compute below float32, as their manifest rows allow.
     """
 
     device: torch.device
     dtype: torch.dtype
     profile: RuntimeProfile
     compile_backend: str | None = None
+    low_precision: bool = False
 
     @property
     def optimized(self) -> bool:
@@ -38,6 +40,12 @@ class Runtime:
     def compiles(self) -> bool:
         """Whether some networks are compiled, each for one fixed input shape."""
         return self.compile_backend not in {None, "none"}
+
+    @property
+    def uses_fixed_shapes(self) -> bool:
+        """Whether some networks run as programs or CUDA graphs for one input shape each."""
+        records_graphs = self.optimized and self.low_precision and self.device.type == "cuda"
+        return self.compiles or records_graphs
 
     @property
     def batches_faces(self) -> bool:
@@ -51,7 +59,7 @@ class Runtime:
 
     @property
     def precision(self) -> str:
-        """The name of the dtype, such as 'float32'."""
+        """The name of the dtype of inputs and outputs, such as 'float32'."""
         return str(self.dtype).removeprefix("torch.")
 
 
@@ -80,25 +88,37 @@ def select_device(
 
 
 def runtime_for(
-    profile: RuntimeProfile, device: torch.device, compile_backend: str | None = None
+    profile: RuntimeProfile,
+    device: torch.device,
+    compile_backend: str | None = None,
+    *,
+    low_precision: bool = False,
 ) -> Runtime:
     """Return the runtime of a profile on a device, and configure torch for it.
 
-    All profiles compute in float32 without TF32: no reduced precision has been measured to be safe.
-    `baseline` uses the official arithmetic, one tile and one face at a time. `fast` batches the
-    faces of a request. `max_speed` also pastes faces without the face parser.
+    `baseline` uses the official arithmetic in float32, one tile and one face at a time. `fast`
+    batches the faces of a request and allows low precision. `max_speed` also pastes faces without
+    the face parser. TF32 is never used outside of copies below float32, which turn it on while they
+    run (`restore.optimize.lowering`).
 
     Args:
         profile: the performance profile.
         device: the device, as from `select_device`.
         compile_backend: a torch.compile backend or 'none' for optimized networks; None for
             networks as loaded.
+        low_precision: whether networks may compute below float32; never in `baseline`.
     """
     # TF32 has a 10-bit mantissa (float32: 23 bits). cuDNN convolutions use it by default.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    runtime = Runtime(device, torch.float32, profile, compile_backend=compile_backend)
+    runtime = Runtime(
+        device,
+        torch.float32,
+        profile,
+        compile_backend=compile_backend,
+        low_precision=low_precision and profile != "baseline",
+    )
     # The cuDNN autotuner slows the first forward of each shape and makes runs differ, so it is
     # used only where shapes are fixed.
-    torch.backends.cudnn.benchmark = runtime.compiles
+    torch.backends.cudnn.benchmark = runtime.uses_fixed_shapes
     return runtime

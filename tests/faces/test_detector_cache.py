@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from restore.errors import Code, RestoreError
@@ -12,9 +13,14 @@ from restore.faces.detector_cache import DetectorCache
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.models.policy import Policy
+from restore.runtime.device import Runtime, runtime_for
 
 CATALOG = Catalog.load()
 RESNET50, MOBILE = "retinaface_resnet50", "retinaface_mobile0.25"
+
+
+SAFE = runtime_for("baseline", torch.device("cpu"))
+OPTIMIZED = runtime_for("baseline", torch.device("cpu"), "none")
 
 
 class FakeDetector:
@@ -41,6 +47,7 @@ class FakeModels:
         self.requested: list[str] = []
         self.error: RestoreError | None = None
         self.models: dict[str, Model] = {}
+        self.copies: dict[str, Model] = {}
 
     def get(self, task: str, variant: str) -> tuple[Model, tuple[str, ...]]:
         self.requested.append(variant)
@@ -50,8 +57,11 @@ class FakeModels:
         model = self.models.setdefault(variant, Model(row, variant, nn.Identity()))
         return model, ()
 
-    def optimize(self, model: Model) -> tuple[Model, tuple[str, ...]]:
-        return Model(model.row, model.variant, nn.Flatten()), ()
+    def prepare(self, model: Model, runtime: Runtime) -> tuple[Model, tuple[str, ...]]:
+        if not runtime.optimized:
+            return model, ()
+        copied = Model(model.row, model.variant, nn.Flatten())
+        return self.copies.setdefault(model.variant, copied), ()
 
 
 @pytest.fixture
@@ -131,10 +141,13 @@ def test_error_without_fallback(caches: Any, policy: Policy, code: Code) -> None
 def test_optimized_detector_uses_the_optimized_network(caches: Any) -> None:
     detectors, _ = caches(Policy.AUTO)
     detector, _ = detectors.get(RESNET50, with_lite=False)
-    optimized = detectors.optimize(detector)
+    optimized, model = detectors.prepare(detector, OPTIMIZED)
     assert isinstance(optimized.model.net, nn.Flatten)
+    assert optimized.model is model
+    assert detectors.prepare(detector, OPTIMIZED)[0] is optimized
+    assert detectors.prepare(detector, SAFE)[0] is detector
     dlib, _ = detectors.get("dlib", with_lite=False)
-    assert detectors.optimize(dlib) is dlib
+    assert detectors.prepare(dlib, OPTIMIZED) == (dlib, None)
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,6 @@ def fixed_seed() -> None:
     torch.manual_seed(3)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_every_row_has_an_adapter_and_its_precisions(row: Checkpoint) -> None:
-    assert set(row.dtypes) <= set(adapter_for(row.architecture).dtypes)
-
-
 def test_every_adapter_is_used_by_a_row() -> None:
     assert ADAPTERS.keys() == {row.architecture for row in ROWS}
 

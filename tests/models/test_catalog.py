@@ -65,7 +65,6 @@ class TestInvalidManifests:
             ({"licence": None}, "licence"),
             ({"commercial_use": "yes"}, "commercial_use"),
             ({"colour": "red"}, "colour"),
-            ({"dtypes": ["int8"]}, "dtypes"),
             ({"face_convention": "dlib"}, "face_convention"),
             ({"difference": 1}, "difference"),
             ({"member": "b/a.pth"}, "archive and member"),
@@ -231,7 +230,6 @@ class TestShippedManifest:
     def test_addresses_are_https_and_sizes_are_known(self, row: Checkpoint) -> None:
         assert all(url.startswith("https://") for url in (*row.urls, *filter(None, [row.archive])))
         assert row.bytes is not None or row.bytes_about is not None
-        assert row.dtypes == ("float32",)
         assert row.tile_margin_px > 0 or not row.tiles
 
     def test_only_paper_tiny_and_zip_members_have_no_checksum(self) -> None:

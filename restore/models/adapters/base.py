@@ -42,10 +42,10 @@ class Adapter:
 
     Attributes:
         purpose: the kind of network, for error messages.
-        dtypes: precisions in which the architecture computes correctly. The `dtypes` of a manifest
-            row must be a subset.
         can_compile: whether torch.compile supports the network.
-        batch_sizes: the batch sizes that are compiled, 1 among them.
+        batch_sizes: the batch sizes that are compiled in float32, 1 among them.
+        lowered_batch_sizes: the batch sizes for which copies below float32 are recorded or
+            compiled, 1 among them.
         tile_px: side of the tiles that are compiled when the row has no `input_px` and its network
             may run in tiles; None for networks that always get whole photos.
         call_options: keyword arguments of the call with which the network is compiled.
@@ -53,9 +53,9 @@ class Adapter:
     """
 
     purpose: ClassVar[str] = "any"
-    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
     can_compile: ClassVar[bool] = True
     batch_sizes: ClassVar[tuple[int, ...]] = (1,)
+    lowered_batch_sizes: ClassVar[tuple[int, ...]] = (1,)
     tile_px: ClassVar[int | None] = None
     call_options: ClassVar[Mapping[str, Any]] = NO_OPTIONS
     unchanged_warning: ClassVar[str] = ""
@@ -100,8 +100,7 @@ class Adapter:
 
         The copy takes and returns float32. It returns what the network itself returns; CodeFormer
         also takes a fidelity, and RestoreFormer returns the faces and the indices of their codes.
-        With float32 as `dtype`, the copy differs from the network by rounding only. Not used by
-        requests yet.
+        With float32 as `dtype`, the copy differs from the network by rounding only.
 
         Args:
             net: float32, in eval mode, with weights loaded.
@@ -135,6 +134,19 @@ class Adapter:
         """Return random inputs for `run`, in the input range of the row (default -1 to 1)."""
         return (random_input(row, row.channels_in or 3, side_px, batch, generator),)
 
+    def fixed_inputs(self, row: Checkpoint) -> list[tuple[Tensor, ...]]:
+        """Return inputs of every shape for which a copy below float32 is recorded or compiled.
+
+        Each is what the copy takes. They have the fixed input size of the row or that of its tiles;
+        there are none for networks that always get whole photos.
+        """
+        side_px = row.input_px or (self.tile_px if row.tiles else None)
+        if side_px is None:
+            return []
+        batches = self.lowered_batch_sizes if row.input_px else (1,)
+        generator = torch.Generator().manual_seed(0)
+        return [self.example_inputs(row, side_px, batch, generator) for batch in batches]
+
 
 class ModuleAdapter(Adapter):
     """A network whose class has no parameters: all checkpoints have the same sizes.
@@ -166,6 +178,7 @@ class FaceAdapter(Adapter):
 
     purpose = "face restoration"
     batch_sizes = (1, 4)
+    lowered_batch_sizes = (1, 4, 8)
     default_fidelity: ClassVar[float] = 0.5
     uses_fidelity: ClassVar[bool] = False
 

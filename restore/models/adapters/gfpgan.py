@@ -47,6 +47,9 @@ class GfpganAdapter(LibraryAdapter, FaceAdapter):
 
     def restore_faces(self, net: nn.Module, faces: Tensor, fidelity: float) -> Tensor:
         del fidelity
+        if isinstance(net, LowPrecisionGfpgan):
+            lowered: Tensor = net(faces)
+            return lowered
         image: Tensor = net(faces, **self.call_options)[0]
         return image
 

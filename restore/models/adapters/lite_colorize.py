@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from restore.models.adapters.base import ColorizeAdapter, ModuleAdapter
 from restore.nets.lite.colorize import AB_SCALE, LiteColorize
+from restore.nets.low_precision.layers import Cast, convert_floats
 
 _MAX_L = 100.0  # of CIE Lab
 
@@ -20,6 +24,14 @@ class LiteColorizeAdapter(ModuleAdapter, ColorizeAdapter):
     def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
         output: Tensor = net(inputs)
         return output * AB_SCALE
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        """Keep the resizing of the ensemble in float32: a CPU has no other for antialiasing."""
+        del encoder_dtype
+        copied: Any = convert_floats(self.rewrite(net), dtype)
+        copied.lightness_head = nn.Sequential(Cast(dtype), copied.lightness_head)
+        copied.tail = nn.Sequential(copied.tail, Cast(torch.float32))
+        return cast(nn.Module, copied)
 
 
 LITE_COLORIZE = LiteColorizeAdapter(LiteColorize)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from restore.models.adapters.base import ModuleAdapter, example_hole, random_input
 from restore.models.catalog import Checkpoint
 from restore.nets.folding import fold_spectral_norms
+from restore.nets.low_precision.layers import Float32Boundary, convert_floats
 from restore.nets.old_photo.faces import OldPhotoFaces
 from restore.nets.old_photo.mapping import (
     OldPhotoMapping,
@@ -36,6 +37,15 @@ class OldPhotoVaeAdapter(ModuleAdapter):
     def decode(self, net: nn.Module, features: Tensor) -> Tensor:
         """Return the Nx3xHxW photos, in [-1, 1], of features."""
         return cast(OldPhotoVae, net).decode(features)
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        """Cast at both halves, because each is called alone."""
+        del encoder_dtype
+        copied = cast(OldPhotoVae, self.rewrite(net))
+        for name in ("encoder", "decoder"):
+            half = convert_floats(getattr(copied, name), dtype)
+            setattr(copied, name, Float32Boundary(half, dtype))
+        return copied
 
 
 class OldPhotoMappingAdapter(ModuleAdapter):

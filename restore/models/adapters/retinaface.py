@@ -6,9 +6,34 @@ import functools
 import warnings
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from restore.models.adapters.base import ModuleAdapter
+from restore.models.catalog import Checkpoint
+from restore.nets.low_precision.layers import CastingForward, convert_floats
+
+FIXED_SIDES_PX = ((640, 640), (640, 853), (853, 640), (640, 960), (960, 640))
+"""Height and width of photos with sides of 1:1, 4:3 and 3:2, reduced to a short side of 640."""
+_MEAN_LEVEL = 114.0  # facexlib subtracts the mean of each channel
+
+
+class RetinafaceAdapter(ModuleAdapter):
+    """facexlib calls the network in its method `detect_faces`."""
+
+    def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
+        """Cast in `forward`, so that the copy keeps the methods of facexlib's class."""
+        del encoder_dtype
+        copied = convert_floats(self.rewrite(net), dtype)
+        copied.forward = CastingForward(copied.forward, dtype)
+        return copied
+
+    def fixed_inputs(self, row: Checkpoint) -> list[tuple[Tensor, ...]]:
+        del row
+        generator = torch.Generator().manual_seed(0)
+        return [
+            (torch.rand(1, 3, height, width, generator=generator) * 255.0 - _MEAN_LEVEL,)
+            for height, width in FIXED_SIDES_PX
+        ]
 
 
 def new_retinaface(backbone: str) -> nn.Module:
@@ -31,5 +56,5 @@ def new_retinaface(backbone: str) -> nn.Module:
     return net
 
 
-RETINAFACE_RESNET50 = ModuleAdapter(functools.partial(new_retinaface, "resnet50"))
-RETINAFACE_MOBILE = ModuleAdapter(functools.partial(new_retinaface, "mobile0.25"))
+RETINAFACE_RESNET50 = RetinafaceAdapter(functools.partial(new_retinaface, "resnet50"))
+RETINAFACE_MOBILE = RetinafaceAdapter(functools.partial(new_retinaface, "mobile0.25"))

@@ -5,6 +5,7 @@ The sums in norms, softmax and statistics are float32, whatever the precision of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,6 +40,31 @@ class Float32Boundary(nn.Module):
         if isinstance(output, Tensor):
             return output.float()
         return tuple(each.float() for each in output)
+
+
+class Cast(nn.Module):
+    """Convert features to a precision."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.to(self.dtype)
+
+
+class CastingForward:
+    """The `forward` of a network in `dtype` that takes and returns float32.
+
+    Unlike in a `Float32Boundary`, the network keeps its class and its other methods.
+    """
+
+    def __init__(self, forward: Callable[..., Any], dtype: torch.dtype) -> None:
+        self.forward, self.dtype = forward, dtype
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the output tensors in float32."""
+        return tuple(each.float() for each in self.forward(*(x.to(self.dtype) for x in inputs)))
 
 
 def convert_floats(net: nn.Module, dtype: torch.dtype) -> nn.Module:
