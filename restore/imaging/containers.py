@@ -80,9 +80,7 @@ def without_ancillary_chunks(data: bytes) -> bytes:
 
     Texts are kept, because Pillow does not read them.
     """
-    chunks = (
-        data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_KEPT_CHUNKS
-    )
+    chunks = (data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_KEPT_CHUNKS)
     return data[:PNG_SIGNATURE_BYTES] + b"".join(chunks)
 
 

@@ -12,6 +12,7 @@ from restore.imaging.coding import Coding, read_coding
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import tiff_exif
 from restore.imaging.file_colour import bmp_profile, tiff_profile
+from restore.imaging.gif_extensions import gif_entries
 from restore.imaging.limits import CheckedFile
 from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
 from restore.imaging.png_colour import png_profile
@@ -19,9 +20,11 @@ from restore.imaging.png_texts import PngTexts, read_texts
 from restore.imaging.repair import missing_rows
 from restore.imaging.tiff import (
     BITS_PER_SAMPLE,
+    COLOUR_MAP,
     EXTRA_SAMPLES,
     PHOTOMETRIC,
     Tags,
+    read_integers,
     unsupported_layout,
 )
 from restore.imaging.tiff_planes import read_planes
@@ -88,6 +91,9 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     image.load()
     if file.directory:
         image.info.update(tiff_entries(file.data, file.directory))
+        _read_8_bit_palette(file, notes)
+    elif file.format == "GIF":
+        image.info.update(gif_entries(file.data))
     is_deep = _bits_per_sample(file) == 16
     mode, pixels, alpha = _read_samples(file, name, is_deep=is_deep)
     alpha = _check_samples(file, pixels, alpha, notes, is_deep=is_deep)
@@ -99,7 +105,7 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
     if file.format == "PNG":
         icc = png_profile(file.data, icc, notes, is_grey=mode == "L")
     elif file.format == "BMP":
-        icc = bmp_profile(file.data)
+        icc = bmp_profile(file.data, notes, is_grey=mode == "L")
     return Raster(
         mode=mode,
         pixels=pixels,
@@ -112,6 +118,20 @@ def decode_raster(file: CheckedFile, name: str) -> Raster:
         metadata=embedded.metadata,
         coding=read_coding(image, file.data),
     )
+
+
+def _read_8_bit_palette(file: CheckedFile, notes: list[str]) -> None:
+    """Take the palette of a TIFF as 8 bits if it has no larger values; it must have 16.
+
+    Like libtiff's programs; otherwise the picture would be black.
+    """
+    if file.image.mode != "P" or not file.directory:
+        return
+    values = read_integers(file.data, file.directory, COLOUR_MAP)
+    if values and 0 < max(values) < _LEVELS_OF_8_BITS:
+        palette = np.array(values, np.uint8).reshape(3, -1).T
+        file.image.putpalette(palette.tobytes())
+        notes.append("its palette has 8-bit values instead of 16-bit ones and was read as such")
 
 
 def _check_samples(

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+
 from PIL import Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS

@@ -32,10 +32,7 @@ class PngTexts:
 
 
 def without_texts(data: bytes) -> bytes:
-    """Return a PNG without its texts, and without what follows its last complete chunk.
-
-    A PNG that is cut short is returned unchanged, so that decoders can tell that it is.
-    """
+    """Return a PNG without its texts; what follows its last complete chunk stays."""
     chunks = list(png_chunks(data))
     if not any(kind in _TEXT_CHUNKS for kind, _, _ in chunks):
         return data
@@ -57,11 +54,8 @@ def read_texts(data: bytes, notes: list[str]) -> PngTexts:
     for kind, start, end in png_chunks(data):
         if kind not in _TEXT_CHUNKS:
             continue
-        body, checksum = data[start + 8 : end - 4], int.from_bytes(data[end - 4 : end], "big")
         try:
-            if zlib.crc32(kind + body) != checksum:
-                raise ValueError("its checksum is wrong")
-            keyword, text = _parse(kind, body, MAX_ALL_TEXTS_BYTES - total)
+            keyword, text = _parse(data[start + 4 : end], MAX_ALL_TEXTS_BYTES - total)
             total += len(text)
             if kind == b"iTXt" and keyword == XMP_KEYWORD:
                 xmp = xmp or text
@@ -76,9 +70,16 @@ def read_texts(data: bytes, notes: list[str]) -> PngTexts:
     return PngTexts(tuple(pairs), xmp)
 
 
-def _parse(kind: bytes, body: bytes, budget: int) -> tuple[str, bytes]:
-    """Return keyword and text of a chunk. Raises ValueError or zlib.error if it is damaged."""
-    name, mark, rest = body.partition(b"\0")
+def _parse(chunk: bytes, budget: int) -> tuple[str, bytes]:
+    """Return keyword and text of a chunk without its length.
+
+    Raises:
+        ValueError or zlib.error: it is damaged, or its text is larger than the budget.
+    """
+    kind, checksum = chunk[:4], int.from_bytes(chunk[-4:], "big")
+    if zlib.crc32(chunk[:-4]) != checksum:
+        raise ValueError("its checksum is wrong")
+    name, mark, rest = chunk[4:-4].partition(b"\0")
     if not mark:
         raise ValueError("it has no keyword")
     is_compressed = kind == b"zTXt"

@@ -20,10 +20,10 @@ _MAX_CLAIMED_SHARE = 4
 SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, HEIGHT = 254, 255, 256, 257
 BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC, SAMPLES_PER_PIXEL = 258, 259, 262, 277
 STRIP_OFFSETS, ORIENTATION, STRIP_BYTES, PLANAR_CONFIGURATION = 273, 274, 279, 284
-TILE_OFFSETS, TILE_BYTES = 324, 325
+COLOUR_MAP, TILE_OFFSETS, TILE_BYTES = 320, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, DNG_VERSION = 338, 339, 50706
 _REDUCED_RESOLUTION, _TRANSPARENCY_MASK, _OLD_REDUCED_RESOLUTION = 1, 4, 2
-_SEPARATE_PLANES, _FLOATING_POINT, _PLAIN_ALPHA = 2, 3, 2
+_SEPARATE_PLANES, _SIGNED, _FLOATING_POINT, _PLAIN_ALPHA = 2, 2, 3, 2
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
 
 _MAX_THUMBNAIL_SIDE_PX = 512
@@ -281,6 +281,9 @@ def check_directory(data: bytes, name: str) -> Directory:
     if _FLOATING_POINT in directory.tags.get(SAMPLE_FORMAT, (1,)):
         reason = f"it is a TIFF of {directory.bits}-bit floating-point samples"
         raise unsupported_layout(reason, name)
+    if _SIGNED in directory.tags.get(SAMPLE_FORMAT, (1,)) and directory.bits <= 8:
+        # Decoders take them as unsigned, so that dark and light are exchanged.
+        raise unsupported_layout("it is a TIFF of signed 8-bit samples", name)
     is_grey_alpha = directory.value(SAMPLES_PER_PIXEL, 1) == 2 and not directory.has_separate_planes
     if directory.bits == 16 and is_grey_alpha:
         # Pillow and OpenCV return wrong samples without an error.

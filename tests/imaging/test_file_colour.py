@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from photofiles import adobe_profile, chunk, file_of, levels_apart, picture, png_file
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from restore.imaging.encode import encode
 from restore.imaging.photo import decode
@@ -57,6 +57,70 @@ def test_impossible_tags_of_a_tiff_are_reported() -> None:
     photo = decode(tiff_of(picture(), {PRIMARIES: (0.3,) * 6}), "a")
     assert photo.icc is None
     assert "the colour space in its TIFF tags was ignored" in photo.warnings[0]
+
+
+def bmp_of(pixels: np.ndarray, space: bytes, primaries: list[float], gamma: float) -> bytes:
+    """Return a BMP with a header of version 5."""
+    height, width = pixels.shape[:2]
+    rows = pixels[::-1, :, ::-1].tobytes()
+    header = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 24, 0, len(rows), 0, 0, 0, 0)
+    header += bytes(16) + space + struct.pack("<9I", *(round(x * 2**30) for x in primaries))
+    header += struct.pack("<3I", *[round(gamma * 2**16)] * 3) + struct.pack("<IIII", 4, 0, 0, 0)
+    return struct.pack("<2sIHHI", b"BM", 138 + len(rows), 0, 0, 138) + header + rows
+
+
+P3_XYZ = [0.4866, 0.2290, 0.0, 0.2657, 0.6917, 0.0451, 0.1982, 0.0793, 1.0439]
+P3_XYZ_CHROMATICITIES = [0.68, 0.32, 0.0, 0.265, 0.69, 0.045, 0.15, 0.06, 0.79]
+SRGB_XYZ = [0.4124, 0.2126, 0.0193, 0.3576, 0.7152, 0.1192, 0.1805, 0.0722, 0.9505]
+
+
+@pytest.mark.parametrize("primaries", [P3_XYZ, P3_XYZ_CHROMATICITIES])
+@pytest.mark.parametrize("gamma", [2.2, 1 / 2.2, 0.0])
+def test_primaries_of_a_bmp_become_a_profile(primaries: list[float], gamma: float) -> None:
+    photo = decode(bmp_of(picture(48, 64), bytes(4), primaries, gamma), "a")
+    np.testing.assert_array_equal(photo.pixels, picture(48, 64))
+    assert (photo.facts()["icc"], photo.converted, photo.warnings) == ("BMP header", False, ())
+    assert photo.icc is not None
+    stated = ImageCms.ImageCmsProfile(io.BytesIO(photo.icc)).profile.red_primary
+    assert stated is not None
+    assert stated[1][:2] == pytest.approx((0.68, 0.32), abs=0.02)  # adapted to D50
+
+
+def test_gamma_of_a_bmp_is_used() -> None:
+    assert decode(bmp_of(picture(48, 64), bytes(4), [0.0] * 9, 1.0), "a").converted
+
+
+@pytest.mark.parametrize(
+    ("space", "primaries", "gamma", "warning"),
+    [
+        (bytes(4), [0.0] * 9, 0.0, ""),
+        (bytes(4), SRGB_XYZ, 2.2, ""),
+        (b"BGRs", P3_XYZ, 1.0, ""),
+        (bytes(4), [0.3, 0.3, 0.3] * 3, 2.2, "BMP header was ignored"),
+        (bytes(4), [0.0, 0.0, 0.0, *P3_XYZ[3:]], 2.2, "BMP header was ignored"),
+        (b"KNIL", [0.0] * 9, 0.0, "profile is in another file"),
+    ],
+)
+def test_bmp_without_another_space_has_no_profile(
+    space: bytes, primaries: list[float], gamma: float, warning: str
+) -> None:
+    photo = decode(bmp_of(picture(48, 64), space, primaries, gamma), "a")
+    assert photo.icc is None
+    assert warning in "".join(photo.warnings)
+    assert len(photo.warnings) == bool(warning)
+
+
+def test_profile_and_xmp_of_a_gif_are_used() -> None:
+    icc, xmp = adobe_profile(), b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>a caption</x:xmpmeta>"
+    plain = file_of(Image.fromarray(picture()).quantize(16), "GIF")
+    blocks = (icc[at : at + 255] for at in range(0, len(icc), 255))
+    sizes = b"".join(bytes([len(block)]) + block for block in blocks)
+    trailer = bytes([1, *range(255, -1, -1), 0])
+    added = b"!\xff\x0bICCRGBG1012" + sizes + b"\0!\xff\x0bXMP DataXMP" + xmp + trailer
+    end_of_palette = 13 + (3 << (plain[10] & 7) + 1)
+    photo = decode(plain[:end_of_palette] + added + plain[end_of_palette:], "a")
+    np.testing.assert_array_equal(photo.pixels, decode(plain, "a").pixels)
+    assert (photo.icc, photo.metadata.xmp, photo.warnings) == (icc, xmp, ())
 
 
 def test_profile_in_a_bmp_is_used() -> None:

@@ -352,7 +352,8 @@ def test_damaged_text_loses_nothing_else(body: bytes) -> None:
 
 
 def test_tiff_without_density_or_unit_gets_none() -> None:
-    for options in ({}, {"resolution_unit": 1, "resolution": 3}):
+    choices: tuple[dict[str, Any], ...] = ({}, {"resolution_unit": 1, "resolution": 3})
+    for options in choices:
         data = file_of(picture(), "TIFF", **options)
         written = Image.open(io.BytesIO(encode(decode(data, "a"), "png", 90)[0]))
         assert "dpi" not in written.info

@@ -173,3 +173,30 @@ def test_planes_that_cannot_be_read_are_rejected() -> None:
     assert decode_error(inks).code == Code.PHOTO_FORMAT
     cut = planar(samples[..., :3], order="<")
     assert decode_error(cut[:-500]).code == Code.PHOTO_DAMAGED
+
+
+def test_orientation_that_only_xmp_states_does_not_turn_a_tiff() -> None:
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    for samples in (picture(), np.ascontiguousarray(deep_picture(3)[..., 0])):
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[700], tags.tagtype[700] = xmp, 1
+        photo = decode(file_of(samples, "TIFF", tiffinfo=tags), "a")
+        np.testing.assert_array_equal(photo.pixels, samples)
+        assert (photo.orientation, photo.metadata.xmp, photo.warnings) == (1, xmp, ())
+
+
+def test_palette_of_8_bit_values_is_read() -> None:
+    indices = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    palette = np.arange(768).reshape(3, 256) % 256
+    palette[1] = 255 - palette[1]
+    for factor, warnings in ((1, 1), (257, 0)):
+        tags = {262: [3], 320: [int(value) * factor for value in palette.ravel()]}
+        photo = decode(tiff_file(indices, tags), "a")
+        np.testing.assert_array_equal(photo.pixels, palette.T[indices])
+        assert len(photo.warnings) == warnings
+
+
+def test_signed_8_bit_samples_are_rejected() -> None:
+    error = decode_error(tiff_file(picture()[..., 0], {339: [2]}), "a.tif")
+    assert error.code == Code.PHOTO_FORMAT
+    assert "signed 8-bit" in error.reason
