@@ -49,6 +49,8 @@ def usage_error(error: Any) -> RestoreError:  # noqa: ANN401 - Typer does not ex
         remedy = f"Did you mean {' or '.join(similar)}?" if similar else help_remedy
         return RestoreError(Code.OPTION_UNKNOWN, f"there is no option {name}", remedy)
     reason = str(error.format_message()).replace("Value error, ", "").strip().rstrip(".")
+    if not reason:  # `restore` alone: the help is printed already
+        return RestoreError(Code.OPTION_INVALID, "no photo and no command is given", help_remedy)
     reason, _, suggestion = reason.partition(". Did you mean ")
     remedy = f"Did you mean {suggestion}" if suggestion else help_remedy
     return RestoreError(Code.OPTION_INVALID, reason[:1].lower() + reason[1:], remedy)

@@ -19,6 +19,9 @@ from restore.options import Request
 FILE_FORMATS: Mapping[str, str] = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
 """Suffixes of an output that make it a file instead of a folder, and the format of each."""
 
+OTHER_IMAGES = (".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".jxl", ".jp2", ".jfif", ".jpe")
+"""Suffixes of image files that results cannot be; as an output they are no folders either."""
+
 _RECORDS = ".restore"
 
 
@@ -41,6 +44,11 @@ def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path 
         if output.exists():
             raise _unwritable(
                 f"'{output}' is a file, not a folder",
+                "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp.",
+            )
+        if output.suffix.lower() in OTHER_IMAGES:
+            raise _unwritable(
+                f"'{output}' ends with {output.suffix}, a format that results cannot have",
                 "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp.",
             )
         return None

@@ -19,6 +19,11 @@ MAX_VALUES = 1_000_000
 
 JSON_TEXT_INPUTS = ("points",)
 """Inputs whose type is text that holds JSON. Their value may also be the JSON itself."""
+LIST_TEXT_INPUTS = ("steps",)
+"""Inputs whose type is text with commas. Their value may also be a list of texts."""
+FILE_INPUTS = ("image", "images", "mask", "masks")
+
+_SCHEME = re.compile(r"\s*(https?://|data:)", re.IGNORECASE)
 
 
 class Refusal(Exception):  # noqa: N818 - it is a response, not an error of the program
@@ -89,4 +94,21 @@ def _cog_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     for name in JSON_TEXT_INPUTS:
         if isinstance(given.get(name), list):
             given[name] = to_json(given[name], inf_nan_mode="constants").decode()
+    for name in LIST_TEXT_INPUTS:
+        value = given.get(name)
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            given[name] = ",".join(value)
+    for name in FILE_INPUTS:
+        value = given.get(name)
+        if isinstance(value, str):
+            given[name] = _with_small_scheme(value)
+        elif isinstance(value, list):
+            given[name] = [
+                _with_small_scheme(part) if isinstance(part, str) else part for part in value
+            ]
     return given
+
+
+def _with_small_scheme(url: str) -> str:
+    found = _SCHEME.match(url)
+    return found[1].lower() + url[found.end() :] if found else url

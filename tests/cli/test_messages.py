@@ -63,6 +63,13 @@ def test_refusal_has_a_code_the_value_and_the_remedy(
         assert part in said.err
 
 
+def test_command_without_arguments_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    said = capsys.readouterr()
+    assert "face-restore" in said.out + said.err
+    assert "[E102] no photo and no command is given." in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

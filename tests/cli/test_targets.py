@@ -134,6 +134,7 @@ def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:
         (["b.png", "-o", "x.png"], "E302", "there are 2 photos"),
         (["-o", "x.png", "--output-format", "jpg"], "E102", "--output-format is jpg"),
         (["-o", "a.png"], "E302", "would replace the photo itself"),
+        (["-o", "x.TIF"], "E302", "a format that results cannot have"),
     ],
 )
 def test_output_that_cannot_be_meant_is_refused_before_any_work(

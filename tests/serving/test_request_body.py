@@ -88,6 +88,30 @@ def test_null_is_left_out_and_points_become_text() -> None:
     }
 
 
+def test_steps_may_be_a_list() -> None:
+    for steps, expected in ((["restore", "upscale"], "restore,upscale"), ([1], [1])):
+        assert parse_body(json.dumps({"input": {"steps": steps}}).encode()) == {
+            "input": {"steps": expected}
+        }
+
+
+def test_schemes_of_urls_become_small_letters() -> None:
+    inputs = {
+        "image": " DATA:image/PNG;BASE64,AB//",
+        "images": ["HTTP://Example.org/A.jpg", "Https://x", "a.JPG", 5],
+        "mask": "Data:,",
+        "points": "DATA:x",
+    }
+    assert parse_body(json.dumps({"input": inputs}).encode()) == {
+        "input": {
+            "image": "data:image/PNG;BASE64,AB//",
+            "images": ["http://Example.org/A.jpg", "https://x", "a.JPG", 5],
+            "mask": "data:,",
+            "points": "DATA:x",
+        }
+    }
+
+
 def test_other_bodies_keep_their_values() -> None:
     request = {"input": {"a": 3.0, "b": 3, "c": "é\\u0000\N{PILE OF POO}", "points": "[]"}, "x": 1}
     body = write_body(parse_body(json.dumps(request).encode()))
