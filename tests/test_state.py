@@ -26,6 +26,8 @@ from restore.models.locations import manifest_path
 from restore.models.policy import Policy
 from restore.models.store import WeightStore
 from restore.optimize.compiler import Compiler
+from restore.optimize.copies import Copies
+from restore.optimize.cpu_probe import CpuProbe
 from restore.options import TASKS, Request
 from restore.results import Results
 from restore.runtime.progress import no_progress
@@ -195,8 +197,8 @@ class TestChangedWeightsFiles:
         restorer = Restorer(weights=LITE, device="cpu")
         restorer.catalog = Catalog.load(tmp_path / manifest.name)
         restorer.store = WeightStore(restorer.catalog)
-        compiler = Compiler(torch.device("cpu"))
-        restorer.cache = ModelCache(restorer.store, Policy.LITE, compiler, no_progress)
+        copies = Copies(Compiler(torch.device("cpu")), CpuProbe())
+        restorer.cache = ModelCache(restorer.store, Policy.LITE, copies, no_progress)
         restorer.detectors = DetectorCache(restorer.cache)
         return restorer
 
