@@ -43,6 +43,10 @@ NOISE_OVER_CLIPPED_NOISE = 1.71
 MAX_OPPOSITE_SHARE = 0.005
 """Share of pixels at the other end of the range above which clipped pixels are not noise."""
 
+MAX_CLIPPED_SHARE, CLIPPED_SHARE_RANGE = 0.6, 0.1
+"""At most half of normal noise is clipped, and a little more by rounding. Letters or stars on black
+leave a larger share black: MAX_CLIPPED_SHARE and more by CLIPPED_SHARE_RANGE do not count."""
+
 MIN_SPREAD, SPREAD_RANGE = 1.1, 0.25
 """Mean square over squared mean of the levels that are not clipped: 1 for patterns of two levels,
 1.4 to 1.6 for clipped noise. MIN_SPREAD and less do not count as noise, SPREAD_RANGE more does."""
@@ -124,13 +128,24 @@ def excess_of_means(result: np.ndarray, expected: CellMeans) -> np.ndarray:
         sums.append(_sum_columns(total.reshape(band.shape[1:]), columns))
     means = np.array(sums).reshape(expected.means.shape) / _areas(rows, columns)
     means *= 255 / np.iinfo(result.dtype).max
+    darker, lighter = clipping_biases(means, expected)
+    shift = _smooth(means - expected.means)
+    tolerated = np.clip(shift, -TOLERANCE_LEVELS - darker, TOLERANCE_LEVELS + lighter)
+    return np.asarray(shift - tolerated, np.float32)
+
+
+def clipping_biases(means: np.ndarray, expected: CellMeans) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much the removal of clipped noise darkens and lightens each cell.
+
+    Args:
+        means: rows x columns x C, the local means of the result without noise.
+        expected: the cells of the noisy input.
+    """
     darker, lighter = (
         _smooth(_clipping_bias(distance, sigma))
         for distance, sigma in zip((means, 255 - means), expected.ends, strict=True)
     )
-    shift = _smooth(means - expected.means)
-    tolerated = np.clip(shift, -TOLERANCE_LEVELS - darker, TOLERANCE_LEVELS + lighter)
-    return np.asarray(shift - tolerated, np.float32)
+    return darker, lighter
 
 
 def _clipped_noise(
@@ -146,6 +161,7 @@ def _clipped_noise(
     shown = np.maximum(1 - clipped, 1e-6)
     spread = squares * shown / np.maximum(means**2, 1e-6)
     trust = np.clip((spread - MIN_SPREAD) / SPREAD_RANGE, 0, 1) * (opposite < MAX_OPPOSITE_SHARE)
+    trust *= np.clip(1 - (clipped - MAX_CLIPPED_SHARE) / CLIPPED_SHARE_RANGE, 0, 1)
     deviation = NOISE_OVER_CLIPPED_NOISE * np.sqrt(np.maximum(squares - means**2, 0))
     return np.asarray(trust * np.minimum(deviation, MAX_NOISE_LEVELS))
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from restore.imaging.convert import to_grey, to_rgb
+from restore.imaging.low_frequencies import clipping_biases, measure_cells
 from restore.imaging.photo import Photo
 
 CELL_PX = 16
@@ -39,7 +40,7 @@ class Expected(StrEnum):
     COLOUR = "colour"
     """colorize: the lightness (CIE L*) stays the same."""
     TONE = "tone"
-    """old_photo_restore: the official networks map the whole photo and change its tones a little."""
+    """old_photo_restore: the official networks map the whole photo and change its tones."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,17 @@ def measure_harm(
     counted = cell_weights >= MIN_VISIBLE_SHARE
     if not counted.any():
         counted = cell_weights > 0
-    shifts = np.abs(other_cells - cells)[counted]
+    shifts = other_cells - cells
+    if expected is Expected.DETAIL:
+        shifts = _without_clipped_noise(shifts, other_cells, before.pixels)
+    shifts = shifts[counted]
     weights = cell_weights[..., None][counted] / cell_weights[counted].sum()
-    means = np.abs(((other_cells - cells)[counted] * weights).sum(axis=0))
+    means = np.abs((shifts * weights).sum(axis=0))
     luminance, other_luminance = to_grey(_squeeze(first)), to_grey(_squeeze(second))
     large = np.abs(other_luminance - luminance)[visible] > LARGE_CHANGE_LEVELS
     spread, other_spread = (_spread(array[counted]) for array in (cells, other_cells))
     return Harm(
-        cell_shift=float(shifts.max()),
+        cell_shift=float(np.abs(shifts).max()),
         mean_shift=float(means.max()),
         changed_share=float(large.mean()),
         contrast=other_spread / spread if spread >= MIN_SPREAD_LEVELS else 1.0,
@@ -148,6 +152,20 @@ def _cell_means(levels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np
     blurred_weights = cv2.GaussianBlur(cell_weights, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
     means = blurred.reshape(sums.shape) / np.maximum(blurred_weights, 1e-6)[..., None]
     return means, cell_weights
+
+
+def _without_clipped_noise(shifts: np.ndarray, means: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the changes of cells beyond those that the removal of clipped noise explains.
+
+    Noise in a night photo is clipped at black, so the photo rightly gets darker without it.
+
+    Args:
+        shifts: rows x columns x C, the changes of the means of cells.
+        means: of the same shape, the means of the result.
+        pixels: the input.
+    """
+    darker, lighter = clipping_biases(means, measure_cells(pixels))
+    return np.asarray(shifts - np.clip(shifts, -darker, lighter))
 
 
 def _spread(cells: np.ndarray) -> float:

@@ -58,6 +58,19 @@ def test_clipped_noise_may_be_removed_but_patterns_are_not_noise(level: int) -> 
         assert abs(fixed.mean() - pattern.mean()) <= TOLERANCE_LEVELS + 0.5
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_thin_strokes_on_black_or_white_are_not_clipped_noise(level: int) -> None:
+    strokes = np.zeros((96, 112), np.uint8)
+    for x in range(8, 112, 25):
+        cv2.line(strokes, (x, 0), (x - 5, 95), 255, 1, cv2.LINE_AA)
+    pixels = cv2.GaussianBlur(strokes, (0, 0), 0.6)
+    pixels = pixels if level == 0 else 255 - pixels
+    dimmed = cv2.addWeighted(pixels, 0.5, pixels, 0, 0.5 * level)
+    fixed = keep_low_frequencies(dimmed, pixels)
+    kept = (fixed.mean() - level) / (pixels.mean() - level)
+    assert 0.7 < kept < 1.0
+
+
 def test_correction_has_no_seams() -> None:
     result = np.full((640, 48), 90, np.uint8)
     original = np.full((640, 48), 120, np.uint8)

@@ -113,3 +113,18 @@ def test_darkened_area_always_exceeds_the_bounds(shift: int, seed: int) -> None:
     pixels[top : top + 48, left : left + 48] -= np.uint8(shift)
     harm = measure_harm(photo, photo.with_pixels(pixels), Expected.DETAIL)
     assert BOUNDS[Expected.DETAIL].exceeded(harm)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("grey", [False, True])
+def test_removal_of_clipped_noise_is_no_harm(level: int, grey: bool) -> None:
+    photo = gradient(grey=grey)
+    clean = np.abs(level - photo.pixels.astype(float) * 0.2)
+    noise = np.random.default_rng(0).normal(0, 40, clean.shape)
+    noisy = photo.with_pixels(np.clip(clean + noise, 0, 255).astype(np.uint8))
+    denoised = photo.with_pixels(clean.astype(np.uint8))
+    assert abs(noisy.pixels.mean() - denoised.pixels.mean()) > 4
+    assert not BOUNDS[Expected.DETAIL].exceeded(measure_harm(noisy, denoised, Expected.DETAIL))
+    # What noise does not explain is harm in a noisy photo too.
+    grey_cloth = photo.with_pixels(np.full_like(photo.pixels, abs(level - 60)))
+    assert BOUNDS[Expected.DETAIL].exceeded(measure_harm(noisy, grey_cloth, Expected.DETAIL))
