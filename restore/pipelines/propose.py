@@ -31,6 +31,10 @@ MIN_SCRATCH_LENGTH = 0.08
 MIN_SCRATCHED_SHARE = 0.06
 """Fraction of the photo in long scratches. Busy streets without scratches reach 0.05."""
 
+MAX_PAPER_SATURATION = 0.7
+"""Saturation (HSV) of the lightest quarter of a toned photo. Sepia reaches 0.3, yellowed prints
+0.55; graphics in one colour and photos of which a channel is missing 0.8 to 1."""
+
 PROPOSED_OPTIONS: Mapping[Step, Mapping[str, object]] = MappingProxyType(
     {"old_photo_restore": {"with_scratch": True, "with_face": False}}
 )
@@ -60,13 +64,14 @@ def propose_steps(
     share = long_scratch_share(photo, scratch_net)
     if share >= MIN_SCRATCHED_SHARE:
         steps.append(("old_photo_restore", f"long scratches cover {100 * share:.0f}% of it"))
-    photo_tone = classify_tone(to_rgb(photo.pixels))
-    if photo_tone != "colour":
+    rgb = to_rgb(to_8_bits(photo.pixels))
+    photo_tone = classify_tone(rgb)
+    if photo_tone != "colour" and not is_vivid(rgb):
         name = "grey" if photo_tone == "grey" else "of one tone"
         steps.append(("colorize", f"the photo is {name}"))
     checked = find_faces(
         detector,
-        to_rgb(to_8_bits(photo.pixels)),
+        rgb,
         short_side_px=CODEFORMER.detect_short_side_px,
         threshold=CODEFORMER.score_threshold,
     )
@@ -79,6 +84,14 @@ def propose_steps(
         reason = f"its long side has {long_side_px} pixels, less than {MIN_LONG_SIDE_PX}"
         steps.append(("upscale", reason))
     return steps
+
+
+def is_vivid(rgb: np.ndarray) -> bool:
+    """Tell whether the light areas of HxWx3 uint8 are too saturated for a toned photo on paper."""
+    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
+    saturations, values = cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2HSV))[1:]
+    light = values >= np.percentile(values, 75)
+    return float(saturations[light].mean()) / 255 > MAX_PAPER_SATURATION
 
 
 def long_scratch_share(photo: Photo, net: nn.Module) -> float:

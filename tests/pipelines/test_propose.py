@@ -37,6 +37,9 @@ def with_white_line(pixels: np.ndarray) -> np.ndarray:
         (LARGE, 1, ["face_restore"]),
         (LARGE, 0, []),
         (SEPIA, 0, ["colorize", "upscale"]),
+        # Graphics in one colour, and a photo of which one channel is missing.
+        (np.full_like(DIM, (190, 170, 20)), 0, ["upscale"]),
+        (DIM * np.array([1, 1, 0], np.uint8), 0, ["upscale"]),
         (DIM_GREY.astype(np.uint16) * 257, 1, ["colorize", "face_restore", "upscale"]),
         (
             with_white_line(DIM_GREY),

@@ -46,6 +46,15 @@ def test_photo_without_motion_blur_is_returned_unchanged_with_a_warning(lite: Re
     assert results.reports[0].warnings == [adapter.unchanged_warning]
 
 
+def test_fences_are_not_taken_for_shake(lite: Restorer) -> None:
+    y, x = np.mgrid[:160, :240]
+    fence = np.where(((x + y) % 11 < 2) | ((x - y) % 11 < 2), 60, 190).astype(np.uint8)
+    results = lite.run("restore", [Photo("fence", fence)], restore_variant="lite_deblur")
+    np.testing.assert_array_equal(results.photos[0].pixels, fence)
+    adapter = lite.cache.get("restore", "lite_deblur")[0].adapter
+    assert results.reports[0].warnings == [adapter.unchanged_warning]
+
+
 def test_strength_0_returns_the_original(lite: Restorer, photo_file: PhotoFile) -> None:
     path = photo_file()
     result = lite.run("restore", [path], strength=0).photos[0].pixels
