@@ -32,6 +32,7 @@ INLINE_BYTES = 2**16
 """Larger bodies are parsed in a thread, so that other requests do not wait."""
 
 JSON_TYPE = {"content-type": "application/json"}
+NO_TYPE = "The body has no type: send it with the header `Content-Type: application/json`"
 FORWARDED_HEADERS = ("accept", "prefer", "traceparent", "tracestate", "user-agent")
 """The headers of a request that Cog's server may read, besides the type of the body."""
 CONNECTION_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "date"})
@@ -129,6 +130,8 @@ class _Front:
             path += f"/{check_id(path_id, 'path', 'id')}"
         content_type = request.headers.get("content-type")
         if content_type is None:  # then Cog ignores the body
+            if _has_body(request):
+                raise Refusal(415, NO_TYPE, close=True)
             return await self._predict(request, path, path_id, {})
         if not _is_json(content_type):  # Cog refuses it
             return await self._send(request, path, b"", {"content-type": content_type})
@@ -234,6 +237,11 @@ def _kind(request: Request) -> str:
     """Return `/predictions` or `/trainings`."""
     # Not of `request.url`, which begins with the Host header that the client has sent.
     return "/" + str(request.scope["path"]).split("/")[1]
+
+
+def _has_body(request: Request) -> bool:
+    size = request.headers.get("content-length", "0")
+    return size != "0" or "transfer-encoding" in request.headers
 
 
 def _is_json(content_type: str) -> bool:

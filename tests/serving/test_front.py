@@ -179,3 +179,11 @@ def test_upload_that_stops_is_refused(url: str, monkeypatch: pytest.MonkeyPatch)
             b"Content-Length: 100\r\n\r\n{"
         )
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_body_without_a_type_is_refused_instead_of_dropped(url: str, cog: FakeCog) -> None:
+    response = requests.post(f"{url}/predictions", data=b'{"input": {}}', timeout=10)
+    assert response.status_code == 415
+    assert "Content-Type: application/json" in response.text
+    assert cog.requests == []
+    assert requests.post(f"{url}/predictions", timeout=10).status_code == 200
