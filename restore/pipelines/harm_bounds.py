@@ -53,7 +53,7 @@ class Bounds:
 BOUNDS: Mapping[Expected, Bounds] = MappingProxyType(
     {
         Expected.NOTHING: Bounds(0.0, 0.0, 0.0, 0.0),
-        Expected.DETAIL: Bounds(12.0, 4.0, 1.0, 0.8),
+        Expected.DETAIL: Bounds(12.0, 8.0, 1.0, 0.8),
         Expected.COLOUR: Bounds(20.0, 8.0, 0.05, 0.7),
         Expected.TONE: Bounds(40.0, 16.0, 0.25, 0.6),
     }

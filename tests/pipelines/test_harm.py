@@ -4,6 +4,7 @@ import pytest
 from hypothesis import strategies as st
 
 from restore.imaging.photo import Photo
+from restore.imaging.resize import resize_photo
 from restore.pipelines.harm import CELL_PX, Expected, Harm, measure_harm
 from restore.pipelines.harm_bounds import BOUNDS
 
@@ -128,3 +129,15 @@ def test_removal_of_clipped_noise_is_no_harm(level: int, grey: bool) -> None:
     # What noise does not explain is harm in a noisy photo too.
     grey_cloth = photo.with_pixels(np.full_like(photo.pixels, abs(level - 60)))
     assert BOUNDS[Expected.DETAIL].exceeded(measure_harm(noisy, grey_cloth, Expected.DETAIL))
+
+
+def test_plain_enlargement_of_a_dither_is_no_harm() -> None:
+    """Overshoots of the Lanczos filter are clipped, which changes means by up to 6 levels."""
+    thresholds = np.array([[8, 136, 40, 168], [200, 72, 232, 104], [56, 184, 24, 152]])
+    thresholds = np.vstack([thresholds, [248, 120, 216, 88]])
+    levels = np.linspace(30, 80, 128)[None, :, None] * (1.0, 1.1, 1.3)
+    dither = np.where(levels > np.tile(thresholds, (24, 32))[..., None], 255, 0).astype(np.uint8)
+    photo = Photo("a.png", dither)
+    harm = measure_harm(photo, resize_photo(photo, (256, 192)), Expected.DETAIL)
+    assert harm.mean_shift > 4
+    assert not BOUNDS[Expected.DETAIL].exceeded(harm)
