@@ -195,12 +195,12 @@ class Predictor(BasePredictor):
             default=1,
         ),
         runtime_profile: str = Input(
-            description="baseline computes as the official implementations do; fast restores up to eight faces in one batch; max_speed also skips face parsing.",
+            description="baseline computes as the official implementations do; fast uses lower precision where measured, and batches of faces; max_speed also skips face parsing.",
             choices=["baseline", "fast", "max_speed"],
             default="baseline",
         ),
         stability_mode: str = Input(
-            description="safe runs the networks as loaded; optimized runs copies in a faster memory layout, compiled if compile_backend says so.",
+            description="safe never compiles or records; optimized runs copies in a faster memory layout, compiled if compile_backend says so.",
             choices=["safe", "optimized"],
             default="safe",
         ),

@@ -92,7 +92,12 @@ class Copies:
         """Ask the CPU probe for all networks at once, so that requests need not wait for it."""
         if self.device.type == "cpu":
             self.probe.run(
-                [(row, model.files[role]) for model in models for role, row in model.rows.items()]
+                [
+                    (row, model.files[role])
+                    for model in models
+                    for role, row in model.rows.items()
+                    if role in model.files
+                ]
             )
 
     def copy(self, model: Model, plan: CopyPlan) -> tuple[Model, tuple[str, ...]]:
@@ -125,6 +130,7 @@ class Copies:
     def _allowed(self, model: Model, profile: str) -> dict[str, PrecisionName]:
         """Return the precision of each network by role."""
         if self.device.type == "cpu":
+            self.probe_all([model])  # in one child process
             return {
                 role: self.probe.precision(row, profile, model.files.get(role))
                 for role, row in model.rows.items()

@@ -33,8 +33,9 @@ CHOICES = (PROBE, NEVER, MANIFEST, CUDA)
 """`manifest` and `cuda` use the precisions of the manifest for a CPU or for CUDA without a probe,
 as tests and benchmarks do."""
 CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-MAX_PROBE_S = 5.0
-"""Longest time of a child process. Networks that it does not reach compute in float32."""
+MAX_PROBE_S = 8.0
+"""Longest time that a process waits for its children in total. Networks that they do not reach
+compute in float32."""
 CHILD = "restore.optimize.cpu_probe_child"
 
 log = logging.getLogger("restore")
@@ -67,6 +68,7 @@ class CpuProbe:
             )
         self.cache_file = cache_file or Path(platformdirs.user_cache_dir("restore")) / "cpu.json"
         self.supported = bool(CPU_FLAGS & (cpu_flags() if flags is None else flags))
+        self.seconds_left = MAX_PROBE_S
         self._verdicts: dict[str, bool] | None = None
 
     def precision(self, row: Checkpoint, profile: str, path: Path | None) -> PrecisionName:
@@ -97,11 +99,11 @@ class CpuProbe:
         return self._verdicts
 
     def run(self, files: Sequence[tuple[Checkpoint, Path]]) -> None:
-        """Probe the networks without a verdict, for at most MAX_PROBE_S in total.
+        """Probe the networks without a verdict, until the time of this process is spent.
 
         Those that are not reached compute in float32 in this process; the next one tries again.
         """
-        if self.choice != PROBE or not self.supported:
+        if self.choice != PROBE or not self.supported or self.seconds_left <= 0:
             return
         wanted = {
             _key(row, path): (row.id, str(path))
@@ -111,7 +113,10 @@ class CpuProbe:
         missing = {key: file for key, file in wanted.items() if key not in self.verdicts}
         if not missing:
             return
-        found = dict(zip(missing, run_child(list(missing.values())), strict=False))
+        started_s = time.monotonic()
+        verdicts = run_child(list(missing.values()), self.seconds_left)
+        self.seconds_left -= time.monotonic() - started_s
+        found = dict(zip(missing, verdicts, strict=False))
         for key, (name, _) in missing.items():
             if key in found:
                 log.info("below float32 on this CPU, %s: %s", name, found[key])
@@ -138,7 +143,7 @@ class CpuProbe:
             log.info("the verdicts on low precision are not kept: %s", error)
 
 
-def run_child(files: Sequence[tuple[str, str]], limit_s: float = MAX_PROBE_S) -> list[bool]:
+def run_child(files: Sequence[tuple[str, str]], limit_s: float) -> list[bool]:
     """Try networks in a child process until the time is over.
 
     Args:
@@ -150,7 +155,6 @@ def run_child(files: Sequence[tuple[str, str]], limit_s: float = MAX_PROBE_S) ->
         network that it was trying has the verdict False.
     """
     command = [sys.executable, "-m", CHILD, json.dumps(list(files)), str(torch.get_num_threads())]
-    started_s = time.monotonic()
     try:
         child = subprocess.run(
             command,
@@ -163,7 +167,6 @@ def run_child(files: Sequence[tuple[str, str]], limit_s: float = MAX_PROBE_S) ->
         output, died = child.stdout, child.returncode != 0
     except subprocess.TimeoutExpired as error:
         output, died = (error.stdout or b"").decode(), False
-    log.debug("the probe took %.1f s", time.monotonic() - started_s)
     verdicts = [line == "True" for line in output.splitlines() if line in {"True", "False"}]
     return [*verdicts, False] if died and len(verdicts) < len(files) else verdicts
 

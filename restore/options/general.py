@@ -86,14 +86,14 @@ class RunOptions(Options):
     runtime_profile: RuntimeProfile = Field(
         default="baseline",
         description=(
-            "baseline computes as the official implementations do; fast restores up to eight faces "
-            "in one batch; max_speed also skips face parsing."
+            "baseline computes as the official implementations do; fast uses lower precision where "
+            "measured, and batches of faces; max_speed also skips face parsing."
         ),
     )
     stability_mode: StabilityMode = Field(
         default="safe",
         description=(
-            "safe runs the networks as loaded; optimized runs copies in a faster memory layout, "
+            "safe never compiles or records; optimized runs copies in a faster memory layout, "
             "compiled if compile_backend says so."
         ),
     )

@@ -31,7 +31,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Replace the child process: the first network is faster, others are not reached."""
     calls: list[list[str]] = []
 
-    def answer(files: list[tuple[str, str]]) -> list[bool]:
+    def answer(files: list[tuple[str, str]], limit_s: float) -> list[bool]:
+        assert 0.0 < limit_s <= cpu_probe.MAX_PROBE_S
         calls.append([name for name, _ in files])
         return [True]
 
@@ -67,6 +68,15 @@ def test_network_that_was_not_reached_is_float32_and_tried_by_the_next_process(
     assert asked == [["lite-faces", "lite-colorize"]]
     probe(tmp_path).run(files)
     assert asked[1:] == [["lite-colorize"]]
+
+
+def test_process_waits_no_longer_than_its_time(
+    tmp_path: Path, file: Path, asked: list[list[str]]
+) -> None:
+    spent = probe(tmp_path)
+    spent.seconds_left = 0.0
+    assert spent.precision(FACES, "fast", file) == "float32"
+    assert asked == []
 
 
 @pytest.mark.parametrize("flags", [frozenset({"avx2", "avx512f"}), frozenset[str]()])
