@@ -50,8 +50,9 @@ class Setting:
         """
         steps = str(self.extra.get("steps", "auto"))
         preload = self.task if self.task != PIPELINE_TASK else "all" if steps == "auto" else steps
-        # An empty value overrides a backend that is set in the environment of the benchmark.
-        backend = "" if self.compile_backend == "none" else self.compile_backend
+        # An empty value overrides a backend that is set in the environment of the benchmark. The
+        # value `none` makes the optimized copies before the server is ready.
+        backend = self.compile_backend if self.stability_mode == "optimized" else ""
         return {
             "RESTORE_WEIGHTS": self.weights,
             "RESTORE_PRELOAD": os.environ.get("RESTORE_PRELOAD", "").strip() or preload,

@@ -101,7 +101,7 @@ def test_each_combination_has_its_own_server_cold_and_warm_requests(
     ]
     assert [environment["RESTORE_COMPILE_BACKEND"] for environment in cog.environments] == [
         "",
-        "",
+        "none",
         "inductor",
     ]
     assert len(cog.bodies) == 3 * (1 + 2 + 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 import torch
 from conftest import PROJECT
 
-from benchmarks import gpu, gpu_nets, gpu_workers
+from benchmarks import gpu, gpu_nets, gpu_requests, gpu_workers
 from benchmarks.gpu_cases import CPU_ROUNDS, TARGETS, Case, Round, Target, cases, measured_cases
 from benchmarks.gpu_subject import psnr_db
 from benchmarks.gpu_workers import Settings
 from benchmarks.networks import inputs_of, networks
+from restore import Restorer
 from restore.errors import RestoreError
 
 LITE_FACES = list(cases([Target("lite-faces@256", 5.0)], CPU_ROUNDS))
@@ -170,3 +172,55 @@ def test_missing_device_is_refused(
     monkeypatch.setattr(gpu, "measure_nets", lambda *_: pytest.fail("it started"))
     assert gpu.main(["--device", "cuda:77"]) == 2
     assert "E50" in capsys.readouterr().err
+
+
+def test_small_requests_and_setup_on_a_cpu_write_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    monkeypatch.setattr(gpu_requests, "SMALL_TASKS", ("upscale",))
+    monkeypatch.setattr(gpu_requests, "BACKENDS", ("none",))
+    for part, count in (("requests", 6), ("setup", 7)):
+        command = ["--device", "cpu", "--small", "--part", part, "--minutes", "2"]
+        for _ in range(2):
+            assert gpu.main([*command, "--rows", str(path)]) == 0
+            assert len(rows_in(path)) == count
+    *requests, setup = rows_in(path)
+    assert [(row["profile"], row["mode"]) for row in requests[:2]] == [
+        ("max_speed", "optimized"),
+        ("fast", "optimized"),
+    ]
+    for row in requests:
+        assert "error" not in row
+        assert float(str(row["worst_psnr_db"])) > 45.0
+    assert float(str(setup["setup_s"])) > 0.0
+
+
+def test_no_request_is_started_after_the_time_limit(
+    tmp_path: Path, lite: Restorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    gpu_requests.measure_requests(lite, path, lambda: -1.0, small=True)
+    gpu_requests.measure_setup(path, CPU, "lite", lambda: -1.0, small=True)
+    assert not path.exists()
+    assert "not measured, no time left" in capsys.readouterr().out
+
+
+def test_server_part_runs_on_the_device_and_records_nothing_if_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[list[str]] = []
+
+    def run(arguments: list[str]) -> int:
+        calls.append(arguments)
+        return 0
+
+    for module in ("bench_single_image", "run_bench"):
+        monkeypatch.setattr(f"benchmarks.{module}.main", run)
+    monkeypatch.setenv("RESTORE_DEVICE", "auto")
+    assert gpu.main(["--device", "cpu", "--small", "--part", "server"]) == 0
+    assert os.environ["RESTORE_DEVICE"] == "cpu"
+    single, four = calls
+    assert single[single.index("--repeats") + 1] == "1"
+    assert four[four.index("--batch-size") + 1] == "4"
+    assert "--record" not in four
