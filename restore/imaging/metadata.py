@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -29,7 +28,6 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 _IPTC_MARKER = 0x1C
 _JFIF_UNITS = {1: 1.0, 2: 2.54}
 """Factors from a JFIF density to pixels per inch, by its unit: inches or centimetres."""
-_HEXADECIMAL = re.compile(r"\s*\S+\s+\d+\s+([0-9A-Fa-f\s]*)\Z")
 
 
 @dataclass(frozen=True)
@@ -146,10 +144,11 @@ def _raw_profiles(texts: PngTexts) -> dict[str, bytes]:
     """Return the profiles that ImageMagick and ExifTool store as hexadecimal texts of a PNG."""
     profiles: dict[str, bytes] = {}
     for key, text in texts.pairs:
-        if key.startswith(_RAW_PROFILE) and (found := _HEXADECIMAL.match(text)):
+        fields = text.split(maxsplit=2)  # a name, the size, and the bytes
+        if key.startswith(_RAW_PROFILE) and len(fields) == 3:
             with suppress(ValueError):
                 name = key.removeprefix(_RAW_PROFILE).strip().lower()
-                profiles[name] = bytes.fromhex(found[1])
+                profiles[name] = bytes.fromhex(fields[2])
     return profiles
 
 

@@ -300,7 +300,11 @@ def test_texts_with_the_names_of_other_entries_are_texts() -> None:
     assert dict(again.metadata.texts) == dict.fromkeys(names, "a text")
 
 
-@pytest.mark.parametrize("profile", ["\nexif\n 3\nzz\n", "exif", "\nexif\n9\n4578", ""])
+@pytest.mark.parametrize(
+    "profile",
+    ["\nexif\n 3\nzz\n", "exif", "\nexif\n9\n4578", "", "a 1" + " " * 500_000 + "x"],
+    ids=["not hexadecimal", "short", "no exif", "empty", "many spaces"],  # once took minutes
+)
 def test_damaged_profile_in_a_text_is_ignored(profile: str) -> None:
     data = png_file(picture(), png_text("Raw profile type exif", profile))
     np.testing.assert_array_equal(decode(data, "a").pixels, picture())
