@@ -1,5 +1,7 @@
 """Colours under transparent pixels, and resampling weighted by alpha."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ def over(pixels: np.ndarray, alpha: np.ndarray, background: float) -> np.ndarray
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_hidden_pixels_get_the_visible_colours_near_them(dtype: type) -> None:
+def test_hidden_pixels_get_the_visible_colours_near_them(dtype: Any) -> None:
     full = np.iinfo(dtype).max
     pixels, alpha = np.zeros((70, 91, 3), dtype), np.zeros((70, 91), dtype)
     pixels[20:40, 10:30], pixels[20:40, 60:80] = (full, 0, full // 2), (0, full, full // 2)
@@ -48,7 +50,7 @@ def test_hardly_visible_colours_are_mixed_with_their_surroundings() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("interpolation", [cv2.INTER_LANCZOS4, cv2.INTER_LINEAR, cv2.INTER_AREA])
-def test_resized_photo_looks_like_the_resized_picture(dtype: type, interpolation: int) -> None:
+def test_resized_photo_looks_like_the_resized_picture(dtype: Any, interpolation: int) -> None:
     rng = np.random.default_rng(6)
     full = np.iinfo(dtype).max
     smooth = cv2.resize(rng.random((6, 6, 4)), (60, 60), interpolation=cv2.INTER_LINEAR)

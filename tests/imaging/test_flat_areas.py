@@ -1,5 +1,7 @@
 """Areas of one colour through networks."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from restore.imaging.flat_areas import CLIPPED_RADIUS_PX, FLAT_RADIUS_PX, keep_f
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_flat_areas_keep_their_colour(dtype: type, scale: int, share: float) -> None:
+def test_flat_areas_keep_their_colour(dtype: Any, scale: int, share: float) -> None:
     full = np.iinfo(dtype).max
     original = np.full((600, 40, 3), round(share * full), dtype)
     original[300, 20] = full // 2

@@ -17,8 +17,8 @@ Y, X = np.mgrid[:96, :112]
 @pytest.mark.parametrize("factor", [1, 257])
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_lost_brightness_is_given_back(factor: int, scale: int) -> None:
-    dtype = np.uint8 if factor == 1 else np.uint16
-    original = SMOOTH.astype(dtype) * dtype(factor)
+    dtype = np.dtype(np.uint8 if factor == 1 else np.uint16)
+    original = (SMOOTH.astype(np.uint16) * np.uint16(factor)).astype(dtype)
     enlarged = cv2.resize(original, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     dark = (enlarged * 0.5).astype(dtype)
     fixed = keep_low_frequencies(dark, original)

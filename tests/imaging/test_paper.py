@@ -1,5 +1,7 @@
 """Paper and frames around scanned photos."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from skimage import data
@@ -9,7 +11,7 @@ from restore.imaging.paper import colour_weights, find_paper
 PHOTO = np.clip(data.camera()[100:300, 100:340], 30, 190)
 
 
-def scan(level: int, dtype: type = np.uint8, noise: float = 2.0) -> np.ndarray:
+def scan(level: int, dtype: Any = np.uint8, noise: float = 2.0) -> np.ndarray:
     """Return PHOTO on paper of a level, 40 pixels wide."""
     paper = np.full((PHOTO.shape[0] + 80, PHOTO.shape[1] + 80), float(level))
     paper += np.random.default_rng(0).normal(0, noise, paper.shape)
@@ -20,7 +22,7 @@ def scan(level: int, dtype: type = np.uint8, noise: float = 2.0) -> np.ndarray:
 
 @pytest.mark.parametrize("level", [4, 212, 225, 250])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_paper_and_frames_are_found_and_the_photo_is_not(level: int, dtype: type) -> None:
+def test_paper_and_frames_are_found_and_the_photo_is_not(level: int, dtype: Any) -> None:
     paper = find_paper(scan(level, dtype))
     inner = np.zeros(paper.shape, np.bool_)
     inner[44:-44, 44:-44] = True
