@@ -135,11 +135,7 @@ class Adapter:
         return (random_input(row, row.channels_in or 3, side_px, batch, generator),)
 
     def fixed_inputs(self, row: Checkpoint) -> list[tuple[Tensor, ...]]:
-        """Return inputs of every shape for which a copy below float32 is recorded or compiled.
-
-        Each is what the copy takes. They have the fixed input size of the row or that of its tiles;
-        there are none for networks that always get whole photos.
-        """
+        """Return the inputs of a copy below float32 for each shape that is recorded or compiled."""
         side_px = row.input_px or (self.tile_px if row.tiles else None)
         if side_px is None:
             return []
