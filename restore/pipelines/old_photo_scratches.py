@@ -12,6 +12,7 @@ from torch import nn
 
 from restore.imaging.convert import to_8_bits, to_grey
 from restore.imaging.photo import Photo
+from restore.pipelines.rules import PixelRules
 from restore.runtime.output_checks import checked_output
 
 MAX_LONG_SIDE_PX = 1280
@@ -76,7 +77,10 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
         RestoreError: BAD_NUMBERS.
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
-    scratches = drop_objects(scratch_probability_lite(luminance, net) >= threshold)
+    scratches = scratch_probability_lite(luminance, net) >= threshold
+    # So much is no damage but the whole photo: the caller fills none of it, and says so.
+    if scratches.mean() <= PixelRules.max_scratched_share:
+        scratches = drop_objects(scratches)
     for small in _coarse_luminances(luminance):
         found = scratch_probability_lite(small, net) >= max(threshold, MIN_COARSE_THRESHOLD)
         scratches |= _fit_to_levels(luminance, keep_wide_damage(small, found))
