@@ -37,7 +37,7 @@ demo: $(RUNTIME)
 
 # Two processes with one thread each: most tests are too small to use two threads.
 test: $(DEV) lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: $(DEV)
 	$(PY) -m ruff check .

@@ -17,6 +17,7 @@ SMALL = Case(
 )
 
 
+@pytest.mark.slow
 def test_both_sides_give_the_same_photo() -> None:
     row = measured(SMALL, repeats=1, threads=1)
     assert row["equal"]

@@ -42,15 +42,21 @@ print(json.dumps([code, found, sorted(set(loaded))]))
     ("arguments", "imported", "networks"),
     [
         (["upscale"], set(), ["lite-upscale-real-x4", "lite-upscale-x2", "lite-upscale-x4"]),
-        (
+        pytest.param(
             ["upscale", "--upscale-variant", "lite_fidelity"],
             set(),
             ["lite-upscale-x2", "lite-upscale-x4"],
+            marks=pytest.mark.slow,
         ),
-        (["restore"], set(), ["lite-denoise"]),
-        (["colorize"], set(), ["lite-colorize"]),
+        pytest.param(["restore"], set(), ["lite-denoise"], marks=pytest.mark.slow),
+        pytest.param(["colorize"], set(), ["lite-colorize"], marks=pytest.mark.slow),
         (["face-restore"], {"dlib"}, ["lite-faces"]),
-        (["inpaint", "--points", "[[5, 5], [20, 5], [20, 20]]"], set(), ["lite-inpaint"]),
+        pytest.param(
+            ["inpaint", "--points", "[[5, 5], [20, 5], [20, 20]]"],
+            set(),
+            ["lite-inpaint"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )

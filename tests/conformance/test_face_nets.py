@@ -75,7 +75,12 @@ def error(output: np.ndarray, name: str, golden: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("fidelity", "goldens"), [(0.0, ["w0_s4"]), (0.5, ["w0.5_s4", "w0.5_crop"]), (1.0, ["w1_s4"])]
+    ("fidelity", "goldens"),
+    [
+        pytest.param(0.0, ["w0_s4"], marks=pytest.mark.slow),
+        (0.5, ["w0.5_s4", "w0.5_crop"]),
+        (1.0, ["w1_s4"]),
+    ],
 )
 def test_codeformer_matches_at_every_fidelity(
     codeformer: FaceNetwork, fidelity: float, goldens: list[str]

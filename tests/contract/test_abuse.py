@@ -273,7 +273,9 @@ def test_leaked_slot_is_freed(server: Server) -> None:
     assert server.predict().json()["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("fault", ["dead worker", "leaked slot"])
+@pytest.mark.parametrize(
+    "fault", ["dead worker", pytest.param("leaked slot", marks=pytest.mark.slow)]
+)
 def test_cogs_server_alone_ends_so_that_a_platform_starts_it_again(fault: str) -> None:
     # As in a container of `cog build`, without the front and the supervisor.
     port = free_port()

@@ -38,7 +38,14 @@ def test_stopping_ends_server_and_worker(tmp_path: Path) -> None:
         assert processes_of_session(process.pid) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_signal_to_the_command_ends_server_and_worker(number: signal.Signals) -> None:
     port = free_port()
     command = [sys.executable, "-m", "restore", "serve", "--port", str(port)]

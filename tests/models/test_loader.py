@@ -200,6 +200,7 @@ class TestNetworksOutsideSpandrel:
         CODEFORMER.create(CATALOG.find("face_restore", "codeformer"))
         assert "CodeFormer" not in {one.architecture.id for one in spandrel.MAIN_REGISTRY}
 
+    @pytest.mark.slow
     def test_loading_does_not_warn(self) -> None:
         code = (
             "from restore.models.adapters import adapter_for; "

@@ -31,8 +31,11 @@ def test_part_is_imported_alone() -> None:
     "use",
     [
         "from spandrel import MAIN_REGISTRY as registry",
-        "import spandrel; registry = spandrel.MAIN_REGISTRY",
-        "import spandrel_extra_arches; from spandrel import MAIN_REGISTRY as registry",
+        pytest.param("import spandrel; registry = spandrel.MAIN_REGISTRY", marks=pytest.mark.slow),
+        pytest.param(
+            "import spandrel_extra_arches; from spandrel import MAIN_REGISTRY as registry",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_whole_package_can_be_used_after_a_part(use: str) -> None:

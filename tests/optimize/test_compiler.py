@@ -195,6 +195,7 @@ def test_program_compiled_in_one_thread_runs_in_another() -> None:
     assert compiler.recompiles == 0
 
 
+@pytest.mark.slow
 def test_safe_requests_give_the_same_before_and_after_optimized_ones(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

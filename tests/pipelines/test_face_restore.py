@@ -86,6 +86,7 @@ def test_faces_are_found_after_exif_orientation(
     assert results.photos[0].pixels.shape == ASTRONAUT.shape
 
 
+@pytest.mark.slow
 def test_forty_faces_are_found_and_restored(lite: Restorer) -> None:
     face = degrade(cv2.resize(ASTRONAUT, (160, 160), interpolation=cv2.INTER_AREA))
     sheet = np.tile(face, (5, 8, 1))

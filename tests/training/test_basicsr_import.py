@@ -29,6 +29,7 @@ def photo() -> np.ndarray:
     return np.clip(128 + 60 * waves + noise, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_first_import_gives_no_warnings_and_leaves_no_trace() -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", IMPORT],
