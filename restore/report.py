@@ -101,6 +101,7 @@ class Report:
             self.face_restoration_applied |= step.face_restoration_applied
             for effect in step.profile_effects:
                 self.add_profile_effect(f"{step.task}: {effect}")
+            self.notes += [f"{step.task}: {note}" for note in step.notes]
             self.warnings += [f"{step.task}: {warning}" for warning in step.warnings]
         self.variant = ", ".join(step.variant for step in self.steps)
 

@@ -39,10 +39,18 @@ def select_filled(mask: np.ndarray, context: StepContext) -> np.ndarray:
 
     Args:
         mask: HxW bool, the detected scratches.
-        context: its report gets a warning and the status "reduced" if none is filled.
+        context: its report gets a note of what is filled, or a warning and the status "reduced"
+            if none is.
     """
     share, max_share = float(mask.mean()), context.rules.max_scratched_share
     if share <= max_share:
+        if mask.any():
+            # Thin objects may be among them, which only a person can tell.
+            count = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
+            context.report.notes.append(
+                f"{count} area{'s' if count > 1 else ''} of {100 * share:.2g} % of the photo in"
+                " total were filled as scratches; return_mask shows where"
+            )
         return mask
     context.report.warn(
         f"{100 * share:.0f}% of the photo was detected as scratches, more than"

@@ -6,7 +6,7 @@ import pytest
 from facefakes import ASTRONAUT
 from oldphotofakes import context_of, model_of, restore_old_photo
 
-from restore.pipelines.old_photo_damage import find_torn_corners
+from restore.pipelines.old_photo_damage import find_torn_corners, select_filled
 
 GREY = (60 + 0.5 * cv2.cvtColor(ASTRONAUT, cv2.COLOR_RGB2GRAY)).astype(np.uint8)
 SIDE = len(GREY)
@@ -56,3 +56,14 @@ def test_torn_corner_is_a_warning_if_scratches_are_looked_for(with_scratch: bool
     restore_old_photo(rgb, context, with_scratch=with_scratch, scratch_threshold=0.999)
     warnings = [text for text in context.report.warnings if "(top left)" in text]
     assert len(warnings) == (1 if with_scratch else 0)
+
+
+def test_filled_scratches_are_a_note_with_their_number_and_share() -> None:
+    context = context_of(model_of())
+    mask = np.zeros((100, 100), np.bool_)
+    mask[10:12, 10:60] = mask[40:42, 10:60] = True
+    assert select_filled(mask, context) is mask
+    [note] = context.report.notes
+    assert note.startswith("2 areas of 2 % of the photo in total were filled as scratches")
+    assert not context.report.warnings
+    assert context.report.status == "done"
