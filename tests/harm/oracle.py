@@ -23,8 +23,8 @@ MAX_REPAIR_SHIFT = 40.0
 """Levels by which a filled scratch may change the mean of a cell of 32 pixels."""
 
 MAX_SHIFTED_SHARE = 0.5
-"""Fraction of cells that old_photo_restore may change by more than MAX_REPAIR_SHIFT: a crack crosses
-a third of the cells of a small photo, a ruined photo changes everywhere."""
+"""Fraction of cells that old_photo_restore may change by more than MAX_REPAIR_SHIFT. A crack
+crosses a third of the cells of a small photo; a ruined photo changes everywhere."""
 
 MAX_CAST = 3.0
 """Levels between the channels of a result whose input is neutral."""
