@@ -105,7 +105,8 @@ def _run_task(restorer: Restorer, item: BugInput, name: str, results: Path) -> R
     harm: Sequence[str] = ()
     if item.path.name not in DECODED_BY_US_ONLY:
         steps = {step.task for step in report.steps} or {name}
-        harm = tuple(find_harm(read(item.path), read(path), steps))
+        undamaged = None if item.undamaged is None else read(item.undamaged)
+        harm = tuple(find_harm(read(item.path), read(path), steps, undamaged))
     return Row(item.name, name, report.status, tuple(harm), tuple(report.warnings))
 
 

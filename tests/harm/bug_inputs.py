@@ -9,6 +9,9 @@ from pathlib import Path
 WITHOUT_PHOTO = frozenset({"lying", "p3"})
 """Scripts that take a folder only."""
 
+ADDS_DAMAGE = "cracks"
+"""The script whose files are its photo with added damage."""
+
 MASKED_PHOTO = "ph.png"
 """The photo of masks.py, to which its masks belong."""
 
@@ -21,11 +24,13 @@ class BugInput:
         script: name of the script that wrote it.
         path: the photo.
         masks: masks that people send for it.
+        undamaged: the photo that damage was added to, if the script does that.
     """
 
     script: str
     path: Path
     masks: tuple[Path, ...] = ()
+    undamaged: Path | None = None
 
     @property
     def name(self) -> str:
@@ -47,12 +52,13 @@ def generate(scripts: Path, photos: Sequence[Path], folder: Path) -> Iterator[Bu
             target.mkdir(parents=True, exist_ok=True)
             arguments = [str(target)] if source is None else [str(source), str(target)]
             subprocess.run([sys.executable, str(script), *arguments], check=True)
-            yield from _inputs_in(target, script.stem)
+            yield from _inputs_in(target, script.stem, source)
 
 
-def _inputs_in(folder: Path, script: str) -> Iterator[BugInput]:
+def _inputs_in(folder: Path, script: str, source: Path | None) -> Iterator[BugInput]:
     files = sorted(folder.iterdir())
     masks = tuple(path for path in files if path.name.startswith("mask_"))
     for path in files:
         if path not in masks:
-            yield BugInput(script, path, masks if path.name == MASKED_PHOTO else ())
+            undamaged = source if script == ADDS_DAMAGE else None
+            yield BugInput(script, path, masks if path.name == MASKED_PHOTO else (), undamaged)

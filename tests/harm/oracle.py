@@ -19,12 +19,9 @@ MAX_CELL_SHIFT = {8: 40.0, 32: 14.0}
 MAX_LUMINANCE_SHIFT = 40.0
 """Levels by which new colours may change the luminance of a cell."""
 
-MAX_REPAIR_SHIFT = 40.0
-"""Levels by which a filled scratch may change the mean of a cell of 32 pixels."""
-
-MAX_SHIFTED_SHARE = 0.5
-"""Fraction of cells that old_photo_restore may change by more than MAX_REPAIR_SHIFT. A crack
-crosses a third of the cells of a small photo; a ruined photo changes everywhere."""
+MAX_SHIFTED_SHARE = 0.25
+"""Fraction of cells that old_photo_restore may change: scratches and their surroundings. A cell
+that is as in the undamaged photo was repaired, and does not count."""
 
 MAX_CAST = 3.0
 """Levels between the channels of a result whose input is neutral."""
@@ -59,19 +56,25 @@ def read(source: Path | bytes) -> Pixels:
     return Pixels(np.asarray(rgb, np.float64), rgba[..., 3] / 255)
 
 
-def find_harm(before: Pixels, after: Pixels, tasks: Set[str]) -> Iterator[str]:
+def find_harm(
+    before: Pixels, after: Pixels, tasks: Set[str], undamaged: Pixels | None = None
+) -> Iterator[str]:
     """Describe everything by which a result looks damaged.
 
     Args:
         before: the input.
         after: the result, of any size.
         tasks: the tasks that ran; `deblur` is a variant of restore.
+        undamaged: the photo that the input was made from by adding damage, if there is one.
     """
     result = _reduce(after, (before.levels.shape[1], before.levels.shape[0]))
     visible = before.opacity > 0.5
     if "old_photo_restore" in tasks:
         shifts = _cell_shifts(before.levels, result.levels, visible, 32)
-        share = float((shifts > MAX_REPAIR_SHIFT).mean()) if shifts.size else 0.0
+        if undamaged is not None:
+            errors = _cell_shifts(undamaged.levels, result.levels, visible, 32)
+            shifts = np.minimum(shifts, errors)
+        share = float((shifts > MAX_CELL_SHIFT[32]).mean()) if shifts.size else 0.0
         if share > MAX_SHIFTED_SHARE and "colorize" not in tasks:
             yield f"{100 * share:.0f} % of the cells changed"
     elif "colorize" in tasks:
