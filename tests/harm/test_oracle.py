@@ -38,7 +38,7 @@ def test_filled_crack_is_a_repair_and_a_filled_photo_is_none() -> None:
 
 
 def test_cast_of_a_neutral_photo_is_damage_except_in_colorize() -> None:
-    cast = Pixels(GREY + (0, 0, 6), OPAQUE)
+    cast = Pixels(GREY + np.array([0, 0, 6]), OPAQUE)
     assert list(find_harm(PHOTO, cast, {"restore"}))
     assert not list(find_harm(PHOTO, cast, {"colorize"}))
 
