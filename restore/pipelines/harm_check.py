@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from restore.errors import Code, RestoreError
+from restore.imaging.convert import to_rgb
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_pixels, resize_mask
 from restore.pipelines.context import StepContext
@@ -101,7 +102,7 @@ def _blend_outside(
 ) -> Photo:
     """Blend the result with its input, except in the changed areas."""
     if before.is_grey and not after.is_grey:
-        before = before.with_pixels(cv2.cvtColor(before.pixels, cv2.COLOR_GRAY2RGB), before.alpha)
+        before = before.with_pixels(to_rgb(before.pixels), before.alpha)
     blend = blend_pixels(after.pixels, before.pixels, strength)
     if changed is None or not changed.any():
         return after.with_pixels(blend, after.alpha)
