@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from restore.imaging.bmp_colour import bmp_profile
 from restore.imaging.coding import Coding, read_coding
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import tiff_exif
-from restore.imaging.file_colour import bmp_profile, tiff_profile
 from restore.imaging.gif_extensions import gif_entries
 from restore.imaging.limits import CheckedFile
 from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
@@ -27,6 +27,7 @@ from restore.imaging.tiff import (
     read_integers,
     unsupported_layout,
 )
+from restore.imaging.tiff_colour import tiff_profile
 from restore.imaging.tiff_planes import read_planes
 
 # Values of the TIFF tags ExtraSamples and PhotometricInterpretation.

@@ -6,6 +6,7 @@ Pillow builds profiles only for sRGB, Lab and XYZ. Equal arguments give equal by
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,28 @@ class Chromaticities(NamedTuple):
     red: tuple[float, float]
     green: tuple[float, float]
     blue: tuple[float, float]
+
+
+D65 = (0.3127, 0.3290)
+BT709 = Chromaticities(D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+"""The white point and the primaries of sRGB."""
+_BT709_TOLERANCE = 0.003
+
+
+def chromaticities_of(numbers: Sequence[float]) -> Chromaticities:
+    """Return the chromaticities that a file states; BT709 itself if they are nearly these.
+
+    Args:
+        numbers: x and y of white, red, green and blue.
+
+    Raises:
+        ValueError: there are not 8 numbers.
+    """
+    if len(numbers) != 2 * len(BT709):
+        raise ValueError(f"it has {len(numbers)} chromaticity values instead of {2 * len(BT709)}")
+    stated = Chromaticities(*zip(numbers[::2], numbers[1::2], strict=True))
+    difference = np.abs(np.subtract(stated, BT709)).max()
+    return BT709 if difference <= _BT709_TOLERANCE else stated
 
 
 def gamma_curve(gamma: float) -> bytes:

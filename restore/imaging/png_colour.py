@@ -14,8 +14,11 @@ import numpy as np
 
 from restore.imaging.containers import png_chunks
 from restore.imaging.icc import (
+    BT709,
     CURVE_SAMPLES,
+    D65,
     Chromaticities,
+    chromaticities_of,
     gamma_curve,
     grey_profile,
     rgb_profile,
@@ -23,16 +26,12 @@ from restore.imaging.icc import (
     srgb_light,
 )
 
-SRGB_GAMA, _GAMA_TOLERANCE = 0.45455, 0.05
+_SRGB_GAMA, _GAMA_TOLERANCE = 0.45455, 0.05
 """Encoding exponent of sRGB in gAMA, and the relative difference that libpng ignores."""
-SRGB_TOLERANCE = 0.003
-"""Chromaticities that differ less from those of sRGB are taken for these."""
 _CHUNK_SCALE = 1e5
 _CHUNK_BYTES = MappingProxyType({b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4})
 
-_D65 = (0.3127, 0.3290)
-BT709 = Chromaticities(_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-_SMPTE170 = Chromaticities(_D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
+_SMPTE170 = Chromaticities(D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 _PRIMARIES = MappingProxyType(
     {
@@ -41,16 +40,16 @@ _PRIMARIES = MappingProxyType(
             "BT.470 M",
             Chromaticities((0.310, 0.316), (0.67, 0.33), (0.21, 0.71), (0.14, 0.08)),
         ),
-        5: ("BT.470 B/G", Chromaticities(_D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06))),
+        5: ("BT.470 B/G", Chromaticities(D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06))),
         6: ("BT.601", _SMPTE170),
         7: ("SMPTE 240M", _SMPTE170),
         9: (
             "BT.2020",
-            Chromaticities(_D65, (0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+            Chromaticities(D65, (0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
         ),
         11: ("DCI-P3", Chromaticities((0.314, 0.351), *_P3)),
-        12: ("Display P3", Chromaticities(_D65, *_P3)),
-        22: ("EBU 3213-E", Chromaticities(_D65, (0.630, 0.340), (0.295, 0.605), (0.155, 0.077))),
+        12: ("Display P3", Chromaticities(D65, *_P3)),
+        22: ("EBU 3213-E", Chromaticities(D65, (0.630, 0.340), (0.295, 0.605), (0.155, 0.077))),
     }
 )
 
@@ -142,16 +141,14 @@ def _colour_chunks(data: bytes) -> dict[bytes, bytes]:
 def _gama_profile(chunks: dict[bytes, bytes], *, is_grey: bool) -> bytes | None:
     """Return the profile of gAMA and cHRM. Raises ValueError if they are impossible."""
     gama = chunks.get(b"gAMA")
-    encoding = SRGB_GAMA if gama is None else int.from_bytes(gama, "big") / _CHUNK_SCALE
+    encoding = _SRGB_GAMA if gama is None else int.from_bytes(gama, "big") / _CHUNK_SCALE
     if encoding == 0:
         raise ValueError("gAMA is 0")
-    is_srgb_gamma = abs(encoding / SRGB_GAMA - 1) <= _GAMA_TOLERANCE
+    is_srgb_gamma = abs(encoding / _SRGB_GAMA - 1) <= _GAMA_TOLERANCE
     chromaticities = BT709
     if b"cHRM" in chunks and not is_grey:
-        numbers = [number / _CHUNK_SCALE for number in struct.unpack(">8I", chunks[b"cHRM"])]
-        stated = Chromaticities(*zip(numbers[::2], numbers[1::2], strict=True))
-        if np.abs(np.subtract(stated, BT709)).max() > SRGB_TOLERANCE:
-            chromaticities = stated
+        stored = struct.unpack(">8I", chunks[b"cHRM"])
+        chromaticities = chromaticities_of([number / _CHUNK_SCALE for number in stored])
     if is_srgb_gamma and chromaticities is BT709:
         return None
     curve = gamma_curve(1 / encoding)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from photofiles import (
     FORMATS,
+    adobe_profile,
     alpha_of,
     chunk,
     decode_error,
@@ -230,3 +231,18 @@ def test_png_with_damaged_ancillary_chunks_is_decoded_without_them(bad: bytes) -
     photo = decode(png_file(picture(), bad, chunk(b"eXIf", exif_block(3)[6:])), "a")
     np.testing.assert_array_equal(photo.pixels, picture()[::-1, ::-1])
     assert "dropped" in photo.warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_damaged_profile_is_reported(kind: str) -> None:
+    if kind == "jpeg":
+        data = file_of(picture(), "JPEG", icc_profile=adobe_profile())
+        data = data.replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\1\2")  # the first of two parts
+    else:
+        body = bytearray(zlib.compress(adobe_profile()))
+        body[20] ^= 255
+        data = png_file(picture(), chunk(b"iCCP", b"x\0\0" + bytes(body)))
+    assert Image.open(io.BytesIO(data)).size == (64, 48)
+    photo = decode(data, "a")
+    assert photo.icc is None
+    assert "colour profile" in photo.warnings[0]
