@@ -15,10 +15,8 @@ import numpy as np
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DetectorCache
 from restore.imaging.coding import output_format_of
-from restore.imaging.masks import combine_masks, transparent_hole
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_mask
-from restore.imaging.sources import Source, read_mask, read_source, source_name
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE
 from restore.models.loader import Model
@@ -38,26 +36,12 @@ from restore.pipelines.harm_check import check_harm
 from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
+from restore.pipelines.request_photos import RequestPhoto
 from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
 from restore.runtime.progress import Progress
-
-
-@dataclass(frozen=True)
-class RequestPhoto:
-    """A decoded photo of a request.
-
-    Attributes:
-        photo: the photo.
-        report: its report.
-        mask: HxW bool, True where it is to be filled; None without a mask.
-    """
-
-    photo: Photo
-    report: Report
-    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -247,41 +231,6 @@ class Engine:
             ]
             steps.append(replace(step, contexts=contexts))
         return replace(plan, steps=steps)
-
-
-def decode_photos(
-    request: Request, sources: Sequence[Source], mask_sources: Sequence[Source]
-) -> list[RequestPhoto]:
-    """Decode the photos and masks of a request, and start the report of each photo.
-
-    Raises:
-        RestoreError: any PHOTO_* code, MASK.
-    """
-    reports = [Report(photo=source_name(source), task=request.task) for source in sources]
-    photos = []
-    for source, report in zip(sources, reports, strict=True):
-        with report.stage("decode"):
-            photo = read_source(source)
-        report.input = photo.facts()
-        report.notes += request.notes
-        for warning in (*request.warnings, *photo.warnings):
-            report.warn(warning)
-        photos.append(photo)
-    points = request.options["inpaint"].points
-    is_marked = bool(mask_sources) or points is not None
-    masks: Sequence[np.ndarray | None] = [None] * len(photos)
-    if is_marked and ("inpaint" in request.steps or not request.steps):
-        masks = combine_masks(
-            photos, [read_mask(source) for source in mask_sources], points, reports
-        )
-    elif is_marked:
-        for report in reports:
-            report.warn("mask, masks and points are only used by inpaint, so they were ignored")
-    elif "inpaint" in request.steps:
-        masks = [
-            transparent_hole(photo, report) for photo, report in zip(photos, reports, strict=True)
-        ]
-    return [RequestPhoto(*item) for item in zip(photos, reports, masks, strict=True)]
 
 
 def _run_steps(plan: Plan, *, corrects_harm: bool) -> list[Photo]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from restore.engine import Engine, decode_photos
+from restore.engine import Engine
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DETECTION, DetectorCache
 from restore.imaging.sources import Source, as_list
@@ -32,6 +32,7 @@ from restore.options import (
     Step,
 )
 from restore.pipelines import TASK_SPECS
+from restore.pipelines.request_photos import decode_photos
 from restore.results import Results
 from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import Runtime, runtime_for, select_device
