@@ -1,8 +1,8 @@
 """Bounds of the harm check, as data.
 
-Calibrated with `python -m tests.harm calibrate`: clean photos (Kodak, Set5, natural photos,
+Calibrated with `python -m tests.harm clean --bounds`: clean photos (Kodak, Set5, natural photos,
 portraits) stay below them in every task, the inputs of public bug reports exceed them where the
-result is damaged. docs/photos-and-limits.md has the figures.
+result is damaged. docs/harm.md has the figures.
 """
 
 from __future__ import annotations
