@@ -134,7 +134,7 @@ def run_batch(
     settings = job.settings
     paths = [settings.file] if settings.file else None
     paths = paths or plan_outputs(sources, settings.folder, job.request.output.output_format)
-    require_other_files(paths, sources)
+    require_other_files(paths, sources, masks)
     outcomes: list[Outcome] = []
     for index, (source, path) in enumerate(zip(sources, paths, strict=True)):
         own_masks = masks if len(masks) < 2 else [masks[index]]
@@ -195,15 +195,16 @@ def _run(restorer: Restorer, job: Job, photo: NamedFile, masks: Sequence[NamedFi
         return restorer.run(job.task, [photo], masks=masks, **dict(job.options))
     except RestoreError as error:
         raise error.about(photo.name) from error
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except Exception as error:
         raise unexpected(error).about(photo.name) from error
 
 
 def _write(results: Results, path: Path, settings: Settings, origin: Origin) -> tuple[Path, ...]:
     """Write the result, its masks and its report; return all files, the result first."""
-    from restore.imaging.outputs import make_folder  # noqa: PLC0415 - imports numpy and OpenCV
+    from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
+        make_folder,
+        write_atomically,
+    )
 
     make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restore-") as folder:
@@ -219,8 +220,6 @@ def _write(results: Results, path: Path, settings: Settings, origin: Origin) -> 
             source.replace(target)
     files = [target for _, target in moves]
     if settings.with_reports:
-        from restore.imaging.outputs import write_atomically  # noqa: PLC0415 - imports numpy
-
         text = json.dumps(results.reports[0].to_dict(), indent=2) + "\n"
         write_atomically(text.encode(), path.with_suffix(".json"))
         files.append(path.with_suffix(".json"))

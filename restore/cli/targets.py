@@ -15,6 +15,7 @@ from pathlib import Path
 
 from restore.errors import Code, RestoreError
 from restore.options import Request
+from restore.serving.fetch import DATA_SCHEME, has_scheme, local_file
 
 FILE_FORMATS: Mapping[str, str] = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
 """Suffixes of an output that make it a file instead of a folder, and the format of each."""
@@ -41,16 +42,12 @@ def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path 
     if output.is_dir():
         return None
     if output_format is None:
+        remedy = "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp."
         if output.exists():
-            raise _unwritable(
-                f"'{output}' is a file, not a folder",
-                "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp.",
-            )
+            raise _unwritable(f"'{output}' is a file, not a folder", remedy)
         if output.suffix.lower() in OTHER_IMAGES:
-            raise _unwritable(
-                f"'{output}' ends with {output.suffix}, a format that results cannot have",
-                "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp.",
-            )
+            reason = f"'{output}' ends with {output.suffix}, a format that results cannot have"
+            raise _unwritable(reason, remedy)
         return None
     if photos > 1:
         raise _unwritable(
@@ -85,25 +82,36 @@ def plan_outputs(sources: Sequence[str], folder: Path, output_format: str) -> li
             number += 1
             name = f"{stem}-{number}"
         used.add(name)
-        suffix = planned_format(Path(source.removeprefix("@")), output_format)
+        suffix = planned_format(local_file(source) or Path(source), output_format)
         paths.append(folder / f"{name}.{suffix}")
     return paths
 
 
-def require_other_files(paths: Sequence[Path], sources: Sequence[str]) -> None:
-    """Check that no result replaces its own photo.
+def require_other_files(
+    paths: Sequence[Path], sources: Sequence[str], masks: Sequence[str] = ()
+) -> None:
+    """Check that no result replaces a photo or a mask of the command.
+
+    Args:
+        paths: the result of each photo.
+        sources: paths, URLs or data URIs of the photos.
+        masks: the same of the masks.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE.
     """
+    inputs = {
+        _file_id(file): source
+        for source in (*masks, *sources)
+        if (file := local_file(source)) is not None
+    }
     for path, source in zip(paths, sources, strict=True):
-        try:
-            is_same = path.exists() and path.samefile(source.removeprefix("@"))
-        except OSError:
-            is_same = False
-        if is_same:
-            reason, remedy = f"the result '{path}' would replace the photo itself", "Choose another"
-            raise _unwritable(reason, f"{remedy} folder or file with --output.", source)
+        file_id = _file_id(path)
+        if file_id is not None and file_id in inputs:
+            other = inputs[file_id]
+            replaced = "the photo itself" if other == source else f"the input '{other}'"
+            reason = f"the result '{path}' would replace {replaced}"
+            raise _unwritable(reason, "Choose another folder or file with --output.", source)
 
 
 @dataclass(frozen=True)
@@ -184,12 +192,23 @@ def _record_of(result: Path) -> Path:
     return result.parent / _RECORDS / f"{result.name}.json"
 
 
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, or None if there is no such file."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL character in the path
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name_of(source: str) -> str:
-    if source.startswith("data:"):
+    if has_scheme(source, DATA_SCHEME):
         return "photo"
-    return source.partition("?")[0].removeprefix("@").rstrip("/")
+    if path := local_file(source):
+        return path.name
+    return source.partition("?")[0].rstrip("/")

@@ -27,14 +27,24 @@ def fetch_photo(source: str, target: Path) -> NamedFile:
     Raises:
         RestoreError: PHOTO_MISSING if a URL or data URI cannot be read, PHOTO_TOO_LARGE.
     """
+    if path := local_file(source):
+        return NamedFile(path.name, path)
+    name = "data URI" if has_scheme(source, DATA_SCHEME) else _name_in_url(source)
+    target.write_bytes(read_url(source, name, public=False))
+    return NamedFile(name, target)
+
+
+def local_file(source: str) -> Path | None:
+    """Return the file of a photo named on the command line, or None for a URL or data URI.
+
+    Args:
+        source: as in `fetch_photo`.
+    """
     if has_scheme(source, *URL_SCHEMES, DATA_SCHEME):
-        name = "data URI" if has_scheme(source, DATA_SCHEME) else _name_in_url(source)
-        target.write_bytes(read_url(source, name, public=False))
-        return NamedFile(name, target)
+        return None
     if has_scheme(source, FILE_SCHEME):
         source = unquote(source[len(FILE_SCHEME) :])
-    path = Path(source.removeprefix("@"))
-    return NamedFile(path.name, path)
+    return Path(source.removeprefix("@"))
 
 
 def has_scheme(source: str, *schemes: str) -> bool:

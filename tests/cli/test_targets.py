@@ -160,3 +160,29 @@ def test_predict_writes_into_folders_only(photo: str, capsys: pytest.CaptureFixt
     assert main(["predict", "-i", f"image=@{photo}", "-o", "x.png"]) == 2
     assert "this command writes into a folder" in capsys.readouterr().err
     assert not Path("x.png").exists()
+
+
+@pytest.mark.parametrize("scheme", ["", "@", "file://"])
+def test_no_photo_of_the_command_is_replaced_even_with_overwrite(
+    scheme: str, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+    Path("one/a.png").write_bytes(Path(photo).read_bytes())
+    other = Path("two/a.jpg").resolve()
+    Image.open(photo).save(other)
+    before = other.read_bytes()
+    command = ["restore", "one/a.png", f"{scheme}{other}", "-o", "two", "--overwrite"]
+    assert main(command) == 2
+    assert "[E302] photo 'one/a.png': the result 'two/a.jpg'" in capsys.readouterr().err
+    assert main(["restore", f"{scheme}{other}", "-o", "two", "--overwrite"]) == 2
+    assert "would replace the photo itself" in capsys.readouterr().err
+    assert other.read_bytes() == before
+
+
+def test_mask_is_not_replaced(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mask.png").write_bytes(Path(photo).read_bytes())
+    command = ["inpaint", photo, "--mask", "mask.png", "-o", "mask.png", "--overwrite"]
+    assert main(command) == 2
+    assert "would replace the input 'mask.png'" in capsys.readouterr().err
+    assert Path("mask.png").read_bytes() == Path(photo).read_bytes()
