@@ -8,15 +8,12 @@ import zlib
 from dataclasses import dataclass, replace
 
 from restore.imaging.exif import EXIF_PREFIX, exif_density, exif_for_output
-from restore.imaging.metadata import (
-    IPTC_RESOURCE,
-    RESOURCE_PREFIX,
-    Metadata,
-)
+from restore.imaging.jpeg import MAX_SEGMENT_BYTES
+from restore.imaging.metadata import IPTC_RESOURCE, RESOURCE_PREFIX, Metadata
+from restore.imaging.png import png_chunk
+from restore.imaging.png_texts import XMP_KEYWORD
 from restore.imaging.xmp import xmp_for_output
 
-MAX_SEGMENT_BYTES = 65_533
-"""The largest body of a JPEG segment."""
 _MAX_JPEG_XMP_BYTES = 65_504  # without the prefix of its segment
 _MAX_KEYWORD_CHARACTERS = 79
 _INCHES_PER_METRE = 39.3701
@@ -167,7 +164,7 @@ def png_chunks_of(attachments: Attachments) -> bytes:
     if attachments.exif:
         chunks.append((b"eXIf", attachments.exif.removeprefix(EXIF_PREFIX)))
     if attachments.xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + attachments.xmp))
+        chunks.append((b"iTXt", XMP_KEYWORD.encode() + bytes(5) + attachments.xmp))
     if attachments.iptc:
         profile = _resources(attachments.iptc).removeprefix(RESOURCE_PREFIX)
         coded = f"\niptc\n{len(profile):8}\n{profile.hex()}\n".encode()
@@ -181,8 +178,3 @@ def _text_chunk(keyword: str, text: str) -> tuple[bytes, bytes]:
     if _is_latin(text):
         return b"tEXt", name + b"\0" + text.replace("\0", " ").encode("latin-1")
     return b"iTXt", name + bytes(5) + text.replace("\0", " ").encode()
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    """Return a PNG chunk."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

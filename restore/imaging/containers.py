@@ -7,9 +7,6 @@ these limits.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-
 from restore.errors import Code, RestoreError
 from restore.imaging.jpeg import (
     END_OF_IMAGE,
@@ -18,6 +15,7 @@ from restore.imaging.jpeg import (
     scan_markers,
     segment_end,
 )
+from restore.imaging.png import check_png_checksums, png_chunks
 
 MAX_PARTS = 150_000
 """A GIF of 32 MiB has up to 131,586 blocks of 255 bytes; other formats need far fewer parts."""
@@ -25,11 +23,6 @@ MAX_SCANS = 64
 """libjpeg's default progressive JPEG has 10 scans. An empty scan of 50 megapixels takes 50 ms."""
 MAX_RLE_BMP_SIZE = 4_000_000
 """Limit on the bytes and the pixels of a run-length encoded BMP: Pillow decodes it in Python."""
-
-PNG_SIGNATURE_BYTES = 8
-_PNG_PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
-_PNG_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
-_PNG_KEPT_CHUNKS = (*_PNG_PICTURE_CHUNKS, *_PNG_TEXT_CHUNKS, b"IEND", b"eXIf")
 
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _BMP_RUN_LENGTH_ENCODINGS = (1, 2)
@@ -67,23 +60,6 @@ def check_samples(data: bytes, file_format: str, name: str) -> None:
         _check_jpeg_scans(data, name)
 
 
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each complete PNG chunk as (type, start, end); the range includes length and CRC."""
-    start = PNG_SIGNATURE_BYTES
-    while (end := start + 12 + int.from_bytes(data[start : start + 4], "big")) <= len(data):
-        yield data[start + 4 : start + 8], start, end
-        start = end
-
-
-def without_ancillary_chunks(data: bytes) -> bytes:
-    """Return a PNG without its colour profile and other chunks that no decoder needs.
-
-    Texts are kept, because Pillow does not read them.
-    """
-    chunks = (data[start:end] for kind, start, end in png_chunks(data) if kind in _PNG_KEPT_CHUNKS)
-    return data[:PNG_SIGNATURE_BYTES] + b"".join(chunks)
-
-
 def _find_first_scan(data: bytes, name: str) -> int | None:
     """Return where a JPEG's samples start, or None if there are none; check the parts before.
 
@@ -112,15 +88,6 @@ def _check_jpeg_scans(data: bytes, name: str) -> None:
             raise _unsupported(f"it has more than {MAX_SCANS} scans", name)
     if marker != END_OF_IMAGE:
         raise ValueError("its end marker is missing")
-
-
-def check_png_checksums(data: bytes) -> None:
-    """Verify the checksums of a PNG's complete picture chunks. Raises ValueError."""
-    for kind, start, end in png_chunks(data):
-        if kind not in _PNG_PICTURE_CHUNKS:
-            continue
-        if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            raise ValueError(f"its {kind.decode()} chunk at byte {start} has a wrong checksum")
 
 
 def _check_gif_blocks(data: bytes, name: str) -> None:

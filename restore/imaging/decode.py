@@ -15,6 +15,7 @@ from restore.imaging.exif import tiff_exif
 from restore.imaging.gif_extensions import gif_entries
 from restore.imaging.limits import CheckedFile
 from restore.imaging.metadata import NO_METADATA, Metadata, read_embedded, tiff_entries
+from restore.imaging.png import PNG_BITS_OFFSET, PNG_COLOUR_TYPE_OFFSET, PNG_GREY_ALPHA
 from restore.imaging.png_colour import png_profile
 from restore.imaging.png_texts import PngTexts, read_texts
 from restore.imaging.repair import missing_rows
@@ -34,10 +35,6 @@ from restore.imaging.tiff_planes import read_planes
 _UNSPECIFIED, _PREMULTIPLIED_ALPHA = 0, 1
 _WHITE_IS_ZERO = 0
 _LEVELS_OF_8_BITS = 256
-
-# Byte offsets in a PNG's header chunk, and a colour type.
-_PNG_BITS_OFFSET, _PNG_COLOUR_TYPE_OFFSET = 24, 25
-_PNG_GREY_ALPHA = 4
 
 Samples = tuple[str, np.ndarray, np.ndarray | None]
 """Mode, pixels and alpha, as in `Raster`."""
@@ -167,7 +164,7 @@ def _check_samples(
 
 def _bits_per_sample(file: CheckedFile) -> int:
     if file.format == "PNG":
-        return file.data[_PNG_BITS_OFFSET]
+        return file.data[PNG_BITS_OFFSET]
     return max(file.tags.get(BITS_PER_SAMPLE, (8,)))
 
 
@@ -192,7 +189,7 @@ def _read_samples(file: CheckedFile, name: str, *, is_deep: bool) -> Samples:
     if mode.startswith("I"):
         return _read_deep_grey(image, file.tags, name)
     if mode in ("1", "L"):
-        return _read_grey(image, file.data[_PNG_BITS_OFFSET] if file.format == "PNG" else 8)
+        return _read_grey(image, file.data[PNG_BITS_OFFSET] if file.format == "PNG" else 8)
     return _read_colour(image)
 
 
@@ -240,7 +237,7 @@ def _read_deep_colour(file: CheckedFile, *, is_opaque: bool) -> Samples:
         raise ValueError("its 16-bit samples cannot be read")
     has_alpha = array.shape[2] == 4
     alpha = np.ascontiguousarray(array[..., 3]) if has_alpha and not is_opaque else None
-    if file.image.format == "PNG" and file.data[_PNG_COLOUR_TYPE_OFFSET] == _PNG_GREY_ALPHA:
+    if file.image.format == "PNG" and file.data[PNG_COLOUR_TYPE_OFFSET] == PNG_GREY_ALPHA:
         return "L", np.ascontiguousarray(array[..., 0]), alpha
     to_rgb = cv2.COLOR_BGRA2RGB if has_alpha else cv2.COLOR_BGR2RGB
     return "RGB", cv2.cvtColor(array, to_rgb), alpha

@@ -14,7 +14,6 @@ from restore.imaging.attachments import (
     Attachments,
     attachments_for,
     iptc_segment,
-    png_chunk,
     png_chunks_of,
 )
 from restore.imaging.coding import SAME_FORMAT, Coding, distinct_tables, output_format_of
@@ -22,13 +21,16 @@ from restore.imaging.colour import from_working_space
 from restore.imaging.convert import to_8_bits
 from restore.imaging.limits import check_output_size
 from restore.imaging.photo import Photo
+from restore.imaging.png import (
+    PNG_FILTER_UP,
+    PNG_GREY_ALPHA,
+    PNG_HEADER_END,
+    PNG_SIGNATURE,
+    png_chunk,
+)
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER_END = 33  # the signature and the IHDR chunk
-_PNG_GREY_ALPHA = 4
 _MAX_SMALL_DIFFERENCE = 2
 _MAX_SHARE_OF_LARGE_DIFFERENCES = 0.5
-_PNG_FILTER_UP = 2  # each row is stored as its difference to the row above
 
 
 def encode(
@@ -115,7 +117,7 @@ def _write_png(pixels: np.ndarray, alpha: np.ndarray | None, attachments: Attach
         plain = _write_grey_alpha_png(pixels, alpha)
     else:
         plain = _write_opencv_png(pixels, alpha)
-    return plain[:_PNG_HEADER_END] + png_chunks_of(attachments) + plain[_PNG_HEADER_END:]
+    return plain[:PNG_HEADER_END] + png_chunks_of(attachments) + plain[PNG_HEADER_END:]
 
 
 def _write_opencv_png(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
@@ -133,12 +135,12 @@ def _write_grey_alpha_png(grey: np.ndarray, alpha: np.ndarray) -> bytes:
     bits = grey.dtype.itemsize * 8
     samples = np.dstack([grey, alpha]).astype(grey.dtype.newbyteorder(">"))
     rows = samples.reshape(height, -1).view(np.uint8)
-    filtered = np.full((height, rows.shape[1] + 1), _PNG_FILTER_UP, np.uint8)
+    filtered = np.full((height, rows.shape[1] + 1), PNG_FILTER_UP, np.uint8)
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, bits, _PNG_GREY_ALPHA, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, PNG_GREY_ALPHA, 0, 0, 0)
     return (
-        _PNG_SIGNATURE
+        PNG_SIGNATURE
         + png_chunk(b"IHDR", header)
         + png_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 1))
         + png_chunk(b"IEND", b"")

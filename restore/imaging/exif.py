@@ -7,12 +7,11 @@ import warnings
 from PIL import ExifTags, Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.jpeg import MAX_SEGMENT_BYTES
 from restore.imaging.tiff import read_directory
 
 EXIF_PREFIX = b"Exif\x00\x00"
 MAX_EXIF_BYTES = 2**20
-MAX_JPEG_EXIF_BYTES = 65_533
-"""The size of one APP1 segment."""
 MAX_CLAIMED_SHARE = 8
 """Limit on the bytes that the entries point at, relative to the size of the block."""
 
@@ -135,9 +134,9 @@ def exif_for_output(
         except DECODER_ERRORS as error:
             notes.append(f"its EXIF cannot be written and was dropped ({error})")
             return None
-    if written and output_format == "jpg" and len(written) > MAX_JPEG_EXIF_BYTES:
+    if written and output_format == "jpg" and len(written) > MAX_SEGMENT_BYTES:
         notes.append(
-            f"its EXIF of {len(written)} bytes was dropped, jpg holds at most {MAX_JPEG_EXIF_BYTES}"
+            f"its EXIF of {len(written)} bytes was dropped, jpg holds at most {MAX_SEGMENT_BYTES}"
         )
         return None
     return written

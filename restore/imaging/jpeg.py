@@ -8,6 +8,9 @@ from collections.abc import Iterator
 MAX_HEADER_GAP = 150_003
 """Bytes that are searched for the next marker of the header. Pillow reads them one at a time."""
 
+MAX_SEGMENT_BYTES = 65_533
+"""The largest body of a segment."""
+
 END_MARKER = b"\xff\xd9"
 START_OF_SCAN, END_OF_IMAGE, BASELINE_FRAME, PROGRESSIVE_FRAME = 0xDA, 0xD9, 0xC0, 0xC2
 _NON_FRAME_MARKERS = (0xC4, 0xC8, 0xCC)  # in the range of the frame headers C0 to CF

@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from restore.imaging.containers import png_chunks
 from restore.imaging.icc import (
     BT709,
     CURVE_SAMPLES,
@@ -25,6 +24,7 @@ from restore.imaging.icc import (
     sampled_curve,
     srgb_light,
 )
+from restore.imaging.png import png_chunks
 
 _SRGB_GAMA, _GAMA_TOLERANCE = 0.45455, 0.05
 """Encoding exponent of sRGB in gAMA, and the relative difference that libpng ignores."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from restore.imaging.containers import PNG_SIGNATURE_BYTES, png_chunks
+from restore.imaging.png import PNG_SIGNATURE, PNG_TEXT_CHUNKS, png_chunks
 
 MAX_TEXT_BYTES = 2**22
 """Limit on one text, decompressed: an EXIF block of 1 MiB has 2 MiB as hexadecimal text."""
 MAX_ALL_TEXTS_BYTES = 2**24
 XMP_KEYWORD = "XML:com.adobe.xmp"
-_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class PngTexts:
 def without_texts(data: bytes) -> bytes:
     """Return a PNG without its texts; what follows its last complete chunk stays."""
     chunks = list(png_chunks(data))
-    if not any(kind in _TEXT_CHUNKS for kind, _, _ in chunks):
+    if not any(kind in PNG_TEXT_CHUNKS for kind, _, _ in chunks):
         return data
     tail = data[chunks[-1][2] :]
-    kept = (data[start:end] for kind, start, end in chunks if kind not in _TEXT_CHUNKS)
-    return data[:PNG_SIGNATURE_BYTES] + b"".join(kept) + tail
+    kept = (data[start:end] for kind, start, end in chunks if kind not in PNG_TEXT_CHUNKS)
+    return PNG_SIGNATURE + b"".join(kept) + tail
 
 
 def read_texts(data: bytes, notes: list[str]) -> PngTexts:
@@ -52,7 +51,7 @@ def read_texts(data: bytes, notes: list[str]) -> PngTexts:
     xmp: bytes | None = None
     damaged, total = 0, 0
     for kind, start, end in png_chunks(data):
-        if kind not in _TEXT_CHUNKS:
+        if kind not in PNG_TEXT_CHUNKS:
             continue
         try:
             keyword, text = _parse(data[start + 4 : end], MAX_ALL_TEXTS_BYTES - total)

@@ -9,12 +9,6 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from restore.imaging.containers import (
-    PNG_SIGNATURE_BYTES,
-    check_png_checksums,
-    png_chunks,
-    without_ancillary_chunks,
-)
 from restore.imaging.jpeg import (
     END_MARKER,
     END_OF_IMAGE,
@@ -23,6 +17,18 @@ from restore.imaging.jpeg import (
     has_all_scans,
 )
 from restore.imaging.limits import LIMITS
+from restore.imaging.png import (
+    PNG_BITS_OFFSET,
+    PNG_COLOUR_TYPE_OFFSET,
+    PNG_FILTER_UP,
+    PNG_HEADER_END,
+    PNG_INTERLACE_OFFSET,
+    PNG_SIGNATURE,
+    check_png_checksums,
+    png_chunk,
+    png_chunks,
+    without_ancillary_chunks,
+)
 
 MAX_MISSING_SHARE = 0.1
 """A picture of which a larger share of the pixels is missing is refused."""
@@ -32,9 +38,7 @@ _FILL_LEVEL = 128
 """libjpeg fills blocks without data with this grey."""
 _PROBE_RUN_BYTES = 512
 _MIN_PADDING_BYTES = 16
-_PNG_HEADER_BYTES = 33
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_PNG_FILTER_UP = 2
 _PNG_ANIMATION_CHUNKS = (b"acTL", b"fcTL", b"fdAT")
 
 
@@ -149,7 +153,7 @@ def complete_png(data: bytes) -> tuple[bytes, str]:
     if any(kind == b"IEND" for kind, _, _ in chunks):
         raise ValueError("its end is there")
     samples = b"".join(data[start + 8 : end - 4] for kind, start, end in chunks if kind == b"IDAT")
-    cut = chunks[-1][2] if chunks else PNG_SIGNATURE_BYTES
+    cut = chunks[-1][2] if chunks else len(PNG_SIGNATURE)
     if data[cut + 4 : cut + 8] == b"IDAT":
         samples += data[cut + 8 :]
     filtered, missing, height = _complete_rows(data, samples)
@@ -158,29 +162,26 @@ def complete_png(data: bytes) -> tuple[bytes, str]:
         for kind, start, end in chunks
         if kind != b"IDAT" and kind not in _PNG_ANIMATION_CHUNKS
     )
-    body = b"".join(
-        len(part).to_bytes(4, "big") + kind + part + zlib.crc32(kind + part).to_bytes(4, "big")
-        for kind, part in ((b"IDAT", zlib.compress(filtered, 0)), (b"IEND", b""))
-    )
+    body = png_chunk(b"IDAT", zlib.compress(filtered, 0)) + png_chunk(b"IEND", b"")
     note = "the end of its PNG data is missing"
     if missing:
         note += f": the last {missing} of its {height} rows repeat the row above them"
-    return data[:PNG_SIGNATURE_BYTES] + head + body, note
+    return PNG_SIGNATURE + head + body, note
 
 
 def _complete_rows(data: bytes, samples: bytes) -> tuple[bytearray, int, int]:
     """Return all filtered rows of a PNG, the number of missing ones, and its height."""
-    if len(data) < _PNG_HEADER_BYTES or data[28]:
+    if len(data) < PNG_HEADER_END or data[PNG_INTERLACE_OFFSET]:
         raise ValueError("it is interlaced or has no header")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     if width * height > LIMITS.max_pixels_in:
         raise ValueError(f"its header says {width} x {height} px")
-    bits, colour_type = data[24], data[25]
+    bits, colour_type = data[PNG_BITS_OFFSET], data[PNG_COLOUR_TYPE_OFFSET]
     row_bytes = 1 + -(-width * bits * _PNG_CHANNELS[colour_type] // 8)
     filtered = bytearray(zlib.decompressobj().decompress(samples, row_bytes * height))
     missing = height - len(filtered) // row_bytes
     if missing > MAX_MISSING_SHARE * height:
         raise ValueError(f"{missing} of its {height} rows are missing")
     del filtered[(height - missing) * row_bytes :]
-    filtered += (bytes([_PNG_FILTER_UP]) + bytes(row_bytes - 1)) * missing
+    filtered += (bytes([PNG_FILTER_UP]) + bytes(row_bytes - 1)) * missing
     return filtered, missing, height

@@ -14,11 +14,10 @@ from restore.imaging.containers import (
     MAX_SCANS,
     check_parts,
     check_samples,
-    png_chunks,
 )
-from restore.imaging.jpeg import jpeg_bits
 from restore.imaging.limits import Limits
 from restore.imaging.photo import decode
+from restore.imaging.png import png_chunks
 
 FLOODS = floods(4_200_000)
 """Files of this many bytes; enough for too many parts of every kind but tables."""
@@ -106,16 +105,3 @@ def test_png_checksums_are_verified() -> None:
         assert "has a wrong checksum" in error.reason
         with pytest.raises(ValueError, match=f"IDAT chunk at byte {at}"):
             check_samples(broken, "PNG", "a")
-
-
-def test_jpeg_bits() -> None:
-    assert jpeg_bits(file_of(picture(), "JPEG")) == 8
-    assert jpeg_bits(b"\xff\xd8\xff\xff\xff\xc1\0\x0b\x0c") == 12
-    for data in (
-        b"\xff\xd8",
-        b"\xff\xd8\xff",
-        b"\xff\xd8\xff\xc0",
-        b"\xff\xd8\xff\xc0\0\x08",
-        b"\xff\xd8\xff\xc4\xff\xff",
-    ):
-        assert jpeg_bits(data) == 8

@@ -9,9 +9,9 @@ from photofiles import chunk, decode_error, exif_block, file_of, levels_apart, p
 from PIL import Image
 
 from restore.errors import Code
-from restore.imaging.containers import png_chunks
 from restore.imaging.jpeg import all_markers, has_all_scans
 from restore.imaging.photo import decode
+from restore.imaging.png import png_chunks
 
 END_IS_MISSING = "the end of its JPEG data is missing"
 PICTURE = picture(240, 160)
