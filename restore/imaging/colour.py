@@ -118,7 +118,7 @@ def from_working_space(
     if icc is None:
         return pixels, None
     try:
-        space = _space_of(icc)
+        space = _space_of(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
         # 8 bits of linear light would have too few levels in the shadows.
         keeps_tones = converted and pixels.dtype == np.uint16 and output_format != "png"
         if space == "GRAY" and (keeps_tones or pixels.ndim == 3 or output_format == "webp"):
@@ -196,7 +196,7 @@ def _tone_curve(icc: bytes, mode: str) -> ToneCurve | None:
 
 
 def _in_srgb(icc: bytes, mode: str, colours: np.ndarray) -> np.ndarray:
-    """Return as which colours of sRGB those of a profile show.
+    """Convert colours of a profile to sRGB.
 
     Args:
         icc: the profile.
@@ -242,8 +242,8 @@ def _create_profile(space: Literal["sRGB", "LAB"]) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space))
 
 
-def _space_of(icc: bytes) -> str:
-    return ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
+def _space_of(profile: ImageCms.ImageCmsProfile) -> str:
+    return profile.profile.xcolor_space.strip()
 
 
 def _open_profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile:
@@ -256,7 +256,7 @@ def _open_profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile:
     if len(icc) > MAX_ICC_BYTES:
         raise ValueError(f"{len(icc)} bytes, the limit is {MAX_ICC_BYTES}")
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    space = profile.profile.xcolor_space.strip()
+    space = _space_of(profile)
     if space != _PROFILE_SPACE[mode]:
         raise ValueError(f"it is a {space} profile, the photo is {mode}")
     return profile

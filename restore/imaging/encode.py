@@ -198,7 +198,7 @@ def _write_webp(
     Image.fromarray(np.ascontiguousarray(array)).save(
         out,
         "WEBP",
-        # Of a lossless file the quality is the effort; colours under transparency are kept.
+        # For a lossless file, `quality` is the effort, and `exact` keeps hidden colours.
         quality=quality,
         lossless=is_lossless,
         exact=is_lossless,

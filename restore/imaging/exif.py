@@ -157,6 +157,17 @@ def exif_density(block: bytes | None) -> tuple[float, float] | None:
             across, down = (value * factor for value in stored)
         except DECODER_ERRORS:
             return None
+    return valid_density((across, down))
+
+
+def valid_density(density: object) -> tuple[float, float] | None:
+    """Return a density as two floats in pixels per inch, or None if it is not a plausible one."""
+    if not isinstance(density, tuple) or len(density) != 2:
+        return None
+    try:
+        across, down = (float(value) for value in density)
+    except DECODER_ERRORS:
+        return None
     is_plausible = 1 <= across <= MAX_DENSITY_DPI and 1 <= down <= MAX_DENSITY_DPI
     return (across, down) if is_plausible else None
 

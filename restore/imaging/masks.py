@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from restore.errors import Code, RestoreError
+from restore.imaging.exif import FIRST_TRANSPOSED
 from restore.imaging.mask_rules import (
     MAX_HOLE_SHARE,
     MaskReading,
@@ -143,7 +144,7 @@ def _fitted(mask: Photo, photo: Photo, report: Report) -> Photo:
             " the mask was resized to the photo's size"
         )
         return mask
-    is_turned = photo.orientation >= 5 and mask.orientation < 5
+    is_turned = photo.orientation >= FIRST_TRANSPOSED > mask.orientation
     if is_turned and (mask.width, mask.height) == (photo.height, photo.width):
         report.warn(f"{size}: it was turned like the photo, by the photo's EXIF orientation")
         alpha = None if mask.alpha is None else turn_upright(mask.alpha, photo.orientation)

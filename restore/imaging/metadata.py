@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS
-from restore.imaging.exif import EXIF_PREFIX, MAX_DENSITY_DPI, MAX_EXIF_BYTES, exif_density
+from restore.imaging.exif import EXIF_PREFIX, MAX_EXIF_BYTES, exif_density, valid_density
 from restore.imaging.png_texts import PngTexts
 from restore.imaging.tiff import Directory, read_bytes, read_directory
 
@@ -216,15 +216,3 @@ def _density(
         ratio = f"{shape[0]}:{shape[1]}"
         notes.append(f"it states pixels that are not square ({ratio}), which the result does not")
     return valid_density(density)
-
-
-def valid_density(density: object) -> tuple[float, float] | None:
-    """Return a density as two floats in pixels per inch, or None if it is not a plausible one."""
-    if not isinstance(density, tuple) or len(density) != 2:
-        return None
-    try:
-        across, down = (float(value) for value in density)
-    except DECODER_ERRORS:
-        return None
-    is_plausible = 1 <= across <= MAX_DENSITY_DPI and 1 <= down <= MAX_DENSITY_DPI
-    return (across, down) if is_plausible else None
