@@ -29,7 +29,8 @@ class Report:
         tiles: size, count and margin of the tiles of every tiled network.
         faces: every detected face, best first: box (x0, y0, x1, y1 in pixels of the upright photo),
             score, size_px (the shorter side of the box), restored, the reason if it was not, and
-            for faces that lie `rotation`, the degrees clockwise by which to turn the photo.
+            for faces that are not upright `rotation`, by how many degrees to turn the photo
+            clockwise.
             For the task `pipeline`: the faces of all steps, each with the name of its `step`; the
             boxes are in pixels of the photo as that step got it.
         face_restoration_applied: whether any face was restored.

@@ -1,4 +1,4 @@
-"""Faces in photos that lie on a side or upside down.
+"""Faces in photos that are rotated by 90, 180 or 270 degrees.
 
 Rotations are counted in quarter turns clockwise, by which the photo has to be turned for a face to
 be upright.

@@ -1,4 +1,4 @@
-"""Find the faces of a photo, also of a photo that lies on a side or upside down."""
+"""Find the faces of a photo, which may be rotated by 90, 180 or 270 degrees."""
 
 from __future__ import annotations
 

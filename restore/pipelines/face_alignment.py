@@ -81,7 +81,7 @@ def find_aligned_faces(
         )
     elif not aligned:
         context.report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
-    warn_of_lying_photo([each.face for each in aligned], context)
+    warn_of_rotated_photo([each.face for each in aligned], context)
     context.report.face_restoration_applied = bool(aligned)
     return aligned
 
@@ -103,14 +103,14 @@ def describe_face(face: Face, reason: str) -> dict[str, object]:
     return facts | {"rotation": rotation_deg} if rotation_deg else facts
 
 
-def warn_of_lying_photo(restored: Sequence[Face], context: StepContext) -> None:
-    """Warn that a photo seems to lie if all restored faces lie, and in the same way."""
+def warn_of_rotated_photo(restored: Sequence[Face], context: StepContext) -> None:
+    """Warn that a photo seems to be rotated if all restored faces are, by the same angle."""
     rotations_deg = {_rotation_deg(face) for face in restored}
     if len(rotations_deg) == 1 and (rotation_deg := rotations_deg.pop()):
         context.report.warn(
-            f"the photo seems to lie: its faces are upright if it is turned by {rotation_deg}"
-            " degrees clockwise; they were restored in their places, but turn the photo first for"
-            " the other tasks"
+            f"the photo seems to be rotated: its faces are upright if it is turned by"
+            f" {rotation_deg} degrees clockwise; they were restored in place, but turn the photo"
+            " before you run other tasks"
         )
 
 

@@ -14,7 +14,7 @@ from restore.faces.search import find_faces
 from restore.models.adapters.old_photo import to_input, to_pixels
 from restore.models.loader import Model
 from restore.pipelines.context import StepContext
-from restore.pipelines.face_alignment import describe_face, warn_of_lying_photo
+from restore.pipelines.face_alignment import describe_face, warn_of_rotated_photo
 from restore.pipelines.face_checks import reason_not_to_paste
 from restore.pipelines.old_photo_alignment import (
     cut_face,
@@ -81,7 +81,7 @@ def restore_old_photo_faces(
     report.face_restoration_applied = bool(restored)
     if restored:
         context.changed_areas.append(area)
-        warn_of_lying_photo(restored, context)
+        warn_of_rotated_photo(restored, context)
     else:
         report.warn(f"none of {len(faces)} faces was restored: {report.faces[0]['reason']}")
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)

@@ -107,18 +107,18 @@ def test_area_of_faces_is_recorded_in_every_task(lite: Restorer, task: str) -> N
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["colour", "grey 16"])
-def test_faces_of_a_lying_photo_are_restored_in_their_places(
+def test_faces_of_a_rotated_photo_are_restored_in_place(
     lite: Restorer, quarters: int, kind: str
 ) -> None:
     upright = convert(degrade(ASTRONAUT), kind)
-    lying = np.ascontiguousarray(np.rot90(upright, quarters))
+    rotated = np.ascontiguousarray(np.rot90(upright, quarters))
     expected = lite.run("face_restore", [Photo("a", upright)]).photos[0].pixels
-    results = lite.run("face_restore", [Photo("a", lying)])
+    results = lite.run("face_restore", [Photo("a", rotated)])
     result, report = results.photos[0].pixels, results.reports[0]
     levels = np.iinfo(upright.dtype).max / 255
     difference = np.abs(np.rot90(result, -quarters) / levels - expected / levels)
     assert difference.max() <= 2
-    assert (np.abs(result / levels - lying / levels) > 8).any()
+    assert (np.abs(result / levels - rotated / levels) > 8).any()
     [face] = report.faces
     assert (face["restored"], face["rotation"]) == (True, 90 * quarters)
     [warning] = report.warnings
@@ -131,7 +131,7 @@ def test_upright_photo_has_no_rotation_and_no_warning(lite: Restorer) -> None:
     assert report.warnings == []
 
 
-def test_one_lying_face_among_upright_ones_gives_no_warning(face_net: Model) -> None:
+def test_one_rotated_face_among_upright_ones_gives_no_warning(face_net: Model) -> None:
     [context] = contexts_of(face_net, FixedDetector(FACE, face_at(60, 220, 30, tilt_deg=90)))
     run_face_restore([Photo("0", degrade(ASTRONAUT))], FaceRestoreOptions(), [context])
     assert [face.get("rotation") for face in context.report.faces] == [None, 270]
@@ -155,11 +155,11 @@ def test_another_picture_is_not_pasted_into_an_old_photo(
     assert any("not used" in warning for warning in context.report.warnings) is not is_pasted
 
 
-def test_old_photo_that_lies_is_reported() -> None:
+def test_rotated_old_photo_is_reported() -> None:
     face = old_photo_face_at(60, 64, 80)
     center = np.array([60, 64])
     turned = (face.landmarks - center) @ np.array([[0, 1], [-1, 0]]) + center
     context = context_of(model_of(), dataclasses.replace(face, landmarks=turned))
     restore_old_photo(waves(160, 128), context, with_face=True)
     assert context.report.faces[0]["rotation"] == 270
-    assert any("seems to lie" in warning for warning in context.report.warnings)
+    assert any("seems to be rotated" in warning for warning in context.report.warnings)
