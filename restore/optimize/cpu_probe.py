@@ -173,21 +173,20 @@ def run_child(files: Sequence[tuple[str, str]], limit_s: float) -> list[bool]:
 
 def cpu_flags() -> frozenset[str]:
     """Return the features of the CPU as Linux names them; none on other systems."""
+    return frozenset(_cpu_info("flags").split())
+
+
+def _cpu_info(field: str) -> str:
+    """Return the first value of a field of /proc/cpuinfo; empty if there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())
+    except OSError:  # not Linux
+        return ""
+    return next((line.partition(":")[2] for line in lines if line.startswith(field)), "")
 
 
 def _key(row: Checkpoint, path: Path) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line for line in lines if line.startswith("model name")), "")
-    except OSError:
-        cpu = ""
     facts = path.stat()
-    machine = f"{cpu}{sorted(cpu_flags() & CPU_FLAGS)}{torch.get_num_threads()}"
+    machine = f"{_cpu_info('model name')}{sorted(cpu_flags() & CPU_FLAGS)}{torch.get_num_threads()}"
     versions = f"{torch.__version__}{__version__}{facts.st_size}{facts.st_mtime_ns}"
     return f"{row.id} {hashlib.sha256((machine + versions).encode()).hexdigest()[:16]}"
