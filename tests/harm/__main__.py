@@ -83,7 +83,7 @@ def main() -> int:
         arguments.json.write_text(json.dumps([asdict(row) for row in table], indent=1) + "\n")
     silent = [row for row in table if row.is_silent]
     refused = sum(row.outcome.startswith("E") for row in table)
-    print(f"{len(table)} results: {refused} refused, {len(silent)} damaged without a word")
+    print(f"{len(table)} results: {refused} refused, {len(silent)} damaged without a warning")
     return 1 if silent else 0
 
 

@@ -1,6 +1,7 @@
-"""Clean photos through every task: no bound may be exceeded, and no warning may appear."""
+"""Clean photos through every task: no bound may be exceeded; warnings are counted."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,18 +75,13 @@ def print_clean_rows(rows: Sequence[Mapping[str, Any]], *, with_bounds: bool) ->
         if row["status"] != "done":
             bad += 1
             print(f"{row['status']:8} {row['photo']:32} {row['task']:18} {row['warnings']}")
-    warnings: dict[str, int] = {}
-    for row in rows:
-        for warning in row["warnings"]:
-            warnings[f"{row['task']}: {warning}"] = warnings.get(f"{row['task']}: {warning}", 0) + 1
-    for text, number in sorted(warnings.items(), key=lambda item: -item[1]):
+    warnings = Counter(f"{row['task']}: {text}" for row in rows for text in row["warnings"])
+    for text, number in warnings.most_common():
         print(f"{number:5} x {text}")
     if with_bounds:
         _print_extremes(rows)
     photos = len({row["photo"] for row in rows})
-    print(
-        f"{photos} photos, {len(rows)} results, {bad} not done, {sum(warnings.values())} warnings"
-    )
+    print(f"{photos} photos, {len(rows)} results, {bad} not done, {warnings.total()} warnings")
     return 1 if bad else 0
 
 

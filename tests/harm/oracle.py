@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 
 CELLS_PX = (8, 32)
 MAX_CELL_SHIFT = {8: 40.0, 32: 14.0}
-"""Levels by which a cell of that size may change without a word in the report."""
+"""Levels by which a cell of that size may change without a warning in the report."""
 
 MAX_LUMINANCE_SHIFT = 40.0
 """Levels by which new colours may change the luminance of a cell."""

@@ -15,6 +15,7 @@ import torch
 from facefakes import ASTRONAUT
 from torch import Tensor, nn
 
+from benchmarks import modes
 from benchmarks.networks import by_recipe, networks
 from benchmarks.quality import psnr_db
 from restore import Restorer
@@ -34,15 +35,7 @@ CATALOG = Catalog.load()
 CPU = torch.device("cpu")
 PORTRAIT = Photo("me.png", np.ascontiguousarray(ASTRONAUT[:256, 64:320]))
 EYE = Photo("eye.png", np.ascontiguousarray(ASTRONAUT[60:156, 90:186]))
-TASKS: dict[str, dict[str, Any]] = {
-    "face_restore": {},
-    "enhance": {"scale": 2},
-    "upscale": {"scale": 2},
-    "restore": {},
-    "colorize": {},
-    "old_photo_restore": {"with_scratch": True},
-    "inpaint": {"points": "[[20, 20], [90, 30], [50, 100]]"},
-}
+TASKS = {task: options for task, options in modes.TASKS.items() if task != "pipeline"}
 
 
 @pytest.fixture(scope="module")

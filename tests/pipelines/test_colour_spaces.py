@@ -21,6 +21,17 @@ VIVID = ((np.s_[4:30, 4:40], (255, 20, 20)), (np.s_[64:90, 60:92], (10, 240, 30)
 """Patches outside of sRGB if they are Display P3."""
 
 
+@pytest.fixture(
+    params=[(space, dtype) for space in SPACES for dtype in (np.uint8, np.uint16)],
+    ids=lambda param: f"{param[0]}-{param[1].__name__}",
+)
+def vivid(request: pytest.FixtureRequest) -> tuple[np.ndarray, Photo]:
+    """Stored pixels and photo of `vivid_picture`, in every space and bit depth."""
+    space, dtype = request.param
+    pixels = vivid_picture(dtype)
+    return pixels, decode(png_file(pixels, SPACES[space]), "a")
+
+
 def vivid_picture(dtype: type) -> np.ndarray:
     """Return a ramp with two vivid patches, in 8 or 16 bits."""
     y, x = np.mgrid[:96, :96]
@@ -36,13 +47,10 @@ def stored(photo: Photo) -> np.ndarray:
     return again.pixels if again.native is None else again.native
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("space", SPACES)
 def test_inpaint_keeps_every_value_outside_of_the_mask(
-    lite: Restorer, space: str, dtype: type
+    lite: Restorer, vivid: tuple[np.ndarray, Photo]
 ) -> None:
-    pixels = vivid_picture(dtype)
-    photo = decode(png_file(pixels, SPACES[space]), "a")
+    pixels, photo = vivid
     for strength in (1.0, 0.5):
         result = stored(lite.run("inpaint", [photo], points=HOLE, strength=strength).photos[0])
         changed = (result != pixels).any(axis=-1)
@@ -60,13 +68,10 @@ def test_removed_vivid_object_leaves_no_trace(lite: Restorer, space: str) -> Non
     assert np.abs(result.astype(int) - (120, 120, 110)).max() <= 12
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("space", SPACES)
 def test_face_restore_without_a_face_returns_every_value(
-    lite: Restorer, space: str, dtype: type
+    lite: Restorer, vivid: tuple[np.ndarray, Photo]
 ) -> None:
-    pixels = vivid_picture(dtype)
-    photo = decode(png_file(pixels, SPACES[space]), "a")
+    pixels, photo = vivid
     np.testing.assert_array_equal(stored(lite.run("face_restore", [photo]).photos[0]), pixels)
 
 
