@@ -42,7 +42,6 @@ class OfficialRules(PixelRules):
     max_scratched_share = 1.0  # fills whatever was detected: halftones become black
     ab_interpolation = "nearest"  # shows blocks in large photos
     checks_faces = False  # everything that the detector finds is restored and pasted
-
     keeps_paper_neutral = False  # makes white paper cream
 
     def keep_levels(self, result: np.ndarray, original: np.ndarray) -> np.ndarray:

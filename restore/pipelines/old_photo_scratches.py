@@ -78,7 +78,7 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
     scratches = scratch_probability_lite(luminance, net) >= threshold
-    # So much is no damage but the whole photo: the caller fills none of it, and says so.
+    # Above this share the caller fills nothing and adds a warning with the whole share.
     if scratches.mean() <= PixelRules.max_scratched_share:
         scratches = drop_objects(scratches)
     for small in _coarse_luminances(luminance):
