@@ -26,7 +26,7 @@ POLL_S = 0.2
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
 """Pauses before the server is started again; each is twice as long as the one before."""
 STEADY_S = 60.0
-"""Time after which a server counts as steady, so that the next pause is the first again."""
+"""Time after which a server counts as steady, so that the next pause is FIRST_PAUSE_S again."""
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
 """Time in which responses are sent after Cog's server has ended."""
@@ -145,12 +145,13 @@ class Supervisor:
             code = self._run_once()
             if self._signals or code == 0 or not self._was_ready:
                 return code if code >= 0 else 128 - code
-            steady = time.monotonic() - started_s > STEADY_S
-            pause_s = FIRST_PAUSE_S if steady else min(2 * pause_s, MAX_PAUSE_S)
+            if time.monotonic() - started_s > STEADY_S:
+                pause_s = FIRST_PAUSE_S
             log.error(
                 "Cog's server ended with exit code %d: starting it again in %.1f s", code, pause_s
             )
             self._sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
     def _run_once(self) -> int:
         """Run Cog's server once; return its exit code, or 1 if its setup failed after a restart."""

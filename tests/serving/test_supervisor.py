@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from restore.serving.supervisor import Supervisor
 
 
 class FakeCogs:
-    """Starts one process after the other, each with the next of `codes` as its program."""
+    """Starts one process after the other, each with the next of `programs` as its code."""
 
     def __init__(self, programs: list[str]) -> None:
         self.programs, self.started = iter(programs), 0
@@ -47,7 +48,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         supervisor = Supervisor("a:B")
 
         def send() -> None:
-            time.sleep(1.0)
+            if signals:
+                time.sleep(1.0)  # until the program has started
             for number in signals:
                 supervisor.on_signal(number, None)
 
@@ -86,3 +88,23 @@ def test_second_signal_kills(run: Run) -> None:
     stubborn = f"import signal; signal.signal(15, signal.SIG_IGN); {WAIT}"
     code, cogs = run([stubborn], [], (signal.SIGTERM, signal.SIGTERM))
     assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
+
+
+def test_pauses_double_up_to_a_limit_and_start_again_after_a_steady_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, pauses, runs_s = 0.0, list[float](), iter([1.0] * 8 + [61.0])
+    supervisor = Supervisor("a:B")
+    supervisor._was_ready = True
+
+    def run_once() -> int:
+        nonlocal now_s
+        run_s = next(runs_s, None)
+        now_s += run_s or 0.0
+        return 0 if run_s is None else 1
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(supervisor, "_run_once", run_once)
+    monkeypatch.setattr(supervisor, "_sleep", pauses.append)
+    assert supervisor.run() == 0
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 0.5]
