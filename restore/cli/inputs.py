@@ -9,10 +9,11 @@ from pathlib import Path
 
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
+from restore.options import PHOTO_INPUTS
 from restore.serving.fetch import fetch_photo
 
-PHOTO_INPUT_NAMES = ("image", "images", "mask", "masks")
-LIST_INPUT_NAMES = ("images", "masks")
+PHOTO_INPUT_NAMES = tuple(photo.name for photo in PHOTO_INPUTS)
+LIST_INPUT_NAMES = tuple(photo.name for photo in PHOTO_INPUTS if photo.several)
 
 _JSON_REMEDY = """Write for example --json '{"task": "upscale", "images": ["@a.jpg"]}'."""
 

@@ -66,7 +66,7 @@ def _unusable(folder: Path, reason: str) -> RestoreError:
 
 def delete_folders(prediction_id: str) -> None:
     """Delete the folders of a prediction that has ended, unless they hold files."""
-    delete_if_empty(ROOT / prediction_id)
+    _delete_if_empty(ROOT / prediction_id)
 
 
 def delete_old_folders(min_age_s: float, since_s: float = 0.0) -> None:
@@ -85,12 +85,12 @@ def delete_old_folders(min_age_s: float, since_s: float = 0.0) -> None:
             changed_s = entry.stat(follow_symlinks=False).st_mtime
             if changed_s > now_s - min_age_s or changed_s < since_s:
                 continue
-            delete_if_empty(Path(entry.path))
+            _delete_if_empty(Path(entry.path))
             if changed_s < now_s - ABANDONED_S:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def delete_if_empty(folder: Path) -> None:
+def _delete_if_empty(folder: Path) -> None:
     """Delete a prediction's folder and its parts, each unless it holds files."""
     for path in (*(folder / part for part in PARTS), folder):
         with suppress(OSError):

@@ -1,7 +1,4 @@
-"""The process of Cog's HTTP server, which ends with the process that started it.
-
-python -m restore.serving.cog_process PARENT_PID --host 127.0.0.1
-"""
+"""Starting and ending the process of Cog's HTTP server (`cog_child`), and the files it needs."""
 
 from __future__ import annotations
 

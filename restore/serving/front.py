@@ -1,8 +1,8 @@
 """The HTTP server in front of Cog's: it refuses harmful requests and forwards all others.
 
-Cog's server can be wedged by one request (see `request_body` and `cog_folders`) and has no setting
-against it. This application has the same routes. It reads and checks each body, and streams each
-response unchanged.
+One request can make Cog's server refuse all later ones (see `request_body` and `cog_folders`), and
+Cog has no setting against it. This application has the same routes. It reads and checks each body,
+and streams each response unchanged.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from starlette.routing import Route
 from restore.errors import RestoreError
 from restore.serving import cog_folders
 from restore.serving.body_reader import BodyReader
+from restore.serving.health import HOST
 from restore.serving.request_body import Refusal, check_id, parse_body, write_body
 
 CONNECT_TIMEOUT_S = 10.0
@@ -177,7 +178,7 @@ class _Front:
         kept = {name: value for name in FORWARDED_HEADERS if (value := request.headers.get(name))}
         outgoing = self.client.build_request(
             request.method,
-            f"http://127.0.0.1:{self.backend.port}{path}",
+            f"http://{HOST}:{self.backend.port}{path}",
             content=content,
             headers={**kept, **headers},
         )
@@ -235,7 +236,7 @@ async def _in_thread_if_large(
 
 def _kind(request: Request) -> str:
     """Return `/predictions` or `/trainings`."""
-    # Not of `request.url`, which begins with the Host header that the client has sent.
+    # `request.url` contains the Host header, which the client chooses.
     return "/" + str(request.scope["path"]).split("/")[1]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from restore.options import PHOTO_INPUTS
+
 ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 MAX_SHOWN_CHARACTERS = 40
 MAX_VALUES = 1_000_000
@@ -21,7 +23,7 @@ JSON_TEXT_INPUTS = ("points",)
 """Inputs whose type is text that holds JSON. Their value may also be the JSON itself."""
 LIST_TEXT_INPUTS = ("steps",)
 """Inputs whose type is text with commas. Their value may also be a list of texts."""
-FILE_INPUTS = ("image", "images", "mask", "masks")
+FILE_INPUTS = tuple(photo_input.name for photo_input in PHOTO_INPUTS)
 
 _SCHEME = re.compile(r"\s*(https?://|data:)", re.IGNORECASE)
 

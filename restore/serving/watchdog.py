@@ -2,10 +2,10 @@
 
     python -m restore.serving.watchdog SERVER_PID WORKER_PID PORT
 
-Cog's server does not start a worker that has died again, and does not free its slot after a request
-whose folder it cannot make. It then refuses every request forever. The worker starts this process,
-which watches both and kills the server, so that whoever supervises it starts it again: `restore
-serve`, or the restart policy of a container. The worker writes to the standard input of the
+Cog's server does not replace a dead worker, and does not free its slot after a request whose folder
+it cannot make. It then refuses every request forever. The worker starts this process, which watches
+both and kills the server, so that its supervisor starts it again: `restore serve`, or the restart
+policy of a container. The worker writes to the standard input of the
 watchdog whether it works on a request.
 """
 
@@ -75,7 +75,7 @@ class Watchdog:
         return os.read(self.signals, 4096) if readable else None
 
     def _after_the_worker(self) -> str | None:
-        """Kill the server if it goes on without its worker."""
+        """Kill the server if it continues without its worker."""
         for _ in range(DEATH_POLLS):
             if not is_running(self.server):
                 return None

@@ -1,4 +1,4 @@
-"""Tests of a real Cog server that is wedged or abused from outside.
+"""Tests of a real Cog server that gets harmful requests or whose processes die.
 
 `running` and `start` run it as `restore serve` does: behind the front, with a supervisor.
 """
