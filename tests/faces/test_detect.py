@@ -291,15 +291,15 @@ class TestRetinaFaceWithOfficialWeights:
 
     @pytest.mark.parametrize("quarters", [1, 2, 3])
     @pytest.mark.parametrize("name", ["1870girl", "astronaut"])
-    def test_face_of_a_lying_photo_gets_the_landmarks_of_the_upright_one(
+    def test_face_of_a_rotated_photo_gets_the_landmarks_of_the_upright_one(
         self, retinaface: RetinaFaceDetector, shared: Path, name: str, quarters: int
     ) -> None:
         pixels = (
             data.astronaut() if name == "astronaut" else read(shared / HISTORIC / f"{name}.jpg")
         )
         [upright] = find_faces(retinaface, pixels, short_side_px=640, threshold=0.8)
-        lying = turn(pixels, quarters)
-        found = find_faces(retinaface, lying, short_side_px=640, threshold=0.8)
+        rotated = turn(pixels, quarters)
+        found = find_faces(retinaface, rotated, short_side_px=640, threshold=0.8)
         [face] = [each.face for each in found if not each.reason]
         back = turn_face_back(face, quarters, pixels.shape[1], pixels.shape[0])
         distance = np.linalg.norm(back.landmarks - upright.face.landmarks, axis=1).max()

@@ -25,12 +25,12 @@ def dlib_detector() -> DlibDetector:
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_faces_of_a_lying_photo_are_those_of_the_upright_one(
+def test_faces_of_a_rotated_photo_are_those_of_the_upright_one(
     dlib_detector: DlibDetector, quarters: int
 ) -> None:
     upright = find_faces(dlib_detector, ASTRONAUT, short_side_px=None, threshold=0.8)
-    lying = turn(ASTRONAUT, quarters)
-    found = find_faces(dlib_detector, lying, short_side_px=None, threshold=0.8)
+    rotated = turn(ASTRONAUT, quarters)
+    found = find_faces(dlib_detector, rotated, short_side_px=None, threshold=0.8)
     [face] = [each.face for each in upright if not each.reason]
     [turned] = [each.face for each in found if not each.reason]
     height, width = ASTRONAUT.shape[:2]
