@@ -22,7 +22,9 @@ from restore import Restorer
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
+from restore.pipelines.context import StepContext
 from restore.pipelines.face_restore import run_face_restore
+from restore.pipelines.harm_check import check_harm
 from restore.pipelines.official import OfficialRules
 from restore.pipelines.rules import PixelRules
 
@@ -98,11 +100,24 @@ def test_changed_area_covers_every_changed_pixel(face_net: Model) -> None:
 
 
 @pytest.mark.parametrize("task", ["face_restore", "enhance", "old_photo_restore"])
-def test_area_of_faces_is_recorded_in_every_task(lite: Restorer, task: str) -> None:
+def test_area_of_faces_is_recorded_in_every_task(
+    monkeypatch: pytest.MonkeyPatch, lite: Restorer, task: str
+) -> None:
     """The harm check looks at the rest, so that it does not mistake faces for damage."""
+    areas: list[np.ndarray] = []
+
+    def record(before: Photo, after: Photo, *arguments: Any, **options: Any) -> Photo:
+        context: StepContext = arguments[1]
+        areas.extend(context.changed_areas)
+        return check_harm(before, after, *arguments, **options)
+
+    monkeypatch.setattr("restore.engine.check_harm", record)
     report = lite.run(task, [Photo("a", degrade(ASTRONAUT))]).reports[0]
     assert report.face_restoration_applied
     assert report.status == "done"
+    [area] = areas
+    assert area[110, 128], "the face is not in its area"
+    assert 0.01 < area.mean() < 0.8
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
