@@ -1,6 +1,7 @@
-"""Fixtures of the download tests: a target, and a downloader that records its pauses."""
+"""Fixtures of the download tests: a target, a downloader that records its pauses, a full disk."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from restore.models.download import Downloader
 from restore.models.partial_download import DownloadTarget
 
 BODY = random.Random(7).randbytes(50_000)
+
+
+def set_free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Make every disk report this number of free bytes."""
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import dataclasses
 import errno
 import io
 import random
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from downloadfixtures import BODY
+from downloadfixtures import BODY, set_free_bytes
 from fileserver import FileServer, closed_port_url, sha256_of
 
 from restore.errors import Code, RestoreError
@@ -334,8 +333,7 @@ class TestSpace:
         downloader: Downloader,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        usage = shutil.disk_usage("/")
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
+        set_free_bytes(monkeypatch, len(BODY) - 1)
         with pytest.raises(RestoreError, match=r"net\.pth") as caught:
             downloader.fetch(target, server.add("net", BODY))
         assert caught.value.code is Code.WEIGHTS_NO_SPACE
@@ -350,8 +348,7 @@ class TestSpace:
     ) -> None:
         url = server.add("net", BODY)
         leave_part(target, url, server)
-        usage = shutil.disk_usage("/")
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 20_000))
+        set_free_bytes(monkeypatch, len(BODY) - 20_000)
         assert downloader.fetch(target, url).bytes == len(BODY)
 
     def test_partial_file_is_kept_when_the_disk_is_full(

@@ -2,12 +2,11 @@
 
 import io
 import random
-import shutil
 import zipfile
 from typing import Any
 
 import pytest
-from downloadfixtures import BODY
+from downloadfixtures import BODY, set_free_bytes
 from fileserver import FileServer, sha256_of
 
 from restore.errors import Code, RestoreError
@@ -120,8 +119,7 @@ class TestMembers:
         downloader: Downloader,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        usage = shutil.disk_usage("/")
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=len(BODY) - 1))
+        set_free_bytes(monkeypatch, len(BODY) - 1)
         with pytest.raises(RestoreError) as caught:
             downloader.fetch_member(target, server.add("a.zip", new_zip()), "checkpoints/net")
         assert caught.value.code is Code.WEIGHTS_NO_SPACE

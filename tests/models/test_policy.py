@@ -1,11 +1,11 @@
 """Tests of the weights policies: which files serve a request for a variant."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from downloadfixtures import set_free_bytes
 from fileserver import FileServer, closed_port_url, sha256_of
 from weightrows import BODY, LITE_BODY, OTHER, lite_row, put, row
 
@@ -15,11 +15,6 @@ from restore.models.policy import Policy, resolve
 from restore.models.store import WeightStore
 
 StoreOf = Callable[..., WeightStore]
-
-
-def set_free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    usage = shutil.disk_usage("/")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
 
 
 def test_official_returns_network_and_partners(store_of: StoreOf, server: FileServer) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from downloadfixtures import set_free_bytes
 from fileserver import FileServer, closed_port_url, sha256_of
 from weightrows import BODY, OTHER, lite_row, put, row
 
@@ -281,8 +282,7 @@ class TestDownloads:
     def test_full_disk(
         self, store_of: StoreOf, server: FileServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        usage = shutil.disk_usage("/")
-        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1))
+        set_free_bytes(monkeypatch, 1)
         store = store_of(checkpoint := row("a", server.add("a", BODY)))
         with pytest.raises(RestoreError) as caught:
             store.ensure(checkpoint)
