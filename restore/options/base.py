@@ -9,9 +9,8 @@ from typing import Annotated, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from restore.errors import Code, RestoreError
-from restore.options.suggest import did_you_mean
+from restore.options.suggest import MAX_SHOWN_CHARACTERS, did_you_mean
 
-MAX_SHOWN_CHARACTERS = 60
 _REPR = reprlib.Repr()  # also limits nesting
 _REPR.maxstring = _REPR.maxother = MAX_SHOWN_CHARACTERS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from restore.errors import Code, RestoreError
-from restore.options.suggest import did_you_mean
+from restore.options.suggest import MAX_SHOWN_CHARACTERS, did_you_mean
 
 Step = Literal[
     "face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"
@@ -53,6 +53,6 @@ def check_task(name: str) -> None:
     if name not in TASKS:
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"task is '{name[:60]}', which does not exist",
+            f"task is '{name[:MAX_SHOWN_CHARACTERS]}', which does not exist",
             f"{did_you_mean(name, TASKS)}Use one of {', '.join(TASKS)}.",
         )

@@ -13,7 +13,7 @@ from restore.options.base import Options
 from restore.options.describe import INPUT_ORDER
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
 from restore.options.names import MIN_TILE_PX, PIPELINE_TASK, Step, Task, check_task
-from restore.options.suggest import nearest_name
+from restore.options.suggest import MAX_SHOWN_CHARACTERS, nearest_name
 from restore.options.tasks import TASK_OPTIONS
 
 GROUPS: tuple[type[Options], ...] = (
@@ -93,14 +93,15 @@ def _warnings(request: Request) -> Iterator[str]:
 
     `restore.pipelines.unused` finds the options that have no effect on some steps.
     """
-    tile_px = request.options["upscale"].tile_size
+    shared = request.options["upscale"]  # every task has these options, with the same values
+    tile_px = shared.tile_size
     if tile_px is not None and 0 < tile_px < MIN_TILE_PX:
         yield f"tile_size was raised from {tile_px} to {MIN_TILE_PX}, the smallest tile"
     if "steps" in request.given and request.task != PIPELINE_TASK:
         yield f"steps has no effect: it is an option of {PIPELINE_TASK}, not of {request.task}"
     if "output_quality" in request.given and request.output.output_format == "png":
         yield "output_quality has no effect: png is lossless"
-    if request.options["upscale"].strength == 0:
+    if shared.strength == 0:
         yield "strength is 0: the results of the networks are not used"
     backend = request.run.compile_backend
     if request.run.stability_mode == "safe" and backend not in {"auto", "none"}:
@@ -128,4 +129,5 @@ def _check_names(task: str, inputs: Mapping[str, object]) -> None:
         else:
             command = task.replace("_", "-")
             remedy = f"`restore {command} --help` and docs/inputs.md list the inputs of {task}."
-        raise RestoreError(Code.OPTION_UNKNOWN, f"there is no input named '{name[:60]}'", remedy)
+        reason = f"there is no input named '{name[:MAX_SHOWN_CHARACTERS]}'"
+        raise RestoreError(Code.OPTION_UNKNOWN, reason, remedy)

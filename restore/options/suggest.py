@@ -1,9 +1,12 @@
-"""The nearest allowed name for a misspelt one."""
+"""How errors show names that do not exist: shortened, with the nearest allowed name."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+MAX_SHOWN_CHARACTERS = 60
+"""Limit of a name or value that an error message repeats."""
 
 
 def nearest_name(text: str, names: Iterable[str]) -> str | None:
