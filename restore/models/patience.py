@@ -1,4 +1,4 @@
-"""How long hosts are waited for that do not answer."""
+"""How long to wait for hosts that do not answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a route is waited for that has not delivered anything yet.
+    """How long to wait for a route that has not delivered anything yet.
 
     Attributes:
         connect_timeout_s: for name resolution and a connection.

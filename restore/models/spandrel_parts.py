@@ -2,6 +2,8 @@
 
 `import spandrel` imports all of its architectures, and with them torchvision and torch's compiler
 (torch._dynamo). That takes longer than importing torch, and a request needs one or two of them.
+`importlib.util.LazyLoader` does not help: it runs the package when its `__path__` is read, and the
+import of a part reads that.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class WeightStore:
         root: folder of the downloads; default as `downloads_folder`.
         offline: never download.
         progress: called for every chunk that arrives.
-        patience: how long hosts are waited for that do not answer.
+        patience: how long to wait for hosts that do not answer.
         downloader: downloads the files; default is one with `progress` and `patience`.
         environment: names the folders in which existing files are looked for.
     """
