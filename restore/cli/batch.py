@@ -7,7 +7,6 @@ is skipped if it is the result of the same photo with the same options, else it 
 from __future__ import annotations
 
 import functools
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from restore.cli.inputs import fetch_existing
 from restore.cli.targets import (
     Origin,
+    Targets,
     exists_error,
     forget_origin,
     plan_outputs,
@@ -110,6 +110,13 @@ class Job:
         """The validated request."""
         return Request.from_inputs(self.task, self.options)
 
+    def targets_of(self, result: Path) -> Targets:
+        """Return the files that are written for a photo."""
+        steps = self.request.steps or tuple(self.request.options)
+        options = self.request.options["old_photo_restore"]
+        with_mask = "old_photo_restore" in steps and options.return_mask
+        return Targets.beside(result, with_mask=with_mask, with_report=self.settings.with_reports)
+
 
 def run_batch(
     job: Job,
@@ -134,7 +141,7 @@ def run_batch(
     settings = job.settings
     paths = [settings.file] if settings.file else None
     paths = paths or plan_outputs(sources, settings.folder, job.request.output.output_format)
-    require_other_files(paths, sources, masks)
+    require_other_files([job.targets_of(path) for path in paths], sources, masks)
     outcomes: list[Outcome] = []
     for index, (source, path) in enumerate(zip(sources, paths, strict=True)):
         own_masks = masks if len(masks) < 2 else [masks[index]]
@@ -162,9 +169,10 @@ def _restore_one(
             fetch_existing(mask, downloads / f"mask-{index}") for index, mask in enumerate(masks)
         ]
         origin = _origin(job, photo, mask_files)
-        if path.exists() and not job.settings.overwrite:
-            if not origin.is_recorded(path):
-                raise exists_error(path)
+        existing = [file for _, file in job.targets_of(path).files() if file.exists()]
+        if existing and not job.settings.overwrite:
+            if existing[0] != path or not origin.is_recorded(path):
+                raise exists_error(existing[0])
             detail = f"{path} is its result already, with the same options"
             return Outcome(source, "skipped", path, detail=detail)
     except RestoreError as error:
@@ -172,7 +180,7 @@ def _restore_one(
     restorer = job.restorer  # an error about weights or device ends the command
     try:
         results = _run(restorer, job, photo, mask_files)
-        written = _write(results, path, job.settings, origin)
+        written = _write(results, job.targets_of(path), job.settings, origin)
     except RestoreError as error:
         return Outcome(source, "failed", detail=str(error), error_code=error.code)
     report = results.reports[0]
@@ -199,33 +207,32 @@ def _run(restorer: Restorer, job: Job, photo: NamedFile, masks: Sequence[NamedFi
         raise unexpected(error).about(photo.name) from error
 
 
-def _write(results: Results, path: Path, settings: Settings, origin: Origin) -> tuple[Path, ...]:
-    """Write the result, its masks and its report; return all files, the result first."""
-    from restore.imaging.outputs import (  # noqa: PLC0415 - imports numpy and OpenCV
-        make_folder,
-        write_atomically,
-    )
+def _write(
+    results: Results, targets: Targets, settings: Settings, origin: Origin
+) -> tuple[Path, ...]:
+    """Write the result, its mask and its report; return all files, the result first."""
+    from restore.imaging.outputs import make_folder  # noqa: PLC0415 - imports numpy and OpenCV
 
-    make_folder(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".restore-") as folder:
-        written = results.save(folder)
+    parent = targets.result.parent
+    make_folder(parent)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".restore-") as folder:
+        written = results.save(folder, with_reports=settings.with_reports)
         # With output_format=same, only the content of a fetched photo tells the suffix.
-        result = settings.file or path.with_name(path.stem + written[0].suffix)
+        result = settings.file or parent / f"{targets.result.stem}{written[0].suffix}"
         moves = [(written[0], result)]
-        moves += [(mask, path.with_name(f"{path.stem}-mask.png")) for mask in written[1:]]
-        for source, target in moves:
+        if targets.mask:
+            moves += [(mask, targets.mask) for mask in written[1:]]
+        if targets.report:
+            moves.append((written[0].with_suffix(".json"), targets.report))
+        for _, target in moves:
             if target.exists() and not settings.overwrite:
                 raise exists_error(target)
+        for source, target in moves:
             forget_origin(target)
             source.replace(target)
-    files = [target for _, target in moves]
-    if settings.with_reports:
-        text = json.dumps(results.reports[0].to_dict(), indent=2) + "\n"
-        write_atomically(text.encode(), path.with_suffix(".json"))
-        files.append(path.with_suffix(".json"))
     if not settings.file:
         origin.record(result)
-    return tuple(files)
+    return tuple(target for _, target in moves)
 
 
 def describe(report: Report, size: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +87,40 @@ def plan_outputs(sources: Sequence[str], folder: Path, output_format: str) -> li
     return paths
 
 
+@dataclass(frozen=True)
+class Targets:
+    """The files that a command writes for one photo.
+
+    Attributes:
+        result: the restored photo.
+        mask: the mask of its scratches, if the request returns masks.
+        report: its report, if the command writes reports.
+    """
+
+    result: Path
+    mask: Path | None = None
+    report: Path | None = None
+
+    @classmethod
+    def beside(cls, result: Path, *, with_mask: bool, with_report: bool) -> Targets:
+        """Return a result with the further files of the command, which have the name of it."""
+        mask = result.with_name(f"{result.stem}-mask.png") if with_mask else None
+        return cls(result, mask, result.with_suffix(".json") if with_report else None)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Yield what each file is and its path, the result first."""
+        for kind, path in (("result", self.result), ("mask", self.mask), ("report", self.report)):
+            if path is not None:
+                yield kind, path
+
+
 def require_other_files(
-    paths: Sequence[Path], sources: Sequence[str], masks: Sequence[str] = ()
+    targets: Sequence[Targets], sources: Sequence[str], masks: Sequence[str] = ()
 ) -> None:
-    """Check that no result replaces a photo or a mask of the command.
+    """Check that a command replaces none of its photos and masks, and none of its own files.
 
     Args:
-        paths: the result of each photo.
+        targets: the files that are written for each photo.
         sources: paths, URLs or data URIs of the photos.
         masks: the same of the masks.
 
@@ -105,12 +132,19 @@ def require_other_files(
         for source in (*masks, *sources)
         if (file := local_file(source)) is not None
     }
-    for path, source in zip(paths, sources, strict=True):
-        file_id = _file_id(path)
-        if file_id is not None and file_id in inputs:
-            other = inputs[file_id]
-            replaced = "the photo itself" if other == source else f"the input '{other}'"
-            reason = f"the result '{path}' would replace {replaced}"
+    written: dict[Path, str] = {}
+    for own, source in zip(targets, sources, strict=True):
+        for kind, path in own.files():
+            file_id = _file_id(path)
+            if file_id is not None and file_id in inputs:
+                other = inputs[file_id]
+                replaced = "the photo itself" if other == source else f"the input '{other}'"
+            elif path in written:
+                replaced = f"a file of the photo '{written[path]}'"
+            else:
+                written[path] = source
+                continue
+            reason = f"the {kind} '{path}' would replace {replaced}"
             raise _unwritable(reason, "Choose another folder or file with --output.", source)
 
 

@@ -186,3 +186,36 @@ def test_mask_is_not_replaced(photo: str, capsys: pytest.CaptureFixture[str]) ->
     assert main(command) == 2
     assert "would replace the input 'mask.png'" in capsys.readouterr().err
     assert Path("mask.png").read_bytes() == Path(photo).read_bytes()
+
+
+def test_further_files_replace_no_input(photo: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "a-mask.png", "b.png", "b.json"):
+        Path(name).write_bytes(Path(photo).read_bytes())
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    masked = ["old-photo-restore", "--return-mask", "--overwrite", "-o", "."]
+    assert main([*masked, "a.png", "./a-mask.png"]) == 2
+    assert "the mask 'a-mask.png' would replace the input './a-mask.png'" in capsys.readouterr().err
+    assert main(["inpaint", "b.png", "--mask", "b.json", "--report", "--overwrite", "-o", "."]) == 2
+    assert "the report 'b.json' would replace the input 'b.json'" in capsys.readouterr().err
+    command = ["pipeline", "--return-mask", "--overwrite", "-o", "x", "--output-format", "png"]
+    assert main([*command, "a.png", "a-mask.png"]) == 2
+    assert "would replace a file of the photo 'a.png'" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(["restore", "--report"], "a.json"), (["old-photo-restore", "--return-mask"], "a-mask.png")],
+)
+def test_existing_further_file_is_kept_unless_overwrite_is_given(
+    command: list[str], name: str, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("out").mkdir()
+    mine = Path("out", name)
+    mine.write_bytes(b"mine")
+    assert main([*command, photo, "-o", "out"]) == 2
+    assert f"'{mine}' exists already" in capsys.readouterr().err
+    assert [path.read_bytes() for path in Path("out").iterdir()] == [b"mine"]
+    assert main([*command, photo, "-o", "out", "--overwrite"]) == 0
+    assert mine.read_bytes() != b"mine"
+    assert Path("out/a.jpg").exists()
