@@ -41,9 +41,13 @@ BAND_ROWS = 512
 def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -> Photo:
     """Colour a photo; the colours of a photo in colour are replaced, with a warning.
 
+    At a strength of 0 there is nothing to do: the photo itself is returned.
+
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
+    if options.strength == 0.0:
+        return photo
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
     if classify_tone(pixels) == "colour":
         context.report.warn("this photo was in colour: its colours were replaced")
@@ -64,8 +68,6 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
         paper = find_paper(pixels) if context.rules.keeps_paper_neutral else None
         result = merge_colours(pixels, enlarged.permute(1, 2, 0).cpu().numpy(), paper)
-    if options.strength == 0.0:
-        return photo
     return blend_photos(
         photo.with_pixels(result, photo.alpha),
         photo.with_pixels(pixels, photo.alpha),

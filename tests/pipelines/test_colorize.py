@@ -175,6 +175,15 @@ def test_colours_of_a_photo_in_colour_are_replaced_with_a_warning() -> None:
     assert np.abs(to_lab(result)[..., 0] - to_lab(pixels)[..., 0]).max() < 1
 
 
+def test_strength_0_returns_the_photo_without_network_and_warnings() -> None:
+    photo = Photo("a", data.astronaut()[:128, 100:260])
+    net = ConstantAb(30, 40)
+    context = context_of(net)
+    assert run_colorize(photo, ColorizeOptions(strength=0, render_factor=3), context) is photo
+    assert net.inputs == []
+    assert context.report.warnings == []
+
+
 def test_grey_photo_gives_no_warning() -> None:
     context = context_of(ConstantAb(0, 0))
     run_colorize(Photo("a", GREY), ColorizeOptions(), context)
