@@ -44,6 +44,14 @@ class Code(StrEnum):
     BAD_NUMBERS = "E503"
     SERVER = "E504"
     UNEXPECTED = "E505"
+    # E6xx: the job service
+    UNAUTHORIZED = "E601"
+    JOB_MISSING = "E602"
+    QUEUE_FULL = "E603"
+    RATE_LIMIT = "E604"
+    DISK_QUOTA = "E605"
+    WORKER_LOST = "E606"
+    REQUEST_INVALID = "E607"
 
 
 class RestoreError(Exception):

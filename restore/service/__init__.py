@@ -1,0 +1,1 @@
+"""The job service in front of Cog servers: HTTP API, durable queue, files, web page."""

@@ -1,0 +1,54 @@
+"""The settings of the service, from the command line, environment variables and `.env`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """The settings of one gateway.
+
+    A value given on the command line wins over an environment variable `RESTORE_<NAME>`, which wins
+    over the same name in `.env` of the working directory. Some older names are read, too.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RESTORE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    data: Path = Path("restore-data")
+    """Folder of the database (SQLite), uploads and results."""
+    database_url: str | None = None
+    """SQLAlchemy URL of a PostgreSQL database; None means SQLite in the folder `data`."""
+    workers: int = Field(1, ge=0, le=64)
+    """Cog servers to start; 0 if all are given by `worker_urls`."""
+    worker_urls: tuple[str, ...] = ()
+    """Addresses of Cog servers that run elsewhere."""
+    weights: str | None = None
+    """RESTORE_WEIGHTS of the workers that are started."""
+    public_url: str | None = None
+    """Base of the URLs in responses; None means the address of the request."""
+    open: bool = False
+    """Serve without keys on addresses other than loopback."""
+    api_key: SecretStr | None = Field(None, validation_alias="API_KEY")
+    cors_origins: tuple[str, ...] = ()
+    max_file_mib: int = Field(32, ge=1, validation_alias="MAX_FILE_SIZE_MB")
+    upload_folder: Path | None = Field(None, validation_alias="UPLOAD_FOLDER")
+    """None means `uploads` in `data`."""
+    processed_folder: Path | None = Field(None, validation_alias="PROCESSED_FOLDER")
+    """None means `results` in `data`."""
+    keep_s: float = Field(3600, gt=0)
+    """Time after the end of a job at which its input and output are removed."""
+    disk_quota_mib: int = Field(10_240, ge=1)
+    """Limit of all stored files together."""
+    max_waiting_jobs: int = Field(10_000, ge=1)
+    key_requests_per_minute: int = Field(600, ge=1)
+    key_waiting_jobs: int = Field(1_000, ge=1)
+    key_stored_mib: int = Field(4_096, ge=1)
