@@ -14,6 +14,7 @@ PACKAGE = PROJECT / "restore"
 # A module may import from its own layer and from the layers below it in this table.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli", "__main__"}),
+    frozenset({"service", "batch"}),
     frozenset({"serving"}),
     frozenset({"restorer", "results", "__init__"}),
     frozenset({"engine"}),
