@@ -22,12 +22,12 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     data: Path = Path("restore-data")
     """Folder of the database (SQLite), uploads and results."""
     database_url: str | None = None
     """SQLAlchemy URL of a PostgreSQL database; None means SQLite in the folder `data`."""
-    workers: int = Field(1, ge=0, le=64)
+    workers: int = Field(default=1, ge=0, le=64)
     """Cog servers to start; 0 if all are given by `worker_urls`."""
     worker_urls: tuple[str, ...] = ()
     """Addresses of Cog servers that run elsewhere."""
@@ -37,18 +37,18 @@ class Settings(BaseSettings):
     """Base of the URLs in responses; None means the address of the request."""
     open: bool = False
     """Serve without keys on addresses other than loopback."""
-    api_key: SecretStr | None = Field(None, validation_alias="API_KEY")
+    api_key: SecretStr | None = Field(default=None, validation_alias="API_KEY")
     cors_origins: tuple[str, ...] = ()
-    max_file_mib: int = Field(32, ge=1, validation_alias="MAX_FILE_SIZE_MB")
-    upload_folder: Path | None = Field(None, validation_alias="UPLOAD_FOLDER")
+    max_file_mib: int = Field(default=32, ge=1, validation_alias="MAX_FILE_SIZE_MB")
+    upload_folder: Path | None = Field(default=None, validation_alias="UPLOAD_FOLDER")
     """None means `uploads` in `data`."""
-    processed_folder: Path | None = Field(None, validation_alias="PROCESSED_FOLDER")
+    processed_folder: Path | None = Field(default=None, validation_alias="PROCESSED_FOLDER")
     """None means `results` in `data`."""
-    keep_s: float = Field(3600, gt=0)
+    keep_s: float = Field(default=3600, gt=0)
     """Time after the end of a job at which its input and output are removed."""
-    disk_quota_mib: int = Field(10_240, ge=1)
+    disk_quota_mib: int = Field(default=10_240, ge=1)
     """Limit of all stored files together."""
-    max_waiting_jobs: int = Field(10_000, ge=1)
-    key_requests_per_minute: int = Field(600, ge=1)
-    key_waiting_jobs: int = Field(1_000, ge=1)
-    key_stored_mib: int = Field(4_096, ge=1)
+    max_waiting_jobs: int = Field(default=10_000, ge=1)
+    key_requests_per_minute: int = Field(default=600, ge=1)
+    key_waiting_jobs: int = Field(default=1_000, ge=1)
+    key_stored_mib: int = Field(default=4_096, ge=1)
