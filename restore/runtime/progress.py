@@ -10,3 +10,15 @@ Progress = Callable[[str, int, int], None]
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Ignore progress: the default where the caller passes no callback."""
+
+
+def of_step(progress: Progress, step: str) -> Progress:
+    """Return a callback that names the step before its work, as in `upscale: tiles`.
+
+    `photos` stays as it is: it counts the photos of the request.
+    """
+
+    def report(what: str, done: int, total: int) -> None:
+        progress(what if what == "photos" else f"{step}: {what}", done, total)
+
+    return report

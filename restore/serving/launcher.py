@@ -33,7 +33,7 @@ def start(
     output: IO[bytes] | None = None,
     predictor: str = PREDICTOR,
 ) -> subprocess.Popen[bytes]:
-    """Start a server, with all its processes in one session.
+    """Start a server, with all its processes in one session. They end with this process.
 
     Args:
         environment: variables to set besides those of this process.
@@ -45,8 +45,9 @@ def start(
     """
     with listening(host, port):
         write_server_files()
+    arguments = [host, str(port), predictor, str(os.getpid())]
     return subprocess.Popen(
-        [sys.executable, "-m", "restore.serving.supervisor", host, str(port), predictor],
+        [sys.executable, "-m", "restore.serving.supervisor", *arguments],
         cwd=server_folder(),
         env={**os.environ, **(environment or {})},
         stdout=output,

@@ -1,6 +1,6 @@
 """The process that runs the front and Cog's server, and starts Cog's server again when it ends.
 
-python -m restore.serving.supervisor HOST PORT PREDICTOR
+python -m restore.serving.supervisor HOST PORT PREDICTOR PARENT_PID
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from restore.errors import Code, RestoreError
 from restore.serving.cog_process import PREDICTOR, end_group, start_cog, write_server_files
 from restore.serving.front import Backend, front_app
 from restore.serving.health import HOST, health_status
+from restore.serving.parent import end_with_parent
 from restore.serving.served_results import delete_results_of_ended_processes
 
 POLL_S = 0.2
@@ -39,6 +40,7 @@ def serve(
     port: int,
     on_listening: Callable[[], None] = lambda: None,
     predictor: str = PREDICTOR,
+    parent: int | None = None,
 ) -> int:
     """Run the server in the foreground until it ends or SIGINT, SIGTERM or SIGHUP arrives.
 
@@ -47,6 +49,7 @@ def serve(
     Args:
         on_listening: called once the server accepts connections.
         predictor: as in `start_cog`.
+        parent: process id of the parent, if the server has to end with it.
 
     Returns:
         Exit code of the server.
@@ -58,6 +61,8 @@ def serve(
     # The handlers are set before the start, so that no signal leaves a server without its parent.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.on_signal)
+    if parent is not None:
+        end_with_parent(supervisor.kill, parent)
     with listening(host, port) as listener:
         write_server_files()
         with front_running(listener, supervisor.backend):
@@ -133,6 +138,12 @@ class Supervisor:
         self._signals.append(number)
         self._pass_signals_on()
 
+    def kill(self) -> None:
+        """Kill the server and its worker, and start no other one."""
+        self._signals.append(signal.SIGKILL)
+        if process := self._process:
+            end_group(process)
+
     def run(self) -> int:
         """Run the server until it is stopped, or until its first setup fails with its process.
 
@@ -204,11 +215,13 @@ def _free_port() -> int:
         return port
 
 
-def main(host: str, port: str, predictor: str) -> int:
+def main(host: str, port: str, predictor: str, parent: str) -> int:
     """Run the server of `launcher.start`."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    # It logs every request that the front forwards.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        return serve(host, int(port), predictor=predictor)
+        return serve(host, int(port), predictor=predictor, parent=int(parent))
     except RestoreError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says everything
         return 2

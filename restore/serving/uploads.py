@@ -3,7 +3,8 @@
 A request comes from a stranger: its URLs are fetched with limits on address, size and time, and it
 must not name files on the disk of the server. The environment variable RESTORE_ALLOW lifts limits:
 `paths`, `addresses`, or both, separated by a comma. In the container of `cog predict` a request may
-name files of the project.
+name files of the project. The job service names the folders of its files for the workers that it
+starts in RESTORE_INPUT_FOLDERS; a request to such a worker may name files in them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from restore.serving.fetch import FILE_SCHEME, has_scheme, read_url
 
 ALLOW = "RESTORE_ALLOW"
 PATHS, ADDRESSES = "paths", "addresses"
+INPUT_FOLDERS = "RESTORE_INPUT_FOLDERS"
+"""Absolute paths of folders, separated as in PATH, whose files requests may name."""
 
 
 def allowed_sources(environment: Mapping[str, str] = os.environ) -> frozenset[str]:
@@ -110,13 +113,27 @@ def _source_of(label: str, value: object, allowed: frozenset[str]) -> str | Path
 def _named_path(name: str, allowed: frozenset[str]) -> Path | None:
     """Return the file that a plain string names, if the request may name files."""
     if PATHS not in allowed:
-        return file_in_project(name) if serves_cog_cli() else None
+        project_file = file_in_project(name) if serves_cog_cli() else None
+        return project_file or _file_in_input_folder(name)
     if "\0" in name:
         return None
     if has_scheme(name, FILE_SCHEME):
         parts = urlsplit(name)
         return Path(unquote(parts.path)) if parts.netloc in {"", "localhost"} else None
     return Path(name.removeprefix("@"))  # an unusable path is reported when the file is opened
+
+
+def _file_in_input_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that an absolute path names in a folder of RESTORE_INPUT_FOLDERS."""
+    folders = [folder for folder in environment.get(INPUT_FOLDERS, "").split(os.pathsep) if folder]
+    if not folders or "\0" in name or not Path(name).is_absolute():
+        return None
+    try:
+        path = Path(name).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    is_inside = any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
+    return path if is_inside and path.is_file() else None
 
 
 def _upload_path(value: object) -> Path | None:

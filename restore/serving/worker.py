@@ -5,21 +5,19 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from restore.errors import RestoreError, unexpected
 from restore.serving.inputs import cog_inputs
+from restore.serving.parent import end_with_parent
+from restore.serving.progress_lines import ProgressLines
 from restore.serving.schema import update_schema
 from restore.serving.served_results import ServedResults
 from restore.serving.uploads import allowed_sources, open_uploads
 from restore.serving.watched import Watched
-
-POLL_S = 0.1
 
 log = logging.getLogger("restore.serving.worker")
 
@@ -47,7 +45,7 @@ class Worker:
             RestoreError: for a setting or weights that cannot be used.
         """
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-        self.results = ServedResults()
+        self.results, self.progress = ServedResults(), ProgressLines()
         atexit.register(self.results.close)
         end_with_parent(self.results.close)
         self.watched = Watched()
@@ -58,7 +56,8 @@ class Worker:
         try:
             allowed_sources()
             leave_sources_unread()
-            self.restorer = Restorer(preload=os.environ.get("RESTORE_PRELOAD", "").strip() or "all")
+            preload = os.environ.get("RESTORE_PRELOAD", "").strip() or "all"
+            self.restorer = Restorer(preload=preload, progress=self.progress)
         except Exception:
             log.exception("setup failed")  # Cog logs the message only
             raise
@@ -79,7 +78,7 @@ class Worker:
             RestoreError: for a request that cannot be served; UNEXPECTED for an internal error.
         """
         try:
-            with self.watched.working():
+            with self.watched.working(), self.progress.request():
                 return self._restore(task, (image, images), (mask, masks), options)
         except RestoreError as error:
             log.error("%s", error)  # noqa: TRY400 - the message says everything
@@ -110,23 +109,3 @@ def _given(options: Mapping[str, object]) -> dict[str, object]:
         for name, value in options.items()
         if value is not None and (name not in defaults or value != defaults[name])
     }
-
-
-def end_with_parent(clean_up: Callable[[], None]) -> None:
-    """Clean up and end this process soon after its parent has ended, in whatever way.
-
-    A worker that is in setup or in a prediction when Cog's server dies would otherwise run forever
-    and keep its memory. (Linux can send a signal on the death of the parent, but also sends it when
-    the parent's thread that started this process ends, and that may be a thread of a pool.)
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(POLL_S)
-        try:
-            clean_up()
-        finally:
-            os._exit(1)
-
-    threading.Thread(target=watch, name="end with parent", daemon=True).start()

@@ -4,9 +4,9 @@ import time
 
 from cog import BasePredictor, Input
 
+from restore.serving.parent import end_with_parent
 from restore.serving.served_results import ServedResults
 from restore.serving.watched import Watched
-from restore.serving.worker import end_with_parent
 
 
 class Predictor(BasePredictor):

@@ -108,3 +108,12 @@ def test_pauses_double_up_to_a_limit_and_start_again_after_a_steady_run(
     monkeypatch.setattr(supervisor, "_sleep", pauses.append)
     assert supervisor.run() == 0
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 0.5]
+
+
+def test_kill_ends_the_server_and_starts_no_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = f"import signal; signal.signal(15, signal.SIG_IGN); {WAIT}"
+    monkeypatch.setattr(Supervisor, "on_signal", lambda self, *_: self.kill())
+    code, cogs = run([stubborn], [], (signal.SIGTERM,))
+    assert (code, cogs.started) == (128 + signal.SIGKILL, 1)

@@ -176,3 +176,23 @@ def test_environment_variable_allows_sources() -> None:
     assert allowed_sources({"RESTORE_ALLOW": " paths , addresses "}) == {"paths", "addresses"}
     with pytest.raises(RestoreError, match="RESTORE_ALLOW names 'all'"):
         allowed_sources({"RESTORE_ALLOW": "all"})
+
+
+def test_only_files_in_the_input_folders_may_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads_folder, results = tmp_path / "uploads", tmp_path / "results"
+    for folder in (uploads_folder, results):
+        folder.mkdir()
+        (folder / "a").write_bytes(b"a")
+    (tmp_path / "secret").write_bytes(b"x")
+    (uploads_folder / "link").symlink_to(tmp_path / "secret")
+    named = [str(uploads_folder / "a"), str(results / "a")]
+    with pytest.raises(RestoreError, match="is not an uploaded file"):
+        uploaded(None, list(named))
+    monkeypatch.setenv("RESTORE_INPUT_FOLDERS", f"{uploads_folder}:{results}")
+    assert [str(path) for _, path in uploaded(None, list(named))] == named
+    refused = ["link", "missing", "", "../secret", "a\0", "../uploads"]
+    for name in [*(f"{uploads_folder}/{each}" for each in refused), "a", f"file://{named[0]}"]:
+        with pytest.raises(RestoreError, match="is not an uploaded file"):
+            uploaded(name)

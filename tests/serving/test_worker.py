@@ -11,6 +11,7 @@ import pytest
 import restore
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
+from restore.runtime.progress import Progress
 from restore.serving import cog_patch, worker
 from restore.serving.worker import Worker
 
@@ -27,8 +28,8 @@ class FakeResults:
 class FakeRestorer:
     """Records its requests; `error` is raised instead of returning results."""
 
-    def __init__(self, preload: str) -> None:
-        self.preload = preload
+    def __init__(self, preload: str, progress: Progress) -> None:
+        self.preload, self.progress = preload, progress
         self.error: Exception | None = None
         self.requests: list[tuple[str, Sequence[NamedFile], dict[str, object]]] = []
 
@@ -36,6 +37,7 @@ class FakeRestorer:
         self.requests.append((task, photos, options))
         if self.error:
             raise self.error
+        self.progress("photos", 1, 1)
         return FakeResults()
 
 
