@@ -92,42 +92,60 @@ def keep_low_frequencies(result: np.ndarray, original: np.ndarray) -> np.ndarray
 
 def measure_cells(pixels: np.ndarray) -> CellMeans:
     """Measure the cells of a photo: HxW or HxWxC, uint8 or uint16."""
-    shape = tuple(max(1, round(side / CELL_PX)) for side in pixels.shape[:2])
+    rows, columns = cell_edges(pixels.shape[0], pixels.shape[1])
     full = np.iinfo(pixels.dtype).max
-    sums = np.zeros((4, *shape, pixels.shape[2] if pixels.ndim == 3 else 1))
-    rows, columns = _edges(pixels, shape)
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    sums = np.zeros((4, len(rows) - 1, len(columns) - 1, channels))
     for row, band in enumerate(_bands(pixels, rows)):
         levels = band * np.float32(255 / full)
         for index, values in enumerate((levels, levels * levels, band == 0, band == full)):
             sums[index, row] = _sum_columns(values.sum(axis=0, dtype=np.float32), columns)
-    means, squares, blacks, whites = sums / _areas(rows, columns)
+    return cells_from_sums(sums, rows, columns)
+
+
+def cells_from_sums(sums: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> CellMeans:
+    """Return the cells of a photo from sums over the pixels of each cell.
+
+    Args:
+        sums: 4 x rows x columns x C: levels of 255, their squares, black pixels, white pixels.
+        rows, columns: as from `cell_edges`.
+    """
+    means, squares, blacks, whites = sums / cell_areas(rows, columns)
     inverted_squares = 255**2 - 2 * 255 * means + squares
     black = _clipped_noise(means, squares, blacks, whites)
     return CellMeans(means, (black, _clipped_noise(255 - means, inverted_squares, whites, blacks)))
 
 
 def excess_of_means(result: np.ndarray, expected: CellMeans) -> np.ndarray:
-    """Return by how much the means of a result differ from those of its input beyond the tolerance.
-
-    A network that removes clipped noise rightly darkens black areas and lightens white ones, so
-    the tolerance is larger there in this direction.
+    """Return by how much the means of a result differ from those of its input; see `excess_of`.
 
     Args:
         result: HxW or HxWxC, uint8 or uint16, of any size.
         expected: the cells of the network's input.
-
-    Returns:
-        rows x columns x C float32 levels of 255, one for each cell.
     """
-    shape = expected.means.shape[:2]
-    rows, columns = _edges(result, shape)
+    rows, columns = cell_edges(result.shape[0], result.shape[1], expected.means.shape[:2])
     sums = []
     for band in _bands(result, rows):
         flat = band.reshape(len(band), -1)  # OpenCV sums faster than numpy
         total = cv2.reduce(flat, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
         sums.append(_sum_columns(total.reshape(band.shape[1:]), columns))
-    means = np.array(sums).reshape(expected.means.shape) / _areas(rows, columns)
-    means *= 255 / np.iinfo(result.dtype).max
+    means = np.array(sums).reshape(expected.means.shape) / cell_areas(rows, columns)
+    return excess_of(means * (255 / np.iinfo(result.dtype).max), expected)
+
+
+def excess_of(means: np.ndarray, expected: CellMeans) -> np.ndarray:
+    """Return by how much means of cells differ beyond the tolerance.
+
+    A network that removes clipped noise rightly darkens black areas and lightens white ones, so
+    the tolerance is larger there in this direction.
+
+    Args:
+        means: rows x columns x C levels of 255, of the result.
+        expected: the cells of the network's input.
+
+    Returns:
+        rows x columns x C float32 levels of 255, one for each cell.
+    """
     darker, lighter = clipping_biases(means, expected)
     shift = _smooth(means - expected.means)
     tolerated = np.clip(shift, -TOLERANCE_LEVELS - darker, TOLERANCE_LEVELS + lighter)
@@ -183,11 +201,19 @@ def _clipping_bias(distances: np.ndarray, deviations: np.ndarray) -> np.ndarray:
     return np.asarray(sigma * density - distances * below)
 
 
-def _edges(pixels: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row of each cell and the end, and likewise the columns."""
+def cell_edges(
+    height: int, width: int, shape: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each cell and the end, and likewise the columns.
+
+    Args:
+        height, width: the photo's size in pixels.
+        shape: rows and columns of cells; None for cells of CELL_PX.
+    """
+    counts = shape or tuple(max(1, round(side / CELL_PX)) for side in (height, width))
     rows, columns = (
         np.arange(count + 1) * side // count
-        for side, count in zip(pixels.shape[:2], shape, strict=True)
+        for side, count in zip((height, width), counts, strict=True)
     )
     return rows, columns
 
@@ -203,7 +229,8 @@ def _sum_columns(sums: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.asarray(np.add.reduceat(sums, columns[:-1], axis=0))
 
 
-def _areas(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def cell_areas(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the pixels of each cell: rows x columns x 1."""
     return np.asarray((np.diff(rows)[:, None] * np.diff(columns))[..., None])
 
 

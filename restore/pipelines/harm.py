@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from restore.imaging.convert import to_grey, to_rgb
-from restore.imaging.low_frequencies import clipping_biases, measure_cells
+from restore.imaging.low_frequencies import CellMeans, clipping_biases, measure_cells
 from restore.imaging.photo import Photo
 
 CELL_PX = 16
@@ -65,6 +65,23 @@ class Harm:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
+@dataclass(frozen=True)
+class CellComparison:
+    """The cells of a photo before and after a step.
+
+    Attributes:
+        sums, other_sums: rows x columns x C float32 levels, before and after, each pixel weighted
+            by whether it is visible.
+        weights: rows x columns, the visible fraction of each cell.
+        changed_share: as in `Harm`.
+    """
+
+    sums: np.ndarray
+    other_sums: np.ndarray
+    weights: np.ndarray
+    changed_share: float
+
+
 def measure_harm(
     before: Photo, after: Photo, expected: Expected, changed: np.ndarray | None = None
 ) -> Harm:
@@ -87,24 +104,53 @@ def measure_harm(
     first, second = _comparable_levels(before, after)
     if expected is Expected.COLOUR:
         first, second = _lightness(first), _lightness(second)
-    cells, cell_weights = _cell_means(first, visible)
-    other_cells, _ = _cell_means(second, visible)
+    luminance, other_luminance = to_grey(_squeeze(first)), to_grey(_squeeze(second))
+    large = np.abs(other_luminance - luminance)[visible] > LARGE_CHANGE_LEVELS
+    weights = visible.astype(np.float32)
+    size = harm_cells(before.width, before.height)
+    comparison = CellComparison(
+        sums=_reduce(first * weights[..., None], size),
+        other_sums=_reduce(second * weights[..., None], size),
+        weights=_reduce(weights[..., None], size)[..., 0],
+        changed_share=float(large.mean()),
+    )
+    return harm_of(comparison, measure_cells(before.pixels) if measures_noise(expected) else None)
+
+
+def measures_noise(expected: Expected) -> bool:
+    """Tell whether clipped noise explains some of the changes that a step makes."""
+    return expected is Expected.DETAIL
+
+
+def harm_cells(width: int, height: int) -> tuple[int, int]:
+    """Return how many cells a photo has: (columns, rows)."""
+    return max(1, round(width / CELL_PX)), max(1, round(height / CELL_PX))
+
+
+def harm_of(comparison: CellComparison, noise: CellMeans | None) -> Harm:
+    """Return the figures of a comparison.
+
+    Args:
+        comparison: the cells of both photos.
+        noise: the cells of the photo before the step, if the step may remove clipped noise: it
+            darkens black areas, which is no harm then.
+    """
+    cells, cell_weights = _cell_means(comparison.sums, comparison.weights), comparison.weights
+    other_cells = _cell_means(comparison.other_sums, cell_weights)
     counted = cell_weights >= MIN_VISIBLE_SHARE
     if not counted.any():
         counted = cell_weights > 0
     shifts = other_cells - cells
-    if expected is Expected.DETAIL:
-        shifts = _without_clipped_noise(shifts, other_cells, before.pixels)
+    if noise is not None:
+        shifts = _without_clipped_noise(shifts, other_cells, noise)
     shifts = shifts[counted]
     weights = cell_weights[..., None][counted] / cell_weights[counted].sum()
     means = np.abs((shifts * weights).sum(axis=0))
-    luminance, other_luminance = to_grey(_squeeze(first)), to_grey(_squeeze(second))
-    large = np.abs(other_luminance - luminance)[visible] > LARGE_CHANGE_LEVELS
     spread, other_spread = (_spread(array[counted]) for array in (cells, other_cells))
     return Harm(
         cell_shift=float(np.abs(shifts).max()),
         mean_shift=float(means.max()),
-        changed_share=float(large.mean()),
+        changed_share=comparison.changed_share,
         contrast=other_spread / spread if spread >= MIN_SPREAD_LEVELS else 1.0,
     )
 
@@ -138,23 +184,23 @@ def _lightness(levels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., :1] * np.float32(2.55)
 
 
-def _cell_means(levels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means of cells, hxwxC, and the visible fraction of each cell, hxw.
+def _reduce(levels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the means of HxWxC levels over (columns, rows) cells: rows x columns x C."""
+    reduced = cv2.resize(levels, size, interpolation=cv2.INTER_AREA)
+    return reduced.reshape(size[1], size[0], levels.shape[2])
+
+
+def _cell_means(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Divide weighted levels of cells, rows x columns x C, by the weights, rows x columns.
 
     Neighbouring cells are blended a little, because the network may move an edge between two cells.
     """
-    size = tuple(max(1, round(side / CELL_PX)) for side in (levels.shape[1], levels.shape[0]))
-    weights = visible.astype(np.float32)
-    sums = cv2.resize(levels * weights[..., None], size, interpolation=cv2.INTER_AREA)
-    sums = sums.reshape(size[1], size[0], levels.shape[2])
-    cell_weights = cv2.resize(weights, size, interpolation=cv2.INTER_AREA)
     blurred = cv2.GaussianBlur(sums, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
-    blurred_weights = cv2.GaussianBlur(cell_weights, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
-    means = blurred.reshape(sums.shape) / np.maximum(blurred_weights, 1e-6)[..., None]
-    return means, cell_weights
+    blurred_weights = cv2.GaussianBlur(weights, (3, 3), 0.5, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred.reshape(sums.shape) / np.maximum(blurred_weights, 1e-6)[..., None])
 
 
-def _without_clipped_noise(shifts: np.ndarray, means: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+def _without_clipped_noise(shifts: np.ndarray, means: np.ndarray, noise: CellMeans) -> np.ndarray:
     """Return the changes of cells beyond those that the removal of clipped noise explains.
 
     Noise in a night photo is clipped at black, so the photo rightly gets darker without it.
@@ -162,9 +208,9 @@ def _without_clipped_noise(shifts: np.ndarray, means: np.ndarray, pixels: np.nda
     Args:
         shifts: rows x columns x C, the changes of the means of cells.
         means: of the same shape, the means of the result.
-        pixels: the input.
+        noise: the cells of the input.
     """
-    darker, lighter = clipping_biases(means, measure_cells(pixels))
+    darker, lighter = clipping_biases(means, noise)
     return np.asarray(shifts - np.clip(shifts, -darker, lighter))
 
 

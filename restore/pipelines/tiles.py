@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,8 +13,12 @@ from torch import Tensor
 from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.pipelines.context import StepContext
+from restore.runtime.device_tiling import run_tiled_on_device
 from restore.runtime.memory import affordable_tile, free_memory_bytes, retry_with_smaller_tiles
 from restore.runtime.tiling import FEATHER_PX, Axis, Net, plan_axis, run_tiled
+
+PixelsT = TypeVar("PixelsT")
+"""An array on the host, or a tensor on the device."""
 
 
 def run_network(
@@ -35,19 +41,50 @@ def run_network(
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    height, width = pixels.shape[:2]
-    tile_px = _tile_that_fits(height, width, row, tile_px, context)
+    run = functools.partial(run_tiled, pixels)
+    return _run_in_tiles(run, (pixels.shape[0], pixels.shape[1]), net, row, tile_px, context)
+
+
+def run_network_on_device(
+    levels: Tensor, net: Net, row: Checkpoint, tile_px: int, context: StepContext
+) -> Tensor:
+    """Run a network over a photo on the device; otherwise as `run_network`.
+
+    Args:
+        levels: 1xCxHxW integers, uint8 or int32.
+        net, row, tile_px, context: as in `run_network`.
+
+    Returns:
+        1xCx(H*scale)x(W*scale) of the same type.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    run = functools.partial(run_tiled_on_device, levels)
+    return _run_in_tiles(run, (levels.shape[2], levels.shape[3]), net, row, tile_px, context)
+
+
+def _run_in_tiles(
+    run: Callable[..., PixelsT],
+    size: tuple[int, int],
+    net: Net,
+    row: Checkpoint,
+    tile_px: int,
+    context: StepContext,
+) -> PixelsT:
+    """Call `run` for a photo of (height, width), with smaller tiles each time memory runs out."""
+    tile_px = _tile_that_fits(*size, row, tile_px, context)
 
     def on_retry(failed_px: int, next_px: int) -> None:
         context.report.warn(
             f"memory ran out with tiles of {failed_px} pixels; continued with {next_px}"
         )
 
-    def attempt(size_px: int) -> np.ndarray:
-        return _run_with_tile_size(pixels, net, row, size_px, context)
+    def attempt(size_px: int) -> PixelsT:
+        return _run_with_tile_size(run, size, net, row, size_px, context)
 
     with torch.inference_mode():
-        return retry_with_smaller_tiles(attempt, tile_px, max(height, width), on_retry)
+        return retry_with_smaller_tiles(attempt, tile_px, max(size), on_retry)
 
 
 def as_function(model: Model) -> Net:
@@ -61,8 +98,13 @@ def as_function(model: Model) -> Net:
 
 
 def _run_with_tile_size(
-    pixels: np.ndarray, net: Net, row: Checkpoint, tile_px: int, context: StepContext
-) -> np.ndarray:
+    run: Callable[..., PixelsT],
+    size: tuple[int, int],
+    net: Net,
+    row: Checkpoint,
+    tile_px: int,
+    context: StepContext,
+) -> PixelsT:
     # Compiled networks accept one shape only.
     fixed = any(
         shape[-1] == tile_px
@@ -72,12 +114,11 @@ def _run_with_tile_size(
     )
     rows, columns = (
         plan_axis(side_px, tile_px, row.tile_margin_px, row.size_multiple, fixed=fixed)
-        for side_px in pixels.shape[:2]
+        for side_px in size
     )
     tiled_axes = [axis for axis in (rows, columns) if len(axis.starts) > 1]
     _warn_of_seams(tiled_axes, row, tile_px, context)
-    result = run_tiled(
-        pixels,
+    result = run(
         net,
         rows=rows,
         columns=columns,

@@ -1,9 +1,10 @@
 """Run a network over a photo in overlapping tiles of one size, and blend the results.
 
-The photo stays in host memory as integers. Tiles are moved to the device one at a time, and results
-are blended in one horizontal band, so memory is bounded and no float copy of the whole result
-exists. The outer `margin_px` pixels of a tile lack context and have weight 0; next to them the
-weight rises linearly over `FEATHER_PX` pixels.
+Results are blended in one horizontal band, so memory is bounded and no float copy of the whole
+result exists. In `run_tiled` the photo stays in host memory as integers, and tiles are moved to the
+device one at a time; `device_tiling` has the version for photos on the device. The outer
+`margin_px` pixels of a tile lack context and have weight 0; next to them the weight rises linearly
+over `FEATHER_PX` pixels.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ MAX_QUANTISED_ROWS = 128
 
 Net = Callable[[Tensor], Tensor]
 """Nx3xHxW float in [0, 1] -> Nx3x(sH)x(sW)."""
+
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,55 @@ def run_tiled(
     """
     height, width = pixels.shape[:2]
     padded = _pad(pixels, rows.padded_px - height, columns.padded_px - width)
-    next_tops = (*rows.starts[1:], rows.padded_px)
     result = np.empty((height * scale, width * scale, *pixels.shape[2:]), pixels.dtype)
+
+    def read(tile: Box) -> Tensor:
+        return to_planes(padded[tile], runtime.device)[None]
+
+    def write(first: int, end: int, planes: Tensor) -> None:
+        _quantise_into(result[first:end], planes)
+
+    blend_tiles(
+        read,
+        write,
+        net,
+        rows=rows,
+        columns=columns,
+        size=(height, width),
+        scale=scale,
+        runtime=runtime,
+        on_tile=on_tile,
+        network=network,
+    )
+    return result
+
+
+def blend_tiles(
+    read: Callable[[Box], Tensor],
+    write: Callable[[int, int, Tensor], None],
+    net: Net,
+    *,
+    rows: Axis,
+    columns: Axis,
+    size: tuple[int, int],
+    scale: int,
+    runtime: Runtime,
+    on_tile: Callable[[int, int], None],
+    network: str,
+) -> None:
+    """Run `net` over the tiles of a padded photo, and write the blended rows from top to bottom.
+
+    Args:
+        read: returns the 1x3xhxw float32 tile in [0, 1] at rows and columns of the padded photo.
+        write: called as write(first, end, planes) with 3x(end-first)x(W*scale) finished rows.
+        size: (H, W) of the photo without padding.
+        net, rows, columns, scale, runtime, on_tile, network: as in `run_tiled`.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
+    height, width = size[0] * scale, size[1] * scale
+    next_tops = (*rows.starts[1:], rows.padded_px)
     row_weights = _upscaled_weights(rows, scale, runtime.device)
     column_weights = _upscaled_weights(columns, scale, runtime.device)
     band = torch.empty((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
@@ -141,17 +192,16 @@ def run_tiled(
     for row, (top, next_top) in enumerate(zip(rows.starts, next_tops, strict=True)):
         band.zero_()
         for column, left in enumerate(columns.starts):
-            tile = padded[top : top + rows.tile_px, left : left + columns.tile_px]
+            tile = read(np.s_[top : top + rows.tile_px, left : left + columns.tile_px])
             target = band[:, :, left * scale : (left + columns.tile_px) * scale]
             target.addcmul_(_forward(net, tile, runtime, network), column_weights[column])
             on_tile(row * len(columns.starts) + column + 1, len(rows.starts) * len(columns.starts))
         band *= row_weights[row][:, None]
         if overlap is not None:
             band[:, : overlap.shape[1]] += overlap
-        finished = result[top * scale : next_top * scale]
-        _quantise_into(finished, band[:, : finished.shape[0], : result.shape[1]])
+        first, end = top * scale, min(next_top * scale, height)
+        write(first, end, band[:, : end - first, :width])
         overlap = band[:, (next_top - top) * scale :].clone()
-    return result
 
 
 def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
@@ -162,9 +212,9 @@ def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
     return np.pad(pixels, padding, mode="reflect")
 
 
-def _forward(net: Net, tile: np.ndarray, runtime: Runtime, network: str) -> Tensor:
-    """Return the network output for one tile: 3x(sH)x(sW) float32."""
-    batch = to_planes(tile, runtime.device)[None].to(runtime.dtype)
+def _forward(net: Net, tile: Tensor, runtime: Runtime, network: str) -> Tensor:
+    """Return the network output for one 1x3xHxW tile: 3x(sH)x(sW) float32."""
+    batch = tile.to(runtime.dtype)
     return checked_output(net(batch).float(), batch, network)[0]
 
 

@@ -61,7 +61,7 @@ def test_tile_is_halved_with_a_warning_if_memory_runs_out(
     forward = tiling._forward
 
     def fail_for_large_tiles(net: Any, tile: Any, *args: Any) -> torch.Tensor:
-        if tile.shape[0] > 100:
+        if tile.shape[2] > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(net, tile, *args)
 
