@@ -26,6 +26,21 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
 
+MAX_FAILURES = 2
+"""A job whose worker ended more often fails."""
+MAX_ATTEMPTS = 20
+"""A job that was taken so often without an end fails, whatever the reason was."""
+
+
+class Renewal(StrEnum):
+    """The answer to a worker that renews its claim on a job."""
+
+    KEEP = "keep"
+    CANCEL = "cancel"
+    """The claim is renewed, but the job has to be cancelled."""
+    LOST = "lost"
+    """The job has ended or belongs to another worker: its result does not count any more."""
+
 
 @dataclass(frozen=True)
 class NewJob:
@@ -68,6 +83,7 @@ class Job(NewJob):
         attempt: number of times that a worker has taken the job.
         failures: number of attempts that ended with the worker, at most MAX_FAILURES.
         worker: name of the worker that has the job or had it last, or None.
+        gateway: id of the gateway of that worker, or None.
         lease_until: time until which that worker has the job, or None.
         created_at, started_at, completed_at: times; None if not reached.
         predict_s: seconds of the worker for the attempt that finished, or None.
@@ -83,6 +99,7 @@ class Job(NewJob):
     attempt: int = 0
     failures: int = 0
     worker: str | None = None
+    gateway: str | None = None
     lease_until: datetime | None = None
     created_at: datetime = field(kw_only=True)
     started_at: datetime | None = None
@@ -92,13 +109,27 @@ class Job(NewJob):
 
 
 @dataclass(frozen=True)
+class Page:
+    """A part of a list of jobs, newest first.
+
+    Attributes:
+        next: cursor of the page with older jobs, or None.
+        previous: cursor of the page with newer jobs, or None.
+    """
+
+    jobs: tuple[Job, ...]
+    next: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True)
 class StoredFile:
     """An upload or a result in the data directory.
 
     Attributes:
         id: unguessable id.
         owner: as in NewJob.
-        job_id: the job that made the file or took it as its input, or None for a fresh upload.
+        job_id: the job that made the file, or None for an upload.
         name: the name that the user gave, or a generated one; never used as a path.
         content_type: media type.
         size: bytes.

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """RESTORE_WEIGHTS of the workers that are started."""
     public_url: str | None = None
     """Base of the URLs in responses; None means the address of the request."""
+    model: str = Field(default="restore/restore", pattern=r"^[\w.-]{1,60}/[\w.-]{1,60}$")
+    """The name `OWNER/NAME` by which clients of Replicate's API ask for the predictor."""
     open: bool = False
     """Serve without keys on addresses other than loopback."""
     api_key: SecretStr | None = Field(default=None, validation_alias="API_KEY")
@@ -46,6 +48,8 @@ class Settings(BaseSettings):
     """None means `results` in `data`."""
     keep_s: float = Field(default=3600, gt=0)
     """Time after the end of a job at which its input and output are removed."""
+    keep_jobs_s: float = Field(30 * 86400, gt=0)
+    """Time after the end of a job at which its record is deleted, too."""
     disk_quota_mib: int = Field(default=10_240, ge=1)
     """Limit of all stored files together."""
     max_waiting_jobs: int = Field(default=10_000, ge=1)

@@ -1,0 +1,180 @@
+"""The connection to the database: SQLite in the data folder, or PostgreSQL.
+
+Transactions that write are serialised on SQLite (`BEGIN IMMEDIATE`), and lock the rows that they
+change on PostgreSQL. A transaction that has been committed survives the end of the process and a
+power failure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from restore.errors import Code, RestoreError
+from restore.service import tables
+from restore.service.settings import Settings
+
+FILE_NAME = "service.sqlite3"
+BUSY_TIMEOUT_S = 30.0
+CONNECTIONS = 8
+MORE_CONNECTIONS = 32
+SCHEMA_LOCK = 24_060_124
+"""Key of PostgreSQL's advisory lock for the creation of the tables."""
+
+_READ_ONLY = "restore_read_only"
+
+# SQLite's own lock is polled with growing pauses: a queue of threads in front of it is faster.
+_sqlite_writer = threading.RLock()
+
+
+def connect(settings: Settings) -> Engine:
+    """Connect to the database of the settings, and create its tables if they are missing.
+
+    Raises:
+        RestoreError: SERVER if the database cannot be reached, opened or written, or if its tables
+            are those of another version.
+    """
+    url = _url(settings)
+    engine = _sqlite_engine(url) if _is_sqlite(url) else _postgresql_engine(url)
+    try:
+        _prepare(engine)
+    except DBAPIError as error:
+        engine.dispose()
+        raise RestoreError(
+            Code.SERVER,
+            f"the database {url.render_as_string()} cannot be used: {error.orig}",
+            "Check RESTORE_DATABASE_URL, and that the folder of the data is writable.",
+        ) from error
+    except RestoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def read(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that only reads. It never waits for a writer."""
+    with engine.connect() as connection:
+        yield connection.execution_options(**{_READ_ONLY: True})
+
+
+@contextmanager
+def write(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes, and commit it at the end of the block; never nested."""
+    lock = _sqlite_writer if engine.dialect.name == "sqlite" else nullcontext()
+    with lock, engine.begin() as connection:
+        yield connection
+
+
+def now(connection: Connection) -> datetime:
+    """Return the time in UTC. Gateways of one PostgreSQL database share its clock."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    time: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return time.astimezone(UTC)
+
+
+def _url(settings: Settings) -> URL:
+    if settings.database_url is None:
+        _make_folder(settings.data)
+        return URL.create("sqlite", database=str(settings.data / FILE_NAME))
+    try:
+        url = make_url(settings.database_url)
+    except ArgumentError as error:
+        raise _wrong_url() from error
+    if url.drivername in {"postgres", "postgresql", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if _is_sqlite(url) and url.database not in {None, "", ":memory:"}:
+        return url
+    raise _wrong_url()
+
+
+def _wrong_url() -> RestoreError:
+    # The URL may hold a password, so the message does not show it.
+    return RestoreError(
+        Code.SERVER,
+        "RESTORE_DATABASE_URL is not the URL of a PostgreSQL database or a SQLite file",
+        "Give it as postgresql://USER:PASSWORD@HOST/DATABASE, or leave it out for SQLite.",
+    )
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise RestoreError(
+            Code.SERVER,
+            f"the data folder '{folder}' cannot be created: {error.strerror}",
+            "Choose a writable folder with --data.",
+        ) from error
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        pool_size=CONNECTIONS,
+        max_overflow=MORE_CONNECTIONS,
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    del record
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a commit is on the disk when it returns
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that first reads and then writes would fail if another wrote in between.
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    return create_engine(
+        url,
+        connect_args={"options": "-c synchronous_commit=on", "connect_timeout": 10},
+        isolation_level="READ COMMITTED",
+        pool_size=CONNECTIONS,
+        max_overflow=MORE_CONNECTIONS,
+        pool_pre_ping=True,  # a restarted server has closed the connections of the pool
+    )
+
+
+def _prepare(engine: Engine) -> None:
+    with write(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            # Several gateways may start at the same time.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+        tables.metadata.create_all(connection)
+        version = connection.execute(select(tables.schema.c.version)).scalar()
+        if version is None:
+            version = tables.SCHEMA_VERSION
+            connection.execute(insert(tables.schema).values(version=version))
+    if version != tables.SCHEMA_VERSION:
+        raise RestoreError(
+            Code.SERVER,
+            f"the database has the tables of version {version}, this program needs version "
+            f"{tables.SCHEMA_VERSION}",
+            "Start with another data folder or database, or use the program that made it.",
+        )

@@ -1,0 +1,110 @@
+"""Writing one file of the data folder: bounded, checked, durable, and complete or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from restore.errors import Code, RestoreError
+from restore.service.settings import MIB
+
+MIN_FREE_BYTES = 64 * MIB
+"""Free space that is left to the database."""
+TEMPORARY = ".part"
+
+
+class FileWriter:
+    """Writes chunks to a temporary file, and moves it to its path at the end.
+
+    A context manager: leaving the block without `finish` deletes the temporary file.
+
+    Args:
+        path: path of the complete file.
+        check_size: is called with the size in bytes before each chunk is written, and raises if
+            the file must not be that large.
+    """
+
+    def __init__(self, path: Path, check_size: Callable[[int], None]) -> None:
+        self.size = 0
+        self._path = path
+        self._check_size = check_size
+        self._digest = hashlib.sha256()
+        self._part = path.with_name(path.name + TEMPORARY)
+
+    def __enter__(self) -> FileWriter:
+        try:
+            self._part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = self._part.open("xb")
+        except OSError as error:
+            raise unwritable(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def write(self, chunk: bytes) -> None:
+        """Append a chunk.
+
+        Raises:
+            RestoreError: of `check_size`; DISK_QUOTA if the disk is full.
+        """
+        self._check_size(self.size + len(chunk))
+        try:
+            if shutil.disk_usage(self._part.parent).free < MIN_FREE_BYTES + len(chunk):
+                raise disk_full()
+            self._file.write(chunk)
+        except OSError as error:
+            raise unwritable(error) from error
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    def finish(self) -> str:
+        """Bring the file to the disk and to its path.
+
+        Returns:
+            SHA-256 in hexadecimal.
+        """
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._part.rename(self._path)
+            _sync_folder(self._path.parent)
+        except OSError as error:
+            raise unwritable(error) from error
+        return self._digest.hexdigest()
+
+
+def disk_full() -> RestoreError:
+    """Return the error for a disk without free space."""
+    return RestoreError(
+        Code.DISK_QUOTA,
+        "the disk of the service is full",
+        "Try again later; files are removed some time after their job has ended.",
+    )
+
+
+def unwritable(error: OSError) -> RestoreError:
+    """Return the error for a file that cannot be written; it does not show the path."""
+    return RestoreError(
+        Code.DISK_QUOTA,
+        f"the service cannot store files: {error.strerror}",
+        "Try again later; the operator has to check the data folder and its disk.",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,271 @@
+"""Uploads and results: bytes in the data folder, records in the database.
+
+The record of a file is written after its bytes are on the disk. Bytes without a record are left by
+a process that was killed; the cleaner removes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, insert, select
+
+from restore.errors import Code, RestoreError
+from restore.service import database, job_files, url_tokens
+from restore.service.file_writer import FileWriter
+from restore.service.ids import is_id, new_id
+from restore.service.quota import UPLOAD_SHARE, Quota, over_quota
+from restore.service.records import StoredFile
+from restore.service.secret_file import secret
+from restore.service.settings import MIB, Settings
+from restore.service.tables import files
+
+CHUNK_BYTES = MIB
+MAX_NAME_CHARACTERS = 200
+DEFAULT_NAME = "photo"
+DEFAULT_TYPE = "application/octet-stream"
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
+
+
+class FileStore:
+    """All stored files. The methods block, but for `save`; call them from threads.
+
+    Raises:
+        RestoreError: SERVER if the data folder cannot be used.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.uploads = settings.upload_folder or settings.data / "uploads"
+        self.results = settings.processed_folder or settings.data / "results"
+        self.quota = Quota(engine, settings.disk_quota_mib * MIB)
+        self._engine = engine
+        self._max_upload_bytes = settings.max_file_mib * MIB
+        self._keep = timedelta(seconds=settings.keep_s)
+        self._secret = secret(settings.data, "urls")
+
+    async def save(
+        self,
+        stream: AsyncIterator[bytes],
+        *,
+        owner: str,
+        name: str,
+        content_type: str,
+        job_id: str | None = None,
+        owner_limit_bytes: int | None = None,
+    ) -> StoredFile:
+        """Store a stream. At most CHUNK_BYTES and one chunk of it are in memory.
+
+        Args:
+            owner: id of the API key.
+            name: name that the user gave; never used as a path.
+            job_id: the job that made the file; None for an upload, which has a size limit.
+            owner_limit_bytes: limit of all files of this owner together.
+
+        Raises:
+            RestoreError: PHOTO_TOO_LARGE, as soon as the stream exceeds the limit of one file;
+                DISK_QUOTA, as soon as it exceeds one of all files, or if the disk is full.
+        """
+        draft = _Draft(owner, name, content_type, job_id, owner_limit_bytes)
+        writing = self._writing(draft)
+        writer = await asyncio.to_thread(writing.__enter__)
+        try:
+            async for chunk in _collected(stream):
+                await asyncio.to_thread(writer.write, chunk)
+            return await asyncio.to_thread(self._finish, draft, writer)
+        finally:
+            # Not awaited: the file of a cancelled request must be removed, too.
+            writing.__exit__(None, None, None)
+
+    def save_bytes(
+        self, data: bytes, *, owner: str, name: str, content_type: str, job_id: str | None = None
+    ) -> StoredFile:
+        """Store a file that is in memory; as `save`."""
+        return self._save([data], _Draft(owner, name, content_type, job_id))
+
+    def save_path(
+        self, path: Path, *, owner: str, name: str, content_type: str, job_id: str | None = None
+    ) -> StoredFile:
+        """Store a copy of a file; as `save`."""
+        with path.open("rb") as source:
+            chunks = iter(lambda: source.read(CHUNK_BYTES), b"")
+            return self._save(chunks, _Draft(owner, name, content_type, job_id))
+
+    def get(self, file_id: str, owner: str | None = None) -> StoredFile | None:
+        """Return a file, or None if it does not exist or has another owner than the given one."""
+        if not is_id(file_id):
+            return None
+        query = select(files).where(files.c.id == file_id)
+        if owner is not None:
+            query = query.where(files.c.owner == owner)
+        with database.read(self._engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return StoredFile(**row._mapping) if row else None
+
+    def get_many(self, file_ids: Iterable[str]) -> dict[str, StoredFile]:
+        """Return those of the files that exist, by their ids."""
+        query = select(files).where(files.c.id.in_(list(file_ids)))
+        with database.read(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return {row.id: StoredFile(**row._mapping) for row in rows}
+
+    def uploads_of(self, owner: str, limit: int = 100) -> list[StoredFile]:
+        """Return the newest uploads of an owner."""
+        query = select(files).where(files.c.owner == owner, files.c.job_id.is_(None))
+        newest = query.order_by(files.c.created_at.desc(), files.c.id).limit(limit)
+        with database.read(self._engine) as connection:
+            return [StoredFile(**row._mapping) for row in connection.execute(newest)]
+
+    def path(self, file: StoredFile) -> Path:
+        """Return the path of a file, which is made of its id only."""
+        return self._path(file.id, file.job_id)
+
+    def read_bytes(self, file: StoredFile) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            RestoreError: PHOTO_MISSING if the file has been removed.
+        """
+        try:
+            return self.path(file).read_bytes()
+        except FileNotFoundError as error:
+            raise RestoreError(
+                Code.PHOTO_MISSING, f"the file '{file.id}' has been removed", "Upload it again."
+            ) from error
+
+    def delete(self, file_id: str, owner: str | None = None) -> bool:
+        """Delete a file.
+
+        Returns:
+            False if it does not exist or has another owner than the given one.
+
+        Raises:
+            RestoreError: REQUEST_INVALID if a job that has not ended uses it.
+        """
+        file = self.get(file_id, owner)
+        if file is None:
+            return False
+        with database.write(self._engine) as connection:
+            removed = job_files.remove_records(connection, [file_id])
+        if not removed:
+            raise RestoreError(
+                Code.REQUEST_INVALID,
+                f"the file '{file_id}' is used by a job that has not ended",
+                "Cancel the job, or wait until it has ended.",
+            )
+        self.path(file).unlink(missing_ok=True)
+        return True
+
+    def total_bytes(self, owner: str | None = None) -> int:
+        """Return the size of all files, or of those of an owner."""
+        return self.quota.used_bytes(owner)
+
+    def url_token(self, file: StoredFile) -> str:
+        """Return a token that gives access to a file until it expires."""
+        return url_tokens.new_token(self._secret, file.id, file.expires_at)
+
+    def check_token(self, file_id: str, token: str) -> bool:
+        """Return whether a token gives access to a file now."""
+        return url_tokens.is_valid(self._secret, file_id, token)
+
+    def _save(self, chunks: Iterable[bytes], draft: _Draft) -> StoredFile:
+        with self._writing(draft) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+            return self._finish(draft, writer)
+
+    @contextmanager
+    def _writing(self, draft: _Draft) -> Iterator[FileWriter]:
+        limit = self.quota.limit_bytes
+        if draft.job_id is None:
+            limit = int(limit * UPLOAD_SHARE)
+        used_by_owner = 0 if draft.owner_limit_bytes is None else self.total_bytes(draft.owner)
+
+        def check_size(size: int) -> None:
+            if draft.job_id is None and size > self._max_upload_bytes:
+                raise _too_large(draft.name, self._max_upload_bytes)
+            owner_limit = draft.owner_limit_bytes
+            if owner_limit is not None and used_by_owner + size > owner_limit:
+                raise over_quota(owner_limit)
+            reservation.grow(size)
+
+        path = self._path(draft.id, draft.job_id)
+        with (
+            self.quota.reservation(limit) as reservation,
+            FileWriter(path, check_size) as writer,
+        ):
+            yield writer
+
+    def _finish(self, draft: _Draft, writer: FileWriter) -> StoredFile:
+        sha256 = writer.finish()
+        with database.write(self._engine) as connection:
+            now = database.now(connection)
+            file = StoredFile(
+                id=draft.id,
+                owner=draft.owner,
+                job_id=draft.job_id,
+                name=clean_name(draft.name),
+                content_type=clean_type(draft.content_type),
+                size=writer.size,
+                sha256=sha256,
+                created_at=now,
+                expires_at=now + self._keep,
+            )
+            connection.execute(insert(files).values(asdict(file)))
+        return file
+
+    def _path(self, file_id: str, job_id: str | None) -> Path:
+        return (self.uploads if job_id is None else self.results) / file_id[:2] / file_id
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A file that is being received."""
+
+    owner: str
+    name: str
+    content_type: str
+    job_id: str | None
+    owner_limit_bytes: int | None = None
+    id: str = field(default_factory=new_id)
+
+
+def clean_name(name: str) -> str:
+    """Return a name for display and downloads: without folders and control characters."""
+    last = re.split(r"[/\\]", name)[-1]
+    printable = "".join(character for character in last if character.isprintable())
+    return printable.strip().strip(".")[-MAX_NAME_CHARACTERS:] or DEFAULT_NAME
+
+
+def clean_type(content_type: str) -> str:
+    """Return a media type without parameters, or the one of unknown bytes."""
+    essence = content_type.partition(";")[0].strip().lower()
+    return essence if _MEDIA_TYPE.fullmatch(essence) else DEFAULT_TYPE
+
+
+async def _collected(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join small chunks, because writing each of them costs a change of the thread."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in stream:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK_BYTES:
+            yield b"".join(chunks)
+            chunks, size = [], 0
+    if chunks:
+        yield b"".join(chunks)
+
+
+def _too_large(name: str, limit_bytes: int) -> RestoreError:
+    return RestoreError(
+        Code.PHOTO_TOO_LARGE,
+        f"more than {limit_bytes / MIB:.0f} MiB, which is the limit",
+        "Make the photo smaller.",
+        photo=clean_name(name),
+    )

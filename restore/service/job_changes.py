@@ -1,0 +1,77 @@
+"""Changing jobs, one at a time.
+
+A change is one transaction: it locks the job's row, applies a function of transitions.py, and
+writes the changed columns and the webhook events. It is on the disk when the method returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine, select, update
+
+from restore.service import database, job_files, outbox, transitions
+from restore.service.changes import DELIVERIES, QUEUE, Changes
+from restore.service.job_reads import JobReads
+from restore.service.job_rows import changed_values, to_job
+from restore.service.records import Job, Status
+from restore.service.tables import jobs
+
+Change = Callable[[Job, datetime], Job | None]
+"""From a job and the time to the changed job, or None if the job must not change."""
+
+
+class JobChanges(JobReads):
+    """Applies changes to jobs, and tells of them.
+
+    Args:
+        engine: as of `database.connect`.
+        changes: is notified after each change.
+        keep_s: time from the end of a job to the removal of its files.
+    """
+
+    def __init__(
+        self, engine: Engine, changes: Changes | None = None, *, keep_s: float = 3600.0
+    ) -> None:
+        super().__init__(engine)
+        self.changes = changes or Changes()
+        self._keep = timedelta(seconds=keep_s)
+
+    def change(self, job_id: str, change: Change) -> Job | None:
+        """Apply a change in a transaction of its own.
+
+        Returns:
+            The changed job; None if it does not exist or must not change.
+        """
+        with database.write(self.engine) as connection:
+            job = self.change_in(connection, job_id, change)
+        if job is not None:
+            self.tell(job)
+        return job
+
+    def change_in(self, connection: Connection, job_id: str, change: Change) -> Job | None:
+        """Apply a change in an open transaction; call `tell` after its commit."""
+        query = select(jobs).where(jobs.c.id == job_id).with_for_update()
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        before, now = to_job(row), database.now(connection)
+        after = change(before, now)
+        if after is None:
+            return None
+        values = changed_values(before, after)
+        if values:
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        outbox.add(connection, after, transitions.events(before, after), now)
+        if after.status.is_final and not before.status.is_final:
+            job_files.keep_until(connection, after, now + self._keep)
+        return after
+
+    def tell(self, job: Job) -> None:
+        """Notify those who wait for a change of a job, for work, or for webhooks to send."""
+        self.changes.notify(job.id)
+        if job.status is Status.STARTING:
+            self.changes.notify(QUEUE)
+        if job.webhook is not None:
+            self.changes.notify(DELIVERIES)
