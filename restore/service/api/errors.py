@@ -1,0 +1,122 @@
+"""Errors as problem details: JSON with the members title, detail and status.
+
+`detail` is the message of the error, which starts with its code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from restore.errors import Code, RestoreError, unexpected
+from restore.service.api.schemas import Problem
+from restore.service.http_errors import CLOSE, HttpError
+from restore.serving.request_body import MAX_SHOWN_CHARACTERS, Refusal
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS_OF_CODE: Mapping[Code, int] = MappingProxyType(
+    {
+        Code.PHOTO_TOO_LARGE: 413,
+        Code.SERVER: 503,
+        Code.UNEXPECTED: 500,
+        Code.UNAUTHORIZED: 401,
+        Code.JOB_MISSING: 404,
+        Code.QUEUE_FULL: 429,
+        Code.RATE_LIMIT: 429,
+        Code.DISK_QUOTA: 507,
+    }
+)
+"""HTTP statuses by code. All other codes are about the request: 422."""
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "The API key is missing or wrong."},
+    422: {"model": Problem, "description": "The request is not valid."},
+    429: {"model": Problem, "description": "Too many requests or waiting jobs."},
+}
+"""The errors of most routes, for OpenAPI."""
+NOT_FOUND: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "It does not exist, or belongs to another API key."}
+}
+
+RETRY_AFTER_S = 10
+"""The header Retry-After of a full queue, which has no better estimate."""
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> JSONResponse:
+    """Build the response of an error."""
+    content = {"title": HTTPStatus(status).phrase, "detail": detail, "status": status}
+    return JSONResponse(content, status, dict(headers), media_type=MEDIA_TYPE)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let an application answer all errors as problem details."""
+    app.add_exception_handler(RestoreError, _on_restore_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Refusal, _on_refused_body)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_restore_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HttpError):
+        return problem(error.status, str(error), error.headers)
+    assert isinstance(error, RestoreError)
+    status = STATUS_OF_CODE.get(error.code, 422)
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status in {429, 503} else {}
+    return problem(status, str(error), headers)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer for what the framework refuses: unknown paths (404) and methods (405)."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"][: 2 * MAX_SHOWN_CHARACTERS]
+    reason = f"{request.method} {path}: {error.detail}"
+    described = RestoreError(Code.REQUEST_INVALID, reason, "See /docs for all routes.")
+    return problem(error.status_code, str(described), error.headers or {})
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    described = RestoreError(
+        Code.REQUEST_INVALID,
+        f"{name[: 2 * MAX_SHOWN_CHARACTERS]}: {first['msg']}",
+        "See /docs for the fields of the request.",
+    )
+    return problem(422, str(described))
+
+
+async def _on_refused_body(request: Request, error: Exception) -> Response:
+    """Answer for a body that the rules of the Cog server refuse."""
+    assert isinstance(error, Refusal)
+    if isinstance(error.content, str):
+        reason = error.content
+    else:
+        details = error.content.get("detail")
+        reason = details[0]["msg"] if details else error.content["error"].rstrip(".")
+    described = RestoreError(Code.REQUEST_INVALID, reason, "See /docs for the request.")
+    headers: dict[str, str] = dict(CLOSE) if error.close else {}
+    if error.status == 503:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return problem(error.status, str(described), headers)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody receives it
+
+
+async def _on_unexpected(request: Request, error: Exception) -> Response:
+    """Answer for an internal error; the server logs it."""
+    return problem(500, str(unexpected(error)))

@@ -1,0 +1,168 @@
+"""Validation of the inputs of a job at its submission.
+
+The rules are those of the schema of the Cog server and of `restore.options`, so that a worker does
+not refuse later what was accepted here. The content of the photos is checked by the worker.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from restore.errors import Code, RestoreError
+from restore.options import DEFAULT_TASK, MAX_PHOTOS, PHOTO_INPUTS, Request
+from restore.options.aliases import resolve_aliases
+from restore.service.records import StoredFile
+from restore.serving.inputs import CogInput, Kind, cog_inputs
+
+MAX_TEXT_CHARACTERS = 2**20
+"""Limit of the text of one option: polygons as JSON are the longest."""
+
+_KIND_NAMES: Mapping[Kind, str] = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+}
+_OPTIONS = {option.name: option for option in cog_inputs() if option.kind in _KIND_NAMES}
+
+PhotoValue = str | StoredFile
+"""A photo of a request: a data URI, a URL, or a file that is stored already."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Validated inputs.
+
+    Attributes:
+        options: the task and the options that were given, by their names in the Cog schema.
+        photos: the values of the inputs for photos and masks that were given, by name; a list for
+            an input that takes several.
+    """
+
+    options: Mapping[str, Any]
+    photos: Mapping[str, PhotoValue | list[PhotoValue]]
+
+
+def check_inputs(given: Mapping[str, object]) -> Inputs:
+    """Validate the inputs of a request.
+
+    Args:
+        given: inputs by name; None means "not given".
+
+    Raises:
+        RestoreError: OPTION_UNKNOWN, OPTION_INVALID, PHOTO_COUNT, PHOTO_MISSING or MASK.
+    """
+    present = {name: value for name, value in given.items() if value is not None}
+    names = {photo_input.name for photo_input in PHOTO_INPUTS}
+    photos = {
+        photo_input.name: _photo_value(photo_input.name, present[photo_input.name])
+        for photo_input in PHOTO_INPUTS
+        if photo_input.name in present
+    }
+    options = {name: value for name, value in present.items() if name not in names}
+    task = options.pop("task", DEFAULT_TASK)
+    if not isinstance(task, str):
+        raise _wrong_kind(_OPTIONS["task"], task)
+    request = Request.from_inputs(task, options)
+    resolved, _ = resolve_aliases(task, options)
+    checked = {name: _json_value(_OPTIONS[name], value) for name, value in resolved.items()}
+    _check_counts(photos, request)
+    return Inputs({"task": task, **checked}, photos)
+
+
+def _json_value(option: CogInput, value: object) -> object:
+    """Return the value of an option in its JSON type.
+
+    `restore.options` also takes texts for numbers and the like; the schema of the Cog server does
+    not. A whole number may be written as 4.0.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if option.kind == "int" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if option.kind == "str" and isinstance(value, str):
+        return _text(option, value)
+    fits = {"bool": isinstance(value, bool), "int": isinstance(value, int), "float": is_number}
+    if fits.get(option.kind, False):
+        return value
+    raise _wrong_kind(option, value)
+
+
+def _text(option: CogInput, text: str) -> str:
+    if len(text) > MAX_TEXT_CHARACTERS or "\0" in text:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"{option.name} has {len(text)} characters, or a NUL character among them",
+            f"Send at most {MAX_TEXT_CHARACTERS} printable characters.",
+        )
+    return text
+
+
+def _photo_value(name: str, value: object) -> PhotoValue | list[PhotoValue]:
+    """Check the type of an input for photos.
+
+    Raises:
+        RestoreError: PHOTO_MISSING, PHOTO_COUNT.
+    """
+    several = next(each.several for each in PHOTO_INPUTS if each.name == name)
+    if not several:
+        return _single(name, value)
+    if not isinstance(value, list | tuple):
+        reason = f"{name} is not a list"
+        raise RestoreError(Code.PHOTO_MISSING, reason, f'Send {name} as ["...", "..."].')
+    if not 1 <= len(value) <= MAX_PHOTOS:
+        reason = f"{name} has {len(value)} values"
+        raise RestoreError(Code.PHOTO_COUNT, reason, f"Send 1 to {MAX_PHOTOS}.")
+    return [_single(f"{name}[{index}]", each) for index, each in enumerate(value)]
+
+
+def _single(label: str, value: object) -> PhotoValue:
+    if isinstance(value, str | StoredFile):
+        return value
+    raise RestoreError(
+        Code.PHOTO_MISSING,
+        f"it is {reprlib.repr(value)}, not a text",
+        "Send a data URI, an http(s) URL, or the URL of a file from POST /v1/files.",
+        photo=label,
+    )
+
+
+def _check_counts(photos: Mapping[str, PhotoValue | list[PhotoValue]], request: Request) -> None:
+    """Check the numbers of photos and masks, as a worker does.
+
+    Raises:
+        RestoreError: PHOTO_COUNT, MASK.
+    """
+    count = _count(photos, "image")
+    if not 1 <= count <= MAX_PHOTOS:
+        raise RestoreError(
+            Code.PHOTO_COUNT,
+            f"the request has {count} photos",
+            f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
+        )
+    mask_count = _count(photos, "mask")
+    uses_masks = "inpaint" in request.steps or not request.steps
+    if uses_masks and mask_count not in {0, 1, count}:
+        raise RestoreError(
+            Code.MASK,
+            f"the request has {mask_count} masks for {count} photos",
+            "Send one mask for all photos, or one mask per photo in the same order.",
+        )
+
+
+def _count(photos: Mapping[str, PhotoValue | list[PhotoValue]], name: str) -> int:
+    several = photos.get(f"{name}s", [])
+    return (name in photos) + (len(several) if isinstance(several, list) else 1)
+
+
+def _wrong_kind(option: CogInput, value: object) -> RestoreError:
+    return RestoreError(
+        Code.OPTION_INVALID,
+        f"{option.name} is {reprlib.repr(value)}, which is not allowed",
+        f"Use {_KIND_NAMES[option.kind]}.",
+    )

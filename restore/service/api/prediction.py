@@ -1,0 +1,109 @@
+"""A job as the JSON of a prediction, with the fields of Replicate's API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from restore.service.api.urls import download_url
+from restore.service.job_files import PREFIX, file_ids
+from restore.service.records import Job, Status, StoredFile
+
+if TYPE_CHECKING:
+    from restore.service.files import FileStore
+
+MAX_INLINE_BYTES = 256 * 2**20
+"""Results of one prediction that are larger than this are never sent as data URIs."""
+
+
+def prediction_json(
+    job: Job,
+    base: str,
+    files: FileStore,
+    *,
+    queue_position: int | None = None,
+    inline: bool = False,
+) -> dict[str, Any]:
+    """Return the JSON of a prediction. Blocks: call it from a thread.
+
+    Args:
+        base: base of all URLs, as of `base_url` or `default_base_url`.
+        files: the store of the inputs and outputs.
+        queue_position: number of jobs before this one; None if it is not known.
+        inline: send the results as data URIs, not as URLs.
+    """
+    found = files.get_many([*file_ids(job.input), *file_ids(job.output)])
+    outputs = [found.get(file_id) for file_id in file_ids(job.output)]
+    removed = job.removed or None in outputs
+    urls = {each.id: _url(base, each, files) for each in found.values()}
+    output = None
+    if job.output is not None and not removed:
+        stored = [each for each in outputs if each is not None]
+        is_small = sum(each.size for each in stored) <= MAX_INLINE_BYTES
+        output = [
+            _data_uri(each, files) if inline and is_small else urls[each.id] for each in stored
+        ]
+    prediction_url = f"{base}/v1/predictions/{job.id}"
+    return {
+        "id": job.id,
+        "model": job.model,
+        "version": job.version,
+        "status": job.status.value,
+        "input": {} if removed else _with_urls(job.input, urls),
+        "output": output,
+        "logs": job.logs,
+        "error": job.error,
+        "metrics": _metrics(job, queue_position),
+        "created_at": timestamp(job.created_at),
+        "started_at": timestamp(job.started_at),
+        "completed_at": timestamp(job.completed_at),
+        "urls": {
+            "get": prediction_url,
+            "cancel": f"{prediction_url}/cancel",
+            "web": f"{base}/#{job.id}",
+        },
+        "data_removed": removed,
+        "deadline": timestamp(job.deadline),
+        "source": "api",
+    }
+
+
+def timestamp(time: datetime | None) -> str | None:
+    """Return a time in UTC as Replicate writes it, such as 2026-11-27T15:00:00.123456Z."""
+    return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _metrics(job: Job, queue_position: int | None) -> dict[str, Any]:
+    total_s = None
+    if job.completed_at is not None:
+        total_s = round((job.completed_at - job.created_at).total_seconds(), 3)
+    metrics = {
+        "queue_position": queue_position if job.status is Status.STARTING else None,
+        "predict_time": job.predict_s,
+        "total_time": total_s,
+        "worker": job.worker,
+        "photos": job.reports,
+    }
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _with_urls(value: Any, urls: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
+    """Replace each `file:ID` of an input by the URL of the file, if there still is one."""
+    if isinstance(value, str) and value.startswith(PREFIX):
+        return urls.get(value.removeprefix(PREFIX), value)
+    if isinstance(value, Mapping):
+        return {name: _with_urls(item, urls) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_with_urls(item, urls) for item in value]
+    return value
+
+
+def _url(base: str, stored: StoredFile, files: FileStore) -> str:
+    return download_url(base, stored.id, files.url_token(stored), stored.name)
+
+
+def _data_uri(stored: StoredFile, files: FileStore) -> str:
+    encoded = base64.b64encode(files.path(stored).read_bytes()).decode()
+    return f"data:{stored.content_type};base64,{encoded}"

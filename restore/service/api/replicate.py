@@ -1,0 +1,192 @@
+"""Replicate's routes for predictions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+
+from restore.errors import Code, RestoreError
+from restore.service.api import schemas
+from restore.service.api.errors import NOT_FOUND, PROBLEMS
+from restore.service.api.json_body import json_body
+from restore.service.api.models import check_model, check_version
+from restore.service.api.prediction import prediction_json
+from restore.service.api.submit import submit
+from restore.service.api.urls import base_url
+from restore.service.api.wait import cancel_after, preferred_wait_s
+from restore.service.auth import owner_of
+from restore.service.changes import wait_for
+from restore.service.records import Job, Status
+
+if TYPE_CHECKING:
+    from restore.service.service import Service
+
+PAGE_SIZE = 100
+
+_CLIENT = re.compile(r"(async)?replicate[-/]", re.IGNORECASE)
+_REQUEST_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": schemas.PredictionRequest.model_json_schema()}},
+    }
+}
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"model": schemas.Prediction, "description": "Created; with `wait`, it has ended."},
+    202: {"model": schemas.Prediction, "description": "Created; the wait ended before the job."},
+    **PROBLEMS,
+}
+
+router = APIRouter(prefix="/v1", tags=["predictions"])
+Owner = Annotated[str, Depends(owner_of)]
+
+
+@router.post("/predictions", status_code=201, openapi_extra=_REQUEST_BODY, responses=_CREATED)
+async def create_prediction(request: Request, key_owner: Owner) -> JSONResponse:
+    """Create a prediction.
+
+    The header `Prefer: wait` (or `wait=N`, 1 to 60 seconds) waits for its end. The header
+    `Cancel-After: 90s` cancels it after a time.
+    """
+    return await _create(request, key_owner)
+
+
+@router.post(
+    "/models/{owner}/{name}/predictions",
+    status_code=201,
+    openapi_extra=_REQUEST_BODY,
+    responses=_CREATED | NOT_FOUND,
+)
+async def create_prediction_of_model(
+    request: Request, key_owner: Owner, owner: str, name: str
+) -> JSONResponse:
+    """Create a prediction with the current version of the model; as POST /v1/predictions."""
+    check_model(request.app.state.service, owner, name)
+    return await _create(request, key_owner)
+
+
+@router.get("/predictions", response_model=schemas.Page[schemas.Prediction], responses=PROBLEMS)
+async def list_predictions(
+    request: Request, key_owner: Owner, cursor: Annotated[str | None, Query(max_length=100)] = None
+) -> JSONResponse:
+    """List the predictions of the API key, newest first, 100 on a page."""
+    service: Service = request.app.state.service
+    page = await asyncio.to_thread(service.jobs.list, key_owner, limit=PAGE_SIZE, cursor=cursor)
+    base = base_url(request)
+
+    def page_url(cursor: str | None) -> str | None:
+        return cursor and f"{base}/v1/predictions?cursor={cursor}"
+
+    def content() -> dict[str, Any]:
+        return {
+            "previous": page_url(page.previous),
+            "next": page_url(page.next),
+            "results": [prediction_json(job, base, service.files) for job in page.jobs],
+        }
+
+    return JSONResponse(await asyncio.to_thread(content))
+
+
+@router.get(
+    "/predictions/{prediction_id}",
+    response_model=schemas.Prediction,
+    responses=PROBLEMS | NOT_FOUND,
+)
+async def get_prediction(request: Request, key_owner: Owner, prediction_id: str) -> JSONResponse:
+    """Return a prediction."""
+    service: Service = request.app.state.service
+    job = await asyncio.to_thread(service.jobs.get, prediction_id, key_owner)
+    return await _response(request, _existing(job, prediction_id))
+
+
+@router.post(
+    "/predictions/{prediction_id}/cancel",
+    response_model=schemas.Prediction,
+    responses=PROBLEMS | NOT_FOUND,
+)
+async def cancel_prediction(request: Request, key_owner: Owner, prediction_id: str) -> JSONResponse:
+    """Cancel a prediction: at once if it waits, after at most a tile or a face if it runs."""
+    service: Service = request.app.state.service
+    job = await asyncio.to_thread(service.jobs.cancel, prediction_id, key_owner)
+    return await _response(request, _existing(job, prediction_id))
+
+
+async def _create(request: Request, owner: str) -> JSONResponse:
+    service: Service = request.app.state.service
+    wait_s = preferred_wait_s(request.headers)
+    lifetime = cancel_after(request.headers)
+    loop = asyncio.get_running_loop()
+    async with json_body(request) as body:
+        end_s = loop.time() + (wait_s or 0)  # a client counts from the end of its request
+        asked = _prediction_request(body)
+        if asked.version:
+            check_version(service, asked.version)
+        job = await submit(
+            service,
+            asked.input,
+            owner=owner,
+            webhook=asked.hook(),
+            deadline=datetime.now(UTC) + lifetime if lifetime else None,
+        )
+    if wait_s is None:
+        return await _response(request, job, 201)
+    timeout_s = max(0.0, end_s - loop.time())
+    waited = await wait_for(
+        service.jobs, service.changes, job.id, lambda job: job.status.is_final, timeout_s
+    )
+    return await _response(request, waited or job, waited_s=wait_s)
+
+
+def _prediction_request(body: dict[str, Any]) -> schemas.PredictionRequest:
+    try:
+        return schemas.PredictionRequest.model_validate(body)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        for detail in details:
+            detail["loc"] = ("body", *detail["loc"])
+        raise RequestValidationError(details) from error
+
+
+async def _response(
+    request: Request, job: Job, status: int = 200, *, waited_s: int | None = None
+) -> JSONResponse:
+    """Return the JSON of a prediction.
+
+    Args:
+        waited_s: the preference that was applied. A job that has not ended is then shown as
+            `starting`, because clients take every other status for the end.
+    """
+    service: Service = request.app.state.service
+    base = base_url(request)
+    inline = base.startswith("http:") and _CLIENT.match(request.headers.get("user-agent", ""))
+
+    def content() -> dict[str, Any]:
+        position = service.jobs.queue_position(job) if job.status is Status.STARTING else None
+        return prediction_json(
+            job, base, service.files, queue_position=position, inline=bool(inline)
+        )
+
+    prediction = await asyncio.to_thread(content)
+    headers = {}
+    if waited_s is not None:
+        headers["preference-applied"] = f"wait={waited_s}"
+        status = 201 if job.status.is_final else 202
+        if not job.status.is_final:
+            prediction["status"] = Status.STARTING.value
+    return JSONResponse(prediction, status, headers)
+
+
+def _existing(job: Job | None, prediction_id: str) -> Job:
+    if job is None:
+        raise RestoreError(
+            Code.JOB_MISSING,
+            f"there is no prediction '{prediction_id[:40]}'",
+            "It may have been removed, or it belongs to another API key.",
+        )
+    return job

@@ -1,0 +1,59 @@
+"""The HTTP application of the service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from restore.service.api import account, docs, errors, files, models, replicate
+from restore.service.browser_guard import BrowserGuard
+from restore.version import __version__
+
+if TYPE_CHECKING:
+    from restore.service.service import Service
+
+DESCRIPTION = """\
+Restores photographs. The routes below `/v1` are those of Replicate's HTTP API, so that its clients
+work with another base URL. If the service has API keys, send one as `Authorization: Bearer KEY` or
+`X-API-KEY: KEY`.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """Build the application.
+
+    Args:
+        service: what the routes work on; it is started and stopped with the application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="Restore",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.router.redirect_slashes = False
+    errors.add_handlers(app)
+    for module in (replicate, models, files, account, docs):
+        app.include_router(module.router)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+        )
+    app.add_middleware(BrowserGuard, access=service.access, settings=service.settings)
+    return app
