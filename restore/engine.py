@@ -27,12 +27,12 @@ from restore.options import (
     PIPELINE_TASK,
     FaceOptions,
     Request,
+from restore.pipelines.step_runs import PlannedStep, run_steps
     Step,
     TaskOptions,
 )
 from restore.pipelines import TASK_SPECS, TaskSpec
 from restore.pipelines.context import StepContext
-from restore.pipelines.harm_check import check_harm
 from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
@@ -59,23 +59,6 @@ class StepGroup:
     photos: Sequence[RequestPhoto]
     steps: Sequence[tuple[Step, str]]
     options: Mapping[Step, TaskOptions]
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step that is ready to run.
-
-    Attributes:
-        spec: its task.
-        options: its options.
-        contexts: one context for each photo of its group.
-        is_proposed: whether `steps=auto` proposed it.
-    """
-
-    spec: TaskSpec
-    options: TaskOptions
-    contexts: Sequence[StepContext]
-    is_proposed: bool
 
 
 @dataclass(frozen=True)
@@ -131,7 +114,11 @@ class Engine:
         results: dict[int, Photo] = {}
         masks: dict[int, Photo] = {}
         for plan in plans:
-            restored = _run_steps(plan, corrects_harm=request.run.harm_check)
+            restored = run_steps(
+                [item.photo for item in plan.group.photos],
+                plan.steps,
+                corrects_harm=request.run.harm_check,
+            )
             results |= zip(plan.group.indices, restored, strict=True)
             for step in plan.steps:
                 for index, context in zip(plan.group.indices, step.contexts, strict=True):
@@ -200,8 +187,12 @@ class Engine:
             for photo, context in zip(photos, contexts, strict=True):
                 with _name_step_in_errors(number, step, len(group.steps)):
                     spec.check(photo, options, _output_format(request, photo), context)
-            photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
-            planned.append(PlannedStep(spec, options, contexts, is_proposed=bool(reason)))
+            before, photos = (
+                photos,
+                [_placeholder(photo, spec.output_size(photo, options)) for photo in photos],
+            )
+            largest_px = max(photo.width * photo.height for photo in (*before, *photos))
+            planned.append(PlannedStep(spec, options, contexts, bool(reason), largest_px))
             uses.append(StepUse(step, spec, options, loaded.models))
         for warning in unused_option_warnings(request, uses):
             for item in group.photos:
@@ -231,29 +222,6 @@ class Engine:
             ]
             steps.append(replace(step, contexts=contexts))
         return replace(plan, steps=steps)
-
-
-def _run_steps(plan: Plan, *, corrects_harm: bool) -> list[Photo]:
-    """Run the photos of a plan through its steps, without encoding them in between.
-
-    Raises:
-        RestoreError: HARM if a step that the request names would damage a photo.
-    """
-    photos = [item.photo for item in plan.group.photos]
-    for step in plan.steps:
-        results = step.spec.run(photos, step.options, step.contexts)
-        photos = [
-            check_harm(
-                before,
-                after,
-                step.spec.expected,
-                context,
-                is_proposed=step.is_proposed,
-                corrects=corrects_harm,
-            )
-            for before, after, context in zip(photos, results, step.contexts, strict=True)
-        ]
-    return photos
 
 
 def _output_format(request: Request, photo: Photo) -> str:

@@ -41,6 +41,10 @@ from restore.runtime.progress import Progress, no_progress
 log = logging.getLogger("restore")
 
 
+PIXEL_DEVICES = frozenset({"cuda"})
+"""Types of devices on which photos stay between networks, in the profiles that allow it. On a CPU
+the same functions of OpenCV are faster. Tests set `Restorer.pixel_devices` to add `cpu`."""
+
 class Restorer:
     """Loads networks once and restores photos with them.
 
@@ -73,6 +77,7 @@ class Restorer:
         # The policy `auto` has the embedded weights, so it does not wait long for a network.
         patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
+        self.pixel_devices = PIXEL_DEVICES
             self.catalog,
             Path(weights_dir) if weights_dir else None,
             progress=progress,
@@ -200,7 +205,13 @@ class Restorer:
         backend = None
         if run.stability_mode == "optimized":
             backend = self.compiler.backend_for(run.compile_backend)
-        return runtime_for(run.runtime_profile, self.device, backend, low_precision=True)
+        return runtime_for(
+            run.runtime_profile,
+            self.device,
+            backend,
+            low_precision=True,
+            pixels_on_device=self.device.type in self.pixel_devices,
+        )
 
 
 def _check_photo_count(count: int) -> None:

@@ -74,11 +74,13 @@ class DevicePhoto:
 
 
 def upload_photo(photo: Photo, device: torch.device) -> DevicePhoto:
-    """Copy the integers of a photo to a device."""
-    pixels = upload(photo.pixels, device)
-    planes = pixels[None] if photo.is_grey else pixels.permute(2, 0, 1)
-    levels = planes[None].contiguous()
-    alpha = None if photo.alpha is None else upload(photo.alpha, device)[None, None]
+    """Copy the integers of a photo to a device, as one copy."""
+    arrays = [photo.pixels] if photo.alpha is None else [photo.pixels, photo.alpha]
+    flat = arrays[0].ravel() if len(arrays) == 1 else np.concatenate([a.ravel() for a in arrays])
+    samples = torch.split(upload(flat, device), [array.size for array in arrays])
+    pixels = samples[0].reshape(photo.height, photo.width, -1).permute(2, 0, 1)
+    levels = pixels[None].contiguous()
+    alpha = samples[1].reshape(1, 1, photo.height, photo.width) if len(arrays) == 2 else None
     return DevicePhoto(photo, levels, alpha, (levels, alpha))
 
 

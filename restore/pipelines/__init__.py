@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from restore.imaging.device_photo import DevicePhoto
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import (
@@ -25,6 +26,8 @@ from restore.options import (
 )
 from restore.pipelines.colorize import run_colorize
 from restore.pipelines.context import StepContext, run_each_photo
+from restore.pipelines.device_restore import restore_on_device
+from restore.pipelines.device_upscale import upscale_on_device
 from restore.pipelines.enhance import run_enhance, run_upscale_or_enhance
 from restore.pipelines.face_restore import check_face_restore, run_face_restore
 from restore.pipelines.harm import Expected
@@ -35,9 +38,16 @@ from restore.pipelines.restore import run_restore
 from restore.pipelines.sizes import check_same_size, output_size
 from restore.pipelines.upscale import check_upscale, network_for_scale
 
+DeviceRun = Callable[[Sequence[DevicePhoto], Any, Sequence[StepContext]], list[DevicePhoto]]
+"""Runs a step on photos that are on the device: as `TaskSpec.run`."""
+
 
 def _same_size(photo: Photo, options: object) -> tuple[int, int]:
     return photo.width, photo.height
+
+
+def _on_host_only(options: object) -> DeviceRun | None:
+    return None
 
 
 def _same_model(model: Model, options: object) -> Model:
@@ -57,6 +67,8 @@ class TaskSpec:
             `restore.pipelines.harm`.
         output_size: (photo, options) -> (width, height) of the result.
         running_model: (model, options) -> the part of a loaded model that runs.
+        run_on_device: (options) -> `run` for photos on the device; None if the step with these
+            options runs on the host only.
         lite_companions: catalog tasks whose lite networks run beside the task's own lite network.
     """
 
@@ -66,6 +78,7 @@ class TaskSpec:
     expected: Expected = Expected.DETAIL
     output_size: Callable[[Photo, Any], tuple[int, int]] = _same_size
     running_model: Callable[[Model, Any], Model] = _same_model
+    run_on_device: Callable[[Any], DeviceRun | None] = _on_host_only
     lite_companions: tuple[str, ...] = ()
 
 
@@ -84,6 +97,10 @@ def _scaled_size(photo: Photo, options: EnhanceOptions) -> tuple[int, int]:
 
 def _upscaler_for_scale(model: Model, options: EnhanceOptions) -> Model:
     return network_for_scale(model, options.scale)
+
+
+def _upscale_run_on_device(options: UpscaleOptions) -> DeviceRun | None:
+    return None if options.face_enhance else run_each_photo(upscale_on_device)
 
 
 TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
@@ -108,11 +125,13 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             choices=_upscale_choices,
             output_size=_scaled_size,
             running_model=_upscaler_for_scale,
+            run_on_device=_upscale_run_on_device,
         ),
         "restore": TaskSpec(
             run=run_each_photo(run_restore),
             check=check_same_size,
             choices=lambda options: (NAFNET,),
+            run_on_device=lambda options: run_each_photo(restore_on_device),
         ),
         "colorize": TaskSpec(
             run=run_each_photo(run_colorize),

@@ -35,7 +35,8 @@ def is_sharp_and_clean(pixels: np.ndarray) -> bool:
     Args:
         pixels: HxW or HxWx3, uint8 or uint16.
     """
-    grey = _middle(to_grey(to_8_bits(pixels)).astype(np.float64))
+    middle = pixels[middle_of(pixels.shape[0], pixels.shape[1])]
+    grey = to_grey(to_8_bits(np.ascontiguousarray(middle))).astype(np.float64)
     if min(grey.shape) < BLOCK_PX:
         return False
     zero_share, noise_levels = _block_statistics(grey)
@@ -47,10 +48,13 @@ def is_sharp_and_clean(pixels: np.ndarray) -> bool:
     )
 
 
-def _middle(grey: np.ndarray) -> np.ndarray:
-    """Return the middle of a photo, of at most MAX_SIDE_PX; JPEG blocks stay where they are."""
-    first = [max(0, side - MAX_SIDE_PX) // 2 // BLOCK_PX * BLOCK_PX for side in grey.shape]
-    return grey[first[0] : first[0] + MAX_SIDE_PX, first[1] : first[1] + MAX_SIDE_PX]
+def middle_of(height: int, width: int) -> tuple[slice, slice]:
+    """Return rows and columns of the measured middle, of at most MAX_SIDE_PX.
+
+    JPEG blocks stay where they are.
+    """
+    top, left = (max(0, side - MAX_SIDE_PX) // 2 // BLOCK_PX * BLOCK_PX for side in (height, width))
+    return slice(top, top + MAX_SIDE_PX), slice(left, left + MAX_SIDE_PX)
 
 
 def _block_statistics(grey: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from restore.errors import RestoreError
 from restore.faces.detect import Detector
@@ -21,6 +22,8 @@ from restore.runtime.progress import Progress, no_progress
 
 TaskOption = TypeVar("TaskOption")
 
+PhotoT = TypeVar("PhotoT")
+"""A photo on the host or on the device."""
 
 @dataclass(frozen=True)
 class StepContext:
@@ -38,6 +41,7 @@ class StepContext:
             photo on purpose (holes, scratches, faces). The harm check does not look there.
         rules: how results are computed where official codes have faults.
     """
+        changed_on_device: the same for a step on the device, 1x1xHxW bool.
 
     models: Mapping[str, Model]
     runtime: Runtime
@@ -50,6 +54,7 @@ class StepContext:
     rules: PixelRules = field(default_factory=PixelRules)
 
     @contextmanager
+    changed_on_device: list[Tensor] = field(default_factory=list)
     def name_photo_in_errors(self) -> Iterator[None]:
         """Add the photo's name to errors that are raised in the block.
 
@@ -64,13 +69,13 @@ class StepContext:
 
 
 def run_each_photo(
-    run: Callable[[Photo, TaskOption, StepContext], Photo],
-) -> Callable[[Sequence[Photo], TaskOption, Sequence[StepContext]], list[Photo]]:
+    run: Callable[[PhotoT, TaskOption, StepContext], PhotoT],
+) -> Callable[[Sequence[PhotoT], TaskOption, Sequence[StepContext]], list[PhotoT]]:
     """Turn a function for one photo into one that processes the photos of a request in order."""
 
     def run_all(
-        photos: Sequence[Photo], options: TaskOption, contexts: Sequence[StepContext]
-    ) -> list[Photo]:
+        photos: Sequence[PhotoT], options: TaskOption, contexts: Sequence[StepContext]
+    ) -> list[PhotoT]:
         results = []
         for index, (photo, context) in enumerate(zip(photos, contexts, strict=True)):
             context.progress("photos", index, len(photos))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from restore.errors import Code, RestoreError
+from restore.imaging.device_photo import DevicePhoto
 from restore.imaging.limits import LIMITS, check_output_size
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
@@ -18,7 +19,9 @@ MAX_NETWORK_OUTPUT_PIXELS = 4 * LIMITS.max_pixels_out
 """A network with a fixed factor may exceed the requested size (x4, then down to x2), up to this."""
 
 
-def output_size(photo: Photo, scale: float, rules: PixelRules = DEFAULT_RULES) -> tuple[int, int]:
+def output_size(
+    photo: Photo | DevicePhoto, scale: float, rules: PixelRules = DEFAULT_RULES
+) -> tuple[int, int]:
     """Return the (width, height) of a photo enlarged by `scale`, rounded to whole pixels."""
     return rules.round_side(photo.width * scale), rules.round_side(photo.height * scale)
 

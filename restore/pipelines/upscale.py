@@ -7,6 +7,8 @@ become three equal channels and return as luminance, and the rounded result is r
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -47,30 +49,60 @@ def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepC
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    model = _choose_network(photo, scale, context)
-    smooth = without_grain(model)
-    net = network_function(options, model if options.grain else smooth)
-    # Alpha must not get film grain.
-    alpha_net = net if smooth is model else network_function(options, smooth)
+    plan = plan_enlargement(lambda: photo.pixels, scale, options, context)
     size = output_size(photo, scale, context.rules)
     with context.report.stage("net"):
-        tile_px = (
-            default_tile_px(model.row, context) if options.tile_size is None else options.tile_px
-        )
-        pixels = run_network(photo.pixels, net, model.row, tile_px, context)
+        pixels = run_network(photo.pixels, plan.net, plan.row, plan.tile_px, context)
         pixels = context.rules.keep_levels(pixels, photo.pixels)
         alpha = None
         if photo.alpha is not None:
-            alpha = enlarge_alpha(photo.alpha, alpha_net, model.row, tile_px, context)
+            alpha = enlarge_alpha(photo.alpha, plan.alpha_net, plan.row, plan.tile_px, context)
     with context.report.stage("resize"):
         return context.rules.resize(photo.with_pixels(pixels, alpha), size)
 
 
-def _choose_network(photo: Photo, scale: float, context: StepContext) -> Model:
+@dataclass(frozen=True)
+class Enlargement:
+    """How a photo is enlarged.
+
+    Attributes:
+        net, alpha_net: the network for the pixels, and for alpha, which must not get film grain.
+        row: the manifest row of the network.
+        tile_px: side of a tile; 0 for the whole photo.
+    """
+
+    net: Net
+    alpha_net: Net
+    row: Checkpoint
+    tile_px: int
+
+
+def plan_enlargement(
+    pixels: Callable[[], np.ndarray], scale: float, options: UpscalerOptions, context: StepContext
+) -> Enlargement:
+    """Choose network and tiles for a photo.
+
+    Args:
+        pixels: returns the photo's pixels, or at least their middle, for `is_sharp_and_clean`; only
+            called if there is a choice between two networks.
+        scale: factor by which the photo is enlarged.
+        options: options of the step.
+        context: context of the step; its report names the network.
+    """
+    model = _choose_network(pixels, scale, context)
+    smooth = without_grain(model)
+    net = network_function(options, model if options.grain else smooth)
+    alpha_net = net if smooth is model else network_function(options, smooth)
+    default_px = default_tile_px(model.row, context)
+    tile_px = default_px if options.tile_size is None else options.tile_px
+    return Enlargement(net, alpha_net, model.row, tile_px)
+
+
+def _choose_network(pixels: Callable[[], np.ndarray], scale: float, context: StepContext) -> Model:
     """Return the network for a scale and a photo, and correct the report if it is another one."""
     model = network_for_scale(context.models["upscale"], scale)
     clean = context.models.get(CLEAN_UPSCALER)
-    if clean is None or not is_sharp_and_clean(photo.pixels):
+    if clean is None or not is_sharp_and_clean(pixels()):
         return model
     other = network_for_scale(clean, scale)
     if other.row == model.row:

@@ -23,6 +23,7 @@ class Runtime:
         compile_backend: the torch.compile backend; 'none' for optimized networks without
             compilation, None for networks exactly as they were loaded (stability mode `safe`).
         low_precision: whether networks may compute below float32, as their manifest rows allow.
+        pixels_on_device: whether photos stay on the device between networks and steps.
     """
 
     device: torch.device
@@ -30,6 +31,7 @@ class Runtime:
     profile: RuntimeProfile
     compile_backend: str | None = None
     low_precision: bool = False
+    pixels_on_device: bool = False
 
     @property
     def optimized(self) -> bool:
@@ -93,6 +95,7 @@ def runtime_for(
     compile_backend: str | None = None,
     *,
     low_precision: bool = False,
+    pixels_on_device: bool = False,
 ) -> Runtime:
     """Return the runtime of a profile on a device, and configure torch for it.
 
@@ -107,6 +110,7 @@ def runtime_for(
         compile_backend: a torch.compile backend or 'none' for optimized networks; None for
             networks as loaded.
         low_precision: whether networks may compute below float32; never in `baseline`.
+        pixels_on_device: whether photos stay on the device; never in `baseline`.
     """
     # TF32 has a 10-bit mantissa (float32: 23 bits). cuDNN convolutions use it by default.
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -117,6 +121,7 @@ def runtime_for(
         profile,
         compile_backend=compile_backend,
         low_precision=low_precision and profile != "baseline",
+        pixels_on_device=pixels_on_device and profile != "baseline",
     )
     # The cuDNN autotuner slows the first forward of each shape and makes runs differ, so it is
     # used only where shapes are fixed.

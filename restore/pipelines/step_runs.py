@@ -1,0 +1,145 @@
+"""Run photos through the steps of a plan, on the host or on the device.
+
+A step runs on the device if the runtime keeps pixels there, the step supports it with its options,
+and the photos fit. The photos are copied only where a step on the device follows one on the host,
+or the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from restore.imaging.device_photo import DevicePhoto, download_photo, upload_photo
+from restore.imaging.photo import Photo
+from restore.options import TaskOptions
+from restore.pipelines import DeviceRun, TaskSpec
+from restore.pipelines.context import StepContext
+from restore.pipelines.device_harm import check_harm_on_device
+from restore.pipelines.harm_check import check_harm
+from restore.runtime.device import Runtime
+from restore.runtime.memory import USABLE_MEMORY_FRACTION, free_memory_bytes
+
+DEVICE_BYTES_PER_PX = 100
+"""Memory on the device for each pixel of the largest picture of a step: float copies of three
+channels for the tiles, the corrections and the harm check."""
+
+HeldPhoto = Photo | DevicePhoto
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that is ready to run.
+
+    Attributes:
+        spec: its task.
+        options: its options.
+        contexts: one context for each photo of its group.
+        is_proposed: whether `steps=auto` proposed it.
+        largest_px: pixels of the largest input or result of one of its photos.
+    """
+
+    spec: TaskSpec
+    options: TaskOptions
+    contexts: Sequence[StepContext]
+    is_proposed: bool
+    largest_px: int
+
+
+def run_steps(
+    photos: Sequence[Photo], steps: Sequence[PlannedStep], *, corrects_harm: bool
+) -> list[Photo]:
+    """Run photos through steps, without encoding them in between.
+
+    Args:
+        photos: the photos.
+        steps: the steps in order.
+        corrects_harm: whether harmful results are reduced or rejected.
+
+    Returns:
+        The results, on the host.
+
+    Raises:
+        RestoreError: HARM if a step that the request names would damage a photo.
+    """
+    held: list[HeldPhoto] = list(photos)
+    for step in steps:
+        run = device_run_of(step)
+        if run is None:
+            held = _run_on_host(step, held, corrects_harm=corrects_harm)
+        else:
+            held = _run_on_device(run, step, held, corrects_harm=corrects_harm)
+    return _to_host(held, steps[-1].contexts) if steps else list(photos)
+
+
+def device_run_of(step: PlannedStep) -> DeviceRun | None:
+    """Return the function that runs a step on the device, or None if it runs on the host."""
+    runtime = step.contexts[0].runtime
+    if not runtime.pixels_on_device or not _fits(step, runtime):
+        return None
+    return step.spec.run_on_device(step.options)
+
+
+def _fits(step: PlannedStep, runtime: Runtime) -> bool:
+    """Tell whether the photos of a step fit into the device's memory, beside the network."""
+    needed_bytes = DEVICE_BYTES_PER_PX * step.largest_px
+    return needed_bytes <= USABLE_MEMORY_FRACTION / 2 * free_memory_bytes(runtime.device)
+
+
+def _run_on_host(
+    step: PlannedStep, held: Sequence[HeldPhoto], *, corrects_harm: bool
+) -> list[HeldPhoto]:
+    photos = _to_host(held, step.contexts)
+    results = step.spec.run(photos, step.options, step.contexts)
+    return [
+        check_harm(
+            before,
+            after,
+            step.spec.expected,
+            context,
+            is_proposed=step.is_proposed,
+            corrects=corrects_harm,
+        )
+        for before, after, context in zip(photos, results, step.contexts, strict=True)
+    ]
+
+
+def _run_on_device(
+    run: DeviceRun, step: PlannedStep, held: Sequence[HeldPhoto], *, corrects_harm: bool
+) -> list[HeldPhoto]:
+    photos = _to_device(held, step.contexts)
+    results = run(photos, step.options, step.contexts)
+    checked: list[HeldPhoto] = []
+    for before, after, context in zip(photos, results, step.contexts, strict=True):
+        with context.name_photo_in_errors():
+            checked.append(
+                check_harm_on_device(
+                    before,
+                    after,
+                    step.spec.expected,
+                    context,
+                    is_proposed=step.is_proposed,
+                    corrects=corrects_harm,
+                )
+            )
+    return checked
+
+
+def _to_device(held: Sequence[HeldPhoto], contexts: Sequence[StepContext]) -> list[DevicePhoto]:
+    def convert(photo: HeldPhoto, context: StepContext) -> DevicePhoto:
+        if isinstance(photo, DevicePhoto):
+            return photo
+        with context.name_photo_in_errors(), context.report.stage("upload"):
+            return upload_photo(photo, context.runtime.device)
+
+    return [convert(*pair) for pair in zip(held, contexts, strict=True)]
+
+
+def _to_host(held: Sequence[HeldPhoto], contexts: Sequence[StepContext]) -> list[Photo]:
+    def convert(photo: HeldPhoto, context: StepContext) -> Photo:
+        if isinstance(photo, Photo):
+            return photo
+        with context.name_photo_in_errors(), context.report.stage("download"):
+            return download_photo(photo)
+
+    return [convert(*pair) for pair in zip(held, contexts, strict=True)]
