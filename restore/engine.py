@@ -27,7 +27,6 @@ from restore.options import (
     PIPELINE_TASK,
     FaceOptions,
     Request,
-from restore.pipelines.step_runs import PlannedStep, run_steps
     Step,
     TaskOptions,
 )
@@ -37,6 +36,7 @@ from restore.pipelines.loading import describe_precision, describe_step, load_st
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
 from restore.pipelines.request_photos import RequestPhoto
+from restore.pipelines.step_runs import PlannedStep, run_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime

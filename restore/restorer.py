@@ -38,12 +38,12 @@ from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import Runtime, runtime_for, select_device
 from restore.runtime.progress import Progress, no_progress
 
-log = logging.getLogger("restore")
-
-
 PIXEL_DEVICES = frozenset({"cuda"})
 """Types of devices on which photos stay between networks, in the profiles that allow it. On a CPU
 the same functions of OpenCV are faster. Tests set `Restorer.pixel_devices` to add `cpu`."""
+
+log = logging.getLogger("restore")
+
 
 class Restorer:
     """Loads networks once and restores photos with them.
@@ -74,10 +74,10 @@ class Restorer:
         self.device = select_device(device)
         self.catalog = Catalog.load()
         self.progress = progress
+        self.pixel_devices = PIXEL_DEVICES
         # The policy `auto` has the embedded weights, so it does not wait long for a network.
         patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
-        self.pixel_devices = PIXEL_DEVICES
             self.catalog,
             Path(weights_dir) if weights_dir else None,
             progress=progress,

@@ -21,9 +21,9 @@ from restore.runtime.memory import translate_memory_errors
 from restore.runtime.progress import Progress, no_progress
 
 TaskOption = TypeVar("TaskOption")
-
 PhotoT = TypeVar("PhotoT")
 """A photo on the host or on the device."""
+
 
 @dataclass(frozen=True)
 class StepContext:
@@ -39,9 +39,9 @@ class StepContext:
         found_masks: masks that a step returns beside the photo, such as the scratches it found.
         changed_areas: HxW bool masks of the input photo's size, True where the step changed the
             photo on purpose (holes, scratches, faces). The harm check does not look there.
+        changed_on_device: the same for a step on the device, 1x1xHxW bool.
         rules: how results are computed where official codes have faults.
     """
-        changed_on_device: the same for a step on the device, 1x1xHxW bool.
 
     models: Mapping[str, Model]
     runtime: Runtime
@@ -51,10 +51,10 @@ class StepContext:
     mask: np.ndarray | None = None
     found_masks: list[Photo] = field(default_factory=list)
     changed_areas: list[np.ndarray] = field(default_factory=list)
+    changed_on_device: list[Tensor] = field(default_factory=list)
     rules: PixelRules = field(default_factory=PixelRules)
 
     @contextmanager
-    changed_on_device: list[Tensor] = field(default_factory=list)
     def name_photo_in_errors(self) -> Iterator[None]:
         """Add the photo's name to errors that are raised in the block.
 
