@@ -19,7 +19,7 @@ MAX_SHOWN_CHARACTERS = 40
 MAX_VALUES = 1_000_000
 """Limit of the values in a body: 100 MiB of empty lists would take gigabytes as objects."""
 
-JSON_TEXT_INPUTS = ("points",)
+JSON_TEXT_INPUTS = ("points", "face_points")
 """Inputs whose type is text that holds JSON. Their value may also be the JSON itself."""
 LIST_TEXT_INPUTS = ("steps",)
 """Inputs whose type is text with commas. Their value may also be a list of texts."""
@@ -81,7 +81,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if request.get("id") is not None:
         check_id(request["id"], "body", "id")
     if isinstance(request.get("input"), dict):
-        request["input"] = _cog_inputs(request["input"])
+        request["input"] = in_cog_form(request["input"])
     return request
 
 
@@ -91,7 +91,8 @@ def write_body(request: dict[str, Any]) -> bytes:
     return to_json(request, inf_nan_mode="constants")
 
 
-def _cog_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+def in_cog_form(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a request as Cog's server reads them; see `parse_body`."""
     given = {name: value for name, value in inputs.items() if value is not None}
     for name in JSON_TEXT_INPUTS:
         if isinstance(given.get(name), list):
