@@ -1,0 +1,34 @@
+/** The task `inspect`: which steps a photo seems to need, and where its faces are. */
+
+import { follow, outputsOf, storedAddress } from "./jobs.js";
+import { INSPECT_TASK } from "./tasks.js";
+
+/**
+ * Let the service inspect a photo.
+ *
+ * @returns {Promise<Inspection>} as of readInspection.
+ */
+export async function inspect(api, version, photo, signal) {
+  const image = await storedAddress(api, photo, signal);
+  const created = await api.createPrediction(version, { task: INSPECT_TASK, image }, signal);
+  const ended = await follow(api, created, { signal, onChange: () => {} });
+  const [address] = outputsOf(ended);
+  const blob = await api.blob(address);
+  return readInspection(JSON.parse(await blob.text()));
+}
+
+/**
+ * Take the parts that the page shows from the file that the service wrote.
+ *
+ * @typedef {{steps: Array<{step: string, why: string, options: Object}>,
+ *     faces: Array<{box: number[], restorable: boolean, reason: string}>,
+ *     warnings: string[]}} Inspection
+ * @returns {Inspection}
+ */
+export function readInspection({ steps, faces, warnings }) {
+  return {
+    steps: steps.map(({ task, reason, options }) => ({ step: task, why: reason, options })),
+    faces: faces.map(({ box, restorable, reason }) => ({ box, restorable, reason })),
+    warnings,
+  };
+}

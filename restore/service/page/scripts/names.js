@@ -1,0 +1,38 @@
+/** Names of result files. */
+
+const EXTENSIONS = {
+  "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "application/json": "json",
+};
+
+/**
+ * Return the name of a result: that of its photo with "-restored".
+ *
+ * @param {string} photo name of the photo.
+ * @param {string} type media type of the result.
+ * @param {number} index number of the result of the same photo; 0 is the photo itself.
+ */
+export function resultName(photo, type, index = 0) {
+  const stem = photo.replace(/\.[^.]{1,5}$/, "") || "photo";
+  const extra = index ? `-${index + 1}` : "";
+  return `${stem}-restored${extra}.${EXTENSIONS[type] ?? "bin"}`;
+}
+
+/** Make names unique by numbers: a.jpg, a (2).jpg. */
+export function uniqueNames(names) {
+  const taken = new Set();
+  return names.map((name) => {
+    const dot = name.lastIndexOf(".");
+    let unique = name;
+    for (let number = 2; taken.has(unique); number += 1) {
+      unique = `${name.slice(0, dot)} (${number})${name.slice(dot)}`;
+    }
+    taken.add(unique);
+    return unique;
+  });
+}
+
+/** Write a number of bytes as "3.2 MB". */
+export function fileSize(bytes) {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
