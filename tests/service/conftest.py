@@ -1,31 +1,26 @@
-"""Fixtures for the tests of the job service."""
+"""Fixtures for the tests of the job service. Those of the HTTP API are in apifixtures.py."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from apicalls import Api
+from apifixtures import api, api_of  # noqa: F401 - fixtures
+from sqlalchemy import Engine
 
-from restore.service.service import Service
+from restore.service import database
+from restore.service.jobs import JobStore
 from restore.service.settings import Settings
 
 
 @pytest.fixture
-def api_of(tmp_path: Path) -> Iterator[Callable[..., Api]]:
-    """Return a function that makes the API of a service without workers, from its settings."""
-    services: list[Service] = []
-
-    def build(**settings: Any) -> Api:
-        services.append(Service(Settings(data=tmp_path / "data", workers=0, **settings)))
-        return Api(services[-1])
-
-    yield build
-    for service in services:
-        service.engine.dispose()
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A database."""
+    engine = database.connect(Settings(data=tmp_path / "data"))
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-def api(api_of: Callable[..., Api]) -> Api:
-    """The API of a service without keys and workers."""
-    return api_of()
+def jobs(engine: Engine) -> JobStore:
+    """The jobs of a database."""
+    return JobStore(engine)
