@@ -23,7 +23,7 @@ from restore.models.store import WeightStore
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
-pytest_plugins = ["downloadfixtures"]
+pytest_plugins = ["downloadfixtures", "servicefixtures"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))

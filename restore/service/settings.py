@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     """None means `results` in `data`."""
     keep_s: float = Field(default=3600, gt=0)
     """Time after the end of a job at which its input and output are removed."""
-    keep_jobs_s: float = Field(30 * 86400, gt=0)
-    """Time after the end of a job at which its record is deleted, too."""
+    keep_jobs_s: float = Field(default=2_592_000, gt=0)
+    """Time after the removal of input and output at which the record of the job is deleted."""
     disk_quota_mib: int = Field(default=10_240, ge=1)
     """Limit of all stored files together."""
     max_waiting_jobs: int = Field(default=10_000, ge=1)

@@ -1,0 +1,161 @@
+"""Fixtures of the job service: settings, both databases, and the API.
+
+They are a plugin and no conftest.py, because the tests import names of the one `conftest`.
+"""
+
+# ruff: noqa: PLC0415 - the fixtures are loaded with all tests, the service only with its own
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from apicalls import Api
+    from sqlalchemy import Engine
+
+    from restore.service.jobs import JobStore
+    from restore.service.settings import Settings
+
+USER = "restore"
+START_TIMEOUT_S = 30.0
+
+
+@pytest.fixture
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no `.env` and no variable of this machine change the settings."""
+    from restore.service.settings import Settings
+
+    monkeypatch.chdir(tmp_path)
+    for name in (*Settings.model_fields, "max_file_size_mb"):
+        monkeypatch.delenv(f"RESTORE_{name}".upper(), raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, no_settings_of_the_machine: None) -> "Settings":
+    """The default settings, with an empty data folder."""
+    from restore.service.settings import Settings
+
+    return Settings(data=tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """URL of an empty database of a PostgreSQL server that runs during the session."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = found[-1] if found else shutil.which("initdb")
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="restore-pg-"))
+    run_as: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        nobody = pwd.getpwnam("nobody")
+        run_as |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    data = folder / "data"
+    options = ["-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8", "--locale", "C"]
+    subprocess.run([initdb, "-D", data, *options], check=True, **run_as)
+    server = subprocess.Popen(
+        [Path(initdb).with_name("postgres"), "-D", data, "-k", folder, "-h", "", "-F"],
+        stderr=subprocess.DEVNULL,
+        **run_as,
+    )
+    try:
+        _wait_for_server(folder)
+        yield f"postgresql://{USER}@/postgres?host={folder}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+        shutil.rmtree(folder)
+
+
+def _wait_for_server(folder: Path) -> None:
+    import psycopg
+
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user=USER, dbname="postgres").close()
+        except psycopg.OperationalError:
+            assert time.monotonic() < end_s, "PostgreSQL did not start"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_settings(request: pytest.FixtureRequest, settings: "Settings") -> Iterator["Settings"]:
+    """Settings with an empty database: SQLite, then PostgreSQL."""
+    if request.param == "sqlite":
+        yield settings
+        return
+    from restore.service import database
+
+    url = request.getfixturevalue("postgresql_url")
+    chosen = settings.model_copy(update={"database_url": url})
+    yield chosen
+    connected = database.connect(chosen)
+    empty(connected)
+    connected.dispose()
+
+
+@pytest.fixture
+def engine(database_settings: "Settings") -> Iterator["Engine"]:
+    """An engine of an empty database: SQLite, then PostgreSQL."""
+    from restore.service import database
+
+    connected = database.connect(database_settings)
+    yield connected
+    connected.dispose()
+
+
+@pytest.fixture
+def jobs(engine: "Engine") -> "JobStore":
+    """The jobs of an empty database: SQLite, then PostgreSQL."""
+    from restore.service.jobs import JobStore
+
+    return JobStore(engine)
+
+
+def empty(engine: "Engine") -> None:
+    """Delete the rows of all tables but the version of the schema."""
+    from restore.service import database, tables
+
+    with database.write(engine) as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            if table is not tables.schema:
+                connection.execute(table.delete())
+
+
+@pytest.fixture
+def api_of(tmp_path: Path, no_settings_of_the_machine: None) -> Iterator[Callable[..., "Api"]]:
+    """Return a function that makes the API of a service without workers, from its settings."""
+    from apicalls import Api
+
+    from restore.service.service import Service
+    from restore.service.settings import Settings
+
+    services: list[Service] = []
+
+    def build(**settings: Any) -> Api:
+        services.append(Service(Settings(data=tmp_path / "data", workers=0, **settings)))
+        return Api(services[-1])
+
+    yield build
+    for service in services:
+        service.engine.dispose()
+
+
+@pytest.fixture
+def api(api_of: Callable[..., "Api"]) -> "Api":
+    """The API of a service without keys and workers."""
+    return api_of()
