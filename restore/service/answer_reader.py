@@ -149,7 +149,9 @@ class AnswerReader:
         if header:
             content_type, end = header[1].decode(errors="replace"), header.end()
             file = self._files.enter_context(
-                tempfile.SpooledTemporaryFile(MAX_RESULT_IN_MEMORY_BYTES, dir=self._folder)
+                tempfile.SpooledTemporaryFile(  # noqa: SIM115 - `__exit__` closes it
+                    MAX_RESULT_IN_MEMORY_BYTES, dir=self._folder
+                )
             )
             # The number of the result takes its place.
             self._rest += self._waiting[:quote] + b"%d" % len(self._outputs)

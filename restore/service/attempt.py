@@ -1,0 +1,179 @@
+"""One attempt of a worker at a job, from the claim to the end or back to the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import PurePath
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from restore.errors import RestoreError, unexpected
+from restore.service.answer_reader import Answer, AnswerReader, Output
+from restore.service.attempt_watch import AttemptWatch, ClaimLost, WorkerHangs
+from restore.service.file_writer import unwritable
+from restore.service.files import CHUNK_BYTES, FileStore
+from restore.service.job_files import PREFIX
+from restore.service.jobs import JobStore
+from restore.service.records import Job
+from restore.service.request_body import request_body
+from restore.service.worker import Worker
+from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_text
+
+DATABASE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Pauses before the end of a job is written again, if the database cannot be reached."""
+SUFFIXES = {
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/webp": ".webp",
+    "application/json": ".json",
+}
+
+Value = TypeVar("Value")
+
+log = logging.getLogger("restore.service.attempt")
+
+
+class Attempt:
+    """Runs a claimed job on a worker.
+
+    Args:
+        job: as claimed; its `attempt` is the number of this attempt.
+        worker: the worker that claimed it.
+        jobs, files: where the job, its photos and its results are.
+    """
+
+    def __init__(self, job: Job, worker: Worker, jobs: JobStore, files: FileStore) -> None:
+        self.job, self.worker, self.jobs, self.files = job, worker, jobs, files
+        self.watch = AttemptWatch(job, worker, jobs)
+
+    async def run(self) -> None:
+        """Run the job; it has ended, or waits again, when this returns.
+
+        If this is cancelled, the job goes back to the queue, and Cog cancels the prediction.
+        """
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release("the gateway was stopped", worker_died=False))
+            raise
+        except ClaimLost:
+            self.worker.doubt("a job was taken away from it, which it may still work on")
+        except WorkerUnavailable as error:
+            self.worker.doubt(str(error))
+            await self._release(f"the worker was not available: {error}", worker_died=False)
+        except WorkerLost as error:
+            self.worker.doubt(str(error))
+            await self._release(str(error), worker_died=True)
+        except WorkerHangs as error:
+            await self.worker.replace(str(error))
+            await self._release(str(error), worker_died=True)
+        except RestoreError as error:
+            await self._fail(str(error))
+        except OSError as error:
+            log.exception("the results of job %s cannot be stored", self.job.id)
+            await self._fail(str(unwritable(error)))
+        except DBAPIError:
+            raise  # the lease expires, and another attempt follows
+        except Exception as error:
+            log.exception("job %s failed", self.job.id)
+            await self._fail(str(unexpected(error)))
+
+    async def _run(self) -> None:
+        body = await asyncio.to_thread(
+            request_body, self.job, self.files, shares_disk=self.worker.shares_disk
+        )
+        self.watch.body_bytes = body.size
+        with AnswerReader(self.files.results) as reader:
+            answer = await self.watch.over(
+                self.worker.client.predict(self.watch.prediction_id, body, reader)
+            )
+            self.worker.trust()
+            await self._end(answer)
+
+    async def _end(self, answer: Answer) -> None:
+        """Write the end of a prediction down."""
+        body, job = answer.body, self.job
+        logs, metrics = str(body.get("logs") or ""), body.get("metrics") or {}
+        predict_s, status = metrics.get("predict_time"), body.get("status")
+        if status == "succeeded":
+            output = await self.watch.over(self._store(answer.outputs))
+            reports = metrics.get("photos") or []
+            await self._write(
+                lambda: self.jobs.succeed(
+                    job.id,
+                    job.attempt,
+                    output=output,
+                    reports=reports,
+                    predict_s=predict_s,
+                    logs=logs,
+                )
+            )
+        elif status == "canceled":
+            if not self.watch.is_cancelling:
+                raise WorkerLost("somebody else cancelled the prediction")
+            await self._write(lambda: self.jobs.cancelled(job.id, job.attempt, logs=logs))
+        else:
+            error = error_text(str(body.get("error") or ""))
+            await self._fail(error, predict_s=predict_s, logs=logs)
+
+    async def _fail(
+        self, error: str, *, predict_s: float | None = None, logs: str | None = None
+    ) -> None:
+        await self._write(
+            lambda: self.jobs.fail(
+                self.job.id, self.job.attempt, error, predict_s=predict_s, logs=logs
+            )
+        )
+
+    async def _release(self, error: str, *, worker_died: bool) -> None:
+        await self._write(
+            lambda: self.jobs.release(
+                self.job.id, self.job.attempt, worker_died=worker_died, error=error
+            )
+        )
+
+    async def _store(self, outputs: Sequence[Output]) -> list[str]:
+        """Store the results, and return their `file:ID`."""
+        stored = []
+        for index, output in enumerate(outputs):
+            content_type, job = output.content_type, self.job
+            name = result_name(job, index, content_type)
+            file = await self.files.save(
+                _chunks(output),
+                owner=job.owner,
+                name=name,
+                content_type=content_type,
+                job_id=job.id,
+            )
+            stored.append(f"{PREFIX}{file.id}")
+        return stored
+
+    async def _write(self, change: Callable[[], Value]) -> Value:
+        """Change the job in the database, again for a time if the database cannot be reached."""
+        for pause_s in DATABASE_PAUSES_S:
+            try:
+                return await asyncio.to_thread(change)
+            except DBAPIError as error:
+                log.warning("job %s: the database failed (%s)", self.job.id, error.orig)
+            await asyncio.sleep(pause_s)
+        return await asyncio.to_thread(change)
+
+
+def result_name(job: Job, index: int, content_type: str) -> str:
+    """Return the name of a result: that of its photo, with the suffix of its own format.
+
+    Results after those of the photos are masks.
+    """
+    suffix = SUFFIXES.get(content_type, "")
+    if index >= max(1, len(job.filenames)):
+        return f"mask-{index - len(job.filenames) + 1}{suffix}"
+    name = job.filenames[index] if job.filenames else ""
+    return f"{PurePath(name).stem or f'photo-{index + 1}'}{suffix}"
+
+
+async def _chunks(output: Output) -> AsyncIterator[bytes]:
+    while chunk := output.file.read(CHUNK_BYTES):
+        yield chunk

@@ -1,0 +1,198 @@
+"""The HTTP client of one Cog server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from restore.errors import Code, RestoreError
+from restore.service.answer_reader import Answer, AnswerError, AnswerReader
+from restore.service.request_body import RequestBody
+from restore.serving.front import INTERRUPTED
+
+CONNECT_TIMEOUT_S = 5.0
+SHORT_TIMEOUT_S = 10.0
+"""Limit for answers that do not wait for a prediction."""
+BUSY_TIMEOUT_S = 5.0
+"""Cog may refuse a request for some milliseconds after it has answered the previous one."""
+FIRST_BUSY_PAUSE_S, MAX_BUSY_PAUSE_S = 0.002, 0.1
+INLINE_BYTES = 2**16
+"""Larger pieces of an answer are decoded in a thread."""
+PIECE_BYTES = 2**20
+
+CRASHED = "Worker crashed"
+"""Cog's error when its worker process has ended."""
+NOT_A_REQUEST = {"input": {"task": ""}}
+"""Cog answers 202 if the named prediction runs, whatever the body is, and otherwise refuses this
+body. Cog has no other way to ask for the logs of a running prediction."""
+
+SEE_LOG = "The log of the service has the details."
+CHECK_VERSION = "Check the inputs, and that worker and service have the same version of Restore."
+MAX_SHOWN_CHARACTERS = 300
+
+_ERROR_PREFIX = re.compile(r"^(?:Prediction failed: )*(?:RestoreError: )?")
+_CODED = re.compile(r"\[E\d{3}\] ")
+
+
+class WorkerUnavailable(Exception):  # noqa: N818 - the job has not failed
+    """The worker has not begun to work on a request."""
+
+
+class WorkerLost(Exception):  # noqa: N818
+    """The worker has ended, or was replaced, while it worked on a request."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """The answer to a health check.
+
+    Attributes:
+        status: the status in Cog's words, such as READY, BUSY or SETUP_FAILED.
+        detail: the end of the setup's logs.
+    """
+
+    status: str
+    detail: str
+
+
+class WorkerClient:
+    """Sends requests to a Cog server over connections that stay open.
+
+    Args:
+        url: base URL of the server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            timeout=httpx.Timeout(SHORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            trust_env=False,  # a proxy cannot reach the loopback address of this machine
+            headers={"accept-encoding": "identity"},
+        )
+
+    def move(self, url: str) -> None:
+        """Send further requests to another base URL."""
+        self._client.base_url = httpx.URL(url)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def health(self) -> Health | None:
+        """Return the state of the server, or None if it does not answer."""
+        try:
+            async with asyncio.timeout(SHORT_TIMEOUT_S):
+                response = await self._client.get("/health-check")
+            body = response.json()
+            setup = body.get("setup") or {}
+            return Health(str(body["status"]), str(setup.get("logs", "")))
+        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    async def predict(self, prediction_id: str, body: RequestBody, reader: AnswerReader) -> Answer:
+        """Run a prediction, and return its answer when it has ended.
+
+        Cog cancels the prediction when this is cancelled.
+
+        Raises:
+            WorkerUnavailable, WorkerLost
+            RestoreError: OPTION_INVALID or SERVER if the server refuses the inputs, PHOTO_MISSING
+                if a photo has been removed.
+            OSError: the results cannot be written.
+        """
+        deadline_s, pause_s = time.monotonic() + BUSY_TIMEOUT_S, FIRST_BUSY_PAUSE_S
+        while True:
+            try:
+                answer = await self._send(prediction_id, body, reader)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                raise WorkerUnavailable("no connection could be made") from error
+            except (httpx.HTTPError, AnswerError) as error:
+                raise WorkerLost(f"its answer broke off ({error})") from error
+            if answer is not None:
+                return answer
+            if time.monotonic() >= deadline_s:
+                raise WorkerUnavailable("it works for somebody else")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_BUSY_PAUSE_S)
+
+    async def logs(self, prediction_id: str) -> str | None:
+        """Return the logs of a running prediction, or None if they are not to be had."""
+        try:
+            async with asyncio.timeout(SHORT_TIMEOUT_S):
+                response = await self._client.put(
+                    f"/predictions/{prediction_id}", json=NOT_A_REQUEST
+                )
+            return str(response.json().get("logs", "")) if response.status_code == 202 else None
+        except (httpx.HTTPError, TimeoutError, ValueError, AttributeError):
+            return None
+
+    async def cancel(self, prediction_id: str) -> bool:
+        """Cancel a prediction; return whether the server knows it."""
+        try:
+            async with asyncio.timeout(SHORT_TIMEOUT_S):
+                response = await self._client.post(f"/predictions/{prediction_id}/cancel")
+        except (httpx.HTTPError, TimeoutError):
+            return False
+        return response.is_success
+
+    async def _send(
+        self, prediction_id: str, body: RequestBody, reader: AnswerReader
+    ) -> Answer | None:
+        """Send a request once; return the answer, or None if the server is busy."""
+        async with self._client.stream(
+            "PUT",
+            f"/predictions/{prediction_id}",
+            content=body.chunks(),
+            headers={"content-type": "application/json", "content-length": str(body.size)},
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+        ) as response:
+            if response.status_code == HTTPStatus.CONFLICT:
+                await response.aread()
+                return None
+            if response.status_code != HTTPStatus.OK:
+                raise _refusal(response.status_code, await response.aread())
+            async for piece in response.aiter_bytes(PIECE_BYTES):
+                if len(piece) <= INLINE_BYTES:
+                    reader.feed(piece)
+                else:
+                    await asyncio.to_thread(reader.feed, piece)
+        answer = reader.finish()
+        if answer.body.get("status") == "failed" and CRASHED in str(answer.body.get("error")):
+            raise WorkerLost("its process ended")
+        return answer
+
+
+def error_text(error: str) -> str:
+    """Return the message of a failed prediction, without what Cog puts before it."""
+    text = _ERROR_PREFIX.sub("", error)
+    if _CODED.match(text):
+        return text
+    return str(RestoreError(Code.SERVER, f"the worker failed: {text or 'no reason'}", SEE_LOG))
+
+
+def _refusal(status: int, content: bytes) -> Exception:
+    """Return the exception for an answer other than 200 and 409."""
+    text = content.decode(errors="replace")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and INTERRUPTED["error"] not in text:
+        return WorkerUnavailable(f"it refuses requests: {text[:MAX_SHOWN_CHARACTERS]}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return WorkerLost(f"it answered {status}: {text[:MAX_SHOWN_CHARACTERS]}")
+    if status == HTTPStatus.ACCEPTED:
+        return WorkerUnavailable("it already runs this job")
+    reason = f"the worker refuses the request: {_detail(text)[:MAX_SHOWN_CHARACTERS]}"
+    code = Code.OPTION_INVALID if status == HTTPStatus.UNPROCESSABLE_ENTITY else Code.SERVER
+    return RestoreError(code, reason, CHECK_VERSION)
+
+
+def _detail(text: str) -> str:
+    """Return the messages of Cog's refusal of the inputs."""
+    try:
+        return "; ".join(item["msg"] for item in json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return text

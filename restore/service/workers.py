@@ -1,0 +1,90 @@
+"""All workers of this gateway: those that it starts, and those with a given address."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from restore.errors import Code, RestoreError
+from restore.service.devices import worker_environments
+from restore.service.local_worker import LocalWorker
+from restore.service.settings import Settings
+from restore.service.worker import Worker
+from restore.service.worker_state import WorkerState
+from restore.serving.uploads import INPUT_FOLDERS
+
+MAX_SHOWN_CHARACTERS = 80
+
+
+class Workers:
+    """The workers of a gateway.
+
+    Args:
+        settings: number, addresses and weights of the workers.
+        folders: folders of the stored files, which local workers may read.
+
+    Raises:
+        RestoreError: OPTION_INVALID for an address that is not a URL, or if there is no worker.
+    """
+
+    def __init__(self, settings: Settings, *folders: Path) -> None:
+        self._settings = settings
+        self._folders = os.pathsep.join(str(folder.resolve()) for folder in folders)
+        self._remote = [Worker(_name_of(url), url.rstrip("/")) for url in settings.worker_urls]
+        self._local = [LocalWorker(f"worker-{number}") for number in range(1, settings.workers + 1)]
+        # A gateway without workers may serve those of others that share its database.
+        if not self.all and settings.database_url is None:
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                "the service has no workers",
+                "Start some with --workers 1, or name the address of one with --worker URL.",
+            )
+
+    @property
+    def all(self) -> Sequence[Worker]:
+        """All workers."""
+        return (*self._local, *self._remote)
+
+    def list(self) -> tuple[WorkerState, ...]:
+        """Return the state of all workers."""
+        return tuple(worker.state for worker in self.all)
+
+    async def run(self) -> None:
+        """Run all workers until this is cancelled; then stop those that were started here."""
+        environments = await asyncio.to_thread(worker_environments, len(self._local))
+        for local, environment in zip(self._local, environments, strict=True):
+            local.environment = {**self._shared_environment(), **environment}
+        tasks = [asyncio.create_task(worker.run()) for worker in self.all]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for worker in self.all:
+                await worker.client.close()
+
+    def _shared_environment(self) -> dict[str, str]:
+        environment = {INPUT_FOLDERS: self._folders}
+        if self._settings.weights:
+            environment["RESTORE_WEIGHTS"] = self._settings.weights
+        return environment
+
+
+def _name_of(url: str) -> str:
+    """Return host and port of a worker's address.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"'{url[:MAX_SHOWN_CHARACTERS]}' is not the address of a worker",
+            "Write it as http://HOST:PORT.",
+        )
+    return parts.netloc.rpartition("@")[2]
