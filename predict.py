@@ -31,6 +31,7 @@ class Predictor(BasePredictor):
                 "old_photo_restore",
                 "inpaint",
                 "pipeline",
+                "inspect",
             ],
             default="face_restore",
         ),
@@ -228,6 +229,10 @@ class Predictor(BasePredictor):
             description="Reduce, skip or refuse a step whose result would damage the photo; if false, only warn of it.",
             default=True,
         ),
+        face_points: Optional[str] = Input(
+            description="face_restore, enhance, upscale, old_photo_restore: Restore only the faces whose box contains one of these points, as JSON: [[x, y], ...] in pixels of the upright photo; if not set or empty, all faces.",
+            default=None,
+        ),
     ) -> list[Path]:
         """Restore the photos and return one file for each, in order."""
         response = self.worker.respond(
@@ -271,6 +276,7 @@ class Predictor(BasePredictor):
             output_quality=output_quality,
             keep_gps=keep_gps,
             harm_check=harm_check,
+            face_points=face_points,
         )
         self.record_metric("photos", response.reports)
         return [Path(path) for path in response.paths]

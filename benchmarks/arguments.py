@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import get_args
 
 from restore.errors import Code, RestoreError
-from restore.options import DEFAULT_TASK, TASKS, RuntimeProfile, StabilityMode
+from restore.options import DEFAULT_TASK, PIPELINE_TASK, STEPS, RuntimeProfile, StabilityMode
 
 PROFILES: tuple[str, ...] = get_args(RuntimeProfile)
 STABILITY_MODES: tuple[str, ...] = get_args(StabilityMode)
@@ -64,7 +64,7 @@ def comma_separated(text: str) -> tuple[str, ...]:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every benchmark that sends photos to a server."""
-    parser.add_argument("--task", choices=TASKS, default=DEFAULT_TASK)
+    parser.add_argument("--task", choices=(*STEPS, PIPELINE_TASK), default=DEFAULT_TASK)
     parser.add_argument(
         "--profiles",
         type=names_from(PROFILES),

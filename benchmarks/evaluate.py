@@ -32,7 +32,7 @@ from benchmarks.quality import ALEXNET, LINEAR, Lpips, NotMeasuredError, lpips_m
 from benchmarks.quality_report import COLUMNS, html_entry, html_means, table, write_csv
 from data.degradation import PRESETS, Degradation
 from restore.errors import Code, RestoreError
-from restore.options import STEPS, TASK_OPTIONS, TASKS
+from restore.options import PIPELINE_TASK, STEPS, TASK_OPTIONS
 
 _AMOUNT_TYPES: dict[str, Callable[[str], object]] = {
     **{amount.name: float for amount in fields(Degradation)},
@@ -166,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         "--lpips", type=Path, metavar="FOLDER", help=f"folder of {ALEXNET} and {LINEAR}"
     )
     parser.add_argument(
-        "--task", choices=TASKS, help="degrade the originals, restore them with this task, compare"
+        "--task",
+        choices=(*STEPS, PIPELINE_TASK),
+        help="degrade the originals, restore them with this task, compare",
     )
     presets = "; ".join(f"{name}: {recipe}" for name, recipe in PRESETS.items())
     parser.add_argument("--preset", choices=PRESETS, help=presets)

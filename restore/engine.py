@@ -18,30 +18,20 @@ from restore.imaging.coding import output_format_of
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_mask
 from restore.models.cache import ModelCache
-from restore.models.catalog import LITE
 from restore.models.loader import Model
 from restore.optimize.compiler import Compiler
-from restore.options import (
-    FACE,
-    OLD_PHOTO,
-    PIPELINE_TASK,
-    FaceOptions,
-    Request,
-    Step,
-    TaskOptions,
-)
-from restore.pipelines import TASK_SPECS, TaskSpec
+from restore.options import PIPELINE_TASK, Request, Step, TaskOptions
+from restore.pipelines import TASK_SPECS
 from restore.pipelines.context import StepContext
 from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
-from restore.pipelines.propose import PROPOSED_OPTIONS, propose_steps
+from restore.pipelines.propose import PROPOSED_OPTIONS, Judge
 from restore.pipelines.request_photos import RequestPhoto
 from restore.pipelines.step_runs import PlannedStep, run_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
 from restore.report import Report
 from restore.runtime.device import Runtime
-from restore.runtime.memory import translate_memory_errors
-from restore.runtime.progress import Progress
+from restore.runtime.progress import Progress, of_step
 
 
 @dataclass(frozen=True)
@@ -143,22 +133,9 @@ class Engine:
         for index, photo in enumerate(photos):
             yield StepGroup([index], [photo], self._propose(request, photo), options)
 
-    def _propose(self, request: Request, item: RequestPhoto) -> list[tuple[Step, str]]:
+    def _propose(self, request: Request, item: RequestPhoto) -> Sequence[tuple[Step, str]]:
         """Return the steps that a photo seems to need, each with the reason."""
-        options: FaceOptions = request.options["face_restore"]
-        face_model, _ = self.models.get(FACE.task, options.variant(FACE))
-        detector, _ = self.detectors.get(
-            options.face_detector, with_lite=face_model.variant == LITE
-        )
-        scratch_model, _ = self.models.get(OLD_PHOTO.task, LITE)
-        name = item.photo.name
-        try:
-            with item.report.stage("propose"), translate_memory_errors(name, "analysing"):
-                steps = propose_steps(
-                    item.photo, detector, scratch_model.net, has_mask=item.mask is not None
-                )
-        except RestoreError as error:
-            raise error.about(name) from error
+        steps = Judge.load(request, self.models, self.detectors).assess(item).steps
         if not steps:
             item.report.warn(
                 "steps is auto, but this photo seems to need no step: it was returned unchanged"
@@ -172,7 +149,7 @@ class Engine:
         for number, (step, reason) in enumerate(group.steps, start=1):
             spec, options = TASK_SPECS[step], group.options[step]
             loaded = load_step(spec, options, self.models, self.detectors)
-            contexts = []
+            contexts, progress = [], of_step(self.progress, step)
             for photo, item in zip(photos, group.photos, strict=True):
                 report = _step_report(request, item.report, step, reason)
                 describe_step(report, spec, options, loaded, runtime)
@@ -181,7 +158,13 @@ class Engine:
                     mask = resize_mask(mask, (photo.width, photo.height))
                 contexts.append(
                     StepContext(
-                        loaded.models, runtime, report, self.progress, loaded.detector, mask
+                        loaded.models,
+                        runtime,
+                        report,
+                        progress,
+                        loaded.detector,
+                        mask,
+                        item.face_points,
                     )
                 )
             for photo, context in zip(photos, contexts, strict=True):

@@ -23,6 +23,7 @@ from restore.optimize.copies import Copies
 from restore.optimize.cpu_probe import CpuProbe
 from restore.options import (
     CATALOG_TASKS,
+    INSPECT_TASK,
     MAX_PHOTOS,
     STEPS,
     TASK_OPTIONS,
@@ -32,7 +33,9 @@ from restore.options import (
     Step,
 )
 from restore.pipelines import TASK_SPECS
-from restore.pipelines.request_photos import decode_photos
+from restore.pipelines.inspect import inspect_photo
+from restore.pipelines.propose import Judge
+from restore.pipelines.request_photos import RequestPhoto, decode_photos
 from restore.results import Results
 from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import Runtime, runtime_for, select_device
@@ -143,7 +146,7 @@ class Restorer:
         masks: Source | Sequence[Source] | None = None,
         **inputs: object,
     ) -> Results:
-        """Restore one to four photos.
+        """Restore one to four photos, or judge them (`inspect`).
 
         Args:
             task: one of `restore.options.TASKS`.
@@ -187,6 +190,8 @@ class Restorer:
         runtime: Runtime,
     ) -> Results:
         photos = decode_photos(request, sources, mask_sources)
+        if request.task == INSPECT_TASK:
+            return self._inspect(request, photos, runtime)
         engine = Engine(self.cache, self.detectors, self.compiler, self.progress)
         restored, found_masks = engine.run(request, photos, runtime)
         reports = tuple(photo.report for photo in photos)
@@ -195,6 +200,22 @@ class Restorer:
             report.recompiles = self.compiler.recompiles if runtime.optimized else 0
         self.progress("photos", len(photos), len(photos))
         return Results(tuple(restored), reports, request, found_masks)
+
+    def _inspect(
+        self, request: Request, items: Sequence[RequestPhoto], runtime: Runtime
+    ) -> Results:
+        judge = Judge.load(request, self.cache, self.detectors)
+        inspections = []
+        for index, item in enumerate(items):
+            self.progress("photos", index, len(items))
+            inspections.append(inspect_photo(item, request, judge, runtime))
+        self.progress("photos", len(items), len(items))
+        return Results(
+            photos=tuple(item.photo for item in items),
+            reports=tuple(item.report for item in items),
+            request=request,
+            inspections=tuple(inspections),
+        )
 
     def _runtime(self, run: RunOptions) -> Runtime:
         """Return device, precision and compile backend of a request.

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restore.imaging.outputs import save_all
+from restore.imaging.outputs import save_all, save_json
 from restore.imaging.photo import Photo
 from restore.options import Request
+from restore.pipelines.inspect import Inspection
 from restore.report import Report
 from restore.runtime.memory import translate_memory_errors
 
@@ -20,12 +21,14 @@ class Results:
 
     Attributes:
         masks: by photo index, the scratches that were found, if the request has `return_mask`.
+        inspections: for the task `inspect`, what was found in each photo; the photos are unchanged.
     """
 
     photos: tuple[Photo, ...]
     reports: tuple[Report, ...]
     request: Request
     masks: Mapping[int, Photo] = field(default_factory=dict)
+    inspections: tuple[Inspection, ...] = ()
 
     def save(
         self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False
@@ -33,7 +36,8 @@ class Results:
         """Write all photos into a folder; if one cannot be written, none is left there.
 
         Files are named `<prefix><n>-<name>.<format>`. Masks follow the photos, as
-        `<prefix><n>-<name>-mask.png`. Encoding times and warnings are added to the reports.
+        `<prefix><n>-<name>-mask.png`. Encoding times and warnings are added to the reports. The
+        task `inspect` writes its inspections as `<prefix><n>-<name>.json` and nothing else.
 
         Args:
             folder: where to write; created if it does not exist.
@@ -43,6 +47,10 @@ class Results:
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
         """
+        if self.inspections:
+            documents = [inspection.to_dict() for inspection in self.inspections]
+            names = [photo.name for photo in self.photos]
+            return save_json(names, documents, Path(folder), prefix)
         with translate_memory_errors(", ".join(photo.name for photo in self.photos), "encoding"):
             return save_all(
                 self.photos,

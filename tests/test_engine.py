@@ -14,6 +14,7 @@ from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
 from restore.pipelines import propose
+from restore.pipelines.propose import Assessment
 
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
 CAT = data.chelsea()[:96, :96]
@@ -151,7 +152,7 @@ class TestProposedSteps:
         def fail(*args: object, **options: object) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        monkeypatch.setattr("restore.engine.propose_steps", fail)
+        monkeypatch.setattr("restore.pipelines.propose.assess_photo", fail)
         with pytest.raises(RestoreError, match=r"photo 'a\.png'.*memory") as caught:
             lite.run("pipeline", [Photo("a.png", ASTRONAUT)])
         assert caught.value.code is Code.OUT_OF_MEMORY
@@ -160,8 +161,8 @@ class TestProposedSteps:
         self, lite: Restorer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "restore.engine.propose_steps",
-            lambda *args, **options: [("old_photo_restore", "it looks scratched")],
+            "restore.pipelines.propose.assess_photo",
+            lambda *args, **options: Assessment([("old_photo_restore", "it looks scratched")], []),
         )
         scratched = np.minimum(GREY, 200)
         scratched[100:112] = 255

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,12 +26,13 @@ from restore.options import (
     Request,
     RestoreOptions,
     RunOptions,
-    Task,
+    Step,
     TaskOptions,
     UpscaleOptions,
     VariantChoice,
     choices_of,
     describe_options,
+    parse_face_points,
     tasks_using,
 )
 
@@ -43,7 +45,7 @@ def test_defaults_make_a_valid_request_for_every_task() -> None:
         assert {step: type(options) for step, options in request.options.items()} == dict(
             TASK_OPTIONS
         )
-        assert request.steps == (() if task == "pipeline" else (task,))
+        assert request.steps == (() if task in {"pipeline", "inspect"} else (task,))
         assert request.output == OutputOptions()
 
 
@@ -382,8 +384,18 @@ def test_choices_are_the_variants_of_the_manifest() -> None:
     )
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_description_of_a_task_has_its_options_in_order(task: Task) -> None:
+def test_inspect_has_options_that_change_its_result_only() -> None:
+    names = [option.name for option in describe_options("inspect")]
+    assert names == ["face_model", "face_detector", "min_face_px", "points"]
+    inputs = {"scale": 2, "strength": 0, "tile_size": 8, "min_face_px": 40}
+    assert Request.from_inputs("inspect", inputs).warnings == tuple(
+        f"{name} has no effect: it is not an option of inspect"
+        for name in ("scale", "strength", "tile_size")
+    )
+
+
+@pytest.mark.parametrize("task", [*STEPS, PIPELINE_TASK])
+def test_description_of_a_task_has_its_options_in_order(task: Step | Literal["pipeline"]) -> None:
     names = [option.name for option in describe_options(task)]
     assert names == sorted(names, key=INPUT_ORDER.index)
     general = set(OutputOptions.model_fields) | set(RunOptions.model_fields)
@@ -441,3 +453,62 @@ def test_tasks_using_an_option() -> None:
     assert tasks_using("scale") == ("enhance", "upscale")
     assert tasks_using("steps") == ("pipeline",)
     assert tasks_using("strength") == tasks_using("output_format") == STEPS
+
+
+@pytest.mark.parametrize(
+    ("value", "points"),
+    [
+        (None, ()),
+        ("", ()),
+        (" ", ()),
+        ("[]", ()),
+        ([], ()),
+        ("[[1, 2.5], [0, 9]]", ((1, 2.5), (0, 9))),
+        ([(1, 2.5)], ((1, 2.5),)),
+        (np.array([[3, 4]]), ((3, 4),)),
+    ],
+)
+def test_face_points_are_pairs_of_numbers_or_empty(
+    value: object, points: tuple[tuple[float, float], ...]
+) -> None:
+    options = Request.from_inputs("enhance", {"face_points": value}).options
+    for task in ("face_restore", "enhance", "upscale", "old_photo_restore"):
+        assert parse_face_points(options[task].face_points or "") == points
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "[1, 2]",
+        "[[1]]",
+        "[[1, 2, 3]]",
+        '[["1", 2]]',
+        "[[true, 1]]",
+        "[[NaN, 1]]",
+        "[[1e999, 1]]",
+        '{"x": 1}',
+        "[" * 5000,
+        [[1, 2]] * 1001,
+        5,
+        [["a", object()]],
+    ],
+)
+def test_other_face_points_are_refused(value: object) -> None:
+    with pytest.raises(RestoreError, match=r"face_points is .*not allowed.*\[\[x, y\]") as caught:
+        Request.from_inputs("face_restore", {"face_points": value})
+    assert caught.value.code is Code.OPTION_INVALID
+    assert len(str(caught.value)) < 300
+
+
+def test_face_points_have_no_effect_without_faces() -> None:
+    def reasons(task: Step, **options: bool) -> Mapping[str, str]:
+        return TASK_OPTIONS[task].model_validate(options).without_effect()
+
+    assert "face_points" in reasons("upscale")
+    assert "face_points" not in reasons("upscale", face_enhance=True)
+    assert reasons("face_restore", has_aligned=True)["face_points"] == "has_aligned is set"
+    without_faces = reasons("old_photo_restore", with_face=False, with_scratch=False)
+    assert without_faces["face_points"] == "with_face is false"
+    assert without_faces["return_mask"] == "with_scratch is false"
+    assert reasons("old_photo_restore") == {}

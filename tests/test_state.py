@@ -43,6 +43,7 @@ REQUESTS: dict[str, tuple[Photo, dict[str, Any]]] = {
     "old_photo_restore": (SMALL, {"with_scratch": True, "with_face": False, "return_mask": True}),
     "inpaint": (SMALL, {"points": POLYGON}),
     "pipeline": (SMALL, {"steps": "restore,colorize,upscale", "scale": 1}),
+    "inspect": (FACE, {}),
 }
 STABILITY_MODES = ("safe", "optimized")
 RUN_OPTIONS = [
@@ -58,10 +59,11 @@ def run(restorer: Restorer, task: str, **options: Any) -> Results:
 
 
 def digest_of(results: Results) -> str:
-    """Return the SHA-256 of all pixels of a request, masks included."""
+    """Return the SHA-256 of all results of a request, masks and inspections included."""
     digest = hashlib.sha256()
     for photo in (*results.photos, *results.masks.values()):
         digest.update(photo.pixels.tobytes())
+    digest.update(repr([each.faces for each in results.inspections]).encode())
     return digest.hexdigest()
 
 

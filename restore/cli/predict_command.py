@@ -17,7 +17,7 @@ from restore.cli.targets import FILE_FORMATS
 from restore.cli.task_commands import Weights
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
-from restore.options import DEFAULT_TASK, OutputOptions, Request
+from restore.options import DEFAULT_TASK, INSPECT_TASK, OutputOptions, Request
 
 if TYPE_CHECKING:
     from restore.results import Results
@@ -53,8 +53,8 @@ def predict(
 ) -> None:
     """Restore one to four photos in one request, with inputs as in `cog predict`.
 
-    Results are named 1-a.jpg, 2-b.jpg and so on, with a JSON report beside each. With --json, a
-    failure is printed as JSON too.
+    Results are named 1-a.jpg, 2-b.jpg and so on, with a JSON report beside each; those of the task
+    inspect are 1-a.json and so on. With --json, a failure is printed as JSON too.
     """
     if (pairs is None) == (json_text is None):
         reason = "the inputs must be given either as -i NAME=VALUE or as --json"
@@ -68,7 +68,7 @@ def predict(
         if not photos:
             reason = "the request has no photo"
             raise RestoreError(Code.PHOTO_COUNT, reason, "Write for example -i image=@a.jpg.")
-        _require_free(photos, inputs, output, overwrite=overwrite)
+        _require_free(task, photos, inputs, output, overwrite=overwrite)
         with ProgressBars(quiet=json_text is not None) as bars:
             from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
 
@@ -79,7 +79,12 @@ def predict(
 
 
 def _require_free(
-    photos: Sequence[NamedFile], inputs: dict[str, object], folder: Path, *, overwrite: bool
+    task: str,
+    photos: Sequence[NamedFile],
+    inputs: dict[str, object],
+    folder: Path,
+    *,
+    overwrite: bool,
 ) -> None:
     """Refuse, before any work, to replace results of an earlier command.
 
@@ -98,7 +103,10 @@ def _require_free(
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
     require_writable(folder)
     requested = OutputOptions.from_inputs(inputs).output_format
-    formats = [planned_format(photo.path, requested) for photo in photos]
+    formats = [
+        "json" if task == INSPECT_TASK else planned_format(photo.path, requested)
+        for photo in photos
+    ]
     names = [photo.name for photo in photos]
     existing = [str(path) for path in planned_paths(names, formats, folder) if path.exists()]
     if existing and not overwrite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import os
@@ -12,11 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from restore.cli.batch import Job, Outcome, Settings, exit_code, run_batch
+from restore.cli.inspect_command import run_inspect
 from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import FILE_FORMATS, output_file
 from restore.errors import RestoreError
-from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, aliases_for, describe_options
+from restore.options import (
+    INSPECT_TASK,
+    PIPELINE_TASK,
+    TASK_OPTIONS,
+    Request,
+    aliases_for,
+    describe_options,
+)
 from restore.options.describe import OptionInfo
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ SUMMARIES: Mapping[str, str] = {
     "old_photo_restore": "Repair old photos: scratches, noise and faces.",
     "inpaint": "Fill the holes that a mask or polygons mark.",
     "pipeline": "Run several steps; without --steps, those that each photo needs.",
+    "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
 }
 PANELS = {"task": "Task options", "run": "Computation", "output": "Output"}
 TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline"})
@@ -40,7 +50,7 @@ Weights = Literal["local", "lite", "official", "auto"]
 
 def add_task_commands(app: typer.Typer) -> None:
     """Add a command for each task to a Typer application."""
-    for task in (*TASK_OPTIONS, PIPELINE_TASK):
+    for task in (*TASK_OPTIONS, PIPELINE_TASK, INSPECT_TASK):
         app.command(task.replace("_", "-"), help=SUMMARIES[task])(task_command(task))
 
 
@@ -53,7 +63,10 @@ def task_command(task: str) -> Callable[..., None]:
 
     def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
         given = {name: values[name] for name in names if _is_given(context, name)}
-        raise typer.Exit(_run(task, given, values))
+        weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
+        values["weights"] = weights
+        run = run_inspect if task == INSPECT_TASK else functools.partial(_run, task)
+        raise typer.Exit(run(given, values))
 
     parameters = [
         inspect.Parameter(
@@ -62,7 +75,7 @@ def task_command(task: str) -> Callable[..., None]:
         *_photo_parameters(task),
         *(_option_parameter(option) for option in options if option.group == "task"),
         *(_alias_parameter(alias.name, by_name[alias.option]) for alias in aliases),
-        *_output_parameters(),
+        *_output_parameters(task),
         *(_option_parameter(option) for option in options if option.group == "output"),
         *_computation_parameters(),
         *(_option_parameter(option) for option in options if option.group == "run"),
@@ -121,7 +134,7 @@ def _job(
     file = output_file(output, len(values["photos"]), given)
     options = {**given, "output_format": FILE_FORMATS[file.suffix.lower()]} if file else given
     Request.from_inputs(task, options)
-    weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
+    weights = values["weights"]
 
     def progress(what: str, done: int, total: int) -> None:
         if what != "photos":  # this command counts the photos
@@ -163,7 +176,7 @@ def _option_parameter(option: OptionInfo) -> inspect.Parameter:
     annotation: Any = bool | None if is_flag and option.optional else bool if is_flag else str
     details = typer.Option(
         f"{flag}/--no-{flag[2:]}" if is_flag else flag,
-        help=option.description,
+        help=option.description.replace("[", r"\["),  # Typer reads brackets as markup
         metavar=None if is_flag else _metavar(option),
         rich_help_panel=PANELS[option.group],
         show_default=option.default is not None,
@@ -207,8 +220,11 @@ def _photo_parameters(task: str) -> list[inspect.Parameter]:
     return parameters
 
 
-def _output_parameters() -> list[inspect.Parameter]:
+def _output_parameters(task: str) -> list[inspect.Parameter]:
     panel = PANELS["output"]
+    as_json = _flag_parameter("json", (), "Print one JSON object instead of text.")
+    if task == INSPECT_TASK:
+        return [as_json]
     folder = typer.Option(
         "-o",
         "--output",
@@ -223,14 +239,18 @@ def _output_parameters() -> list[inspect.Parameter]:
             " skipped, and any other file is an error.",
         ),
         ("report", (), "Write a JSON report beside each result."),
-        ("json", (), "Print one JSON object instead of text."),
-        ("quiet", ("-q",), "Print errors only."),
     )
-    parameters = [_keyword("output", Annotated[Path, folder], Path("restored"))]
-    for name, short, text in flags:
-        flag = typer.Option(f"--{name}", *short, help=text, rich_help_panel=panel)
-        parameters.append(_keyword(name, Annotated[bool, flag], default=False))
-    return parameters
+    return [
+        _keyword("output", Annotated[Path, folder], Path("restored")),
+        *(_flag_parameter(*flag) for flag in flags),
+        as_json,
+        _flag_parameter("quiet", ("-q",), "Print errors only."),
+    ]
+
+
+def _flag_parameter(name: str, short: tuple[str, ...], text: str) -> inspect.Parameter:
+    flag = typer.Option(f"--{name}", *short, help=text, rich_help_panel=PANELS["output"])
+    return _keyword(name, Annotated[bool, flag], default=False)
 
 
 def _computation_parameters() -> list[inspect.Parameter]:

@@ -64,9 +64,31 @@ def save_all(
     files = list(zip(paths, contents, strict=True))
     if with_reports:
         for path, report in zip(paths[: len(reports)], reports, strict=True):
-            text = json.dumps(report.to_dict(), indent=2) + "\n"
-            files.append((path.with_suffix(".json"), text.encode()))
+            files.append((path.with_suffix(".json"), _json_file(report.to_dict())))
     _write_all(files, folder)
+    return paths
+
+
+def save_json(
+    names: Sequence[str], documents: Sequence[Mapping[str, object]], folder: Path, prefix: str = ""
+) -> list[Path]:
+    """Write one JSON file for each photo; if one file cannot be written, none remains.
+
+    Args:
+        names: the names of the photos of a request, in its order.
+        documents: what to write for each photo.
+        folder: where to write; it is created if it does not exist.
+        prefix: start of every file name.
+
+    Returns:
+        The paths, as from `planned_paths` with the format 'json'.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
+    """
+    paths = planned_paths(names, ["json"] * len(names), folder, prefix)
+    contents = [_json_file(document) for document in documents]
+    _write_all(list(zip(paths, contents, strict=True)), folder)
     return paths
 
 
@@ -81,7 +103,7 @@ def planned_paths(
 
     Args:
         names: the names of the photos of a request, in its order.
-        output_formats: 'jpg', 'png' or 'webp' for each photo.
+        output_formats: 'jpg', 'png', 'webp' or 'json' for each photo.
         folder: the output folder.
         prefix: start of every file name.
         masks: names of masks, by the index of their photo.
@@ -197,6 +219,10 @@ def _encode_with_report(photo: Photo, report: Report, output: OutputOptions) -> 
         "bytes": len(data),
     }
     return data
+
+
+def _json_file(document: Mapping[str, object]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def _write_all(files: Sequence[tuple[Path, bytes]], folder: Path) -> None:

@@ -15,9 +15,11 @@ from restore.options.describe import (
     tasks_using,
 )
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
+from restore.options.json_text import parse_face_points
 from restore.options.names import (
     COMPILE_BACKENDS,
     DEFAULT_TASK,
+    INSPECT_TASK,
     MAX_PHOTOS,
     MAX_STEPS,
     MIN_TILE_PX,
@@ -63,6 +65,7 @@ __all__ = [
     "FACE",
     "GROUPS",
     "INPUT_ORDER",
+    "INSPECT_TASK",
     "LAMA",
     "MAX_PHOTOS",
     "MAX_STEPS",
@@ -104,6 +107,7 @@ __all__ = [
     "bounds_of",
     "choices_of",
     "describe_options",
+    "parse_face_points",
     "parse_steps",
     "tasks_using",
 ]

@@ -8,7 +8,13 @@ from typing import Literal
 
 from restore.options.base import Options, bounds_of, choices_of, value_type_of
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions
-from restore.options.names import MAX_PHOTOS, PIPELINE_TASK, STEPS, check_task
+from restore.options.names import (
+    INSPECT_TASK,
+    MAX_PHOTOS,
+    PIPELINE_TASK,
+    STEPS,
+    check_task,
+)
 from restore.options.tasks import TASK_OPTIONS
 
 OptionGroup = Literal["task", "output", "run"]
@@ -54,8 +60,12 @@ INPUT_ORDER = (
     "output_quality",
     "keep_gps",
     "harm_check",
+    "face_points",
 )
 """The order of all inputs in the Cog schema, on the command line and in the documentation."""
+
+INSPECT_OPTIONS = ("face_model", "face_detector", "min_face_px", "points")
+"""The options of other tasks that `inspect` uses: what they change in the proposed steps."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,8 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
 def describe_options(task: str) -> tuple[OptionInfo, ...]:
     """Describe the options that a task uses; `pipeline` uses those of all tasks.
 
+    `inspect` has no options of its own, and its results have no options of output and run.
+
     Args:
         task: one of `TASKS`.
 
@@ -134,6 +146,9 @@ def describe_options(task: str) -> tuple[OptionInfo, ...]:
         RestoreError: OPTION_INVALID for a task that does not exist.
     """
     check_task(task)
+    if task == INSPECT_TASK:
+        every = describe_options(PIPELINE_TASK)
+        return tuple(option for option in every if option.name in INSPECT_OPTIONS)
     groups: list[tuple[type[Options], OptionGroup]] = [
         (options, "task") for step, options in TASK_OPTIONS.items() if task in {step, PIPELINE_TASK}
     ]

@@ -19,6 +19,7 @@ Task = Literal[
     "old_photo_restore",
     "inpaint",
     "pipeline",
+    "inspect",
 ]
 UpscaleVariant = Literal[
     "auto", "x4plus", "x4anime", "x2plus", "general_x4v3", "animevideov3", "lite", "lite_fidelity"
@@ -38,6 +39,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 STEPS: tuple[Step, ...] = get_args(Step)
 COMPILE_BACKENDS: tuple[str, ...] = get_args(CompileBackend)[1:]
 PIPELINE_TASK: Task = "pipeline"
+INSPECT_TASK: Task = "inspect"
+"""Judges photos and changes nothing; it cannot be a step of a pipeline."""
 DEFAULT_TASK: Task = "face_restore"
 MAX_STEPS = 8
 MAX_PHOTOS = 4

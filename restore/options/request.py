@@ -10,9 +10,16 @@ from pydantic import BaseModel, ConfigDict
 from restore.errors import Code, RestoreError
 from restore.options.aliases import aliases_for, resolve_aliases
 from restore.options.base import Options
-from restore.options.describe import INPUT_ORDER
+from restore.options.describe import INPUT_ORDER, INSPECT_OPTIONS
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
-from restore.options.names import MIN_TILE_PX, PIPELINE_TASK, Step, Task, check_task
+from restore.options.names import (
+    INSPECT_TASK,
+    MIN_TILE_PX,
+    PIPELINE_TASK,
+    Step,
+    Task,
+    check_task,
+)
 from restore.options.suggest import MAX_SHOWN_CHARACTERS, nearest_name
 from restore.options.tasks import TASK_OPTIONS
 
@@ -40,7 +47,7 @@ class Request(BaseModel):
 
     Attributes:
         steps: the tasks to run in order: one, unless the task is `pipeline`. Empty if the steps are
-            to be proposed for each photo.
+            to be proposed for each photo, as `inspect` does too.
         options: the options of every task.
         given: names of the options that the caller gave.
         notes: older option names that were replaced.
@@ -74,10 +81,11 @@ class Request(BaseModel):
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
+        proposes = task == INSPECT_TASK or steps == ("auto",)
         request = cls.model_validate(
             {
                 "task": task,
-                "steps": () if steps == ("auto",) else steps,
+                "steps": () if proposes else steps,
                 "options": options,
                 "output": OutputOptions.from_inputs(inputs),
                 "run": RunOptions.from_inputs(inputs),
@@ -93,6 +101,10 @@ def _warnings(request: Request) -> Iterator[str]:
 
     `restore.pipelines.unused` finds the options that have no effect on some steps.
     """
+    if request.task == INSPECT_TASK:
+        for name in sorted(request.given.difference(INSPECT_OPTIONS)):
+            yield f"{name} has no effect: it is not an option of {INSPECT_TASK}"
+        return
     shared = request.options["upscale"]  # every task has these options, with the same values
     tile_px = shared.tile_size
     if tile_px is not None and 0 < tile_px < MIN_TILE_PX:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from restore.errors import Code, RestoreError
 from restore.options.base import Fraction, Options, WholeNumber, choices_of
+from restore.options.json_text import MAX_FACE_POINTS, FacePointsText
 from restore.options.names import MIN_TILE_PX, FaceDetector, FaceModel, UpscaleVariant
 from restore.options.variants import VariantChoice
 
@@ -106,8 +107,24 @@ class UpscalerOptions(TaskOptions):
     )
 
 
-class FaceOptions(TaskOptions):
-    """Options of every task that may restore faces."""
+class FaceSelectionOptions(TaskOptions):
+    """Options of every task that may restore faces, those of old photos included."""
+
+    face_points: FacePointsText | None = Field(
+        default=None,
+        description=(
+            "Restore only the faces whose box contains one of these points, as JSON: [[x, y], ...] "
+            "in pixels of the upright photo; if not set or empty, all faces."
+        ),
+        json_schema_extra={
+            "allowed": f"JSON: up to {MAX_FACE_POINTS} points [[x, y], [x, y], ...] in pixels of "
+            "the upright photo"
+        },
+    )
+
+
+class FaceOptions(FaceSelectionOptions):
+    """Options of every task that may restore faces with a face network."""
 
     face_model: FaceModel = Field(
         default="auto",

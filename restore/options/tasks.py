@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from restore.options.base import Fraction, Number, WholeNumber
+from restore.options.json_text import JsonText
 from restore.options.names import (
     ColorizeVariant,
     InpaintVariant,
@@ -17,7 +17,12 @@ from restore.options.names import (
     RestoreVariant,
     Step,
 )
-from restore.options.shared import FaceOptions, TaskOptions, UpscalerOptions
+from restore.options.shared import (
+    FaceOptions,
+    FaceSelectionOptions,
+    TaskOptions,
+    UpscalerOptions,
+)
 from restore.options.variants import (
     BACKGROUND,
     DDCOLOR,
@@ -30,33 +35,8 @@ from restore.options.variants import (
 )
 
 _UPSCALER_NAMES = (*UpscalerOptions.own_names(), "tile_size")
-_FACE_NAMES = FaceOptions.own_names()
-_DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px")
-
-
-def _list_to_json(value: object) -> object:
-    """Convert a list or an array (from JSON or Python) to the JSON text of the command line.
-
-    Raises:
-        ValueError: it contains something else than numbers and lists, or is nested too deeply.
-    """
-    if not isinstance(value, list | tuple) and not hasattr(value, "tolist"):
-        return value
-    try:
-        return json.dumps(value, default=_to_list)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _to_list(value: object) -> object:
-    """Convert an array or a number of NumPy or torch, which json does not know.
-
-    Raises:
-        ValueError: the value is of another type.
-    """
-    if not hasattr(value, "tolist"):
-        raise ValueError(f"{type(value).__name__} is not a number or a list")
-    return value.tolist()
+_FACE_NAMES = (*FaceSelectionOptions.own_names(), *FaceOptions.own_names())
+_DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px", "face_points")
 
 
 class FaceRestoreOptions(FaceOptions, UpscalerOptions):
@@ -150,7 +130,7 @@ class ColorizeOptions(TaskOptions):
         return {"tile_size": "colorize does not use tiles"}
 
 
-class OldPhotoOptions(TaskOptions):
+class OldPhotoOptions(FaceSelectionOptions):
     """Options of `old_photo_restore`: Bringing Old Photos Back to Life."""
 
     default_tile_px = 0
@@ -184,9 +164,12 @@ class OldPhotoOptions(TaskOptions):
     )
 
     def without_effect(self) -> Mapping[str, str]:
-        """Without `with_scratch`, no scratches are detected."""
+        """Without `with_scratch`, no scratches are detected; without `with_face`, no faces."""
+        reasons = {} if self.with_face else {"face_points": "with_face is false"}
         names = ("scratch_threshold", "old_photo_hr", "return_mask")
-        return {} if self.with_scratch else dict.fromkeys(names, "with_scratch is false")
+        if not self.with_scratch:
+            reasons |= dict.fromkeys(names, "with_scratch is false")
+        return reasons
 
     def variant(
         self, choice: VariantChoice | None = None, environment: Mapping[str, str] = os.environ
@@ -213,7 +196,7 @@ class InpaintOptions(TaskOptions):
             "else big (LaMa); lite needs no download."
         ),
     )
-    points: Annotated[str, BeforeValidator(_list_to_json)] | None = Field(
+    points: JsonText | None = Field(
         default=None,
         description=(
             "Areas to fill, as JSON: a polygon [[x, y], ...] in pixels of the upright photo, "

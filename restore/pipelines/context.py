@@ -12,6 +12,7 @@ from torch import Tensor
 
 from restore.errors import RestoreError
 from restore.faces.detect import Detector
+from restore.faces.points import FacePoints
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.pipelines.rules import PixelRules
@@ -36,6 +37,7 @@ class StepContext:
         progress: called with the name of the work, the finished and the total number of its parts.
         detector: the face detector, for steps that need one.
         mask: HxW bool of the photo's size, True where the photo is to be filled.
+        face_points: the points that select faces; None if all faces are selected.
         found_masks: masks that a step returns beside the photo, such as the scratches it found.
         changed_areas: HxW bool masks of the input photo's size, True where the step changed the
             photo on purpose (holes, scratches, faces). The harm check does not look there.
@@ -49,6 +51,7 @@ class StepContext:
     progress: Progress = no_progress
     detector: Detector | None = None
     mask: np.ndarray | None = None
+    face_points: FacePoints | None = None
     found_masks: list[Photo] = field(default_factory=list)
     changed_areas: list[np.ndarray] = field(default_factory=list)
     changed_on_device: list[Tensor] = field(default_factory=list)

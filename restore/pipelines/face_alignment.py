@@ -19,6 +19,11 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Checkpoint
 from restore.options import FaceOptions
 from restore.pipelines.context import StepContext
+from restore.pipelines.face_selection import (
+    main_reason,
+    reasons_not_selected,
+    warn_of_refused_faces,
+)
 
 MAX_PX_PER_NETWORK_PX = 2.0
 """Largest reduction of a face for networks whose difference is added; beyond, they only smooth."""
@@ -61,9 +66,11 @@ def find_aligned_faces(
     checked = _detect(photo, context)
     faces = [each.face for each in checked]
     matrices = [estimate_similarity(face.landmarks) for face in faces]
+    size = (photo.width, photo.height)
+    unselected = reasons_not_selected([face.box for face in faces], size, context)
     reasons = [
-        _reason_to_skip(each, matrix, photo, options, context)
-        for each, matrix in zip(checked, matrices, strict=True)
+        reason or reason_to_skip(each, matrix, photo, options, context)
+        for reason, each, matrix in zip(unselected, checked, matrices, strict=True)
     ]
     if options.only_center_face:
         _keep_center_face(faces, reasons, photo)
@@ -80,7 +87,8 @@ def find_aligned_faces(
             f"no face was found by {context.report.face_detector}, so none was restored"
         )
     elif not aligned:
-        context.report.warn(f"none of {len(faces)} faces was restored: {reasons[0]}")
+        context.report.warn(f"none of {len(faces)} faces was restored: {main_reason(reasons)}")
+    warn_of_refused_faces(reasons, context)
     warn_of_rotated_photo([each.face for each in aligned], context)
     context.report.face_restoration_applied = bool(aligned)
     return aligned
@@ -151,7 +159,7 @@ def _detect(photo: Photo, context: StepContext) -> list[CheckedFace]:
     )
 
 
-def _reason_to_skip(
+def reason_to_skip(
     checked: CheckedFace,
     matrix: np.ndarray | None,
     photo: Photo,

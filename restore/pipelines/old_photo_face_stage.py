@@ -10,12 +10,18 @@ import torch
 from restore.faces.area import mark_face
 from restore.faces.face import Face
 from restore.faces.fit import NO_TRANSFORM, CheckedFace
+from restore.faces.points import Box
 from restore.faces.search import find_faces
 from restore.models.adapters.old_photo import to_input, to_pixels
 from restore.models.loader import Model
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, warn_of_rotated_photo
 from restore.pipelines.face_checks import reason_not_to_paste
+from restore.pipelines.face_selection import (
+    main_reason,
+    reasons_not_selected,
+    warn_of_refused_faces,
+)
 from restore.pipelines.old_photo_alignment import (
     cut_face,
     face_region,
@@ -63,27 +69,25 @@ def restore_old_photo_faces(
     if not faces:
         report.warn("no face was found")
         return pixels
-    factors = np.array(photo_size) / (pixels.shape[1], pixels.shape[0])
+    factors = np.tile(np.array(photo_size) / (pixels.shape[1], pixels.shape[0]), 2)
+    boxes: list[Box] = [tuple((np.array(each.face.box) * factors).tolist()) for each in faces]
+    unselected = reasons_not_selected(boxes, photo_size, context)
     area = np.zeros((photo_size[1], photo_size[0]), np.bool_)
-    canvas, restored = pixels.astype(np.float64), list[Face]()
-    for index, checked in enumerate(faces):
+    canvas, restored, reasons = pixels.astype(np.float64), list[Face](), list[str]()
+    for index, (checked, box) in enumerate(zip(faces, boxes, strict=True)):
         context.progress("faces", index, len(faces))
         face = checked.face
-        reason = _restore_face(pixels, canvas, checked, area, context)
-        if not reason:
+        reasons.append(unselected[index] or _restore_face(pixels, canvas, checked, area, context))
+        if not reasons[-1]:
             restored.append(face)
-        left, top, right, bottom = (
-            float(edge) for edge in np.array(face.box) * np.tile(factors, 2)
-        )
-        report.faces.append(
-            describe_face(dataclasses.replace(face, box=(left, top, right, bottom)), reason)
-        )
+        report.faces.append(describe_face(dataclasses.replace(face, box=box), reasons[-1]))
     report.face_restoration_applied = bool(restored)
     if restored:
         context.changed_areas.append(area)
         warn_of_rotated_photo(restored, context)
     else:
-        report.warn(f"none of {len(faces)} faces was restored: {report.faces[0]['reason']}")
+        report.warn(f"none of {len(faces)} faces was restored: {main_reason(reasons)}")
+    warn_of_refused_faces(reasons, context)
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 

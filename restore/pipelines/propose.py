@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 import cv2
 import numpy as np
 from torch import nn
 
+from restore.errors import RestoreError
 from restore.faces.colour import classify_tone
 from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
+from restore.faces.detector_cache import DetectorCache
+from restore.faces.fit import CheckedFace
 from restore.faces.search import find_faces
 from restore.imaging.convert import to_8_bits, to_rgb
 from restore.imaging.photo import Photo
-from restore.options import Step
+from restore.models.cache import ModelCache
+from restore.models.catalog import LITE
+from restore.models.loader import Model
+from restore.options import FACE, OLD_PHOTO, FaceOptions, Request, Step
 from restore.pipelines.old_photo_scratches import find_scratches_lite
+from restore.pipelines.request_photos import RequestPhoto
 from restore.pipelines.rules import PixelRules
+from restore.runtime.memory import translate_memory_errors
 
 MIN_LONG_SIDE_PX = 1000
 """Photos with a shorter long side are upscaled."""
@@ -41,19 +51,77 @@ PROPOSED_OPTIONS: Mapping[Step, Mapping[str, object]] = MappingProxyType(
 """Options of proposed steps: old photos only get their scratches filled, faces are another step."""
 
 
-def propose_steps(
+@dataclass(frozen=True)
+class Assessment:
+    """What a photo seems to need.
+
+    Attributes:
+        steps: each step with the reason for it, in the order in which they run; empty if the photo
+            needs none.
+        faces: the detected faces, the highest score first; those with a reason do not fit.
+    """
+
+    steps: Sequence[tuple[Step, str]]
+    faces: Sequence[CheckedFace]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Chooses steps with the models that a request uses.
+
+    Attributes:
+        face_model: the face restoration network.
+        detector: the face detector.
+        scratch_net: the lite network that finds scratches.
+        warnings: fallbacks that are used instead of what was requested.
+    """
+
+    face_model: Model
+    detector: Detector
+    scratch_net: nn.Module
+    warnings: Sequence[str]
+
+    @classmethod
+    def load(cls, request: Request, models: ModelCache, detectors: DetectorCache) -> Self:
+        """Load the models.
+
+        Raises:
+            RestoreError: any WEIGHTS_* code.
+        """
+        options: FaceOptions = request.options["face_restore"]
+        face_model, warnings = models.get(FACE.task, options.variant(FACE))
+        detector, fallback_warnings = detectors.get(
+            options.face_detector, with_lite=face_model.variant == LITE
+        )
+        scratch_model, _ = models.get(OLD_PHOTO.task, LITE)
+        return cls(face_model, detector, scratch_model.net, (*warnings, *fallback_warnings))
+
+    def assess(self, item: RequestPhoto) -> Assessment:
+        """Assess a photo of a request.
+
+        Raises:
+            RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
+        """
+        name = item.photo.name
+        try:
+            with item.report.stage("propose"), translate_memory_errors(name, "analysing"):
+                return assess_photo(
+                    item.photo, self.detector, self.scratch_net, has_mask=item.mask is not None
+                )
+        except RestoreError as error:
+            raise error.about(name) from error
+
+
+def assess_photo(
     photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_mask: bool = False
-) -> list[tuple[Step, str]]:
-    """Choose the steps that a photo seems to need, in the order in which they run.
+) -> Assessment:
+    """Find the faces of a photo and choose the steps that it seems to need.
 
     Args:
         photo: the photo.
         detector: the face detector.
         scratch_net: the lite network that finds scratches.
         has_mask: whether the request has a mask for the photo.
-
-    Returns:
-        Each step with the reason for it; empty if the photo needs none.
 
     Raises:
         RestoreError: BAD_NUMBERS.
@@ -83,7 +151,7 @@ def propose_steps(
     if long_side_px < MIN_LONG_SIDE_PX:
         reason = f"its long side has {long_side_px} pixels, less than {MIN_LONG_SIDE_PX}"
         steps.append(("upscale", reason))
-    return steps
+    return Assessment(steps, checked)
 
 
 def is_vivid(rgb: np.ndarray) -> bool:

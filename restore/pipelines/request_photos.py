@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restore.faces.points import FacePoints
 from restore.imaging.masks import combine_masks, transparent_hole
 from restore.imaging.photo import Photo
 from restore.imaging.sources import Source, read_mask, read_source, source_name
 from restore.options import Request
+from restore.pipelines.face_selection import face_points_of
 from restore.report import Report
 
 
@@ -22,11 +24,13 @@ class RequestPhoto:
         photo: the photo.
         report: its report.
         mask: HxW bool, True where it is to be filled; None without a mask.
+        face_points: the points that select its faces; None if all faces are selected.
     """
 
     photo: Photo
     report: Report
     mask: np.ndarray | None = None
+    face_points: FacePoints | None = None
 
 
 def decode_photos(
@@ -35,7 +39,7 @@ def decode_photos(
     """Decode the photos and masks of a request, and start the report of each photo.
 
     Raises:
-        RestoreError: any PHOTO_* code, MASK.
+        RestoreError: any PHOTO_* code, MASK, OPTION_INVALID for points of faces.
     """
     reports = [Report(photo=source_name(source), task=request.task) for source in sources]
     photos = []
@@ -47,6 +51,7 @@ def decode_photos(
         for warning in (*request.warnings, *photo.warnings):
             report.warn(warning)
         photos.append(photo)
+    face_points = [face_points_of(request, photo) for photo in photos]
     points = request.options["inpaint"].points
     is_marked = bool(mask_sources) or points is not None
     masks: Sequence[np.ndarray | None] = [None] * len(photos)
@@ -61,4 +66,6 @@ def decode_photos(
         masks = [
             transparent_hole(photo, report) for photo, report in zip(photos, reports, strict=True)
         ]
-    return [RequestPhoto(*item) for item in zip(photos, reports, masks, strict=True)]
+    return [
+        RequestPhoto(*item) for item in zip(photos, reports, masks, face_points, strict=True)
+    ]

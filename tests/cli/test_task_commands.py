@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from restore.cli.main import main
-from restore.options import TASKS, describe_options
+from restore.options import INSPECT_TASK, TASKS, describe_options
 from restore.version import __version__
 
 PhotoFile = Callable[..., Path]
@@ -39,7 +39,8 @@ def test_every_option_of_a_task_is_in_its_help(
     shown = help_of(task.replace("_", "-"), capsys=capsys)
     for option in describe_options(task):
         assert f"--{option.name.replace('_', '-')}" in shown
-    assert "--overwrite" in shown
+    assert "--json" in shown
+    assert ("--overwrite" in shown) is (task != INSPECT_TASK)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,12 @@
 import base64
 import contextlib
 import io
+import json
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import requests
 from PIL import Image
@@ -38,6 +40,13 @@ def decode_image(uri: str) -> Image.Image:
     header, _, body = uri.partition(",")
     assert header.startswith("data:image/")
     return Image.open(io.BytesIO(base64.b64decode(body)))
+
+
+def decode_json(uri: str) -> dict[str, Any]:
+    header, _, body = uri.partition(",")
+    assert header == "data:application/json;base64"
+    document: dict[str, Any] = json.loads(base64.b64decode(body))
+    return document
 
 
 def processes_of_session(session: int) -> list[int]:

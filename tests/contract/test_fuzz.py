@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 import requests
-from coghttp import data_uri, decode_image, free_port, grey_jpeg, idle_status, post_prediction
+from coghttp import (
+    data_uri,
+    decode_image,
+    decode_json,
+    free_port,
+    grey_jpeg,
+    idle_status,
+    post_prediction,
+)
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from restore.options import INSPECT_TASK
 from restore.serving.launcher import running
 from restore.serving.schema import openapi_schema
 
@@ -100,6 +109,19 @@ STEPS = (
     "inpaint",
     ",".join(["restore"] * 50),
 )
+FACE_POINTS = (
+    "[[2, 2]]",
+    "[[2, 2], [9.5, 3]]",
+    "[]",
+    "",
+    "[2, 2]",
+    "[[1e999, 1]]",
+    "[[NaN, 1]]",
+    "[[-1, 2]]",
+    '{"a": 1}',
+    "[" * 5000,
+)
+TEXTS = {"points": POINTS, "steps": STEPS, "face_points": FACE_POINTS}
 
 
 def values_of(name: str) -> st.SearchStrategy[object]:
@@ -112,8 +134,8 @@ def values_of(name: str) -> st.SearchStrategy[object]:
         return st.lists(photo, min_size=1, max_size=4)
     if schema.get("format") == "uri":
         return photo
-    if name in {"points", "steps"}:
-        return st.sampled_from(POINTS if name == "points" else STEPS)
+    if name in TEXTS:
+        return st.sampled_from(TEXTS[name])
     if schema["type"] == "boolean":
         return st.booleans()
     low, high = schema.get("minimum", 0), schema.get("maximum", 2**31)
@@ -176,7 +198,11 @@ def check_response(response: requests.Response, inputs: Mapping[str, Any]) -> st
         assert "[E" not in json.dumps(body["metrics"])
         photos = ("image" in inputs) + len(inputs.get("images") or ())
         assert len(body["output"]) >= photos > 0
-        assert all(decode_image(uri).size[0] > 0 for uri in body["output"])
+        for uri in body["output"]:
+            if inputs.get("task") == INSPECT_TASK:
+                assert decode_json(uri).keys() == {"photo", "steps", "faces", "warnings"}
+            else:
+                assert decode_image(uri).size[0] > 0
         return "succeeded"
     assert body["status"] == "failed", body
     code = EXPECTED_CODE.search(body["error"])

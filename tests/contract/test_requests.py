@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from coghttp import data_uri, decode_image, free_port, grey_jpeg, idle_status, post_prediction
+from coghttp import (
+    data_uri,
+    decode_image,
+    decode_json,
+    free_port,
+    grey_jpeg,
+    idle_status,
+    post_prediction,
+)
 from fileserver import FileServer
 from PIL import Image
 from skimage import data
@@ -179,6 +187,26 @@ def test_pipeline_runs_several_tasks_in_one_request(predict: Predict) -> None:
     assert [step["task"] for step in report["steps"]] == steps.split(",")
     assert report["steps"][1]["face_restoration_applied"] is True
     assert (report["output"]["width"], report["output"]["height"]) == (512, 512)
+
+
+def test_inspected_face_is_selected_by_a_point_in_its_box(predict: Predict) -> None:
+    body = predict(task="inspect", image=portrait("RGB")).json()
+    assert body["status"] == "succeeded", body
+    [found] = [decode_json(uri) for uri in body["output"]]
+    assert (found["photo"]["width"], found["photo"]["height"]) == (256, 256)
+    assert [step["task"] for step in found["steps"]] == ["face_restore", "upscale"]
+    [face] = found["faces"]
+    assert face["restorable"] is True
+    left, top, right, bottom = face["box"]
+    for point, is_restored in (([(left + right) / 2, (top + bottom) / 2], True), ([1, 1], False)):
+        body = predict(image=portrait("RGB"), face_points=[point]).json()
+        assert body["status"] == "succeeded", body
+        [report] = body["metrics"]["photos"]
+        assert report["face_restoration_applied"] is is_restored
+        assert len(report["warnings"]) == (0 if is_restored else 2)
+    body = predict(image=portrait("RGB"), face_points="[[1, 257]]").json()
+    assert "[E102]" in body["error"]
+    assert "[1, 257] of face_points lies outside" in body["error"]
 
 
 def test_old_photo_is_returned_with_its_scratch_mask(predict: Predict) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from restore.imaging.photo import Photo
 from restore.options import Step
-from restore.pipelines.propose import propose_steps
+from restore.pipelines.propose import assess_photo
 
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
 # Without white, which the fake scratch network detects.
@@ -54,20 +54,21 @@ def test_steps_are_proposed_with_reasons(
     pixels: np.ndarray, faces: int, expected: list[Step]
 ) -> None:
     detector = FixedDetector(*[face_at(128, 110, 60)] * faces)
-    proposed = propose_steps(Photo("p", pixels), detector, WhiteIsScratched())
-    assert [step for step, _ in proposed] == expected
-    assert all(reason for _, reason in proposed)
+    assessment = assess_photo(Photo("p", pixels), detector, WhiteIsScratched())
+    assert [step for step, _ in assessment.steps] == expected
+    assert all(reason for _, reason in assessment.steps)
+    assert len(assessment.faces) == min(faces, 1), "equal faces are one face"
 
 
 @pytest.mark.parametrize(("height", "is_proposed"), [(40, True), (70, False)])
 def test_no_scratches_are_proposed_that_would_not_be_filled(height: int, is_proposed: bool) -> None:
     pixels = DIM.copy()
     pixels[100 : 100 + height] = 255  # of 256 rows
-    proposed = propose_steps(Photo("p", pixels), FixedDetector(), WhiteIsScratched())
-    assert ("old_photo_restore" in [step for step, _ in proposed]) is is_proposed
+    assessment = assess_photo(Photo("p", pixels), FixedDetector(), WhiteIsScratched())
+    assert ("old_photo_restore" in [step for step, _ in assessment.steps]) is is_proposed
 
 
 def test_inpaint_is_proposed_first_if_there_is_a_mask() -> None:
     detector, net = FixedDetector(), WhiteIsScratched()
-    proposed = propose_steps(Photo("p", LARGE), detector, net, has_mask=True)
-    assert [step for step, _ in proposed] == ["inpaint"]
+    assessment = assess_photo(Photo("p", LARGE), detector, net, has_mask=True)
+    assert [step for step, _ in assessment.steps] == ["inpaint"]

@@ -1,0 +1,94 @@
+"""`restore inspect`: the steps that photos seem to need, and their faces, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from restore.cli.inputs import fetch_existing
+from restore.cli.messages import error_with_flags, with_flags
+from restore.cli.progress import ProgressBars
+from restore.errors import RestoreError
+from restore.options import INSPECT_TASK, Request
+
+if TYPE_CHECKING:
+    from restore.restorer import Restorer
+
+Json = dict[str, Any]
+
+
+def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
+    """Inspect the photos of a command one by one; return its exit code.
+
+    Args:
+        given: the options that the user gave, by their input names.
+        values: the values of all parameters of the command.
+
+    Raises:
+        RestoreError: the command is refused; options have the names of their flags.
+    """
+    as_json, results = values["json"], list[Json]()
+    with ProgressBars(quiet=as_json) as bars:
+        try:
+            Request.from_inputs(INSPECT_TASK, given)  # before torch is imported
+            from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+            restorer = Restorer(weights=values["weights"], device=values["device"], progress=bars)
+            for source in values["photos"]:
+                results.append(_inspect(restorer, source, given))
+                if not as_json:
+                    _print(results[-1], bars)
+        except RestoreError as error:
+            raise error_with_flags(error) from error
+    failures = sum("error" in result for result in results)
+    code = 0 if not failures else 2 if failures == len(results) else 1
+    if as_json:
+        print(json.dumps({"task": INSPECT_TASK, "exit_code": code, "photos": results}, indent=2))
+    return code
+
+
+def _inspect(restorer: Restorer, source: str, given: Mapping[str, object]) -> Json:
+    """Return the inspection of a photo, or its name and the error."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            photo = fetch_existing(source, Path(folder, "photo"))
+            results = restorer.run(INSPECT_TASK, photo, **cast(Any, dict(given)))
+    except RestoreError as error:
+        return {"photo": {"name": source}, "error": {"code": error.code, "message": str(error)}}
+    inspection = results.inspections[0]
+    return {**inspection.to_dict(), "photo": {**inspection.photo, "name": source}}
+
+
+def _print(result: Json, bars: ProgressBars) -> None:
+    if "error" in result:
+        typer.echo(f"error: {with_flags(result['error']['message'])}", err=True)
+        return
+    bars.print("\n".join(describe_inspection(result)))
+
+
+def describe_inspection(result: Json) -> list[str]:
+    """Return the inspection of a photo as lines: the photo, then steps, faces and warnings."""
+    photo = result["photo"]
+    lines = [f"{photo['name']}  {photo['width']}x{photo['height']} {photo['format']}".rstrip()]
+    lines += [f"    {step['task']}: {step['reason']}" for step in result["steps"]]
+    if not result["steps"]:
+        lines.append("    no step: the photo seems to need none")
+    lines += [
+        f"    face {number}: {_describe_face(face)}"
+        for number, face in enumerate(result["faces"], start=1)
+    ]
+    lines += [f"    warning: {with_flags(warning)}" for warning in result["warnings"]]
+    return lines
+
+
+def _describe_face(face: Json) -> str:
+    left, top, right, bottom = (round(side) for side in face["box"])
+    rotation_deg = face["rotation"]
+    turned = f", upright if turned by {rotation_deg} degrees clockwise" if rotation_deg else ""
+    refused = "" if face["restorable"] else f"; cannot be restored: {face['reason']}"
+    return f"({left}, {top}) to ({right}, {bottom}), score {face['score']:.2f}{turned}{refused}"

@@ -1,0 +1,108 @@
+"""inspect: judge a photo and change nothing: the steps that it seems to need, and its faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from restore.faces.align import estimate_similarity
+from restore.faces.fit import CheckedFace
+from restore.options import FaceOptions, Request
+from restore.pipelines.context import StepContext
+from restore.pipelines.face_alignment import describe_face, reason_to_skip
+from restore.pipelines.prepare import prepare_photo
+from restore.pipelines.propose import PROPOSED_OPTIONS, Assessment, Judge
+from restore.pipelines.request_photos import RequestPhoto
+from restore.runtime.device import Runtime
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a photo, as JSON types. New keys may be added to every part.
+
+    Attributes:
+        photo: name, format and size in pixels of the upright photo, and other facts.
+        steps: what steps=auto proposes, in order: `task`, `options` that differ from the defaults,
+            and the `reason`.
+        faces: the detected faces from left to right: `box` (x0, y0, x1, y1 in pixels of the upright
+            photo, within it), `rotation` (degrees by which the photo has to be turned clockwise for
+            the face to be upright, a multiple of 90), `score`, `size_px` (shorter side of the
+            box), `restorable`, and the `reason` if it is not.
+        warnings: what may be wrong with the photo or with this result.
+    """
+
+    photo: Json
+    steps: tuple[Json, ...]
+    faces: tuple[Json, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> Json:
+        """Return all parts as JSON."""
+        return asdict(self)
+
+
+def inspect_photo(
+    item: RequestPhoto, request: Request, judge: Judge, runtime: Runtime
+) -> Inspection:
+    """Judge a photo of a request.
+
+    Raises:
+        RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
+    """
+    prepared = replace(item, photo=prepare_photo(item.photo, item.mask).photo)
+    assessment = judge.assess(prepared)
+    report = item.report
+    report.face_detector = judge.detector.name
+    for warning in judge.warnings:
+        report.warn(warning)
+    context = StepContext({"face_restore": judge.face_model}, runtime, report)
+    faces = _describe_faces(assessment, prepared, request.options["face_restore"], context)
+    _warn_of_rotated_photo(faces, context)
+    facts = item.photo.facts()
+    del facts["warnings"]  # the report has them, too
+    steps: list[Json] = [
+        {"task": step, "options": dict(PROPOSED_OPTIONS.get(step, {})), "reason": reason}
+        for step, reason in assessment.steps
+    ]
+    return Inspection(facts, tuple(steps), tuple(faces), tuple(report.warnings))
+
+
+def _describe_faces(
+    assessment: Assessment, item: RequestPhoto, options: FaceOptions, context: StepContext
+) -> list[Json]:
+    """Return the faces from left to right."""
+    described: list[Json] = []
+    limits = (item.photo.width, item.photo.height) * 2
+    for checked in sorted(assessment.faces, key=_center):
+        face = checked.face
+        matrix = estimate_similarity(face.landmarks)
+        reason = reason_to_skip(checked, matrix, item.photo, options, context)
+        facts = describe_face(face, reason)
+        box = [min(max(side, 0.0), limit) for side, limit in zip(face.box, limits, strict=True)]
+        described.append(
+            {
+                "box": [round(side, 1) for side in box],
+                "rotation": facts.get("rotation", 0),
+                "score": facts["score"],
+                "size_px": facts["size_px"],
+                "restorable": not reason,
+                "reason": reason,
+            }
+        )
+    return described
+
+
+def _center(checked: CheckedFace) -> tuple[float, float]:
+    left, top, right, bottom = checked.face.box
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _warn_of_rotated_photo(faces: Sequence[Json], context: StepContext) -> None:
+    rotations_deg = {face["rotation"] for face in faces if face["restorable"]}
+    if len(rotations_deg) == 1 and (rotation_deg := rotations_deg.pop()):
+        context.report.warn(
+            "the photo seems to be rotated: its faces are upright if it is turned by "
+            f"{rotation_deg} degrees clockwise"
+        )

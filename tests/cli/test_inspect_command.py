@@ -1,0 +1,90 @@
+"""`restore inspect`: text, JSON and exit codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from facefakes import ASTRONAUT
+from PIL import Image
+
+from restore import Restorer
+from restore.cli.inspect_command import describe_inspection
+from restore.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def photo(lite: Restorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    def restorer(*, weights: str, **_: object) -> Restorer:
+        assert weights == "lite"
+        return lite
+
+    monkeypatch.setattr("restore.restorer.Restorer", restorer)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a b.png"
+    Image.fromarray(np.ascontiguousarray(ASTRONAUT[20:180, 50:210])).save(path)
+    return path
+
+
+def test_photos_are_described_in_lines(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--weights", "lite", "--min-face-px", "150"]
+    assert main(["inspect", "a b.png", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "a b.png  160x160 PNG",
+        "    face_restore: dlib found 1 face",
+        "    upscale: its long side has 160 pixels, less than 1000",
+    ]
+    assert lines[3].startswith("    face 1: (")
+    assert "cannot be restored: its " in lines[3]
+    assert len(lines) == 4
+    assert [path.name for path in photo.parent.iterdir()] == ["a b.png"], "it writes nothing"
+
+
+def test_json_has_every_photo_and_every_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
+    assert main(["inspect", "a b.png", "missing.jpg", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["task"], answer["exit_code"]) == ("inspect", 1)
+    found, missing = answer["photos"]
+    assert found["photo"]["name"] == "a b.png"
+    assert found.keys() == {"photo", "steps", "faces", "warnings"}
+    assert missing["photo"] == {"name": "missing.jpg"}
+    assert missing["error"]["code"] == "E201"
+
+
+def test_refused_options_and_photos(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "missing.jpg", "--weights", "lite"]) == 2
+    assert "[E201]" in capsys.readouterr().err
+    assert main(["inspect", "a b.png", "--min-face-px", "-1"]) == 2
+    assert "--min-face-px is '-1'" in capsys.readouterr().err
+
+
+def test_photo_without_steps_and_with_a_turned_face_is_described() -> None:
+    face = {"box": [1.4, 2, 30, 40.6], "score": 0.5, "rotation": 90, "restorable": True}
+    lines = describe_inspection(
+        {
+            "photo": {"name": "a", "width": 9, "height": 8, "format": ""},
+            "steps": [],
+            "faces": [{**face, "reason": ""}],
+            "warnings": ["min_face_px has no effect"],
+        }
+    )
+    assert lines == [
+        "a  9x8",
+        "    no step: the photo seems to need none",
+        "    face 1: (1, 2) to (30, 41), score 0.50, upright if turned by 90 degrees clockwise",
+        "    warning: --min-face-px has no effect",
+    ]
+
+
+def test_predict_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["predict", "-i", "task=inspect", "-i", "image=@a b.png", "--weights", "lite"]
+    assert main(command) == 0
+    assert "1-a_b.json" in capsys.readouterr().out
+    written = tmp_path / "output" / "1-a_b.json"
+    assert json.loads(written.read_text())["photo"]["width"] == 160
+    assert main(command) == 2
+    assert "exists" in capsys.readouterr().err

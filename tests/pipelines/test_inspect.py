@@ -1,0 +1,156 @@
+"""The task inspect: what it finds in a photo."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from facefakes import ASTRONAUT, FixedDetector, face_at
+from oldphotofakes import WhiteIsScratched
+from PIL import Image
+
+from restore import Restorer
+from restore.faces.face import Face
+from restore.imaging.photo import Photo
+from restore.models.loader import Model
+from restore.options import Request
+from restore.pipelines.inspect import Inspection, inspect_photo
+from restore.pipelines.propose import Judge
+from restore.pipelines.request_photos import decode_photos
+from restore.runtime.device import runtime_for, select_device
+
+SMALL = np.ascontiguousarray(ASTRONAUT[20:180, 50:210])
+TWO_FACES = np.concatenate([SMALL, SMALL], axis=1)
+WITHOUT_WHITE = np.minimum(ASTRONAUT, 200)
+
+
+def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspection:
+    """Inspect a photo with these faces; white pixels are scratches."""
+    request = Request.from_inputs("inspect", inputs)
+    [item] = decode_photos(request, [photo], [])
+    judge = Judge(model, FixedDetector(*faces), WhiteIsScratched(), ("dlib is used instead",))
+    return inspect_photo(item, request, judge, runtime_for("baseline", select_device("cpu")))
+
+
+def test_faces_are_described_from_left_to_right_within_the_photo(face_net: Model) -> None:
+    faces = [face_at(200, 110, 60), face_at(100, 110, 60), face_at(20, 240, 50)]
+    found = inspect(face_net, Photo("a", WITHOUT_WHITE), *faces)
+    assert [face["box"] for face in found.faces] == [
+        [0.0, 215.0, 45.0, 256.0],
+        [70.0, 80.0, 130.0, 140.0],
+        [170.0, 80.0, 230.0, 140.0],
+    ]
+    assert found.faces[1] == {
+        "box": [70.0, 80.0, 130.0, 140.0],
+        "rotation": 0,
+        "score": 0.99,
+        "size_px": 60.0,
+        "restorable": True,
+        "reason": "",
+    }
+
+
+def test_face_that_face_restore_would_skip_is_not_restorable(face_net: Model) -> None:
+    faces = [face_at(60, 110, 60), face_at(160, 110, 20), face_at(220, 110, 4)]
+    found = inspect(face_net, Photo("a", WITHOUT_WHITE), *faces, min_face_px=10)
+    assert [face["restorable"] for face in found.faces] == [True, True, False]
+    assert [bool(face["reason"]) for face in found.faces] == [False, False, True]
+    found = inspect(face_net, Photo("a", WITHOUT_WHITE), *faces, min_face_px=30)
+    assert [face["restorable"] for face in found.faces] == [True, False, False]
+
+
+def test_steps_have_their_options_and_reasons(face_net: Model) -> None:
+    pixels = WITHOUT_WHITE.copy()
+    pixels[100:112] = 255
+    found = inspect(
+        face_net, Photo("a", pixels), face_at(128, 110, 60), points=[[1, 1], [9, 1], [9, 9]]
+    )
+    assert [step["task"] for step in found.steps] == [
+        "inpaint",
+        "old_photo_restore",
+        "face_restore",
+        "upscale",
+    ]
+    options = [step["options"] for step in found.steps]
+    assert options == [{}, {"with_scratch": True, "with_face": False}, {}, {}]
+    assert found.steps[3]["reason"] == "its long side has 256 pixels, less than 1000"
+
+
+def test_warnings_of_photo_options_and_models_are_collected(face_net: Model) -> None:
+    photo = Photo("a", WITHOUT_WHITE, warnings=("its end is missing",))
+    found = inspect(face_net, photo, scale=2)
+    assert set(found.warnings) == {
+        "its end is missing",
+        "dlib is used instead",
+        "scale has no effect: it is not an option of inspect",
+    }
+    assert "warnings" not in found.photo
+    assert found.faces == ()
+
+
+def test_photo_whose_faces_are_turned_gives_a_warning(face_net: Model) -> None:
+    found = inspect(face_net, Photo("a", WITHOUT_WHITE), face_at(128, 110, 60, tilt_deg=-90))
+    assert [face["rotation"] for face in found.faces] == [90]
+    assert "turned by 90 degrees clockwise" in found.warnings[-1]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_photos_of_every_mode_are_inspected(lite: Restorer, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "two.png"
+    image = Image.fromarray(TWO_FACES).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(128)
+    image.save(path)
+    results = lite.run("inspect", path)
+    [found] = results.inspections
+    tasks = [step["task"] for step in found.steps]
+    assert tasks == [*(["colorize"] if mode == "L" else []), "face_restore", "upscale"]
+    lefts: list[Any] = [face["box"] for face in found.faces]
+    assert len(lefts) == 2
+    assert lefts[1][0] - lefts[0][0] == pytest.approx(160, abs=20)
+    assert (found.photo["grey"], found.photo["alpha"]) == (mode == "L", mode == "RGBA")
+    assert results.reports[0].warnings == list(found.warnings) == []
+
+
+def test_boxes_are_those_of_the_upright_photo(lite: Restorer, tmp_path: Path) -> None:
+    upright, turned = tmp_path / "upright.jpg", tmp_path / "turned.jpg"
+    image = Image.fromarray(TWO_FACES[:, 40:])
+    image.save(upright, quality=100, subsampling=0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn clockwise
+    image.transpose(Image.Transpose.ROTATE_90).save(turned, quality=100, subsampling=0, exif=exif)
+    first, second = (lite.run("inspect", path).inspections[0] for path in (upright, turned))
+    assert (second.photo["width"], second.photo["height"]) == (280, 160)
+    assert second.photo["orientation"] == 6
+    assert len(first.faces) == len(second.faces) > 0
+    for one, other in zip(first.faces, second.faces, strict=True):
+        assert other["box"] == pytest.approx(one["box"], abs=2)
+
+
+def test_photo_that_needs_nothing_has_no_steps(face_net: Model) -> None:
+    found = inspect(face_net, Photo("a", np.tile(WITHOUT_WHITE, (4, 4, 1))))
+    assert (found.steps, found.faces) == ((), ())
+
+
+def test_each_photo_gets_a_json_file(
+    lite: Restorer, tmp_path: Path, photo_file: Callable[..., Path]
+) -> None:
+    results = lite.run("inspect", [photo_file("a.png"), photo_file("b.jpg")])
+    paths = results.save(tmp_path / "out", "x-", with_reports=True)
+    assert [path.name for path in paths] == ["x-1-a.json", "x-2-b.json"]
+    assert sorted((tmp_path / "out").iterdir()) == paths
+    for path, found in zip(paths, results.inspections, strict=True):
+        assert json.loads(path.read_text()) == json.loads(json.dumps(found.to_dict()))
+        assert path.read_text().startswith('{\n  "photo": {\n    "name": ')
+
+
+def test_steps_are_those_of_a_pipeline_with_auto(lite: Restorer) -> None:
+    photo = Photo("a", SMALL.mean(axis=2).astype(np.uint8))
+    [found] = lite.run("inspect", photo).inspections
+    report = lite.run("pipeline", photo, scale=1, strength=0).reports[0]
+    assert len(found.steps) == 3
+    assert [(step["task"], step["reason"]) for step in found.steps] == [
+        (step.task, step.why) for step in report.steps
+    ]
