@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from restore.service.api import account, docs, errors, files, models, replicate
+from restore.service.api import (
+    account,
+    docs,
+    enhance,
+    errors,
+    files,
+    health,
+    metrics,
+    models,
+    replicate,
+    tasks,
+    webhook_secret,
+)
 from restore.service.browser_guard import BrowserGuard
 from restore.version import __version__
 
@@ -46,7 +58,9 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.router.redirect_slashes = False
     errors.add_handlers(app)
-    for module in (replicate, models, files, account, docs):
+    for module in (replicate, models, files, account, webhook_secret, tasks, enhance):
+        app.include_router(module.router)
+    for module in (health, metrics, docs):
         app.include_router(module.router)
     if service.settings.cors_origins:
         app.add_middleware(

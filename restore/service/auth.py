@@ -42,15 +42,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(settings: Settings, *, has_key: bool) -> None:
+def environment_key(settings: Settings) -> bytes | None:
+    """Return the key of the simple case; an empty one, as in a template of `.env`, is none."""
+    secret = settings.api_key.get_secret_value().strip() if settings.api_key else ""
+    return secret.encode() or None
+
+
+def check_exposure(settings: Settings, *, has_keys: bool) -> None:
     """Refuse to serve everybody on the network, unless the operator asks for it.
 
     Args:
-        has_key: whether requests need a key.
+        has_keys: whether the database has keys.
 
     Raises:
         RestoreError: UNAUTHORIZED if there is no key; OPTION_INVALID for `open` with a key.
     """
+    has_key = has_keys or environment_key(settings) is not None
     if has_key and settings.open:
         raise RestoreError(
             Code.OPTION_INVALID,
@@ -96,8 +103,7 @@ class Access:
     """
 
     def __init__(self, settings: Settings, keys: KeyStore, limits: Limits) -> None:
-        secret = settings.api_key.get_secret_value() if settings.api_key else ""
-        self._secret = secret.encode() or None
+        self._secret = environment_key(settings)
         self._settings, self._keys, self._limits = settings, keys, limits
         self._has_keys, self._checked_s = False, -REFRESH_S
         self._hashing = asyncio.Semaphore(2)  # each hash takes 16 MiB

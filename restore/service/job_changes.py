@@ -29,6 +29,9 @@ class JobChanges(JobReads):
         engine: as of `database.connect`.
         changes: is notified after each change.
         keep_s: time from the end of a job to the removal of its files.
+
+    Attributes:
+        listeners: called with each changed job, by the thread that has changed it.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class JobChanges(JobReads):
     ) -> None:
         super().__init__(engine)
         self.changes = changes or Changes()
+        self.listeners: list[Callable[[Job], None]] = []
         self._keep = timedelta(seconds=keep_s)
 
     def change(self, job_id: str, change: Change) -> Job | None:
@@ -70,6 +74,8 @@ class JobChanges(JobReads):
 
     def tell(self, job: Job) -> None:
         """Notify those who wait for a change of a job, for work, or for webhooks to send."""
+        for listener in self.listeners:
+            listener(job)
         self.changes.notify(job.id)
         if job.status is Status.STARTING:
             self.changes.notify(QUEUE)

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from restore.service import database, gateways
+from restore.service.api.health import Models
+from restore.service.api.metrics import Metrics
 from restore.service.api.models import ModelVersion
 from restore.service.api.prediction import prediction_json
 from restore.service.api.urls import default_base_url
@@ -47,6 +49,7 @@ class Service:
         bodies: reads JSON bodies.
         version: the version of the predictor.
         secrets: sign webhooks.
+        models, metrics: figures for GET /health and GET /metrics.
 
     Raises:
         RestoreError: SERVER if the database or the data folder cannot be used; UNAUTHORIZED or
@@ -64,7 +67,8 @@ class Service:
         self.bodies = BodyReader()
         self.version = ModelVersion()
         self.secrets = SecretStore(settings.data)
-        check_exposure(settings, has_key=settings.api_key is not None or self.keys.exists())
+        self.models, self.metrics = Models(settings.weights), Metrics(self)
+        check_exposure(settings, has_keys=self.keys.exists())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from restore.errors import Code, RestoreError
@@ -167,20 +168,22 @@ class TestExposure:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "LocalHost", "::1"])
     def test_loopback_needs_no_key(self, host: str) -> None:
         assert is_loopback(host)
-        check_exposure(Settings(host=host), has_key=False)
+        check_exposure(Settings(host=host), has_keys=False)
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "localhost.example.org"])
-    def test_other_addresses_need_a_key_or_open(self, host: str) -> None:
+    @pytest.mark.parametrize("empty", ["", " "])
+    def test_other_addresses_need_a_key_or_open(self, host: str, empty: str) -> None:
         assert not is_loopback(host)
         with pytest.raises(RestoreError, match="without an API key") as caught:
-            check_exposure(Settings(host=host), has_key=False)
+            check_exposure(Settings(host=host, api_key=SecretStr(empty)), has_keys=False)
         assert caught.value.code is Code.UNAUTHORIZED
-        check_exposure(Settings(host=host), has_key=True)
-        check_exposure(Settings(host=host, open=True), has_key=False)
+        check_exposure(Settings(host=host), has_keys=True)
+        check_exposure(Settings(host=host, api_key=SecretStr("simple key")), has_keys=False)
+        check_exposure(Settings(host=host, open=True), has_keys=False)
 
     def test_open_with_a_key_is_refused(self) -> None:
         with pytest.raises(RestoreError, match="--open serves without keys"):
-            check_exposure(Settings(open=True), has_key=True)
+            check_exposure(Settings(open=True), has_keys=True)
 
 
 class TestBrowserGuard:
