@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from restore.cli import INTERRUPTED, predict_command, weights_commands
+from restore.cli import INTERRUPTED, predict_command, service_commands, weights_commands
 from restore.cli.messages import print_failure, usage_error
 from restore.cli.task_commands import Weights, add_task_commands
 from restore.errors import RestoreError, unexpected
@@ -49,6 +49,7 @@ app = typer.Typer(
 add_task_commands(app)
 app.command("predict", rich_help_panel="For Cog users")(predict_command.predict)
 app.add_typer(weights_commands.app, name="weights", rich_help_panel="Set-up")
+app.add_typer(service_commands.app, name="service", rich_help_panel="Service")
 
 
 def _print_version(value: bool) -> None:

@@ -20,6 +20,7 @@ from restore.service.api.urls import default_base_url
 from restore.service.auth import Access, check_exposure
 from restore.service.changes import Changes
 from restore.service.cleaner import Cleaner
+from restore.service.dispatcher import dispatch
 from restore.service.files import FileStore
 from restore.service.jobs import JobStore
 from restore.service.keeper import Keeper
@@ -28,6 +29,7 @@ from restore.service.limits import Limits
 from restore.service.records import Job
 from restore.service.settings import Settings
 from restore.service.webhooks import Deliverer, SecretStore
+from restore.service.workers import Workers
 from restore.serving.body_reader import BodyReader
 
 THREADS = 32
@@ -45,15 +47,18 @@ class Service:
     Attributes:
         jobs, files, keys: what is stored.
         changes: news between the parts.
+        workers: those of this gateway.
         access: finds out whose a request is.
         bodies: reads JSON bodies.
         version: the version of the predictor.
         secrets: sign webhooks.
         models, metrics: figures for GET /health and GET /metrics.
+        has_failed: whether the service ends because of an error.
 
     Raises:
-        RestoreError: SERVER if the database or the data folder cannot be used; UNAUTHORIZED or
-            OPTION_INVALID for settings that would expose the service, see `check_exposure`.
+        RestoreError: SERVER if the database or the data folder cannot be used; OPTION_INVALID for
+            settings without a worker; UNAUTHORIZED or OPTION_INVALID for settings that would expose
+            the service, see `check_exposure`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -62,12 +67,14 @@ class Service:
         self.changes = Changes()
         self.jobs = JobStore(self.engine, self.changes, keep_s=settings.keep_s)
         self.files = FileStore(self.engine, settings)
+        self.workers = Workers(settings, self.files.uploads)
         self.keys = KeyStore(self.engine)
         self.access = Access(settings, self.keys, Limits(settings))
         self.bodies = BodyReader()
         self.version = ModelVersion()
         self.secrets = SecretStore(settings.data)
         self.models, self.metrics = Models(settings.weights), Metrics(self)
+        self.has_failed = False
         check_exposure(settings, has_keys=self.keys.exists())
 
     @asynccontextmanager
@@ -80,8 +87,9 @@ class Service:
                 Keeper(self.jobs, gateway.id).run(),
                 Cleaner(self.jobs, self.files, self.settings).run(),
                 Deliverer(self.engine, self.changes, self.secrets, self._render).run(),
+                dispatch(self.workers, self.jobs, self.files, gateway.id),
             )
-            tasks = [asyncio.create_task(_essential(duty)) for duty in duties]
+            tasks = [asyncio.create_task(self._essential(duty)) for duty in duties]
             try:
                 yield
             finally:
@@ -93,14 +101,14 @@ class Service:
         """Return the JSON of a prediction for a webhook."""
         return prediction_json(job, default_base_url(self.settings), self.files)
 
+    async def _essential(self, duty: Coroutine[Any, Any, None]) -> None:
+        """Run a task without which the gateway is of no use: if it fails, end the process.
 
-async def _essential(duty: Coroutine[Any, Any, None]) -> None:
-    """Run a task without which the gateway is of no use: if it fails, end the process.
-
-    Whoever supervises the process starts it again, and no job is lost.
-    """
-    try:
-        await duty
-    except Exception:
-        log.exception("a task of the service has failed: the service ends")
-        os.kill(os.getpid(), signal.SIGTERM)
+        Whoever supervises the process starts it again, and no job is lost.
+        """
+        try:
+            await duty
+        except Exception:
+            log.exception("a task of the service has failed: the service ends")
+            self.has_failed = True
+            os.kill(os.getpid(), signal.SIGTERM)

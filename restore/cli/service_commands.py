@@ -1,0 +1,249 @@
+"""`restore service`: the job service with its web page, and the keys of its clients."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restore.cli.task_commands import Weights
+from restore.errors import Code, RestoreError
+
+if TYPE_CHECKING:
+    from restore.service.keys import KeyStore
+    from restore.service.records import ApiKey
+    from restore.service.settings import Settings
+
+EXTRA = frozenset(
+    {
+        "fastapi",
+        "limits",
+        "prometheus_client",
+        "psycopg",
+        "pydantic_settings",
+        "python_multipart",
+        "sqlalchemy",
+        "standardwebhooks",
+        "swagger_ui_bundle",
+    }
+)
+"""The packages of the extra `service`."""
+
+LOG_LEVEL = logging.INFO
+
+app = typer.Typer(help="Run the job service with its web page.", rich_markup_mode=None)
+keys_app = typer.Typer(
+    help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(keys_app, name="keys")
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Folder of the database and all photos. Default: restore-data.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def service(
+    context: typer.Context,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port to listen on. Default: 8000.", show_default=False
+        ),
+    ] = None,
+    data: DataOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=64,
+            help="Workers to start, each on a GPU if there is one. Default: 1, or 0 with --worker.",
+            show_default=False,
+        ),
+    ] = None,
+    worker: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Address of a worker that runs elsewhere (`restore serve`); repeat."
+        ),
+    ] = None,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(help="Weights of the workers. Default: RESTORE_WEIGHTS, or auto."),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address by which clients reach the service."),
+    ] = None,
+    open_: Annotated[
+        bool,
+        typer.Option("--open", help="Serve everybody who can reach the address, without keys."),
+    ] = False,
+) -> None:
+    """Run the job service until Ctrl-C: a web page, Replicate's API, and a durable queue.
+
+    Further settings are environment variables or lines of `.env`: see docs/service.md.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "workers": workers,
+        "worker_urls": tuple(worker) if worker else None,
+        "weights": weights,
+        "public_url": public_url,
+        "open": open_ or None,
+    }
+    if worker and workers is None and "RESTORE_WORKERS" not in os.environ:
+        given["workers"] = 0
+    with installed():
+        from restore.service.http_server import serve  # noqa: PLC0415
+
+        settings = settings_of(given)
+        logging.getLogger("restore").setLevel(LOG_LEVEL)
+        raise typer.Exit(serve(settings, typer.echo))
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="What you call it, such as the client's name.")],
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Limit of requests in a minute.")
+    ] = None,
+    waiting_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Limit of jobs that have not ended.")
+    ] = None,
+    stored_mib: Annotated[
+        int | None, typer.Option(min=1, help="Limit of all its stored files, in MiB.")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Create an API key, and print its secret, which is shown only once."""
+    with installed(), key_store(data) as store:
+        from restore.service.limits import KeyLimits  # noqa: PLC0415
+        from restore.service.settings import MIB  # noqa: PLC0415
+
+        stored_bytes = stored_mib * MIB if stored_mib else None
+        key, secret = store.create(name, KeyLimits(requests_per_minute, waiting_jobs, stored_bytes))
+    typer.echo(f"created key {key.id} ({key.name}); its secret is not shown again:", err=True)
+    typer.echo(secret)
+
+
+@keys_app.command("list")
+def list_keys(data: DataOption = None) -> None:
+    """List the API keys with their limits; - is the default of the service."""
+    with installed(), key_store(data) as store:
+        keys = store.list()
+    rows: list[tuple[str, ...]] = [
+        ("ID", "NAME", "CREATED", "PER MINUTE", "WAITING", "BYTES", "STATE")
+    ]
+    rows += [_row(key) for key in keys]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as in the list.")],
+    data: DataOption = None,
+) -> None:
+    """Revoke an API key. A running service refuses it within seconds."""
+    with installed(), key_store(data) as store:
+        key = store.revoke(key_id)
+    typer.echo(f"revoked key {key.id} ({key.name})")
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings of a command.
+
+    Args:
+        given: values of the command line by name; None means "not given".
+
+    Raises:
+        RestoreError: OPTION_INVALID, with the setting.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+    from pydantic_settings import SettingsError  # noqa: PLC0415
+
+    from restore.service.settings import Settings  # noqa: PLC0415
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        reason = f"the setting {name} is {first['input']!r}: {first['msg']}"
+    except SettingsError as error:
+        reason = str(error)
+    raise RestoreError(
+        Code.OPTION_INVALID,
+        reason,
+        "Change the option, the environment variable or the line in .env; docs/service.md lists"
+        " all settings.",
+    )
+
+
+@contextmanager
+def key_store(data: Path | None) -> Iterator[KeyStore]:
+    """Open the keys of a data folder inside a `with` block.
+
+    Raises:
+        RestoreError: SERVER if the database cannot be used.
+    """
+    from restore.service import database  # noqa: PLC0415
+    from restore.service.keys import KeyStore  # noqa: PLC0415
+
+    engine = database.connect(settings_of({"data": data}))
+    try:
+        yield KeyStore(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Turn the error of a missing package of the extra `service` into one with a remedy.
+
+    Raises:
+        RestoreError: SERVER.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA:
+            raise
+        raise RestoreError(
+            Code.SERVER,
+            f"the job service needs packages that are not installed ({package})",
+            "Install them with: pip install 'restore[service]'",
+        ) from error
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    limits = (key.requests_per_minute, key.waiting_jobs, key.stored_bytes)
+    return (
+        key.id,
+        key.name,
+        key.created_at.strftime("%Y-%m-%d %H:%M"),
+        *("-" if limit is None else str(limit) for limit in limits),
+        "revoked" if key.revoked_at else "valid",
+    )
