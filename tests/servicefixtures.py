@@ -147,7 +147,8 @@ def api_of(tmp_path: Path, no_settings_of_the_machine: None) -> Iterator[Callabl
     services: list[Service] = []
 
     def build(**settings: Any) -> Api:
-        services.append(Service(Settings(data=tmp_path / "data", workers=0, **settings)))
+        # The workers are not started, because the application's lifespan is not run.
+        services.append(Service(Settings(data=tmp_path / "data", **settings)))
         return Api(services[-1])
 
     yield build

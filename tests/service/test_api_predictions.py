@@ -178,7 +178,11 @@ class TestOutput:
         prediction = api("GET", f"/v1/predictions/{self.finished(api)}").json()
         metrics = prediction["metrics"]
         assert metrics.pop("total_time") >= 0
-        assert metrics == {"predict_time": 1.5, "worker": "worker-1", "photos": [{"photo": "a.jpg"}]}
+        assert metrics == {
+            "predict_time": 1.5,
+            "worker": "worker-1",
+            "photos": [{"photo": "a.jpg"}],
+        }
         assert prediction["started_at"] <= prediction["completed_at"]
 
     def test_uploaded_input_is_shown_as_a_url(self, api: Api) -> None:

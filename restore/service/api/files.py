@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -14,13 +13,12 @@ from restore.errors import Code
 from restore.service.api import schemas
 from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.prediction import timestamp
+from restore.service.api.uploads import stored_form
 from restore.service.api.urls import base_url, download_url, file_url
 from restore.service.auth import owner_of
-from restore.service.bodies import check_declared_size
-from restore.service.forms import FormLimits, read_form
+from restore.service.forms import FormLimits
 from restore.service.http_errors import HttpError
 from restore.service.records import StoredFile
-from restore.service.settings import MIB
 
 if TYPE_CHECKING:
     from restore.service.service import Service
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 CONTENT, METADATA = "content", "metadata"
 LIMITS = FormLimits(files=2, fields=8)
 """The file, and its metadata, which the client for JavaScript sends as a file, too."""
-OTHER_PARTS_BYTES = MIB
 
 SHOWN_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"})
 """Types that a browser may show. Other files are downloaded: an upload may be a page."""
@@ -68,26 +65,11 @@ async def create_file(request: Request, key_owner: Owner) -> dict[str, Any]:
     Replicate's clients is accepted, and not kept.
     """
     service: Service = request.app.state.service
-    check_declared_size(request, service.settings.max_file_mib * MIB + OTHER_PARTS_BYTES)
-    limits = await service.access.limits_of(key_owner)
-
-    async def save(stream: AsyncIterator[bytes], name: str, content_type: str) -> StoredFile:
-        return await service.files.save(
-            stream,
-            owner=key_owner,
-            name=name,
-            content_type=content_type,
-            owner_limit_bytes=limits.stored_bytes,
-        )
-
-    async def discard(stored: StoredFile) -> None:
-        await asyncio.to_thread(service.files.delete, stored.id)
-
-    form = await read_form(request, save, LIMITS, discard)
+    form = await stored_form(request, key_owner, LIMITS)
     contents = [stored for name, stored in form.files if name == CONTENT]
     for stored in (each for _, each in form.files):
         if [stored] != contents:
-            await discard(stored)
+            await asyncio.to_thread(service.files.delete, stored.id)
     if len(contents) != 1:
         raise HttpError(
             422,

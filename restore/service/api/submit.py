@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mimetypes
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -155,8 +156,13 @@ async def _upload(service: Service, label: str, uri: str, owner: str) -> _Photo:
     content = await asyncio.to_thread(read_url, uri, label, public=True)
     found = _MEDIA_TYPE.match(uri)
     media_type = found[1].lower() if found else "application/octet-stream"
+    limits = await service.access.limits_of(owner)
     stored = await service.files.save(
-        _chunks(content), owner=owner, name=label, content_type=media_type
+        _chunks(content),
+        owner=owner,
+        name=label + (mimetypes.guess_extension(media_type) or ""),
+        content_type=media_type,
+        owner_limit_bytes=limits.stored_bytes,
     )
     return _Photo(f"{PREFIX}{stored.id}", "", stored)
 
