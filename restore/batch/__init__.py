@@ -1,0 +1,1 @@
+"""Processing of whole folders: `restore batch IN OUT`."""

@@ -1,0 +1,43 @@
+"""failed.csv: the photos of a batch that have failed."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from restore.batch.folder import Folder
+from restore.batch.manifest import FAILED, Manifest, read_rows
+
+FAILED_NAME = "failed.csv"
+
+
+def write_failures(target: Folder, manifest: Manifest) -> int:
+    """Write the photos whose last row says that they failed, with code and message.
+
+    Args:
+        target: the output folder.
+        manifest: its manifest, with all rows written.
+
+    Returns:
+        Their number. Without any, an older file is replaced by one without rows.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    failed = {
+        name: known.finished for name, known in manifest.known.items() if known.status == FAILED
+    }
+    if not failed and not target.exists(FAILED_NAME):
+        return 0
+    errors = {
+        row["input"]: row["error"]
+        for row in (read_rows(target) if failed else ())
+        if failed.get(row["input"]) == row["finished"]
+    }
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["photo", "code", "message"])
+    for name in sorted(errors):
+        writer.writerow([name, errors[name]["code"], errors[name]["message"]])
+    target.write(FAILED_NAME, text.getvalue().encode())
+    return len(errors)

@@ -1,0 +1,240 @@
+"""The manifest of a batch: one JSON line for each photo that is done or has failed.
+
+A local manifest is appended to and synced after each row. An object store cannot append: there,
+each run writes segments of rows. All files of the manifest are read at the start; the last row of a
+photo counts. Memory holds a few words per photo, never the reports.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any, Self
+
+from restore.batch.folder import Folder, LocalFolder
+from restore.batch.listing import BatchPhoto
+from restore.errors import Code, RestoreError
+
+FOLDER = ".restore-batch"
+"""The folder in the output folder that holds the manifest."""
+SUFFIX = ".jsonl"
+SEGMENT_ROWS = 500
+SEGMENT_S = 30.0
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one photo.
+
+    Attributes:
+        input: path of the photo relative to the input folder.
+        size, state: of the photo, as in Entry.
+        settings: fingerprint of task, options, code version and weights.
+        status: 'done' or 'failed'.
+        output: path of the result relative to the output folder; None if the photo failed.
+        extra: further files, such as the mask of scratches.
+        sha256: checksum of the result.
+        error: code and message of the failure.
+        seconds: computing time, without waiting.
+        finished: seconds since 1970.
+        version: version of this package.
+        report: the report of the photo.
+    """
+
+    input: str
+    size: int
+    state: str
+    settings: str
+    status: str
+    output: str | None = None
+    extra: tuple[str, ...] = ()
+    sha256: str = ""
+    error: Mapping[str, str] | None = None
+    seconds: float = 0.0
+    finished: float = 0.0
+    version: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_line(self) -> bytes:
+        """Return the row as one line of JSON."""
+        return (json.dumps(asdict(self), separators=(",", ":")) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Known:
+    """The part of a row that is held in memory.
+
+    Attributes:
+        key: as of `key_of`.
+        status: 'done' or 'failed'.
+        files: paths of the result and of its further files.
+        finished: seconds since 1970.
+    """
+
+    key: str
+    status: str
+    files: tuple[str, ...]
+    finished: float
+
+
+def key_of(size: int, state: str, settings: str) -> str:
+    """Return a text that differs if the photo or the settings differ."""
+    return f"{size} {state} {settings}"
+
+
+class Manifest:
+    """The rows of a batch.
+
+    Args:
+        folder: the output folder.
+        shard: name of the shard, part of the file's name.
+        read_only: write nothing.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE if the manifest cannot be read or written.
+    """
+
+    def __init__(self, folder: Folder, shard: str = "", *, read_only: bool = False) -> None:
+        self.folder = folder
+        self.known: dict[str, Known] = {}
+        self._pending: list[bytes] = []
+        self._flushed_s = time.monotonic()
+        self._run = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+        self._segments = 0
+        self._name = f"{FOLDER}/manifest{f'-{shard}' if shard else ''}"
+        self._file: BufferedWriter | None = None
+        for row in read_rows(folder):
+            self._remember(row)
+        if isinstance(folder, LocalFolder) and not read_only:
+            self._file = _open_for_append(folder, f"{self._name}{SUFFIX}")
+
+    def add(self, row: Row) -> None:
+        """Add a row; in a local folder it is on the disk when this returns.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._file:
+            self._file.write(row.to_line())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        else:
+            self._pending.append(row.to_line())
+            due = time.monotonic() - self._flushed_s > SEGMENT_S
+            if due or len(self._pending) >= SEGMENT_ROWS:
+                self.flush()
+        self._remember(asdict(row))
+
+    def flush(self) -> None:
+        """Write the rows that wait for their segment."""
+        if self._pending:
+            self._segments += 1
+            name = f"{self._name}-{self._run}-{self._segments:06d}{SUFFIX}"
+            self.folder.write(name, b"".join(self._pending))
+            self._pending.clear()
+        self._flushed_s = time.monotonic()
+
+    def close(self) -> None:
+        """Write what is left, and close the file. Further calls do nothing."""
+        self.flush()
+        if self._file and not self._file.closed:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def is_current(self, photo: BatchPhoto, settings: str) -> Known | None:
+        """Return what is known of a photo, if neither it nor the settings have changed."""
+        known = self.known.get(photo.name)
+        key = key_of(photo.entry.size, photo.entry.state, settings)
+        return known if known and known.key == key else None
+
+    def _remember(self, row: Mapping[str, Any]) -> None:
+        name, finished = row["input"], row["finished"]
+        if name in self.known and self.known[name].finished > finished:
+            return
+        key = key_of(row["size"], row["state"], row["settings"])
+        files = (row["output"], *row["extra"]) if row["output"] else ()
+        self.known[name] = Known(key, row["status"], files, finished)
+
+
+def read_rows(folder: Folder) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all files of a manifest, in no particular order.
+
+    The last line of a file may be incomplete, because its process was killed: it is left out.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE for a line that is not a row.
+    """
+    own = folder.subfolder(FOLDER)
+    if own is None:
+        return
+    for entry in own.entries():
+        if not entry.name.endswith(SUFFIX):
+            continue
+        for number, line in enumerate(own.lines(entry.name), start=1):
+            if line.endswith(b"\n"):
+                yield _parse(line, f"{own.place}/{entry.name}", number)
+
+
+def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        row["finished"], row["input"], row["size"], row["state"], row["settings"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"line {number} of the manifest '{place}' is not a row of a batch",
+            "Delete this line, or choose another output folder.",
+        ) from error
+    return row
+
+
+def _open_for_append(folder: LocalFolder, name: str) -> BufferedWriter:
+    """Open the manifest and lock it, so that no other run writes the same one.
+
+    Raises:
+        RestoreError: OUTPUT_UNWRITABLE.
+    """
+    path = folder.path / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"the manifest '{path}' cannot be written ({error.strerror})",
+            "Choose another output folder, or check its permissions.",
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"another run is writing into '{folder.place}'",
+            "Wait until it has ended, or give each run its part with --shard 1/2 and --shard 2/2.",
+        ) from error
+    if file.tell():  # a killed process may have left half a line
+        with path.open("rb") as written:
+            written.seek(-1, os.SEEK_END)
+            if written.read(1) != b"\n":
+                file.truncate(_end_of_last_line(path))
+    return file
+
+
+def _end_of_last_line(path: Path) -> int:
+    content = path.read_bytes()
+    return content.rfind(b"\n") + 1

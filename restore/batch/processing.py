@@ -1,0 +1,186 @@
+"""What both engines do with the photos of a batch: bytes in, bytes out, no exceptions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restore.errors import RestoreError, unexpected
+from restore.models.locations import manifest_path
+from restore.options import Request
+from restore.version import __version__
+
+if TYPE_CHECKING:
+    from restore.restorer import Restorer
+    from restore.results import Results
+
+log = logging.getLogger("restore.batch")
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """What a batch does with each of its photos.
+
+    Attributes:
+        task: the task.
+        options: the options that the user gave, by their input names.
+        weights: the weights policy.
+        device: as for Restorer; None means the default.
+    """
+
+    task: str
+    options: Mapping[str, object]
+    weights: str
+    device: str | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The options as keyword arguments of Restorer.run."""
+        return dict(self.options)
+
+    def fingerprint(self) -> str:
+        """Return a checksum of all that a result depends on besides its photo.
+
+        Raises:
+            RestoreError: OPTION_UNKNOWN or OPTION_INVALID for options that cannot be used.
+        """
+        request = Request.from_inputs(self.task, self.options)
+        steps = request.steps or tuple(request.options)
+        facts = [
+            request.task,
+            list(steps),
+            {step: request.options[step].model_dump(mode="json") for step in steps},
+            request.output.model_dump(mode="json"),
+            request.run.model_dump(mode="json"),
+            self.weights,
+            hashlib.sha256(manifest_path().read_bytes()).hexdigest(),
+            __version__,
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A photo to restore.
+
+    Attributes:
+        name: its path relative to the input folder.
+        content: the bytes of its file.
+    """
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photo.
+
+    Attributes:
+        name: as in Work.
+        content: the bytes of the result; None if the photo failed.
+        format: 'jpg', 'png' or 'webp'.
+        masks: the masks of scratches as PNG files, if the request returns them.
+        error: code and message of the failure.
+        seconds: computing time, without waiting.
+        report: the report of the photo.
+    """
+
+    name: str
+    content: bytes | None = None
+    format: str = ""
+    masks: tuple[bytes, ...] = ()
+    error: Mapping[str, str] | None = None
+    seconds: float = 0.0
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Processor:
+    """Restores photos; the networks are loaded once.
+
+    Args:
+        job: what to do.
+        restorer: None makes one from the job.
+
+    Raises:
+        RestoreError: any WEIGHTS_* code, DEVICE.
+    """
+
+    def __init__(self, job: BatchJob, restorer: Restorer | None = None) -> None:
+        self.job = job
+        if restorer is None:
+            from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
+
+            restorer = Restorer(weights=job.weights, device=job.device)
+        self.restorer = restorer
+
+    def restore(self, works: Sequence[Work]) -> list[Outcome]:
+        """Restore up to four photos in one request.
+
+        Returns:
+            One outcome for each photo, in order. If the request fails, each photo is tried alone,
+            so that one broken photo does not stop the others.
+        """
+        started_s = time.perf_counter()
+        try:
+            outcomes = self._restore_together(works)
+        except Exception as error:  # noqa: BLE001 - it becomes an outcome, and is logged
+            if len(works) > 1:
+                return [outcome for work in works for outcome in self.restore([work])]
+            return [failure(works[0].name, error, time.perf_counter() - started_s)]
+        seconds = (time.perf_counter() - started_s) / len(works)
+        return [_with_seconds(outcome, seconds) for outcome in outcomes]
+
+    def _restore_together(self, works: Sequence[Work]) -> list[Outcome]:
+        from restore.imaging.sources import NamedFile  # noqa: PLC0415 - imports OpenCV
+
+        with tempfile.TemporaryDirectory(prefix="restore-batch-") as name:
+            folder = Path(name)
+            photos = []
+            for index, work in enumerate(works):
+                path = folder / str(index)
+                path.write_bytes(work.content)
+                photos.append(NamedFile(Path(work.name).name, path))
+            results = self.restorer.run(self.job.task, photos, **self.job.inputs)
+            return _read_results(results, [work.name for work in works], folder / "results")
+
+
+def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[Outcome]:
+    paths = results.save(folder)
+    masks: dict[int, tuple[bytes, ...]] = {
+        index: (path.read_bytes(),)
+        for index, path in zip(sorted(results.masks), paths[len(names) :], strict=True)
+    }
+    return [
+        Outcome(
+            name=name,
+            content=path.read_bytes(),
+            format=path.suffix[1:],
+            masks=masks.get(index, ()),
+            report=report.to_dict(),
+        )
+        for index, (name, path, report) in enumerate(
+            zip(names, paths[: len(names)], results.reports, strict=True)
+        )
+    ]
+
+
+def failure(name: str, error: Exception, seconds: float = 0.0) -> Outcome:
+    if isinstance(error, RestoreError):
+        known = error
+    else:
+        log.error("%s: unexpected error", name, exc_info=error)
+        known = unexpected(error)
+    facts = {"code": str(known.code), "message": str(known.about(Path(name).name))}
+    return Outcome(name, error=facts, seconds=round(seconds, 3))
+
+
+def _with_seconds(outcome: Outcome, seconds: float) -> Outcome:
+    return replace(outcome, seconds=round(seconds, 3))

@@ -1,0 +1,175 @@
+"""One run of a batch: list, plan, restore, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Protocol
+
+from restore.batch.failures import write_failures
+from restore.batch.folder import Folder, open_folder, require_separate
+from restore.batch.listing import BatchPhoto, list_photos, take_shard
+from restore.batch.manifest import FAILED, Manifest, Row
+from restore.batch.output import Output
+from restore.batch.plan import Plan, make_plan
+from restore.batch.processing import BatchJob, Outcome
+
+MIN_FREE_BYTES = 2**30
+"""Free space on the disk of the results below which a run stops."""
+CHECK_SPACE_EVERY = 16
+
+OnOutcome = Callable[[BatchPhoto, Outcome], None]
+Engine = Callable[[BatchJob, Folder, Sequence[BatchPhoto], OnOutcome, Event], None]
+"""Called as engine(job, folder of the photos, photos, on_outcome, stop)."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What a run does.
+
+    Attributes:
+        source, target: paths or fsspec URLs of the folders.
+        job: what to do with each photo.
+        globs, recursive: as for `list_photos`.
+        shard: number of this shard and count of shards; None means all photos.
+        limit: largest number of photos to restore; None means all.
+        retry_failed: try photos again that have failed.
+        force: restore all photos again, and replace files that are no results of the batch.
+        min_free_bytes: free space below which the run stops.
+    """
+
+    source: str
+    target: str
+    job: BatchJob
+    globs: tuple[str, ...] = ()
+    recursive: bool = True
+    shard: tuple[int, int] | None = None
+    limit: int | None = None
+    retry_failed: bool = False
+    force: bool = False
+    min_free_bytes: int = MIN_FREE_BYTES
+
+    @property
+    def shard_name(self) -> str:
+        """Name of the shard in file names, or an empty text."""
+        return f"{self.shard[0]}of{self.shard[1]}" if self.shard else ""
+
+
+@dataclass
+class Summary:
+    """What a run has done.
+
+    Attributes:
+        plan: what it had to do.
+        done: number of photos that were restored.
+        failed: the rows of photos that failed.
+        stopped: why the run ended before all was done, or an empty text.
+    """
+
+    plan: Plan
+    done: int = 0
+    failed: list[Row] = field(default_factory=list)
+    stopped: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all photos of the plan are done, 1 if some failed or are left."""
+        return 1 if self.failed or self.plan.failed or self.stopped else 0
+
+
+class Watcher(Protocol):
+    """Shows the progress of a run."""
+
+    def on_plan(self, plan: Plan, ignored: int) -> None:
+        """Called before the first photo, with the number of files that are not photos."""
+
+    def on_row(self, row: Row) -> None:
+        """Called for each photo once its row is written."""
+
+
+def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Event) -> Summary:
+    """Restore the photos of a folder that are new, have changed or are to be tried again.
+
+    Args:
+        options: what to do.
+        engine: how photos are restored.
+        watcher: is told of the progress.
+        stop: once set, the photos in progress are finished and the run ends.
+
+    Raises:
+        RestoreError: PHOTO_MISSING, OUTPUT_UNWRITABLE, OPTION_UNKNOWN, OPTION_INVALID, any
+            WEIGHTS_* code: before any work; WORKER_LOST.
+    """
+    source, target = open_folder(options.source), open_folder(options.target)
+    require_separate(source, target)
+    settings = options.job.fingerprint()
+    with Manifest(target, options.shard_name) as manifest:
+        output = Output(target, manifest, settings, options.shard_name, replace=options.force)
+        output.complete_moves()
+        plan, ignored = _plan(options, source, target, manifest, settings)
+        watcher.on_plan(plan, ignored)
+        summary = Summary(plan)
+        if not plan.to_do:
+            return summary
+
+        def on_outcome(photo: BatchPhoto, outcome: Outcome) -> None:
+            row = output.save(photo, outcome)
+            if row.status == FAILED:
+                summary.failed.append(row)
+            else:
+                summary.done += 1
+            watcher.on_row(row)
+            if (summary.done + len(summary.failed)) % CHECK_SPACE_EVERY == 0:
+                _check_space(target, options.min_free_bytes, summary, stop)
+
+        _check_space(target, options.min_free_bytes, summary, stop)
+        if not stop.is_set():
+            engine(options.job, source, plan.to_do, on_outcome, stop)
+        left = len(plan.to_do) - summary.done - len(summary.failed)
+        if left and not summary.stopped:
+            summary.stopped = f"interrupted, {left} photos are left"
+        manifest.flush()
+        write_failures(target, manifest)
+        return summary
+
+
+def preview(options: BatchOptions) -> tuple[Plan, int]:
+    """Return the plan of a run and the number of ignored files, and write nothing.
+
+    Raises:
+        RestoreError: as `run_batch`.
+    """
+    source, target = open_folder(options.source), open_folder(options.target)
+    require_separate(source, target)
+    manifest = Manifest(target, options.shard_name, read_only=True)
+    return _plan(options, source, target, manifest, options.job.fingerprint())
+
+
+def _plan(
+    options: BatchOptions, source: Folder, target: Folder, manifest: Manifest, settings: str
+) -> tuple[Plan, int]:
+    listing = list_photos(source, options.globs, recursive=options.recursive)
+    photos: Sequence[BatchPhoto] = listing.photos
+    if options.shard:
+        photos = take_shard(photos, *options.shard)
+    plan = make_plan(
+        photos,
+        manifest,
+        settings,
+        target,
+        retry_failed=options.retry_failed,
+        force=options.force,
+        limit=options.limit,
+    )
+    return plan, listing.ignored
+
+
+def _check_space(folder: Folder, min_free_bytes: int, summary: Summary, stop: Event) -> None:
+    free_bytes = folder.free_bytes()
+    if free_bytes is not None and free_bytes < min_free_bytes:
+        summary.stopped = (
+            f"the disk of '{folder.place}' has {free_bytes / 2**20:.0f} MiB left, less than"
+            f" {min_free_bytes / 2**20:.0f}: free some space and run the command again"
+        )
+        stop.set()

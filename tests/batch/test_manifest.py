@@ -1,0 +1,108 @@
+"""Tests of the manifest: rows survive kills and are found again."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from batchfakes import photo
+
+from restore.batch.folder import Folder, LocalFolder, open_folder
+from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
+from restore.errors import RestoreError
+
+
+def row(name: str = "a.jpg", status: str = DONE, finished: float = 1.0, **facts: object) -> Row:
+    values: dict[str, object] = {"input": name, "size": 1, "state": "1", "settings": "s"}
+    values |= {"status": status, "finished": finished, "output": name if status == DONE else None}
+    return Row(**{**values, **facts})  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=["disk", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "disk":
+        return open_folder(str(tmp_path))
+    return open_folder(f"memory://{uuid.uuid4().hex}")
+
+
+def test_rows_are_found_by_the_next_run(folder: Folder) -> None:
+    manifest = Manifest(folder)
+    manifest.add(row("a.jpg"))
+    manifest.add(row("b.jpg", FAILED, error={"code": "E206", "message": "m"}))
+    manifest.close()
+    again = Manifest(folder, read_only=True)
+    assert again.known["a.jpg"].status == DONE
+    assert again.known["a.jpg"].files == ("a.jpg",)
+    assert again.known["b.jpg"].status == FAILED
+
+
+def test_only_the_same_photo_and_settings_are_current(folder: Folder) -> None:
+    manifest = Manifest(folder)
+    manifest.add(row("a.jpg"))
+    assert manifest.is_current(photo("a.jpg", b"x"), "s")
+    assert not manifest.is_current(photo("a.jpg", b"xx"), "s")
+    assert not manifest.is_current(photo("a.jpg", b"x"), "other")
+    assert not manifest.is_current(photo("b.jpg", b"x"), "s")
+    manifest.close()
+
+
+def test_last_row_of_a_photo_counts_across_shards(folder: Folder) -> None:
+    for shard, finished, status in (("1of2", 2.0, DONE), ("2of2", 1.0, FAILED)):
+        manifest = Manifest(folder, shard)
+        manifest.add(row(status=status, finished=finished))
+        manifest.close()
+    assert Manifest(folder, read_only=True).known["a.jpg"].status == DONE
+
+
+def test_row_is_on_the_disk_before_the_next_photo(tmp_path: Path) -> None:
+    manifest = Manifest(LocalFolder(tmp_path))
+    manifest.add(row())
+    [line] = (tmp_path / FOLDER / "manifest.jsonl").read_text().splitlines()
+    assert json.loads(line)["input"] == "a.jpg"
+    manifest.close()
+
+
+def test_half_a_line_of_a_killed_run_is_cut_off(tmp_path: Path) -> None:
+    folder, path = LocalFolder(tmp_path), tmp_path / FOLDER / "manifest.jsonl"
+    manifest = Manifest(folder)
+    manifest.add(row("a.jpg"))
+    manifest.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert [one["input"] for one in read_rows(folder)] == ["a.jpg"]
+    manifest = Manifest(folder)
+    manifest.add(row("b.jpg"))
+    manifest.close()
+    assert [one["input"] for one in read_rows(folder)] == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"input": "a.jpg"}'])
+def test_line_that_is_no_row_is_an_error_that_names_it(tmp_path: Path, line: str) -> None:
+    path = tmp_path / FOLDER / "manifest.jsonl"
+    path.parent.mkdir()
+    path.write_text(f"{row().to_line().decode()}{line}\n")
+    with pytest.raises(RestoreError, match=r"line 2 of the manifest .*manifest\.jsonl' is not"):
+        Manifest(LocalFolder(tmp_path), read_only=True)
+
+
+def test_two_runs_at_the_same_time_are_refused_unless_sharded(tmp_path: Path) -> None:
+    first = Manifest(LocalFolder(tmp_path))
+    with pytest.raises(RestoreError, match="another run is writing"):
+        Manifest(LocalFolder(tmp_path))
+    Manifest(LocalFolder(tmp_path), "2of2").close()
+    first.close()
+
+
+def test_read_only_manifest_writes_nothing(tmp_path: Path) -> None:
+    Manifest(LocalFolder(tmp_path), read_only=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_remote_rows_are_written_as_segments() -> None:
+    folder = open_folder(f"memory://{uuid.uuid4().hex}")
+    manifest = Manifest(folder)
+    for number in range(501):
+        manifest.add(row(f"{number}.jpg"))
+    assert len(list(read_rows(folder))) == 500
+    manifest.close()
+    assert len(list(read_rows(folder))) == 501

@@ -1,0 +1,80 @@
+"""Tests of what both engines do with a photo."""
+
+import io
+
+import pytest
+from photofiles import file_of, picture
+from PIL import Image
+
+from restore.batch.processing import BatchJob, Processor, Work
+from restore.errors import Code, RestoreError
+from restore.restorer import Restorer
+
+JOB = BatchJob("upscale", {"scale": 2, "output_format": "png"}, "lite", "cpu")
+GOOD = Work("sub/a.png", file_of(picture(24, 32), "PNG"))
+BAD = Work("b.png", b"no photo")
+
+
+def test_result_is_the_file_of_the_same_request_for_one_photo(lite: Restorer) -> None:
+    [outcome] = Processor(JOB, lite).restore([GOOD])
+    assert outcome.name == "sub/a.png"
+    assert outcome.format == "png"
+    assert outcome.error is None
+    assert outcome.content is not None
+    assert Image.open(io.BytesIO(outcome.content)).size == (64, 48)
+    assert outcome.report["photo"] == "a.png"
+    assert outcome.seconds > 0
+
+
+def test_broken_photo_does_not_stop_the_others_of_its_group(lite: Restorer) -> None:
+    first, broken, last = Processor(JOB, lite).restore([GOOD, BAD, GOOD])
+    assert first.content == last.content
+    assert first.content is not None
+    assert broken.content is None
+    assert broken.error is not None
+    assert broken.error["code"] == Code.PHOTO_FORMAT
+    assert "'b.png'" in broken.error["message"]
+
+
+def test_unexpected_error_is_logged_and_hides_its_text(
+    lite: Restorer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("internal text")
+
+    monkeypatch.setattr(lite, "run", fail)
+    [outcome] = Processor(JOB, lite).restore([GOOD])
+    assert outcome.error is not None
+    assert outcome.error["code"] == Code.UNEXPECTED
+    assert "internal text" not in outcome.error["message"]
+    assert "internal text" in caplog.text
+
+
+def test_masks_are_returned_on_request(lite: Restorer) -> None:
+    options = {"return_mask": True, "with_face": False, "output_format": "png"}
+    [outcome] = Processor(BatchJob("old_photo_restore", options, "lite"), lite).restore([GOOD])
+    [mask] = outcome.masks
+    assert Image.open(io.BytesIO(mask)).size == (32, 24)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BatchJob("upscale", {"scale": 4, "output_format": "png"}, "lite"),
+        BatchJob("enhance", {"scale": 2, "output_format": "png"}, "lite"),
+        BatchJob("upscale", {"scale": 2, "output_format": "png"}, "official"),
+        BatchJob("upscale", {"scale": 2}, "lite"),
+    ],
+)
+def test_fingerprint_depends_on_task_options_and_weights(other: BatchJob) -> None:
+    assert JOB.fingerprint() != other.fingerprint()
+
+
+def test_fingerprint_does_not_depend_on_how_a_default_is_written() -> None:
+    explicit = BatchJob("upscale", {**JOB.options, "harm_check": True}, "lite", "cuda:1")
+    assert JOB.fingerprint() == explicit.fingerprint()
+
+
+def test_invalid_options_are_refused_before_any_work() -> None:
+    with pytest.raises(RestoreError, match="scale"):
+        BatchJob("upscale", {"scale": 99}, "lite").fingerprint()

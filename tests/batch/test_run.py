@@ -1,0 +1,223 @@
+"""Tests of whole runs, with workers that have no networks."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from batchfakes import JOB, answer, restored, run_fake_worker, write_photos
+from conftest import PROJECT
+
+from restore.batch.figures import Statistics
+from restore.batch.folder import Folder, LocalFolder, open_folder
+from restore.batch.html_report import write_report
+from restore.batch.listing import BatchPhoto
+from restore.batch.local_engine import LocalEngine, read_photo
+from restore.batch.manifest import FOLDER, Row, read_rows
+from restore.batch.plan import Plan
+from restore.batch.pool import WorkerPlan, WorkerPool
+from restore.batch.processing import BatchJob, Outcome
+from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
+from restore.errors import RestoreError
+
+
+class Recorder:
+    """Collects what a run shows."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.plan: Plan | None = None
+        self.statistics = Statistics()
+
+    def on_plan(self, plan: Plan, ignored: int) -> None:
+        self.plan = plan
+
+    def on_row(self, row: Row) -> None:
+        self.rows.append(row)
+        self.statistics.add(row)
+
+
+def direct_engine(
+    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
+) -> None:
+    """Restore photos in this process with the stand-in."""
+    for photo in photos:
+        if stop.is_set():
+            return
+        work = read_photo(folder, photo)
+        [outcome] = [work] if isinstance(work, Outcome) else answer([work])
+        on_outcome(photo, outcome)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> BatchOptions:
+    write_photos(tmp_path / "in", "a.jpg", "sub/b.png", "sub/c.jpg", "notes.txt")
+    return BatchOptions(str(tmp_path / "in"), str(tmp_path / "out"), JOB)
+
+
+def run(options: BatchOptions) -> tuple[Summary, Recorder]:
+    recorder = Recorder()
+    return run_batch(options, direct_engine, recorder, Event()), recorder
+
+
+def results(tmp_path: Path) -> dict[str, bytes]:
+    out = tmp_path / "out"
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and FOLDER not in path.parts
+    }
+
+
+def test_tree_and_names_are_mirrored(options: BatchOptions, tmp_path: Path) -> None:
+    summary, _ = run(options)
+    assert (summary.done, summary.exit_code) == (3, 0)
+    assert results(tmp_path) == dict.fromkeys(
+        ("a.jpg", "sub/b.jpg", "sub/c.jpg"), restored(b"photo")
+    )
+
+
+def test_second_run_has_nothing_to_do(options: BatchOptions) -> None:
+    run(options)
+    summary, recorder = run(options)
+    assert recorder.rows == []
+    assert summary.plan.done == 3
+    assert summary.exit_code == 0
+
+
+def test_failures_are_rows_and_a_csv_file_and_exit_code_1(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "in", "x.jpg", content=b"bad")
+    summary, _ = run(options)
+    assert (summary.done, len(summary.failed), summary.exit_code) == (3, 1, 1)
+    lines = (tmp_path / "out" / "failed.csv").read_text().splitlines()
+    assert lines[0] == "photo,code,message"
+    assert lines[1].startswith("x.jpg,E206,")
+    summary, recorder = run(options)
+    assert recorder.rows == []
+    assert summary.exit_code == 1
+    write_photos(tmp_path / "in", "x.jpg", content=b"good now")
+    summary, _ = run(options)
+    assert (summary.done, summary.exit_code) == (1, 0)
+    assert len((tmp_path / "out" / "failed.csv").read_text().splitlines()) == 1
+
+
+def test_preview_writes_nothing(options: BatchOptions, tmp_path: Path) -> None:
+    plan, ignored = preview(options)
+    assert (len(plan.to_do), plan.input_bytes, ignored) == (3, 15, 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_limit_and_shards_cover_all_photos(options: BatchOptions) -> None:
+    summary, _ = run(replace(options, limit=1))
+    assert summary.done == 1
+    done = sum(run(replace(options, shard=(index, 2)))[0].done for index in (1, 2))
+    assert done == 2
+
+
+def test_stop_leaves_the_rest_for_the_next_run(options: BatchOptions) -> None:
+    stop = Event()
+
+    class Stopper(Recorder):
+        def on_row(self, row: Row) -> None:
+            stop.set()
+
+    summary = run_batch(options, direct_engine, Stopper(), stop)
+    assert (summary.done, summary.exit_code) == (1, 1)
+    assert summary.stopped == "interrupted, 2 photos are left"
+    assert run(options)[0].done == 2
+
+
+def test_full_disk_stops_before_the_next_photo(
+    options: BatchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalFolder, "free_bytes", lambda self: 2**29)
+    summary, recorder = run(options)
+    assert recorder.rows == []
+    assert "has 512 MiB left, less than 1024: free some space" in summary.stopped
+    assert summary.exit_code == 1
+
+
+def test_output_inside_the_input_is_refused(options: BatchOptions) -> None:
+    with pytest.raises(RestoreError, match="inside of it"):
+        run(replace(options, target=f"{options.source}/out"))
+
+
+def test_remote_folders(options: BatchOptions) -> None:
+    remote = replace(options, target="memory://batch-results")
+    assert run(remote)[0].done == 3
+    folder = open_folder(remote.target)
+    assert folder.read("sub/b.jpg") == restored(b"photo")
+    assert run(remote)[0].plan.done == 3
+    onward = replace(options, source=remote.target, target="memory://batch-onward")
+    assert run(onward)[0].done == 3
+
+
+def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: Path) -> None:
+    write_photos(tmp_path / "in", "x<b>.jpg", content=b"bad")
+    summary, recorder = run(options)
+    source, target = open_folder(options.source), open_folder(options.target)
+    place = write_report(source, target, summary, recorder.statistics, 2.0)
+    page = Path(place).read_text()
+    assert '<td>restored in this run</td><td class="number">3</td>' in page
+    assert "1.50" in page
+    assert "x&lt;b&gt;.jpg" in page
+    assert "<b>" not in page
+
+
+DRIVER = """
+import sys
+from threading import Event
+sys.path[:0] = [{tests!r}, {own!r}]
+from batchfakes import JOB
+from test_run import Recorder, pool_engine
+from restore.batch.run import BatchOptions, run_batch
+if __name__ == "__main__":
+    run_batch(BatchOptions({source!r}, {target!r}, JOB), pool_engine, Recorder(), Event())
+"""
+
+
+def pool_engine(
+    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
+) -> None:
+    """Restore photos in worker processes with the stand-in."""
+    with WorkerPool(job, WorkerPlan((None,)), run_fake_worker) as pool:
+        LocalEngine(pool, folder, on_outcome, stop).run(photos)
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_runs_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
+    """SIGKILL at random moments; a photo whose row was written is not restored again."""
+    photos = 60 * kills
+    write_photos(tmp_path / "in", *(f"{number % 7}/{number}.jpg" for number in range(photos)))
+    tests = PROJECT / "tests"
+    paths = {"source": str(tmp_path / "in"), "target": str(tmp_path / "out")}
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(tests=str(tests), own=str(tests / "batch"), **paths))
+    moments = random.Random(kills)
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, str(script)], cwd=PROJECT)
+        manifest = tmp_path / "out" / FOLDER / "manifest.jsonl"
+        rows = count_lines(manifest) + moments.randrange(1, 40)
+        while count_lines(manifest) < rows and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run([sys.executable, str(script)], cwd=PROJECT, check=True)
+    assert len(results(tmp_path)) == photos
+    inputs = [row["input"] for row in read_rows(LocalFolder(tmp_path / "out"))]
+    assert len(inputs) == len(set(inputs)) == photos
+    assert not list((tmp_path / "out").rglob("*tmp*"))
+    assert not list((tmp_path / "out" / FOLDER / "pending").iterdir())
+
+
+def count_lines(path: Path) -> int:
+    """Number of complete lines of a file that may not exist yet."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0

@@ -1,0 +1,55 @@
+"""Stand-ins for the networks of a batch: workers that answer at once, fail, or die."""
+
+import os
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from restore.batch.folder import Entry
+from restore.batch.listing import BatchPhoto
+from restore.batch.pool import serve
+from restore.batch.processing import BatchJob, Outcome, Work, failure
+from restore.errors import Code, RestoreError
+
+JOB = BatchJob("upscale", {"scale": 2, "output_format": "jpg"}, "lite", "cpu")
+
+
+def restored(content: bytes) -> bytes:
+    """What the stand-in makes of a photo."""
+    return b"restored " + content
+
+
+def answer(works: Sequence[Work]) -> list[Outcome]:
+    """Restore photos: content that starts with `bad` fails, with `die` it kills the worker."""
+    outcomes = []
+    for work in works:
+        if work.content.startswith(b"die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if work.content.startswith(b"bad"):
+            error = RestoreError(Code.PHOTO_DAMAGED, "it is damaged", "Send another one.")
+            outcomes.append(failure(work.name, error))
+        else:
+            report = {"task": "upscale", "stages_ms": {"net": 5.0}, "output": {"bytes": 10}}
+            outcomes.append(
+                Outcome(work.name, restored(work.content), "jpg", seconds=0.1, report=report)
+            )
+    return outcomes
+
+
+def run_fake_worker(connection: Connection, job: BatchJob, threads: int) -> None:
+    """The main function of a worker process without networks."""
+    serve(connection, answer)
+
+
+def photo(name: str = "a.jpg", content: bytes = b"a", *, shares_stem: bool = False) -> BatchPhoto:
+    """A photo as a listing has it."""
+    return BatchPhoto(Entry(name, len(content), "1", 1_000_000_000), shares_stem)
+
+
+def write_photos(folder: Path, *names: str, content: bytes = b"photo") -> None:
+    """Write files that count as photos."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
