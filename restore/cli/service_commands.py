@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXTRA = frozenset(
     {
         "fastapi",
+        "fastapi_offline",
         "limits",
         "prometheus_client",
         "psycopg",
@@ -29,7 +30,6 @@ EXTRA = frozenset(
         "python_multipart",
         "sqlalchemy",
         "standardwebhooks",
-        "swagger_ui_bundle",
     }
 )
 """The packages of the extra `service`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -23,6 +21,7 @@ from restore.service.api import (
     webhook_secret,
 )
 from restore.service.browser_guard import BrowserGuard
+from restore.service.page_files import PageFiles
 from restore.version import __version__
 
 if TYPE_CHECKING:
@@ -39,13 +38,8 @@ def create_app(service: Service) -> FastAPI:
     """Build the application.
 
     Args:
-        service: what the routes work on; it is started and stopped with the application.
+        service: what the routes work on; whoever serves the application also runs the service.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
-            yield
 
     app = FastAPI(
         title="Restore",
@@ -53,7 +47,6 @@ def create_app(service: Service) -> FastAPI:
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
     )
     app.state.service = service
     app.router.redirect_slashes = False
@@ -62,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     for module in (health, metrics, docs):
         app.include_router(module.router)
+    app.router.routes.extend(PageFiles().routes())
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
