@@ -14,7 +14,8 @@ from typer.core import TyperGroup
 
 from restore.cli import INTERRUPTED, predict_command, service_commands, weights_commands
 from restore.cli.messages import print_failure, usage_error
-from restore.cli.task_commands import Weights, add_task_commands
+from restore.cli.option_parameters import Weights
+from restore.cli.task_commands import add_task_commands
 from restore.errors import RestoreError, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__

@@ -12,9 +12,9 @@ import typer
 
 from restore.cli.batch import describe
 from restore.cli.inputs import read_json, read_pairs, take_photos
+from restore.cli.option_parameters import Weights
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import FILE_FORMATS
-from restore.cli.task_commands import Weights
 from restore.errors import Code, RestoreError
 from restore.imaging.sources import NamedFile
 from restore.options import DEFAULT_TASK, INSPECT_TASK, OutputOptions, Request

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli.task_commands import Weights
+from restore.cli.option_parameters import Weights
 from restore.errors import Code, RestoreError
 
 if TYPE_CHECKING:

@@ -8,13 +8,23 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from restore.cli.batch import Job, Outcome, Settings, exit_code, run_batch
 from restore.cli.inspect_command import run_inspect
 from restore.cli.messages import error_with_flags, with_flags
+from restore.cli.option_parameters import (
+    PANELS,
+    alias_parameter,
+    computation_parameters,
+    flag_parameter,
+    is_given,
+    keyword,
+    option_parameter,
+    with_parameters,
+)
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import FILE_FORMATS, output_file
 from restore.errors import RestoreError
@@ -26,7 +36,6 @@ from restore.options import (
     aliases_for,
     describe_options,
 )
-from restore.options.describe import OptionInfo
 
 if TYPE_CHECKING:
     from restore.restorer import Restorer
@@ -42,10 +51,7 @@ SUMMARIES: Mapping[str, str] = {
     "pipeline": "Run several steps; without --steps, those that each photo needs.",
     "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
 }
-PANELS = {"task": "Task options", "run": "Computation", "output": "Output"}
 TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline"})
-
-Weights = Literal["local", "lite", "official", "auto"]
 
 
 def add_task_commands(app: typer.Typer) -> None:
@@ -62,32 +68,24 @@ def task_command(task: str) -> Callable[..., None]:
     names = [*by_name, *(alias.name for alias in aliases)]
 
     def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
-        given = {name: values[name] for name in names if _is_given(context, name)}
+        given = {name: values[name] for name in names if is_given(context, name)}
         weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
         values["weights"] = weights
         run = run_inspect if task == INSPECT_TASK else functools.partial(_run, task)
         raise typer.Exit(run(given, values))
 
-    parameters = [
-        inspect.Parameter(
-            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-        ),
-        *_photo_parameters(task),
-        *(_option_parameter(option) for option in options if option.group == "task"),
-        *(_alias_parameter(alias.name, by_name[alias.option]) for alias in aliases),
-        *_output_parameters(task),
-        *(_option_parameter(option) for option in options if option.group == "output"),
-        *_computation_parameters(),
-        *(_option_parameter(option) for option in options if option.group == "run"),
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in parameters}
-    return command
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+    return with_parameters(
+        command,
+        [
+            *_photo_parameters(task),
+            *(option_parameter(option) for option in options if option.group == "task"),
+            *(alias_parameter(alias.name, by_name[alias.option]) for alias in aliases),
+            *_output_parameters(task),
+            *(option_parameter(option) for option in options if option.group == "output"),
+            *computation_parameters(),
+            *(option_parameter(option) for option in options if option.group == "run"),
+        ],
+    )
 
 
 def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> int:
@@ -169,60 +167,24 @@ def _summary(outcomes: list[Outcome]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
-def _option_parameter(option: OptionInfo) -> inspect.Parameter:
-    """Return the parameter of an option; its value is text, which `restore.options` validates."""
-    flag = "--" + option.name.replace("_", "-")
-    is_flag = option.type is bool
-    annotation: Any = bool | None if is_flag and option.optional else bool if is_flag else str
-    details = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if is_flag else flag,
-        help=option.description.replace("[", r"\["),  # Typer reads brackets as markup
-        metavar=None if is_flag else _metavar(option),
-        rich_help_panel=PANELS[option.group],
-        show_default=option.default is not None,
-    )
-    default = option.default if is_flag or option.default is None else str(option.default)
-    if not is_flag and default is None:
-        annotation = str | None
-    return _keyword(option.name, Annotated[annotation, details], default)
-
-
-def _metavar(option: OptionInfo) -> str:
-    """Return what the help shows as the values of an option, such as `NUMBER 1..8`."""
-    if option.choices:
-        return f"[{'|'.join(option.choices)}]"
-    if option.type is str:
-        return "TEXT"
-    kind = "INTEGER" if option.type is int else "NUMBER"
-    if option.minimum is None:
-        return kind
-    return f"{kind} {option.minimum:g}..{'' if option.maximum is None else f'{option.maximum:g}'}"
-
-
-def _alias_parameter(name: str, option: OptionInfo) -> inspect.Parameter:
-    """Return a hidden parameter for an older name of an option."""
-    flag, annotation = "--" + name.replace("_", "-"), bool if option.type is bool else str
-    return _keyword(name, Annotated[annotation | None, typer.Option(flag, hidden=True)], None)
-
-
 def _photo_parameters(task: str) -> list[inspect.Parameter]:
     photos = typer.Argument(
         help="Photos: paths or URLs; any number.", metavar="PHOTO...", show_default=False
     )
-    parameters = [_keyword("photos", Annotated[list[str], photos], inspect.Parameter.empty)]
+    parameters = [keyword("photos", Annotated[list[str], photos], inspect.Parameter.empty)]
     if task in TASKS_WITH_MASKS:
         mask = typer.Option(
             "--mask",
             help="Image that is white where a photo is to be filled; repeat for one per photo.",
             rich_help_panel=PANELS["task"],
         )
-        parameters.append(_keyword("mask", Annotated[list[str] | None, mask], None))
+        parameters.append(keyword("mask", Annotated[list[str] | None, mask], None))
     return parameters
 
 
 def _output_parameters(task: str) -> list[inspect.Parameter]:
     panel = PANELS["output"]
-    as_json = _flag_parameter("json", (), "Print one JSON object instead of text.")
+    as_json = flag_parameter("json", (), "Print one JSON object instead of text.")
     if task == INSPECT_TASK:
         return [as_json]
     folder = typer.Option(
@@ -241,39 +203,8 @@ def _output_parameters(task: str) -> list[inspect.Parameter]:
         ("report", (), "Write a JSON report beside each result."),
     )
     return [
-        _keyword("output", Annotated[Path, folder], Path("restored")),
-        *(_flag_parameter(*flag) for flag in flags),
+        keyword("output", Annotated[Path, folder], Path("restored")),
+        *(flag_parameter(*flag) for flag in flags),
         as_json,
-        _flag_parameter("quiet", ("-q",), "Print errors only."),
+        flag_parameter("quiet", ("-q",), "Print errors only."),
     ]
-
-
-def _flag_parameter(name: str, short: tuple[str, ...], text: str) -> inspect.Parameter:
-    flag = typer.Option(f"--{name}", *short, help=text, rich_help_panel=PANELS["output"])
-    return _keyword(name, Annotated[bool, flag], default=False)
-
-
-def _computation_parameters() -> list[inspect.Parameter]:
-    weights = typer.Option(
-        "--weights",
-        help="local uses the official weights that are on this machine, else the embedded ones; "
-        "lite uses the embedded ones; official downloads what is missing; auto downloads, and "
-        "falls back to the embedded ones. Default: RESTORE_WEIGHTS, or local.",
-        rich_help_panel=PANELS["run"],
-        show_default=False,
-    )
-    device = typer.Option(
-        "--device",
-        help="cpu, cuda or cuda:N. Default: RESTORE_DEVICE, or CUDA if there is a GPU.",
-        rich_help_panel=PANELS["run"],
-        show_default=False,
-    )
-    return [
-        _keyword("weights", Annotated[Weights | None, weights], None),
-        _keyword("device", Annotated[str | None, device], None),
-    ]
-
-
-def _keyword(name: str, annotation: object, default: object) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, annotation=annotation, default=default)
