@@ -96,7 +96,8 @@ class Attempt:
     async def _end(self, answer: Answer) -> None:
         """Write the end of a prediction down."""
         body, job = answer.body, self.job
-        logs, metrics = str(body.get("logs") or ""), body.get("metrics") or {}
+        # Cog drops the logs of a prediction that fails: those that were taken while it ran remain.
+        logs, metrics = body.get("logs") or None, body.get("metrics") or {}
         predict_s, status = metrics.get("predict_time"), body.get("status")
         if status == "succeeded":
             output = await self.watch.over(self._store(answer.outputs))

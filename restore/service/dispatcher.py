@@ -66,9 +66,13 @@ async def dispatch(workers: Workers, jobs: JobStore, files: FileStore, gateway: 
         for worker in workers.all
     ]
     try:
-        await asyncio.gather(running, *tasks)
+        # None of them ends but with an error.
+        await asyncio.wait([running, *tasks], return_when=asyncio.FIRST_COMPLETED)
     finally:
         for group in (tasks, [running]):
             for task in group:
                 task.cancel()
-            await asyncio.gather(*group, return_exceptions=True)
+            await asyncio.wait(group)
+    for task in (running, *tasks):
+        if not task.cancelled():
+            task.result()

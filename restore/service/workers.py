@@ -57,13 +57,11 @@ class Workers:
         environments = await asyncio.to_thread(worker_environments, len(self._local))
         for local, environment in zip(self._local, environments, strict=True):
             local.environment = {**self._shared_environment(), **environment}
-        tasks = [asyncio.create_task(worker.run()) for worker in self.all]
         try:
-            await asyncio.gather(*tasks)
+            async with asyncio.TaskGroup() as group:
+                for worker in self.all:
+                    group.create_task(worker.run())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             for worker in self.all:
                 await worker.client.close()
 
