@@ -106,6 +106,7 @@ def serve(settings: Settings, announce: Announce) -> int:
                 ws="none",
                 lifespan="off",  # `_run` starts the service: its errors then have a code
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
