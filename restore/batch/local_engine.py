@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from restore.batch.folder import Folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.pool import Lost, WorkerPool
-from restore.batch.processing import Outcome, Work, failure
+from restore.batch.processing import BatchJob, Outcome, Work, failure
+from restore.batch.run import Engine, OnOutcome
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import LIMITS
 
@@ -18,8 +19,6 @@ READERS = 4
 MAX_LOSSES = 3
 """Ends of workers during one photo after which the photo has failed."""
 POLL_S = 0.5
-
-OnOutcome = Callable[[BatchPhoto, Outcome], None]
 
 
 class LocalEngine:
@@ -84,7 +83,7 @@ class LocalEngine:
                 if losses < MAX_LOSSES:
                     self._again.append([work])
                 else:
-                    self._finish(failure(work.name, _lost_error(losses, lost.exit_code)))
+                    self._finish(failure(work.name, lost_error(losses, lost.exit_code)))
 
     def _read_groups(
         self, photos: Iterable[BatchPhoto], readers: ThreadPoolExecutor
@@ -112,29 +111,61 @@ class LocalEngine:
             yield group
 
     def _read(self, photo: BatchPhoto) -> Work | Outcome:
-        return read_photo(self.folder, photo)
+        return read_photo(self.folder, photo.name, photo.entry.size)
 
 
-def read_photo(folder: Folder, photo: BatchPhoto) -> Work | Outcome:
-    """Return a photo with its bytes, or the outcome of a photo that cannot be read."""
-    if photo.entry.size > LIMITS.max_bytes:
+def run_local(workers: int | None = None) -> Engine:
+    """Return the local engine as `run_batch` calls it.
+
+    Args:
+        workers: number of worker processes; None chooses it.
+    """
+
+    def engine(
+        job: BatchJob,
+        folder: Folder,
+        photos: Sequence[BatchPhoto],
+        on_outcome: OnOutcome,
+        stop: Event,
+    ) -> None:
+        from restore.batch.workers import plan_workers  # noqa: PLC0415 - imports torch
+
+        with WorkerPool(job, plan_workers(job.device, workers)) as pool:
+            LocalEngine(pool, folder, on_outcome, stop).run(photos)
+
+    return engine
+
+
+def read_photo(folder: Folder, name: str, size: int) -> Work | Outcome:
+    """Return a photo with its bytes, or the outcome of a photo that cannot be read.
+
+    Args:
+        name: its path relative to the folder.
+        size: its size in bytes, as it was listed.
+    """
+    if size > LIMITS.max_bytes:
         limit = LIMITS.max_bytes // 2**20
-        size = photo.entry.size / 2**20
-        reason = f"the file has {size:.1f} MiB, the limit is {limit}"
+        reason = f"the file has {size / 2**20:.1f} MiB, the limit is {limit}"
         error = RestoreError(Code.PHOTO_TOO_LARGE, reason, "Make the file smaller.")
-        return failure(photo.name, error)
+        return failure(name, error)
     try:
-        return Work(photo.name, folder.read(photo.name))
+        return Work(name, folder.read(name))
     except OSError as error:
         reason = f"the file cannot be read ({error.strerror or error})"
         remedy = "Check that it exists and its permissions, then run with --retry-failed."
-        return failure(photo.name, RestoreError(Code.PHOTO_MISSING, reason, remedy))
+        return failure(name, RestoreError(Code.PHOTO_MISSING, reason, remedy))
 
 
-def _lost_error(losses: int, exit_code: int | None) -> RestoreError:
+def lost_error(losses: int, exit_code: int | None) -> RestoreError:
+    """Return the error for a photo whose worker has ended each time.
+
+    Args:
+        losses: how often.
+        exit_code: of the last worker; None if it is unknown.
+    """
+    known = "" if exit_code is None else f", at last with exit code {exit_code}"
     return RestoreError(
         Code.WORKER_LOST,
-        f"the worker process ended {losses} times during this photo, at last with exit code"
-        f" {exit_code}",
-        "-9 is often a lack of memory: try --workers 1, then --retry-failed.",
+        f"the worker process ended {losses} times during this photo{known}",
+        "-9 is often a lack of memory: try fewer workers, then --retry-failed.",
     )

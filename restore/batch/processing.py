@@ -164,12 +164,20 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
             content=path.read_bytes(),
             format=path.suffix[1:],
             masks=masks.get(index, ()),
-            report=report.to_dict(),
+            report=without_empty(report.to_dict()),
         )
         for index, (name, path, report) in enumerate(
             zip(names, paths[: len(names)], results.reports, strict=True)
         )
     ]
+
+
+def without_empty(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report without its empty fields, for a manifest of millions of rows."""
+    kept = {name: value for name, value in facts.items() if value not in ("", [], {}, None)}
+    if steps := kept.get("steps"):
+        kept["steps"] = [without_empty(step) for step in steps]
+    return kept
 
 
 def failure(name: str, error: Exception, seconds: float = 0.0) -> Outcome:

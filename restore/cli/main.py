@@ -12,7 +12,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from restore.cli import INTERRUPTED, predict_command, service_commands, weights_commands
+from restore.cli import (
+    INTERRUPTED,
+    batch_command,
+    predict_command,
+    service_commands,
+    weights_commands,
+)
 from restore.cli.messages import print_failure, usage_error
 from restore.cli.option_parameters import Weights
 from restore.cli.task_commands import add_task_commands
@@ -48,6 +54,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 add_task_commands(app)
+app.command("batch", help=batch_command.HELP)(batch_command.batch_command())
 app.command("predict", rich_help_panel="For Cog users")(predict_command.predict)
 app.add_typer(weights_commands.app, name="weights", rich_help_panel="Set-up")
 app.add_typer(service_commands.app, name="service", rich_help_panel="Service")

@@ -50,7 +50,7 @@ def direct_engine(
     for photo in photos:
         if stop.is_set():
             return
-        work = read_photo(folder, photo)
+        work = read_photo(folder, photo.name, photo.entry.size)
         [outcome] = [work] if isinstance(work, Outcome) else answer([work])
         on_outcome(photo, outcome)
 

@@ -1,0 +1,266 @@
+"""`restore batch IN OUT`: restore the photos of a folder and its subfolders."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restore.cli.messages import error_with_flags, with_flags
+from restore.cli.option_parameters import (
+    computation_parameters,
+    flag_parameter,
+    is_given,
+    keyword,
+    option_parameter,
+    with_parameters,
+)
+from restore.errors import Code, RestoreError
+from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, describe_options
+
+if TYPE_CHECKING:
+    from restore.batch.run import BatchOptions, Summary
+
+HELP = (
+    "Restore the photos of a folder and its subfolders into another folder. A second run does what "
+    "is new, has changed or was not finished."
+)
+PANEL = "Batch"
+MAX_SHOWN_FAILURES = 20
+OUTPUT_FORMAT = "output_format"
+DEFAULT_FORMAT = "same"
+ENGINES = ("local", "ray")
+
+_SHARD = re.compile(r"(\d+)/(\d+)")
+
+
+def batch_command() -> Callable[..., None]:
+    """Return the function of the command, with every option that a single photo has."""
+    options = describe_options(PIPELINE_TASK)
+    names = [option.name for option in options]
+
+    def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
+        given = {name: values[name] for name in names if is_given(context, name)}
+        try:
+            code = _run(given, values)
+        except RestoreError as error:
+            raise error_with_flags(error) from error
+        raise typer.Exit(code)
+
+    return with_parameters(
+        command,
+        [
+            *_own_parameters(),
+            *(option_parameter(option) for option in options if option.group == "task"),
+            *(
+                option_parameter(option)
+                for option in options
+                if option.group == "output" and option.name != OUTPUT_FORMAT
+            ),
+            *computation_parameters(),
+            *(option_parameter(option) for option in options if option.group == "run"),
+        ],
+    )
+
+
+def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
+    from restore.batch.processing import BatchJob  # noqa: PLC0415 - other commands need it not
+    from restore.batch.run import BatchOptions  # noqa: PLC0415
+
+    weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
+    task = str(values["task"]).replace("-", "_")
+    inputs = {**given, OUTPUT_FORMAT: values["format"]}
+    Request.from_inputs(task, inputs)
+    options = BatchOptions(
+        source=values["source"],
+        target=values["target"],
+        job=BatchJob(task, inputs, weights, values["device"]),
+        globs=tuple(values["glob"] or ()),
+        recursive=values["recursive"],
+        shard=_parse_shard(values["shard"]),
+        limit=values["limit"],
+        retry_failed=values["retry_failed"],
+        force=values["force"],
+        min_free_bytes=values["min_free_mib"] * 2**20,
+    )
+    if values["dry_run"]:
+        return _preview(options, values["workers"])
+    return _restore(options, values)
+
+
+def _restore(options: BatchOptions, values: Mapping[str, Any]) -> int:
+    from restore.batch.folder import open_folder  # noqa: PLC0415
+    from restore.batch.html_report import write_report  # noqa: PLC0415
+    from restore.batch.run import run_batch  # noqa: PLC0415
+    from restore.cli.batch_progress import BatchProgress  # noqa: PLC0415
+
+    started_s = time.monotonic()
+    with _stopping() as stop, BatchProgress(quiet=values["quiet"]) as progress:
+        summary = run_batch(options, _engine(values), progress, stop)
+    wall_s = time.monotonic() - started_s
+    if progress.figures.done or progress.figures.failed:
+        source, target = open_folder(options.source), open_folder(options.target)
+        report = write_report(source, target, summary, progress.figures, wall_s)
+        if not values["quiet"]:
+            print(f"report: {report}")
+    _print_summary(summary, options, quiet=values["quiet"])
+    return summary.exit_code
+
+
+def _engine(values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - restore.batch.run.Engine
+    if values["engine"] == "ray":
+        from restore.batch.ray_engine import RayEngine  # noqa: PLC0415
+
+        return RayEngine(num_gpus=values["num_gpus"], concurrency=values["concurrency"])
+    from restore.batch.local_engine import run_local  # noqa: PLC0415
+
+    return run_local(values["workers"])
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Provide an event that the first Ctrl-C or SIGTERM sets; the second one ends at once."""
+    stop = Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        typer.echo(
+            "stopping after the photos in progress; press Ctrl-C again to stop at once", err=True
+        )
+
+    before = {one: signal.signal(one, on_signal) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _preview(options: BatchOptions, workers: int | None) -> int:
+    """Print what a run would do."""
+    from restore.batch.folder import open_folder  # noqa: PLC0415
+    from restore.batch.plan import estimate  # noqa: PLC0415
+    from restore.batch.run import preview  # noqa: PLC0415
+    from restore.batch.workers import plan_workers  # noqa: PLC0415
+
+    plan, ignored = preview(options)
+    count = len(plan.to_do)
+    print(f"to restore: {count} photos, {plan.input_bytes / 2**20:.1f} MiB")
+    if plan.changed:
+        print(f"  of them changed, or with other options or weights: {plan.changed}")
+    print(f"done already: {plan.done}")
+    print(f"failed before: {len(plan.failed)} (--retry-failed tries them again)")
+    print(f"other files, ignored: {ignored}")
+    target = open_folder(options.target)
+    found = estimate(target, options.job.fingerprint())
+    if found is None:
+        print("time and disk: unknown until some photos are done; try --limit 20 first")
+        return 0
+    parallel = len(plan_workers(options.job.device, workers).devices)
+    minutes = count * found.seconds_per_photo / parallel / 60.0
+    mib = count * found.bytes_per_photo / 2**20
+    print(f"time: about {minutes:.1f} minutes with {parallel} workers", end="")
+    print(f" ({found.seconds_per_photo:.2f} s per photo, from {found.rows} photos)")
+    free_bytes = target.free_bytes()
+    free = "" if free_bytes is None else f" of {free_bytes / 2**20:.0f} MiB that are free"
+    print(f"disk: about {mib:.0f} MiB{free}")
+    return 0
+
+
+def _print_summary(summary: Summary, options: BatchOptions, *, quiet: bool) -> None:
+    for row in summary.failed[:MAX_SHOWN_FAILURES]:
+        message = (row.error or {}).get("message", "")
+        typer.echo(f"failed: {row.input}: {with_flags(message)}", err=True)
+    if len(summary.failed) > MAX_SHOWN_FAILURES:
+        more = len(summary.failed) - MAX_SHOWN_FAILURES
+        typer.echo(f"and {more} more: see failed.csv in the output folder", err=True)
+    if summary.stopped:
+        typer.echo(f"not finished: {summary.stopped}", err=True)
+    if quiet:
+        return
+    parts = [f"{summary.done} restored"]
+    if summary.failed:
+        parts.append(f"{len(summary.failed)} failed")
+    if summary.plan.done:
+        parts.append(f"{summary.plan.done} done before")
+    if summary.plan.failed:
+        parts.append(f"{len(summary.plan.failed)} failed before (--retry-failed tries them again)")
+    print(f"{', '.join(parts)}; results in {options.target}")
+
+
+def _parse_shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = _SHARD.fullmatch(text)
+    shard = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= shard[0] <= shard[1]:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"--shard is '{text}'",
+            "Write for example --shard 1/4 for the first of four runs.",
+        )
+    return shard
+
+
+def _own_parameters() -> list[inspect.Parameter]:
+    source = typer.Argument(help="Folder of the photos: a path or URL.", metavar="IN")
+    target = typer.Argument(help="Folder of the results: a path or URL.", metavar="OUT")
+    tasks = "|".join((*TASK_OPTIONS, PIPELINE_TASK))
+    task = _option("--task", "What to do with each photo.", metavar=f"[{tasks}]")
+    glob = _option("--glob", "Names of the photos, such as '*.tif'; repeat for several patterns.")
+    recursive = _option("--recursive/--no-recursive", "Look into subfolders, too.")
+    formats = _option(
+        "--format",
+        "File format of the results; same is that of each photo, or png for TIFF, BMP and GIF.",
+        metavar="[same|jpg|png|webp]",
+    )
+    limit = _option("--limit", "Restore at most this many photos.", minimum=1)
+    shard = _option("--shard", "Restore one part of the photos, such as 1/4: several runs share.")
+    space = _option("--min-free-mib", "Stop if the disk has less free space.", minimum=0)
+    workers = _option(
+        "--workers", "Worker processes. Default: one per GPU, or one per core.", minimum=1
+    )
+    engine = _option("--engine", "ray needs `pip install 'restore[batch]'`.", metavar="[local|ray]")
+    gpus = _option("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", minimum=0)
+    concurrency = _option("--concurrency", "Ray: largest number of actors.", minimum=1)
+    return [
+        keyword("source", Annotated[str, source], inspect.Parameter.empty),
+        keyword("target", Annotated[str, target], inspect.Parameter.empty),
+        keyword("task", Annotated[str, task], PIPELINE_TASK),
+        keyword("glob", Annotated[list[str] | None, glob], None),
+        keyword("recursive", Annotated[bool, recursive], default=True),
+        keyword("format", Annotated[str, formats], DEFAULT_FORMAT),
+        _batch_flag("retry_failed", "Try photos again that have failed."),
+        _batch_flag("force", "Restore all photos again, and replace foreign files in OUT."),
+        _batch_flag("dry_run", "Print what would be done, how long it takes, and write nothing."),
+        keyword("limit", Annotated[int | None, limit], None),
+        keyword("shard", Annotated[str | None, shard], None),
+        keyword("min_free_mib", Annotated[int, space], 1024),
+        keyword("workers", Annotated[int | None, workers], None),
+        keyword("engine", Annotated[str, engine], ENGINES[0]),
+        keyword("num_gpus", Annotated[float | None, gpus], None),
+        keyword("concurrency", Annotated[int | None, concurrency], None),
+        flag_parameter("quiet", ("-q",), "Print errors only."),
+    ]
+
+
+def _option(flag: str, text: str, minimum: int | None = None, metavar: str | None = None) -> Any:  # noqa: ANN401
+    return typer.Option(
+        flag, help=text, min=minimum, metavar=metavar, rich_help_panel=PANEL, show_default=True
+    )
+
+
+def _batch_flag(name: str, text: str) -> inspect.Parameter:
+    flag = typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=PANEL)
+    return keyword(name, Annotated[bool, flag], default=False)

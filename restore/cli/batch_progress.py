@@ -1,0 +1,110 @@
+"""Progress of a batch: photos done, speed, time left, failures and the slowest stage."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from restore.batch.figures import Statistics
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from restore.batch.manifest import Row
+    from restore.batch.plan import Plan
+
+LINE_EVERY_S = 30.0
+
+
+class BatchProgress:
+    """Shows a bar on a terminal, and elsewhere a line every LINE_EVERY_S.
+
+    Attributes:
+        figures: what has been collected from the rows of the run.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.figures = Statistics()
+        self._total = 0
+        self._started_s = self._line_s = time.monotonic()
+        self._bars = None if quiet or not sys.stderr.isatty() else _new_bars()
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> BatchProgress:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def on_plan(self, plan: Plan, ignored: int) -> None:
+        """Show how much there is to do."""
+        self._total = len(plan.to_do)
+        self._started_s = time.monotonic()
+        if self._bars:
+            self._task = self._bars.add_task("photos", total=self._total, facts="")
+        elif not self.quiet:
+            changed = f", {plan.changed} of them changed" if plan.changed else ""
+            parts = [f"{self._total} photos to restore{changed}", f"{plan.done} done before"]
+            if plan.failed:
+                parts.append(f"{len(plan.failed)} failed before")
+            if ignored:
+                parts.append(f"{ignored} other files ignored")
+            print(", ".join(parts), file=sys.stderr, flush=True)
+
+    def on_row(self, row: Row) -> None:
+        """Count a photo."""
+        self.figures.add(row)
+        if self._bars and self._task is not None:
+            done = self.figures.done + self.figures.failed
+            self._bars.update(self._task, completed=done, facts=self.facts())
+        elif not self.quiet and time.monotonic() - self._line_s > LINE_EVERY_S:
+            self._line_s = time.monotonic()
+            print(self.line(), file=sys.stderr, flush=True)
+
+    def line(self) -> str:
+        """Return the progress as one line of text."""
+        done = self.figures.done + self.figures.failed
+        elapsed_s = time.monotonic() - self._started_s
+        left_s = (self._total - done) * elapsed_s / done if done else 0.0
+        return f"{done} of {self._total} photos, {self.facts()}, {left_s / 60.0:.1f} minutes left"
+
+    def facts(self) -> str:
+        """Return speed, failures and the slowest stage."""
+        elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
+        done = self.figures.done + self.figures.failed
+        facts = [f"{done / elapsed_s:.2f} per second", f"{self.figures.failed} failed"]
+        if stage := self.figures.slowest_stage:
+            facts.append(f"slowest stage: {stage}")
+        return ", ".join(facts)
+
+
+def _new_bars() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - only terminals need it
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
