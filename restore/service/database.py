@@ -1,8 +1,8 @@
 """The connection to the database: SQLite in the data folder, or PostgreSQL.
 
 Transactions that write are serialised on SQLite (`BEGIN IMMEDIATE`), and lock the rows that they
-change on PostgreSQL. A transaction that has been committed survives the end of the process and a
-power failure.
+change on PostgreSQL. A transaction that has been committed survives the end of the process and, if
+it is durable, a power failure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MORE_CONNECTIONS = 32
 SCHEMA_LOCK = 24_060_124
 """Key of PostgreSQL's advisory lock for the creation of the tables."""
 
-_READ_ONLY = "restore_read_only"
+_READ_ONLY, _DURABLE = "restore_read_only", "restore_durable"
 
 # SQLite's own lock is polled with growing pauses: a queue of threads in front of it is faster.
 _sqlite_writer = threading.RLock()
@@ -44,7 +44,7 @@ def connect(settings: Settings) -> Engine:
             are those of another version.
     """
     url = _url(settings)
-    engine = _sqlite_engine(url) if _is_sqlite(url) else _postgresql_engine(url)
+    engine = _sqlite_engine(url) if url.drivername == "sqlite" else _postgresql_engine(url)
     try:
         _prepare(engine)
     except DBAPIError as error:
@@ -68,10 +68,19 @@ def read(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def write(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that writes, and commit it at the end of the block; never nested."""
+def write(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
+    """Open a transaction that writes, and commit it at the end of the block; never nested.
+
+    Args:
+        durable: wait until the disk has the transaction. Others survive the end of the process, and
+            a power failure only if a durable one follows.
+    """
     lock = _sqlite_writer if engine.dialect.name == "sqlite" else nullcontext()
+    # Such an option reaches the transaction only if it is set before the transaction begins.
+    engine = engine.execution_options(**{_DURABLE: durable})
     with lock, engine.begin() as connection:
+        if not durable and connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL synchronous_commit = off"))
         yield connection
 
 
@@ -93,7 +102,7 @@ def _url(settings: Settings) -> URL:
         raise _wrong_url() from error
     if url.drivername in {"postgres", "postgresql", "postgresql+psycopg"}:
         return url.set(drivername="postgresql+psycopg")
-    if _is_sqlite(url) and url.database not in {None, "", ":memory:"}:
+    if url.drivername == "sqlite" and url.database not in {None, "", ":memory:"}:
         return url
     raise _wrong_url()
 
@@ -105,10 +114,6 @@ def _wrong_url() -> RestoreError:
         "RESTORE_DATABASE_URL is not the URL of a PostgreSQL database or a SQLite file",
         "Give it as postgresql://USER:PASSWORD@HOST/DATABASE, or leave it out for SQLite.",
     )
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 def _make_folder(folder: Path) -> None:
@@ -139,15 +144,19 @@ def _set_up_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> 
     connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # a commit is on the disk when it returns
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that first reads and then writes would fail if another wrote in between.
-    read_only = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if options.get(_READ_ONLY, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    level = "FULL" if options.get(_DURABLE, True) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgresql_engine(url: URL) -> Engine:
