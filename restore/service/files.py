@@ -203,7 +203,8 @@ class FileStore:
 
     def _finish(self, draft: _Draft, writer: FileWriter) -> StoredFile:
         sha256 = writer.finish()
-        with database.write(self._engine) as connection:
+        # The record of a result reaches the disk with the end of its job.
+        with database.write(self._engine, durable=draft.job_id is None) as connection:
             now = database.now(connection)
             file = StoredFile(
                 id=draft.id,

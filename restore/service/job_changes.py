@@ -1,7 +1,8 @@
 """Changing jobs, one at a time.
 
 A change is one transaction: it locks the job's row, applies a function of transitions.py, and
-writes the changed columns and the webhook events. It is on the disk when the method returns.
+writes the changed columns and the webhook events. The end of a job is on the disk when the method
+returns; what a power failure may undo is done again.
 """
 
 from __future__ import annotations
@@ -42,13 +43,16 @@ class JobChanges(JobReads):
         self.listeners: list[Callable[[Job], None]] = []
         self._keep = timedelta(seconds=keep_s)
 
-    def change(self, job_id: str, change: Change) -> Job | None:
+    def change(self, job_id: str, change: Change, *, durable: bool = True) -> Job | None:
         """Apply a change in a transaction of its own.
+
+        Args:
+            durable: as of `database.write`.
 
         Returns:
             The changed job; None if it does not exist or must not change.
         """
-        with database.write(self.engine) as connection:
+        with database.write(self.engine, durable=durable) as connection:
             job = self.change_in(connection, job_id, change)
         if job is not None:
             self.tell(job)

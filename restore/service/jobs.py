@@ -70,7 +70,7 @@ class JobStore(JobChanges):
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        with database.write(self.engine) as connection:
+        with database.write(self.engine, durable=False) as connection:
             job_id = connection.execute(oldest).scalar()
             if job_id is None:
                 return None
@@ -91,7 +91,9 @@ class JobStore(JobChanges):
         """Extend the claim of an attempt; see Renewal for what the worker has to do."""
         lease = timedelta(seconds=lease_s)
         job = self.change(
-            job_id, lambda job, now: transitions.renew(job, attempt, lease_until=now + lease)
+            job_id,
+            lambda job, now: transitions.renew(job, attempt, lease_until=now + lease),
+            durable=False,
         )
         if job is None:
             return Renewal.LOST
@@ -100,7 +102,7 @@ class JobStore(JobChanges):
     def add_logs(self, job_id: str, attempt: int, text: str) -> bool:
         """Append complete lines to the logs of a running job; False if the claim is lost."""
         add = partial(transitions.add_logs, attempt=attempt, text=text)
-        return self.change(job_id, lambda job, _: add(job)) is not None
+        return self.change(job_id, lambda job, _: add(job), durable=False) is not None
 
     def succeed(
         self,

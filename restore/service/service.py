@@ -67,7 +67,7 @@ class Service:
         self.changes = Changes()
         self.jobs = JobStore(self.engine, self.changes, keep_s=settings.keep_s)
         self.files = FileStore(self.engine, settings)
-        self.workers = Workers(settings, self.files.uploads)
+        self.workers = Workers(settings, self.files.uploads, self.files.results)
         self.keys = KeyStore(self.engine)
         self.access = Access(settings, self.keys, Limits(settings))
         self.bodies = BodyReader()
