@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,11 +38,13 @@ class DefaultPipelineGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's own type
         own_options = {name for parameter in self.params for name in parameter.opts}
-        first = args[0] if args else "--help"
+        own = list(takewhile(lambda argument: argument in own_options, args))
+        rest = args[len(own) :]
+        first = rest[0] if rest else "--help"
         is_photo = any(mark in first for mark in "./:") or Path(first).exists()
-        is_option = first.startswith("-") and first not in own_options | {"--help", "-h"}
+        is_option = first.startswith("-") and first not in {"--help", "-h"}
         if first not in self.commands and (is_photo or is_option):
-            args = [PIPELINE_TASK, *args]
+            args = [*own, PIPELINE_TASK, *rest]
         return super().parse_args(ctx, args)
 
 

@@ -55,11 +55,15 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("own_options", [(), ("--verbose",)])
 def test_photo_without_a_command_runs_the_proposed_steps(
-    photo_file: PhotoFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_options: tuple[str, ...],
+    photo_file: PhotoFile,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     photo = photo_file("a.png")
-    assert main([str(photo), "--scale", "2"]) == 0
+    assert main([*own_options, str(photo), "--scale", "2"]) == 0
     with Image.open(tmp_path / "restored" / "a.jpg") as result:
         assert result.size == (120, 96)
     shown = capsys.readouterr().out
