@@ -43,6 +43,9 @@ DECODED_BY_US_ONLY = frozenset(
 )
 """Files that Pillow rejects or decodes without their colour chunks."""
 
+UNRELATED_WARNINGS = ("no face was found", "no shake was found", "this photo was in colour")
+"""Warnings that do not tell that a result may be damaged."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -57,7 +60,12 @@ class Row:
     @property
     def is_silent(self) -> bool:
         """Whether the result is damaged and nothing says so."""
-        return bool(self.harm) and not self.warnings and self.outcome == "done"
+        told = [
+            warning
+            for warning in self.warnings
+            if not any(text in warning for text in UNRELATED_WARNINGS)
+        ]
+        return bool(self.harm) and not told and self.outcome == "done"
 
 
 def main() -> int:

@@ -16,8 +16,9 @@ CELLS_PX = (8, 32)
 MAX_CELL_SHIFT = {8: 40.0, 32: 14.0}
 """Levels by which a cell of that size may change without a warning in the report."""
 
-MAX_LUMINANCE_SHIFT = 40.0
-"""Levels by which new colours may change the luminance of a cell."""
+MAX_LIGHTNESS_SHIFT = 20.0
+"""Levels by which new colours may change the lightness of a cell: CIE L*, scaled to 255. The luma
+of the stored values is no measure: that of pure red is 76, that of a grey as light as it 127."""
 
 MAX_SHIFTED_SHARE = 0.25
 """Fraction of cells that old_photo_restore may change: scratches and their surroundings. A cell
@@ -78,9 +79,10 @@ def find_harm(
         if share > MAX_SHIFTED_SHARE and "colorize" not in tasks:
             yield f"{100 * share:.0f} % of the cells changed"
     elif "colorize" in tasks:
-        shift = _max(_cell_shifts(_luma(before.levels), _luma(result.levels), visible, 32))
-        if shift > MAX_LUMINANCE_SHIFT:
-            yield f"the luminance of a cell changed by {shift:.0f} levels"
+        lightness = _lightness(before.levels), _lightness(result.levels)
+        shift = _max(_cell_shifts(*lightness, visible, 32))
+        if shift > MAX_LIGHTNESS_SHIFT:
+            yield f"the lightness of a cell changed by {shift:.0f} levels"
     else:
         for cell_px in CELLS_PX:
             shift = _max(_cell_shifts(before.levels, result.levels, visible, cell_px))
@@ -147,8 +149,12 @@ def _sums(array: np.ndarray, cell_px: int) -> np.ndarray:
     return np.asarray(cells.sum(axis=(1, 3)))
 
 
-def _luma(levels: np.ndarray) -> np.ndarray:
-    return (levels @ (0.299, 0.587, 0.114))[..., None]
+def _lightness(levels: np.ndarray) -> np.ndarray:
+    """Convert HxWx3 sRGB levels to HxWx1 CIE lightness (IEC 61966-2-1, CIE 15), 0 to 255."""
+    values = levels / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    y = linear @ (0.2126, 0.7152, 0.0722)
+    return 2.55 * np.where(y <= 216 / 24389, y * 24389 / 27, 116 * np.cbrt(y) - 16)[..., None]
 
 
 def _max(array: np.ndarray) -> float:

@@ -20,6 +20,13 @@ def test_equal_photo_is_not_damaged() -> None:
         assert not list(find_harm(PHOTO, PHOTO, tasks))
 
 
+def test_new_colours_keep_the_lightness_of_saturated_ones() -> None:
+    red = Pixels(np.full_like(GREY, 0.0) + np.array([255, 0, 0]), OPAQUE)
+    for level, is_damage in ((127, False), (76, True), (170, True)):
+        grey = Pixels(np.full_like(GREY, level), OPAQUE)
+        assert bool(list(find_harm(red, grey, {"colorize"}))) is is_damage
+
+
 def test_black_area_is_damage_where_detail_is_repaired() -> None:
     assert list(find_harm(PHOTO, changed(np.s_[32:64, 32:64], 0), {"restore"}))
 
