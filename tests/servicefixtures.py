@@ -20,6 +20,7 @@ import pytest
 
 if TYPE_CHECKING:
     from apicalls import Api
+    from runningservice import RunningService
     from sqlalchemy import Engine
 
     from restore.service.jobs import JobStore
@@ -160,3 +161,12 @@ def api_of(tmp_path: Path, no_settings_of_the_machine: None) -> Iterator[Callabl
 def api(api_of: Callable[..., "Api"]) -> "Api":
     """The API of a service without keys and workers."""
     return api_of()
+
+
+@pytest.fixture(scope="session")
+def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningService"]:
+    """A real service with one worker and the embedded networks, for the whole session."""
+    from runningservice import running
+
+    with running(tmp_path_factory.mktemp("service")) as service:
+        yield service
