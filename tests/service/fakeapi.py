@@ -36,6 +36,7 @@ class FakeApi:
         files: name, media type and content of all files by id.
         requests: method and path of all requests.
         key: the API key that requests need, or "".
+        refusal: message with which all new jobs are refused, or "".
         holds: whether jobs stay `processing` until they are cancelled.
         faces: boxes of the faces that `inspect` finds.
         steps: task and reason of the steps that `inspect` proposes.
@@ -48,6 +49,7 @@ class FakeApi:
         self.files: dict[str, tuple[str, str, bytes]] = {}
         self.requests: list[str] = []
         self.key = ""
+        self.refusal = ""
         self.holds = False
         self.faces: list[list[float]] = []
         self.steps: list[tuple[str, str]] = [("colorize", "the photo is grey")]
@@ -119,8 +121,8 @@ class FakeApi:
             return refusal
         body = await request.json()
         assert body["version"] == VERSION
-        if body["input"].get("scale", 1) > 8:
-            return _problem(422, "[E102] scale is 9, which is not allowed. Use 1 to 8.")
+        if self.refusal:
+            return _problem(429, self.refusal)
         prediction_id = f"{len(self.predictions) + 1:026d}".replace("0", "a")
         self.predictions[prediction_id] = {
             "id": prediction_id,

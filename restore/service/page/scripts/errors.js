@@ -23,7 +23,9 @@ export class ServiceError extends Error {
 /** Split "[E205] message" into its code ("" if there is none) and its message. */
 export function splitCode(text) {
   const found = CODED.exec(text);
-  return found ? { code: found[1], message: text.slice(found[0].length) } : { code: "", message: text };
+  return found
+    ? { code: found[1], message: text.slice(found[0].length) }
+    : { code: "", message: text };
 }
 
 /** Return the error of a refused request; without a response the service was not reached. */
@@ -32,7 +34,10 @@ export async function errorOf(response) {
     return new ServiceError("The service does not respond. Check the connection, then try again.");
   }
   const text = await response.text();
-  return new ServiceError(messageOf(text) || `The service answered ${response.status}.`, response.status);
+  return new ServiceError(
+    messageOf(text) || `The service answered ${response.status}.`,
+    response.status,
+  );
 }
 
 /** Return the message in the body of an error: {title, detail} or FastAPI's list of details. */

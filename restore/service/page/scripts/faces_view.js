@@ -27,8 +27,18 @@ export function facesView(photo, onChange) {
     "div",
     { class: "faces-controls" },
     count,
-    button({ text: "All", kind: "small", "aria-label": "Choose all faces", onclick: chooseAll(true) }),
-    button({ text: "None", kind: "small", "aria-label": "Choose no face", onclick: chooseAll(false) }),
+    button({
+      text: "All",
+      kind: "small",
+      "aria-label": "Choose all faces",
+      onclick: chooseAll(true),
+    }),
+    button({
+      text: "None",
+      kind: "small",
+      "aria-label": "Choose no face",
+      onclick: chooseAll(false),
+    }),
   );
   const boxes = element(
     "div",
@@ -57,7 +67,10 @@ function faceButton(photo, face, index, onChange) {
   );
   const { left, top, width, height } = placeOf(face.box, photo.width, photo.height);
   Object.assign(toggle.style, {
-    left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%`,
+    left: `${left}%`,
+    top: `${top}%`,
+    width: `${width}%`,
+    height: `${height}%`,
   });
   return toggle;
 }

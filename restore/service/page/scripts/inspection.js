@@ -6,12 +6,14 @@ import { INSPECT_TASK } from "./tasks.js";
 /**
  * Let the service inspect a photo.
  *
+ * @param {{signal: AbortSignal, onChange: function(Object)}} options `onChange` gets each
+ *     state of the prediction.
  * @returns {Promise<Inspection>} as of readInspection.
  */
-export async function inspect(api, version, photo, signal) {
+export async function inspect(api, version, photo, { signal, onChange }) {
   const image = await storedAddress(api, photo, signal);
   const created = await api.createPrediction(version, { task: INSPECT_TASK, image }, signal);
-  const ended = await follow(api, created, { signal, onChange: () => {} });
+  const ended = await follow(api, created, { signal, onChange });
   const [address] = outputsOf(ended);
   const blob = await api.blob(address);
   return readInspection(JSON.parse(await blob.text()));

@@ -11,7 +11,10 @@ export class JobView {
     this.time = element("span", { class: "job-time" });
     this.bar = element("progress", { "aria-label": `Progress of ${name}` });
     this.cancel = button({
-      text: "Cancel", symbol: "close", kind: "small", "aria-label": `Cancel ${name}`,
+      text: "Cancel",
+      symbol: "close",
+      kind: "small",
+      "aria-label": `Cancel ${name}`,
       onclick: () => {
         this.cancel.disabled = true;
         this.text.textContent = "Cancelling…";

@@ -2,10 +2,8 @@
 
 import { announce } from "./announcer.js";
 import { byId } from "./dom.js";
-import { drawStrokes, maskOf, maskSize, parsePolygons } from "./strokes.js";
+import { PAINT, drawStrokes, maskOf, maskSize, parsePolygons } from "./strokes.js";
 import { ZoomPane } from "./zoom_pane.js";
-
-const PAINT = "#e5484d";
 
 export class MaskEditor {
   constructor() {
@@ -16,7 +14,8 @@ export class MaskEditor {
     this.points = byId("mask-points");
     this.problem = byId("mask-problem");
     const viewport = byId("mask-viewport");
-    this.pane = new ZoomPane(viewport, byId("mask-content"), { pans: () => false, onChange() {} });
+    const options = { pans: () => false, onChange: () => {}, largestFit: 4 };
+    this.pane = new ZoomPane(viewport, byId("mask-content"), options);
     this.strokes = [];
     this.#listen();
   }

@@ -1,7 +1,10 @@
 /** Names of result files. */
 
 const EXTENSIONS = {
-  "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "application/json": "json",
+  "image/jpeg": "jpg",
+  "image/png": "png",
+  "image/webp": "webp",
+  "application/json": "json",
 };
 
 /**

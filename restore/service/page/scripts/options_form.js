@@ -118,7 +118,8 @@ function select(id, texts, value, onchange) {
 }
 
 function range(field, id, value, onValue) {
-  const output = element("output", { htmlFor: id, text: String(value) });
+  // Screen readers know the value from the slider.
+  const output = element("span", { class: "value", "aria-hidden": "true", text: String(value) });
   const step = field.whole ? 1 : (field.maximum - field.minimum) / 20 < 0.1 ? 0.05 : 0.5;
   const oninput = (event) => {
     output.textContent = event.target.value;

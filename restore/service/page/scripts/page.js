@@ -19,6 +19,9 @@ import { INSPECT_TASK } from "./tasks.js";
 import { thumbnailOf } from "./thumbnail.js";
 import { Viewer } from "./viewer.js";
 
+/** As in layout.css: the settings are beside the photos. */
+const WIDE = "(min-width: 62rem)";
+
 const inspections = new Limiter(2);
 
 export class Page {
@@ -41,11 +44,16 @@ export class Page {
       isOpen: (id) => this.cards.some((card) => card.predictionId === id),
     });
     byId("start").addEventListener("click", () => this.#start());
-    byId("cancel-all").addEventListener("click", () => this.#running.forEach((card) => card.cancel()));
+    byId("cancel-all").addEventListener("click", () =>
+      this.#running.forEach((card) => card.cancel()),
+    );
     byId("save-all").addEventListener("click", () => this.#saveAll());
-    byId("remove-all").addEventListener("click", () => [...this.cards].forEach((card) => this.remove(card)));
+    byId("remove-all").addEventListener("click", () =>
+      [...this.cards].forEach((card) => this.remove(card)),
+    );
     byId("other-options").addEventListener("change", () => this.#optionsChanged());
     byId("important-options").addEventListener("change", () => this.#optionsChanged());
+    byId("options").open = matchMedia(WIDE).matches; // on a phone the photos come first
     this.recent.render();
     this.#update();
   }
@@ -69,12 +77,14 @@ export class Page {
     const { photo } = card;
     card.inspectionError = null;
     photo.inspection = this.canInspect ? "waiting" : "failed";
+    card.showInspection(null);
     card.render();
     if (!this.canInspect) return;
     card.inspecting = new AbortController();
     const { signal } = card.inspecting;
+    const onChange = (prediction) => card.showInspection(prediction);
     try {
-      const work = () => inspect(this.api, this.version, photo, signal);
+      const work = () => inspect(this.api, this.version, photo, { signal, onChange });
       photo.setInspection(await inspections.run(work));
       const count = photo.steps.length;
       announce(`${photo.name}: ${count} ${count === 1 ? "step" : "steps"} proposed`);
@@ -169,7 +179,7 @@ export class Page {
   #start() {
     const form = byId("settings");
     if (!form.checkValidity()) {
-      byId("more-options").open = true; // the browser points at the field
+      byId("options").open = byId("more-options").open = true; // the browser points at the field
       form.reportValidity();
       return;
     }
@@ -201,7 +211,9 @@ export class Page {
     const done = this.cards.filter((card) => card.result).length;
     document.body.classList.toggle("has-photos", this.cards.length > 0);
     byId("workspace").hidden = this.cards.length === 0;
-    byId("start").disabled = ready === 0;
+    byId("choose-text").textContent = this.cards.length ? "Add photos" : "Choose photos";
+    byId("actions").hidden = ready === 0 && running < 2;
+    byId("start").hidden = ready === 0;
     byId("start-text").textContent = ready > 1 ? `Restore ${ready} photos` : "Restore photo";
     byId("cancel-all").hidden = running < 2;
     byId("save-all").hidden = done < 2;

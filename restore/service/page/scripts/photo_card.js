@@ -7,15 +7,16 @@ import { Job } from "./job.js";
 import { JobView } from "./job_view.js";
 import { fileSize } from "./names.js";
 import { errorBox, warningsBox } from "./problems.js";
+import { describeState } from "./progress.js";
 import { inputFor, restoresFaces } from "./request.js";
 import { Result } from "./result_view.js";
 import { stepsView } from "./steps_view.js";
+import { marksOf } from "./strokes.js";
 
 export class PhotoCard {
   /**
-   * @param {Photo} photo measured. @param {Object} page gives `api`, `version`, `steps` (all names),
-   *     `task` and `options()` as chosen, `maskEditor`, `viewer`, `changed(card)`,
-   *     `remove(card)` and `remember(card)`.
+   * @param {Photo} photo a measured one.
+   * @param {Page} page has `task` and `options()` as chosen, and is told of what happens.
    */
   constructor(photo, page) {
     this.photo = photo;
@@ -28,6 +29,7 @@ export class PhotoCard {
     this.side = element("div", { class: "side" });
     const title = `photo-${photo.number}-name`;
     this.meta = element("p", { class: "meta" });
+    this.inspectingText = element("p", { class: "inspecting" });
     this.node = element(
       "article",
       { class: "card", "aria-labelledby": title },
@@ -36,7 +38,12 @@ export class PhotoCard {
         {},
         element("h3", { id: title, text: photo.name, title: photo.name }),
         this.meta,
-        button({ label: `Remove ${photo.name}`, symbol: "close", kind: "quiet", onclick: () => page.remove(this) }),
+        button({
+          label: `Remove ${photo.name}`,
+          symbol: "close",
+          kind: "quiet",
+          onclick: () => page.remove(this),
+        }),
       ),
       this.media,
       this.side,
@@ -62,6 +69,13 @@ export class PhotoCard {
     this.media.replaceChildren(this.#preview());
     if (this.job) return this.side.replaceChildren(this.view.node);
     return this.side.replaceChildren(...this.#plan());
+  }
+
+  /** Show the state of the inspection; null means that the photo is on its way to the service. */
+  showInspection(prediction) {
+    const waits = prediction?.status === "starting" && prediction.metrics?.queue_position > 0;
+    const state = waits ? ` ${describeState(prediction)}.` : "";
+    this.inspectingText.textContent = `Inspecting the photo…${state}`;
   }
 
   /** Submit the photo with the chosen task and options. */
@@ -159,7 +173,8 @@ export class PhotoCard {
     const image = element("img", { src: photo.address, alt: photo.name });
     this.faces = photo.faces.length && !this.job ? facesView(photo, () => {}) : null;
     this.#showFaces();
-    return element("div", { class: "preview" }, image, this.faces?.boxes ?? null);
+    const marks = photo.mask ? marksOf(photo.strokes, photo.width, photo.height) : null;
+    return element("div", { class: "preview" }, image, marks, this.faces?.boxes ?? null);
   }
 
   /** Parts of the card while the user decides. */
@@ -175,7 +190,7 @@ export class PhotoCard {
       return parts;
     }
     if (photo.inspection === "waiting") {
-      parts.push(element("p", { class: "inspecting", text: "Looking for what this photo needs…" }));
+      parts.push(this.inspectingText);
     } else if (task === "pipeline" && photo.inspection === "done") {
       parts.push(stepsView(photo, page.steps, (again) => this.#stepsChanged(again)));
     }
@@ -215,6 +230,7 @@ export class PhotoCard {
     const { photo } = this;
     const count = photo.strokes.length;
     const text = count ? `Change marked areas (${count})` : "Mark areas to fill";
+    const kind = this.page.task === "inpaint" && !count ? "primary" : "small";
     const onclick = async () => {
       if (await this.page.maskEditor.open(photo)) {
         this.problem = null;
@@ -224,6 +240,13 @@ export class PhotoCard {
       byId(`photo-${photo.number}-mark`)?.focus();
     };
     const disabled = !photo.canBeShown;
-    return button({ text, symbol: "brush", kind: "small", id: `photo-${photo.number}-mark`, disabled, onclick });
+    return button({
+      text,
+      symbol: "brush",
+      kind,
+      id: `photo-${photo.number}-mark`,
+      disabled,
+      onclick,
+    });
   }
 }

@@ -12,7 +12,7 @@ export class RecentView {
   /**
    * @param {Api} api the client.
    * @param {{open: function(string), isOpen: function(string): boolean}} page `open` shows a job as
-     *     a card; jobs that are open are not listed.
+   *     a card; jobs that are open are not listed.
    */
   constructor(api, page) {
     this.api = api;
@@ -34,12 +34,20 @@ export class RecentView {
     const state = element("span", { class: "recent-state", text: "…" });
     const open = element(
       "button",
-      { type: "button", class: "recent-open", disabled: true, onclick: () => this.page.open(job.id) },
+      {
+        type: "button",
+        class: "recent-open",
+        disabled: true,
+        onclick: () => this.page.open(job.id),
+      },
       job.thumbnail
         ? element("img", { src: job.thumbnail, alt: "" })
         : element("span", { class: "recent-blank" }, icon("photo")),
       element("span", { class: "recent-name", text: job.name }),
-      element("span", { class: "recent-task", text: `${taskTitle(job.task)} · ${ago(job.created)}` }),
+      element("span", {
+        class: "recent-task",
+        text: `${taskTitle(job.task)} · ${ago(job.created)}`,
+      }),
       state,
     );
     const forget = () => {
@@ -48,7 +56,12 @@ export class RecentView {
     };
     const label = `Remove ${job.name} from the list`;
     this.#check(job, state, open);
-    return element("li", {}, open, button({ label, symbol: "close", kind: "quiet", onclick: forget }));
+    return element(
+      "li",
+      {},
+      open,
+      button({ label, symbol: "close", kind: "quiet", onclick: forget }),
+    );
   }
 
   async #check(job, state, open) {

@@ -14,7 +14,10 @@ export class Result {
   constructor(photo, { prediction, blobs }) {
     this.photo = photo;
     this.prediction = prediction;
-    this.files = blobs.map((blob, index) => ({ blob, name: resultName(photo.name, blob.type, index) }));
+    this.files = blobs.map((blob, index) => ({
+      blob,
+      name: resultName(photo.name, blob.type, index),
+    }));
     this.address = URL.createObjectURL(blobs[0]);
   }
 
@@ -35,17 +38,33 @@ export class Result {
     return element(
       "div",
       { class: "result" },
-      element("p", { class: "result-title", text: "Restored" }),
+      element("p", { class: "result-title", text: this.#title() }),
       element("p", { class: "hint", text: this.#facts() }),
       element(
         "div",
         { class: "buttons" },
-        button({ text: "Download", symbol: "download", kind: "primary", onclick: () => save(first.blob, first.name), "aria-label": `Download ${first.name}` }),
-        button({ text: "Full size", symbol: "zoom", onclick: onView, "aria-label": `View ${this.photo.name} at full size` }),
+        button({
+          text: "Download",
+          symbol: "download",
+          kind: "primary",
+          onclick: () => save(first.blob, first.name),
+          "aria-label": `Download ${first.name}`,
+        }),
+        button({
+          text: "Full size",
+          symbol: "zoom",
+          onclick: onView,
+          "aria-label": `View ${this.photo.name} at full size`,
+        }),
         button({ text: "Change and restore again", symbol: "again", onclick: onAgain }),
       ),
       ...others.map(({ blob, name }) =>
-        button({ text: `Download ${name}`, symbol: "download", kind: "small", onclick: () => save(blob, name) }),
+        button({
+          text: `Download ${name}`,
+          symbol: "download",
+          kind: "small",
+          onclick: () => save(blob, name),
+        }),
       ),
       warningsBox(warningsOf(this.prediction)),
     );
@@ -61,6 +80,15 @@ export class Result {
     URL.revokeObjectURL(this.address);
   }
 
+  /** The worst status of the steps; the warnings say why. */
+  #title() {
+    const [report] = this.prediction.metrics?.photos ?? [];
+    if (report?.status === "skipped") {
+      return report.steps?.length ? "Restored; a step was skipped" : "Unchanged";
+    }
+    return report?.status === "reduced" ? "Restored in part" : "Restored";
+  }
+
   #facts() {
     const { metrics, input } = this.prediction;
     const [report] = metrics?.photos ?? [];
@@ -70,6 +98,8 @@ export class Result {
       steps.length ? steps.join(", ") : taskTitle(input.task),
       width && height ? `${width} × ${height} pixels` : null,
       metrics?.predict_time ? duration(metrics.predict_time) : null,
-    ].filter(Boolean).join(" · ");
+    ]
+      .filter(Boolean)
+      .join(" · ");
   }
 }

@@ -4,7 +4,14 @@ import { humanName } from "./progress.js";
 
 /** Inputs that the page fills by other means than the form of options. */
 const OWN_INPUTS = new Set([
-  "task", "image", "images", "mask", "masks", "points", "steps", "face_points",
+  "task",
+  "image",
+  "images",
+  "mask",
+  "masks",
+  "points",
+  "steps",
+  "face_points",
 ]);
 
 /**
@@ -25,8 +32,9 @@ export function hasInput(openapi, name) {
  * Return the options as fields of a form, in the order of the schema.
  *
  * @returns {Array<{name: string, label: string, description: string, tasks: string[]|null,
- *     kind: "switch"|"choice"|"number"|"text", choices: string[], whole: boolean, optional: boolean,
- *     minimum: number|null, maximum: number|null, initial: *}>} `tasks` is null for all tasks.
+ *     kind: "switch"|"choice"|"number"|"text", choices: string[], whole: boolean,
+ *     optional: boolean, minimum: number|null, maximum: number|null, initial: *}>}
+ *     `tasks` is null for all tasks.
  */
 export function fieldsOf(openapi) {
   const tasks = tasksOf(openapi);
@@ -38,7 +46,9 @@ export function fieldsOf(openapi) {
 
 /** Return the fields that a task uses; a pipeline uses those of all tasks. */
 export function fieldsOfTask(fields, task) {
-  return fields.filter((field) => !field.tasks || task === "pipeline" || field.tasks.includes(task));
+  return fields.filter(
+    (field) => !field.tasks || task === "pipeline" || field.tasks.includes(task),
+  );
 }
 
 function fieldOf(openapi, name, input, tasks) {

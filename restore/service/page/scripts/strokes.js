@@ -6,6 +6,9 @@
 /** Side of the largest mask in pixels; some browsers have no larger canvas. */
 const MAX_SIDE_PX = 4096;
 
+/** Colour of marked areas on the screen. */
+export const PAINT = "#e5484d";
+
 /** Return the size of the mask of a photo: its own, or a smaller one with the same shape. */
 export function maskSize(width, height) {
   const scale = Math.min(1, MAX_SIDE_PX / Math.max(width, height));
@@ -41,6 +44,19 @@ function fillPolygon(context, points) {
   context.fill("evenodd");
 }
 
+/** Return a canvas that shows the marked areas over a small picture of the photo. */
+export function marksOf(strokes, photoWidth, photoHeight) {
+  const canvas = document.createElement("canvas");
+  const scale = Math.min(1, 1024 / Math.max(photoWidth, photoHeight));
+  canvas.width = photoWidth * scale;
+  canvas.height = photoHeight * scale;
+  const context = canvas.getContext("2d");
+  context.scale(scale, scale);
+  drawStrokes(context, strokes, PAINT);
+  canvas.className = "marks";
+  return canvas;
+}
+
 /** Return the mask as a PNG: white on black. */
 export function maskOf(strokes, photoWidth, photoHeight) {
   const { width, height, scale } = maskSize(photoWidth, photoHeight);
@@ -59,7 +75,10 @@ export function maskOf(strokes, photoWidth, photoHeight) {
  * @throws {Error} with a message for the user.
  */
 export function parsePolygons(text, width, height) {
-  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
   if (!lines.length) throw new Error("Type at least three points, such as 10,10 90,10 90,60.");
   return lines.map((line) => ({ kind: "polygon", points: parsePoints(line, width, height) }));
 }
@@ -72,7 +91,7 @@ function parsePoints(line, width, height) {
 
 function parsePoint(pair, width, height) {
   const found = /^(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$/.exec(pair);
-  if (!found) throw new Error(`“${pair}” is not a point. Write points as x,y with spaces between.`);
+  if (!found) throw new Error(`“${pair}” is not a point. Write x,y x,y x,y.`);
   const [x, y] = [Number(found[1]), Number(found[2])];
   if (x > width || y > height) {
     throw new Error(`${pair} is outside of the photo, which has ${width} × ${height} pixels.`);

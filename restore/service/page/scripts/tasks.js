@@ -5,7 +5,7 @@ import { humanName } from "./progress.js";
 /** Title and summary of each task, and the options that are shown without unfolding the others. */
 export const TASKS = {
   pipeline: {
-    title: "Recommended steps",
+    title: "Proposed steps",
     summary: "Each photo gets the steps that it needs. You can change them.",
     options: ["scale", "codeformer_fidelity", "output_format"],
   },

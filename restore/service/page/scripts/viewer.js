@@ -15,6 +15,7 @@ export class Viewer {
     this.pane = new ZoomPane(this.viewport, this.content, {
       pans: (event) => !this.#isOnHandle(event),
       onChange: (scale) => this.#onScale(scale),
+      largestFit: 1,
     });
     this.viewport.addEventListener("scroll", () => this.#keepDividerVisible());
     byId("viewer-close").addEventListener("click", () => this.dialog.close());

@@ -3,9 +3,9 @@
 export const MAX_SCALE = 8;
 const STEP = 1.4;
 
-/** Return the scale at which a photo of some size fits into a space, at most 1. */
-export function fitScale(width, height, spaceWidth, spaceHeight) {
-  return Math.min(1, spaceWidth / width, spaceHeight / height);
+/** Return the scale at which a photo of some size fits into a space, at most `largest`. */
+export function fitScale(width, height, spaceWidth, spaceHeight, largest) {
+  return Math.min(largest, spaceWidth / width, spaceHeight / height);
 }
 
 /** Return a scale between that of the whole photo (or 1, if that is less) and the largest one. */

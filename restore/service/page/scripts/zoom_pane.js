@@ -6,10 +6,12 @@ export class ZoomPane {
   /**
    * @param {HTMLElement} viewport scrolls; may be focused.
    * @param {HTMLElement} content is the photo; its size is set here.
-   * @param {{pans: function(PointerEvent): boolean, onChange: function(number)}} options `pans`
-   *     tells whether a mouse that was pressed here moves the photo.
+   * @param {{pans: function(PointerEvent): boolean, onChange: function(number),
+   *     largestFit: number}} options `pans` tells whether a mouse that was pressed here
+   *     moves the photo; `largestFit` is the largest scale at which the whole photo is shown.
    */
-  constructor(viewport, content, { pans, onChange }) {
+  constructor(viewport, content, { pans, onChange, largestFit }) {
+    this.largestFit = largestFit;
     this.viewport = viewport;
     this.content = content;
     this.onChange = onChange;
@@ -31,7 +33,7 @@ export class ZoomPane {
 
   get fitted() {
     const { clientWidth, clientHeight } = this.viewport;
-    return fitScale(this.width, this.height, clientWidth, clientHeight);
+    return fitScale(this.width, this.height, clientWidth, clientHeight, this.largestFit);
   }
 
   fit() {

@@ -1,0 +1,172 @@
+/** Tests of the page's functions that need no browser: node --test. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const scripts = new URL("../../../restore/service/page/scripts/", import.meta.url);
+const load = (name) => import(new URL(name, scripts));
+const openapi = JSON.parse(readFileSync(new URL("../../contract/schema.json", import.meta.url)));
+
+const { describeState, duration, progressOf } = await load("progress.js");
+const { messageOf, splitCode } = await load("errors.js");
+const { fieldsOf, fieldsOfTask, tasksOf } = await load("schema.js");
+const { LABELS, TASKS } = await load("tasks.js");
+const { inputFor, usesMask } = await load("request.js");
+const { fileSize, resultName, uniqueNames } = await load("names.js");
+const { clampScale, fitScale, visibleDivider } = await load("zoom.js");
+const { maskSize, parsePolygons } = await load("strokes.js");
+const { readInspection } = await load("inspection.js");
+
+function photoWith(changes) {
+  const steps = [
+    { step: "old_photo_restore", chosen: true, options: { with_face: false } },
+    { step: "face_restore", chosen: true, options: {} },
+  ];
+  const photo = { inspection: "done", steps, mask: null, facePoints: null, ...changes };
+  return { ...photo, chosenSteps: photo.steps.filter((each) => each.chosen) };
+}
+
+test("progress is that of the last line of tqdm", () => {
+  const logs =
+    "loading\nface_restore: 100%|####| 3/3\rupscale:  42%|####      | 5/12 [00:01<00:02]\nnote";
+  assert.deepEqual(progressOf(logs), { label: "upscale", done: 5, total: 12 });
+  assert.deepEqual(progressOf(" 50%|##  | 1/2"), { label: "", done: 1, total: 2 });
+  assert.equal(progressOf("42% of it is done"), null);
+  assert.equal(progressOf(undefined), null);
+});
+
+test("states are described in words, without invented numbers", () => {
+  const waiting = (queue_position) => ({ status: "starting", metrics: { queue_position } });
+  assert.equal(describeState(waiting(1)), "Waiting: 1 job before this one");
+  assert.equal(describeState(waiting(0)), "Waiting: next in the queue");
+  assert.equal(describeState({ status: "starting" }), "Waiting in the queue");
+  assert.equal(describeState({ status: "processing", logs: "loading" }), "Running");
+  assert.equal(duration(59.6), "1 min 0 s");
+});
+
+test("errors are split into code and message", () => {
+  assert.deepEqual(splitCode("[E205] no photo. Send JPEG."), {
+    code: "E205",
+    message: "no photo. Send JPEG.",
+  });
+  assert.deepEqual(splitCode("no code"), { code: "", message: "no code" });
+  assert.equal(messageOf('{"title": "Not Found", "detail": "[E602] gone"}'), "[E602] gone");
+  assert.equal(messageOf('{"detail": [{"msg": "a"}, {"msg": "b"}]}'), "a b");
+  assert.equal(messageOf("<html>Bad gateway</html>"), "");
+});
+
+test("the names that the page uses are in the schema", () => {
+  const fields = fieldsOf(openapi);
+  const names = new Set(fields.map((field) => field.name));
+  for (const name of Object.keys(LABELS)) assert.ok(names.has(name), name);
+  for (const [task, { options }] of Object.entries(TASKS)) {
+    assert.ok(tasksOf(openapi).includes(task), task);
+    const used = fieldsOfTask(fields, task).map((field) => field.name);
+    for (const name of options) assert.ok(used.includes(name), `${task}: ${name}`);
+  }
+});
+
+test("fields have the types, bounds and users of the schema", () => {
+  const fields = new Map(fieldsOf(openapi).map((field) => [field.name, field]));
+  const scale = fields.get("scale");
+  assert.deepEqual([scale.kind, scale.minimum, scale.maximum, scale.initial], ["number", 1, 8, 4]);
+  assert.deepEqual(scale.tasks, ["enhance", "upscale"]);
+  assert.equal(scale.description, "Enlarge the result by exactly this factor.");
+  assert.deepEqual(fields.get("output_format").choices, ["jpg", "png", "webp", "same"]);
+  assert.equal(fields.get("output_format").tasks, null);
+  const keep = fields.get("keep_color");
+  assert.deepEqual([keep.kind, keep.optional, keep.initial], ["switch", true, null]);
+  for (const name of ["task", "image", "mask", "points", "steps"])
+    assert.ok(!fields.has(name), name);
+});
+
+test("a request has the chosen steps with their options, which the user's precede", () => {
+  const { input } = inputFor(photoWith({}), "pipeline", { scale: 2 });
+  assert.deepEqual(input, {
+    task: "pipeline",
+    with_face: false,
+    scale: 2,
+    steps: "old_photo_restore,face_restore",
+  });
+  assert.equal(inputFor(photoWith({}), "pipeline", { with_face: true }).input.with_face, true);
+  assert.match(inputFor(photoWith({ steps: [] }), "pipeline", {}).problem, /at least one step/);
+  const uninspected = photoWith({ inspection: "failed", steps: [] });
+  assert.deepEqual(inputFor(uninspected, "pipeline", {}).input, { task: "pipeline" });
+});
+
+test("points of faces are sent with tasks that restore faces", () => {
+  const photo = photoWith({ facePoints: [[1, 2]] });
+  assert.equal(inputFor(photo, "face_restore", {}).input.face_points, "[[1,2]]");
+  assert.equal(inputFor(photo, "upscale", {}).input.face_points, undefined);
+  assert.equal(inputFor(photo, "upscale", { face_enhance: true }).input.face_points, "[[1,2]]");
+  assert.equal(
+    inputFor(photo, "old_photo_restore", { with_face: false }).input.face_points,
+    undefined,
+  );
+  assert.match(inputFor(photoWith({ facePoints: [] }), "enhance", {}).problem, /one face/);
+});
+
+test("a mask belongs to inpaint, and to pipelines with that step or with proposed steps", () => {
+  const photo = { mask: {} };
+  assert.ok(usesMask(photo, { task: "inpaint" }));
+  assert.ok(usesMask(photo, { task: "pipeline", steps: "inpaint,upscale" }));
+  assert.ok(usesMask(photo, { task: "pipeline" }));
+  assert.ok(!usesMask(photo, { task: "pipeline", steps: "upscale" }));
+  assert.ok(!usesMask(photo, { task: "upscale" }));
+  assert.ok(!usesMask({ mask: null }, { task: "inpaint" }));
+});
+
+test("an inspection is read by its names", () => {
+  const found = readInspection({
+    photo: {},
+    steps: [{ task: "upscale", reason: "small", options: {}, new: 1 }],
+    faces: [{ box: [1, 2, 3, 4], restorable: false, reason: "blurred", score: 0.9 }],
+    warnings: ["rotated"],
+  });
+  assert.deepEqual(found.steps, [{ step: "upscale", why: "small", options: {} }]);
+  assert.deepEqual(found.faces, [{ box: [1, 2, 3, 4], restorable: false, reason: "blurred" }]);
+  assert.deepEqual(found.warnings, ["rotated"]);
+});
+
+test("result files have the names of their photos", () => {
+  assert.equal(resultName("Aunt Mary.TIFF", "image/png"), "Aunt Mary-restored.png");
+  assert.equal(resultName("a.jpg", "image/png", 1), "a-restored-2.png");
+  assert.equal(resultName(".jpg", "image/jpeg"), "photo-restored.jpg");
+  assert.deepEqual(uniqueNames(["a.jpg", "b.jpg", "a.jpg", "a.jpg"]), [
+    "a.jpg",
+    "b.jpg",
+    "a (2).jpg",
+    "a (3).jpg",
+  ]);
+  assert.deepEqual(
+    [fileSize(999), fileSize(28_400), fileSize(3_210_000)],
+    ["999 bytes", "28 kB", "3.2 MB"],
+  );
+});
+
+test("zooming stays between the whole photo and its limit", () => {
+  assert.equal(fitScale(2000, 1000, 500, 500, 1), 0.25);
+  assert.equal(fitScale(100, 100, 500, 500, 1), 1);
+  assert.equal(fitScale(100, 100, 500, 500, 4), 4);
+  assert.equal(clampScale(0.1, 0.25), 0.25);
+  assert.equal(clampScale(100, 0.25), 8);
+  assert.equal(visibleDivider(10, 40, 60), 41.6);
+  assert.equal(visibleDivider(50, 40, 60), 50);
+});
+
+test("typed polygons are checked against the photo", () => {
+  const [first, second] = parsePolygons("1,2 30,4 5,6\n\n0,0 9.5,0 0,9", 30, 20);
+  assert.deepEqual(first.points, [
+    [1, 2],
+    [30, 4],
+    [5, 6],
+  ]);
+  assert.deepEqual(second.points[1], [9.5, 0]);
+  assert.throws(() => parsePolygons("", 30, 20), /at least three points/);
+  assert.throws(() => parsePolygons("1,2 3,4", 30, 20), /fewer than three/);
+  assert.throws(() => parsePolygons("1,2 3;4 5,6", 30, 20), /is not a point/);
+  assert.throws(() => parsePolygons("1,2 31,4 5,6", 30, 20), /31,4 is outside/);
+  assert.deepEqual(maskSize(8192, 2048), { width: 4096, height: 1024, scale: 0.5 });
+  assert.deepEqual(maskSize(400, 300), { width: 400, height: 300, scale: 1 });
+});
