@@ -134,11 +134,32 @@ def test_center_face_is_chosen_among_the_selected_ones(face_net: Model) -> None:
     assert [face["restored"] for face in report.faces] == [False, True, False]
 
 
+def restore_old(*faces: Face, point: tuple[float, float]) -> Report:
+    """Run old_photo_restore on a photo of 243x130 pixels with these faces."""
+    context = context_of(model_of("quality"), *faces)
+    context = dataclasses.replace(context, face_points=FacePoints((point,), 243, 130))
+    restore_old_photo(waves(243, 130), context, with_face=True)
+    return context.report
+
+
 def test_faces_of_an_old_photo_are_compared_at_the_size_of_the_photo() -> None:
     """The networks see the photo at a multiple of 4 pixels."""
-    model = model_of("quality")
-    context = context_of(model, old_face_at(60, 64, 60), old_face_at(180, 64, 60))
-    context = dataclasses.replace(context, face_points=FacePoints(((180, 64),), 243, 130))
-    restore_old_photo(waves(243, 130), context, with_face=True)
-    assert [face["restored"] for face in context.report.faces] == [False, True]
-    assert context.report.warnings == []
+    faces = [old_face_at(60, 64, 60), old_face_at(180, 64, 60)]
+    report = restore_old(*faces, point=(180, 64))
+    assert [face["restored"] for face in report.faces] == [False, True]
+    assert report.warnings == []
+    boxes: list[Any] = [face["box"] for face in report.faces]
+    bottom = boxes[0][3]
+    assert bottom != 94
+    for y, is_restored in ((bottom - 0.2, True), (bottom + 0.2, False)):
+        report = restore_old(*faces, point=(60, y))
+        assert [face["restored"] for face in report.faces] == [is_restored, False]
+
+
+def test_selected_face_of_an_old_photo_that_is_not_restored_gives_a_warning() -> None:
+    unusable = dataclasses.replace(old_face_at(60, 64, 60), landmarks=np.full((5, 2), 60.0))
+    report = restore_old(old_face_at(180, 64, 60), unusable, point=(60, 64))
+    assert [face["restored"] for face in report.faces] == [False, False]
+    assert len(report.warnings) == 2
+    assert report.warnings[0].startswith("none of 2 faces was restored: its landmarks")
+    assert report.warnings[1].startswith("a face that face_points selects was not restored: its")

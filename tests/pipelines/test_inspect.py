@@ -129,6 +129,16 @@ def test_boxes_are_those_of_the_upright_photo(lite: Restorer, tmp_path: Path) ->
         assert other["box"] == pytest.approx(one["box"], abs=2)
 
 
+def test_hidden_colours_do_not_count(face_net: Model) -> None:
+    pixels, alpha = WITHOUT_WHITE.copy(), np.full((256, 256), 255, np.uint8)
+    pixels[100:112] = 255
+    tasks = [step["task"] for step in inspect(face_net, Photo("a", pixels)).steps]
+    assert "old_photo_restore" in tasks
+    alpha[96:116] = 0
+    tasks = [step["task"] for step in inspect(face_net, Photo("a", pixels, alpha)).steps]
+    assert "old_photo_restore" not in tasks
+
+
 def test_photo_that_needs_nothing_has_no_steps(face_net: Model) -> None:
     found = inspect(face_net, Photo("a", np.tile(WITHOUT_WHITE, (4, 4, 1))))
     assert (found.steps, found.faces) == ((), ())
