@@ -17,7 +17,7 @@ from restore.service.file_writer import unwritable
 from restore.service.files import CHUNK_BYTES, FileStore
 from restore.service.job_files import PREFIX
 from restore.service.jobs import JobStore
-from restore.service.records import Job
+from restore.service.records import Job, StoredFile
 from restore.service.request_body import request_body
 from restore.service.worker import Worker
 from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_text
@@ -138,19 +138,33 @@ class Attempt:
 
     async def _store(self, outputs: Sequence[Output]) -> list[str]:
         """Store the results, and return their `file:ID`."""
-        stored = []
-        for index, output in enumerate(outputs):
-            content_type, job = output.content_type, self.job
-            name = result_name(job, index, content_type)
-            file = await self.files.save(
-                _chunks(output),
+        storing = [self._store_one(index, output) for index, output in enumerate(outputs)]
+        # All have ended before the outputs are closed, even if one fails.
+        stored = await asyncio.gather(*storing, return_exceptions=True)
+        ids = []
+        for file in stored:
+            if isinstance(file, BaseException):
+                raise file
+            ids.append(f"{PREFIX}{file.id}")
+        return ids
+
+    async def _store_one(self, index: int, output: Output) -> StoredFile:
+        job, content_type = self.job, output.content_type
+        name = result_name(job, index, content_type)
+        begin = output.file.read(CHUNK_BYTES)
+        if len(begin) < CHUNK_BYTES:  # one change of the thread instead of several
+            return await asyncio.to_thread(
+                self.files.save_bytes,
+                begin,
                 owner=job.owner,
                 name=name,
                 content_type=content_type,
                 job_id=job.id,
             )
-            stored.append(f"{PREFIX}{file.id}")
-        return stored
+        output.file.seek(0)
+        return await self.files.save(
+            _chunks(output), owner=job.owner, name=name, content_type=content_type, job_id=job.id
+        )
 
     async def _write(self, change: Callable[[], Value]) -> Value:
         """Change the job in the database, again for a time if the database cannot be reached."""
