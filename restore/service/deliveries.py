@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    exists,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy import update as update_rows
 
 from restore.service import database, outbox
@@ -25,6 +36,8 @@ MAX_ATTEMPTS = 10
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 300.0
 """Pauses after failures; each is twice as long as the one before: 8.5 minutes in all."""
 MAX_ERROR_CHARACTERS = 300
+MAX_EXAMINED = 1000
+"""Due events that are looked at: those of busy owners stay where they are."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class Deliveries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def claim(self, limit: int, busy_owners: Collection[str] = ()) -> list[Delivery]:
+    def claim(self, limit: int, room_of: Callable[[str], int] | None = None) -> list[Delivery]:
         """Return events that are due, each for this gateway only.
 
         The events of a job are sent one after the other, in their order; one that has failed no
@@ -66,25 +79,24 @@ class Deliveries:
 
         Args:
             limit: largest number of events.
-            busy_owners: owners whose events have to wait.
+            room_of: returns how many events of an owner may be sent now; None means `limit`.
         """
+        taken: Counter[str] = Counter()
+
+        def has_room(owner: str) -> bool:
+            return room_of is None or taken[owner] < room_of(owner)
+
         with database.write(self._engine) as connection:
             now = database.now(connection)
             _drop_superseded_logs(connection, now)
-            query = (
-                select(deliveries, jobs.c.owner)
-                .join(jobs, jobs.c.id == deliveries.c.job_id)
-                .where(_is_due(now), ~_waits_for_earlier(now), jobs.c.owner.not_in(busy_owners))
-                .order_by(deliveries.c.next_attempt_at, deliveries.c.sequence)
-                .limit(limit)
-                .with_for_update(skip_locked=True, of=deliveries)
-            )
-            rows = connection.execute(query).mappings().all()
-            return [
-                self._claimed(connection, row, now)
-                for row in rows
-                if not _postponed(connection, row, now)
-            ]
+            claimed: list[Delivery] = []
+            for row in connection.execute(_due(now)).mappings().all():
+                if len(claimed) == limit:
+                    break
+                if has_room(row["owner"]) and not _postponed(connection, row, now):
+                    taken[row["owner"]] += 1
+                    claimed.append(self._claimed(connection, row, now))
+            return claimed
 
     def seconds_to_next(self) -> float | None:
         """Return the seconds until the next event is due, or None without events.
@@ -156,6 +168,18 @@ class Deliveries:
 
 def _row(delivery_id: str) -> Any:  # noqa: ANN401 - SQLAlchemy's own type
     return update_rows(deliveries).where(deliveries.c.id == delivery_id)
+
+
+def _due(now: datetime) -> Select[Any]:
+    """Return the query for the events that may be sent now, with the owners of their jobs."""
+    return (
+        select(deliveries, jobs.c.owner)
+        .join(jobs, jobs.c.id == deliveries.c.job_id)
+        .where(_is_due(now), ~_waits_for_earlier(now))
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.sequence)
+        .limit(MAX_EXAMINED)
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -102,8 +102,11 @@ class Deliverer:
         free = THREADS - self._busy.total()
         if free <= 0 or await asyncio.to_thread(self.deliveries.seconds_to_next) != 0:
             return
-        busy = [owner for owner, count in self._busy.items() if owner and count >= MAX_OF_OWNER]
-        for delivery in await asyncio.to_thread(self.deliveries.claim, free, busy):
+
+        def room_of(owner: str) -> int:
+            return MAX_OF_OWNER - self._busy[owner] if owner else free
+
+        for delivery in await asyncio.to_thread(self.deliveries.claim, free, room_of):
             self._busy[delivery.owner] += 1
             task = asyncio.create_task(self._deliver(delivery, threads))
             self._tasks.add(task)
