@@ -12,6 +12,13 @@ from torch import nn
 
 from restore.imaging.convert import to_8_bits, to_grey
 from restore.imaging.photo import Photo
+from restore.pipelines.old_photo_strips import (
+    Window,
+    components,
+    edge_distances,
+    measure_strip,
+    side_difference,
+)
 from restore.pipelines.rules import PixelRules
 from restore.runtime.output_checks import checked_output
 
@@ -33,6 +40,23 @@ MASK_MARGIN_PX = 2
 MIN_COARSE_THRESHOLD = 0.5
 """Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
 
+MIN_CERTAINTY = 0.4
+"""Mean probability of a group of areas, from 0 at the threshold to 1. A scratch is distinct along
+its whole course; of a lattice or a branch, some pixels reach the threshold."""
+
+GROUP_GAP_PX = 16
+"""Gap up to which areas belong to a group: a scratch is often detected in pieces."""
+
+MIN_BORDER_PX = 20.0
+"""Length from which a strip may be the border of an object."""
+
+MIN_BORDER_WIDTH_PX = 6.0
+"""Width from which it may be. Most scratches are thinner."""
+
+MAX_SIDE_DIFFERENCE_LEVELS = 50.0
+"""Difference of the two sides of a strip above which it is the border of an object, such as the rim
+of a helmet. A scratch runs across objects."""
+
 MAX_SPOT_PX = 10
 """Width of a compact area that may be a spot or a hole, in a small photo."""
 
@@ -45,6 +69,9 @@ MIN_WIDE_LENGTH = 0.15
 
 MIN_ELONGATION = 6.0
 """Length of wide damage in widths."""
+
+MIN_BORDER_ELONGATION = 4.0
+"""Length of the border of an object in widths."""
 
 MAX_WIDTH = 0.075
 """Width of wide damage, as a fraction of the long side; a wider area is a part of the photo."""
@@ -77,10 +104,11 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
         RestoreError: BAD_NUMBERS.
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
-    scratches = scratch_probability_lite(luminance, net) >= threshold
+    probability = scratch_probability_lite(luminance, net)
+    scratches = probability >= threshold
     # Above this share the caller fills nothing and adds a warning with the whole share.
     if scratches.mean() <= PixelRules.max_scratched_share:
-        scratches = drop_objects(scratches)
+        scratches = drop_objects(luminance, probability, threshold)
     for small in _coarse_luminances(luminance):
         found = scratch_probability_lite(small, net) >= max(threshold, MIN_COARSE_THRESHOLD)
         scratches |= _fit_to_levels(luminance, keep_wide_damage(small, found))
@@ -124,22 +152,46 @@ def scratch_probability_lite(luminance: np.ndarray, net: nn.Module) -> np.ndarra
         return np.asarray(torch.sigmoid(logits)[0, 0].cpu().numpy())
 
 
-def drop_objects(found: np.ndarray) -> np.ndarray:
-    """Drop compact areas that are too wide for a spot, because they may be objects.
+def drop_objects(luminance: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the pixels that reach a threshold, except areas that may be objects of the photo.
 
     Args:
-        found: HxW bool, what the network detected in the photo.
+        luminance: HxW uint8.
+        probability: HxW in [0, 1], that of scratches.
+        threshold: probability from which a pixel is a scratch.
 
     Returns:
-        HxW bool, a part of `found`.
+        HxW bool.
     """
-    kept = found.copy()
-    max_width_px = max(MAX_SPOT_PX, MAX_SPOT_WIDTH * max(found.shape))
-    for window, region in _components(found, margin_px=0):
-        width_px, length_px = _measure_strip(_edge_distances(region))
-        if width_px > max_width_px and length_px < MIN_ELONGATION * width_px:
+    found = probability >= threshold
+    kept: np.ndarray = found & _are_certain(found, probability, threshold)
+    for window, region in components(found, margin_px=0):
+        if _is_object(luminance, window, region):
             kept[window] &= ~region
     return kept
+
+
+def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the pixels of the groups of areas whose mean probability is well above a threshold."""
+    kernel = np.ones((GROUP_GAP_PX + 1,) * 2, np.uint8)
+    count, groups = cv2.connectedComponents(cv2.dilate(found.astype(np.uint8), kernel))
+    sizes = np.bincount(groups[found], minlength=count)
+    means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
+    min_mean = threshold + MIN_CERTAINTY * (1.0 - threshold)
+    return np.asarray((means >= min_mean)[groups], np.bool_)
+
+
+def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> bool:
+    """Tell whether an area is wider than a spot and compact, or a strip between two objects."""
+    width_px, length_px = measure_strip(edge_distances(region))
+    max_width_px = max(MAX_SPOT_PX, MAX_SPOT_WIDTH * max(luminance.shape))
+    if width_px > max_width_px and length_px < MIN_ELONGATION * width_px:
+        return True
+    min_length_px = max(MIN_BORDER_PX, MIN_BORDER_ELONGATION * width_px)
+    if width_px < MIN_BORDER_WIDTH_PX or length_px < min_length_px:
+        return False
+    difference = side_difference(luminance, window, region, width_px)
+    return difference > MAX_SIDE_DIFFERENCE_LEVELS
 
 
 def keep_wide_damage(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -154,7 +206,7 @@ def keep_wide_damage(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:
     """
     kept = np.zeros_like(found)
     inner = _inside_frame(found.shape)
-    for window, region in _components(found, margin_px=RING_PX):
+    for window, region in components(found, margin_px=RING_PX):
         in_photo = region & inner[window]
         if in_photo.sum() > 0.5 * region.sum() and _is_wide_damage(
             luminance[window], region, max(found.shape)
@@ -179,21 +231,10 @@ def _coarse_luminances(luminance: np.ndarray) -> Iterator[np.ndarray]:
             previous_px = long_side_px
 
 
-def _components(
-    mask: np.ndarray, margin_px: int
-) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """Yield the window of each connected component, with a margin, and its HxW bool mask there."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    for label, (left, top, width, height, _) in enumerate(stats.tolist()[1:], start=1):
-        rows = slice(max(0, top - margin_px), top + height + margin_px)
-        columns = slice(max(0, left - margin_px), left + width + margin_px)
-        yield (rows, columns), labels[rows, columns] == label
-
-
 def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int) -> bool:
     area: np.ndarray = region.astype(np.uint8)
-    distances = _edge_distances(region)
-    width_px, length_px = _measure_strip(distances)
+    distances = edge_distances(region)
+    width_px, length_px = measure_strip(distances)
     if width_px > MAX_WIDTH * long_side_px:
         return False
     if length_px < max(MIN_WIDE_LENGTH * long_side_px, MIN_ELONGATION * width_px):
@@ -208,20 +249,6 @@ def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int
     difference = float(np.median(inside)) - around
     quartiles = np.percentile(difference, (25.0, 75.0))
     return bool(quartiles[0] > MIN_WIDE_CONTRAST_LEVELS or quartiles[1] < -MIN_WIDE_CONTRAST_LEVELS)
-
-
-def _edge_distances(region: np.ndarray) -> np.ndarray:
-    """Return the distance of each pixel of an HxW bool area to its edge, 0 outside."""
-    area: np.ndarray = np.pad(region.astype(np.uint8), 1)
-    return cv2.distanceTransform(area, cv2.DIST_L2, 3)[1:-1, 1:-1]
-
-
-def _measure_strip(distances: np.ndarray) -> tuple[float, float]:
-    """Return width and length in pixels of an area, as if it were a strip."""
-    inside = distances[distances > 0]
-    # Twice the mean distance to the edge of a strip is half of its width.
-    width_px = max(1.0, 4.0 * float(inside.mean()) - 1.0)
-    return width_px, inside.size / width_px
 
 
 def _fit_to_levels(luminance: np.ndarray, coarse: np.ndarray) -> np.ndarray:
@@ -239,7 +266,7 @@ def _fit_to_levels(luminance: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     reach_px = 2 * round(max(luminance.shape) / max(coarse.shape))
     kernel = np.ones((2 * reach_px + 1,) * 2, np.uint8)
     fitted = enlarged > 0
-    for window, region in _components(enlarged > 0, margin_px=reach_px):
+    for window, region in components(enlarged > 0, margin_px=reach_px):
         levels = luminance[window].astype(np.float32)
         is_alike = np.abs(levels - np.median(levels[region])) < MIN_WIDE_CONTRAST_LEVELS
         near = cv2.dilate(region.astype(np.uint8), kernel) > 0

@@ -147,6 +147,11 @@ def test_nan_is_an_error() -> None:
     assert caught.value.code is Code.BAD_NUMBERS
 
 
+def certain(mask: np.ndarray) -> np.ndarray:
+    """Return a probability of 1 in a mask."""
+    return (mask > 0).astype(np.float32)
+
+
 def test_compact_areas_wider_than_spots_are_objects() -> None:
     damage = np.zeros((200, 240), np.uint8)
     cv2.circle(damage, (40, 40), 4, 1, -1)
@@ -154,8 +159,38 @@ def test_compact_areas_wider_than_spots_are_objects() -> None:
     objects = np.zeros_like(damage)
     cv2.circle(objects, (120, 60), 9, 1, -1)
     cv2.line(objects, (180, 30), (200, 80), 1, 16)
-    kept = drop_objects((damage | objects) > 0)
+    kept = drop_objects(np.full_like(damage, 90), certain(damage | objects), THRESHOLD)
     np.testing.assert_array_equal(kept, damage > 0)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.8, 1.0])
+def test_areas_that_hardly_reach_the_threshold_are_objects(threshold: float) -> None:
+    probability = np.zeros((60, 80), np.float32)
+    probability[10:13, 5:75] = threshold + 0.5 * (1 - threshold)
+    probability[40:43, 5:75] = threshold + 0.3 * (1 - threshold)
+    probability[42, 5] = 1.0
+    kept = drop_objects(np.full((60, 80), 90, np.uint8), probability, threshold)
+    assert kept[10:13, 5:75].all()
+    # At 1, both areas are certain.
+    assert kept[40:43].any() == (threshold == 1.0)
+    probability[10:13, 5:75], probability[25:28, 5:75] = probability[40, 6], 1.0
+    kept = drop_objects(np.full((60, 80), 90, np.uint8), probability, threshold)
+    # All three are a group now, which is certain in the mean.
+    assert kept[[11, 26, 41], 40].tolist() == [True, True, True]
+
+
+@pytest.mark.parametrize("level", [20, 250])
+def test_rim_between_two_areas_is_an_object_and_a_scratch_across_them_is_not(level: int) -> None:
+    y, x = np.mgrid[:200, :240]
+    radius = np.hypot(y - 240, x - 120)
+    pixels = np.where(radius < 150, 60, 160).astype(np.uint8)
+    rim = ((radius > 145) & (radius < 155)).astype(np.uint8)
+    scratch = np.zeros_like(rim)
+    cv2.line(scratch, (100, 10), (115, 190), 1, 10)
+    for mask, is_kept in ((rim, False), (scratch, True)):
+        luminance = np.where(mask > 0, np.uint8(level), pixels)
+        kept = drop_objects(luminance, certain(mask), THRESHOLD)
+        np.testing.assert_array_equal(kept, (mask > 0) & is_kept)
 
 
 def test_dots_of_a_drawing_are_kept(net: nn.Module) -> None:

@@ -1,0 +1,92 @@
+"""Measure the connected areas of a mask as if each were a strip: width, length, and its sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+SECTION_PX = 2
+"""Length of a section of a strip."""
+
+SIDE_DISTANCES_PX = (2, 3, 4)
+"""Distances from the strip at which the levels of its sides are read."""
+
+MAX_EXTENT_WIDTHS = 3.0
+"""Extent of a section across the main direction, in widths, up to which it has two sides. A network
+of cracks has none."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of an area."""
+
+
+def components(mask: np.ndarray, margin_px: int) -> Iterator[tuple[Window, np.ndarray]]:
+    """Yield the window of each connected component, with a margin, and its HxW bool mask there."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    for label, (left, top, width, height, _) in enumerate(stats.tolist()[1:], start=1):
+        rows = slice(max(0, top - margin_px), top + height + margin_px)
+        columns = slice(max(0, left - margin_px), left + width + margin_px)
+        yield (rows, columns), labels[rows, columns] == label
+
+
+def edge_distances(region: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel of an HxW bool area to its edge, 0 outside."""
+    area: np.ndarray = np.pad(region.astype(np.uint8), 1)
+    return cv2.distanceTransform(area, cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
+def measure_strip(distances: np.ndarray) -> tuple[float, float]:
+    """Return width and length in pixels of an area, as if it were a strip.
+
+    Args:
+        distances: from `edge_distances`.
+    """
+    inside = distances[distances > 0]
+    # Twice the mean distance to the edge of a strip is half of its width.
+    width_px = max(1.0, 4.0 * float(inside.mean()) - 1.0)
+    return width_px, inside.size / width_px
+
+
+def side_difference(
+    luminance: np.ndarray, window: Window, region: np.ndarray, width_px: float
+) -> float:
+    """Return by how many levels the two sides of a strip differ: the median over its sections.
+
+    Args:
+        luminance: HxW uint8, the photo.
+        window, region: the strip, from `components`.
+        width_px: its width.
+
+    Returns:
+        0 if less than half of the sections have two sides.
+    """
+    points = np.argwhere(region) + np.array([window[0].start, window[1].start])
+    centre = points.mean(axis=0)
+    axes = np.linalg.eigh(np.cov((points - centre).T))[1]  # across the main direction, and along it
+    across, along = ((points - centre) @ axes).T
+    numbers = ((along - along.min()) / SECTION_PX).astype(int)
+    used = np.unique(numbers)
+    first, last = np.full(numbers.max() + 1, np.inf), np.full(numbers.max() + 1, -np.inf)
+    np.minimum.at(first, numbers, across)
+    np.maximum.at(last, numbers, across)
+    sided = used[last[used] - first[used] <= MAX_EXTENT_WIDTHS * width_px]
+    if 2 * len(sided) < len(used):
+        return 0.0
+    middles = along.min() + SECTION_PX * (sided + 0.5)
+    levels = [
+        _levels_at(
+            luminance, np.stack([edge[sided] + offset_px, middles], axis=1) @ axes.T + centre
+        )
+        for edge, direction in ((first, -1), (last, 1))
+        for offset_px in direction * np.array(SIDE_DISTANCES_PX)
+    ]
+    one, other = np.reshape(levels, (2, len(SIDE_DISTANCES_PX), -1)).mean(axis=1)
+    return float(np.median(np.abs(one - other)))
+
+
+def _levels_at(luminance: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the levels at Nx2 positions (y, x), interpolated; N values."""
+    y, x = places.astype(np.float32).T[:, None]
+    levels = cv2.remap(luminance, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return levels.reshape(-1)
