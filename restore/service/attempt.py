@@ -83,7 +83,11 @@ class Attempt:
 
     async def _run(self) -> None:
         body = await asyncio.to_thread(
-            request_body, self.job, self.files, shares_disk=self.worker.shares_disk
+            request_body,
+            self.job,
+            self.files,
+            shares_disk=self.worker.shares_disk,
+            public_url=self.worker.public_url,
         )
         self.watch.body_bytes = body.size
         with AnswerReader(self.files.results) as reader:

@@ -36,6 +36,9 @@ log = logging.getLogger("restore.service.worker")
 class Worker:
     """A worker at a fixed address, which somebody else starts and stops.
 
+    Args:
+        public_url: base URL of the service for this worker, or None.
+
     Attributes:
         name: as in Job.worker.
         client: sends requests to it.
@@ -45,8 +48,8 @@ class Worker:
 
     shares_disk = False
 
-    def __init__(self, name: str, url: str) -> None:
-        self.name = name
+    def __init__(self, name: str, url: str, public_url: str | None = None) -> None:
+        self.name, self.public_url = name, public_url
         self.client = WorkerClient(url)
         self.silent_since_s: float | None = None
         self._url: str | None = url

@@ -33,7 +33,10 @@ class Workers:
     def __init__(self, settings: Settings, *folders: Path) -> None:
         self._settings = settings
         self._folders = os.pathsep.join(str(folder.resolve()) for folder in folders)
-        self._remote = [Worker(_name_of(url), url.rstrip("/")) for url in settings.worker_urls]
+        self._remote = [
+            Worker(_name_of(url), url.rstrip("/"), settings.public_url)
+            for url in settings.worker_urls
+        ]
         self._local = [LocalWorker(f"worker-{number}") for number in range(1, settings.workers + 1)]
         # A gateway without workers may serve those of others that share its database.
         if not self.all and settings.database_url is None:
