@@ -16,7 +16,7 @@ LEASE_S = 30.0
 """Time after which a job returns to the queue if its gateway no longer renews its claim."""
 POLL_S = 0.5
 RENEW_S = 2.0
-STALL_LIMIT_S = 900.0
+STALL_LIMIT_S = 1800.0
 """Time without a new line of progress after which a prediction counts as hanging."""
 CANCEL_LIMIT_S = 120.0
 """Time in which a cancelled prediction has to end. One tile on a slow CPU takes half of it."""

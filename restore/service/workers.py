@@ -17,6 +17,9 @@ from restore.service.worker_state import WorkerState
 from restore.serving.uploads import INPUT_FOLDERS
 
 MAX_SHOWN_CHARACTERS = 80
+LOG_FILTER = "RUST_LOG"
+LOGS = {LOG_FILTER: "warn,coglet::setup=info,coglet::prediction=info"}
+"""Cog's server logs what setup and predictions print, and not each of its own steps."""
 
 
 class Workers:
@@ -69,7 +72,7 @@ class Workers:
                 await worker.client.close()
 
     def _shared_environment(self) -> dict[str, str]:
-        environment = {INPUT_FOLDERS: self._folders}
+        environment = {INPUT_FOLDERS: self._folders, **({} if LOG_FILTER in os.environ else LOGS)}
         if self._settings.weights:
             environment["RESTORE_WEIGHTS"] = self._settings.weights
         return environment

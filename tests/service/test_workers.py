@@ -203,6 +203,7 @@ def test_start_that_fails_is_tried_again(
 def test_all_workers_are_run_with_their_environment(
     processes: list[FakeProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("RUST_LOG", raising=False)
     monkeypatch.setattr(
         workers, "worker_environments", lambda count: [{"OMP_NUM_THREADS": "1"}] * count
     )
@@ -227,6 +228,7 @@ def test_all_workers_are_run_with_their_environment(
         "OMP_NUM_THREADS": "1",
         "RESTORE_INPUT_FOLDERS": f"{tmp_path}/a:{tmp_path}/b",
         "RESTORE_WEIGHTS": "lite",
+        "RUST_LOG": "warn,coglet::setup=info,coglet::prediction=info",
     }
 
 
