@@ -209,7 +209,7 @@ def restored(photo: Image.Image) -> bytes:
 
 
 def _bar(task: str, done: int) -> str:
-    return f"{task}: {100 * done // 12:3d}%|{'#' * done:12}| {done}/12\n"
+    return f"{100 * done // 12:3d}%|{'#' * done:12}| {done}/12 [00:03<00:04] {task}: tiles\n"
 
 
 def _file_id(address: str) -> str:

@@ -68,7 +68,7 @@ def test_queue_and_progress_are_those_of_the_service(user: User, api: FakeApi) -
     user.start()
     text = user.cards.locator(".job-text")
     expect(text).to_have_text("Waiting: 2 jobs before this one")
-    expect(text).to_have_text("Pipeline: 5 of 12")
+    expect(text).to_have_text("Proposed steps: 5 of 12 tiles")
     expect(user.page.get_by_role("progressbar", name="Progress of 1.jpg")).to_have_attribute(
         "value", "5"
     )
@@ -278,7 +278,7 @@ def test_job_is_followed_while_the_service_is_away(user: User, api: FakeApi) -> 
     api.holds = True
     user.choose(GIRLS)
     user.start()
-    expect(user.cards.locator(".job-text")).to_have_text("Pipeline: 5 of 12")
+    expect(user.cards.locator(".job-text")).to_have_text("Proposed steps: 5 of 12 tiles")
     user.page.context.set_offline(True)
     expect(user.cards.locator(".job-text")).to_contain_text("does not respond. Trying again")
     api.holds = False

@@ -13,7 +13,7 @@ const { messageOf, splitCode } = await load("errors.js");
 const { fieldsOf, fieldsOfTask, tasksOf } = await load("schema.js");
 const { LABELS, TASKS } = await load("tasks.js");
 const { inputFor, usesMask } = await load("request.js");
-const { fileSize, resultName, uniqueNames } = await load("names.js");
+const { fileSize, humanName, resultName, uniqueNames } = await load("names.js");
 const { clampScale, fitScale, visibleDivider } = await load("zoom.js");
 const { maskSize, parsePolygons } = await load("strokes.js");
 const { readInspection } = await load("inspection.js");
@@ -29,11 +29,20 @@ function photoWith(changes) {
 
 test("progress is that of the last line of tqdm", () => {
   const logs =
-    "loading\nface_restore: 100%|####| 3/3\rupscale:  42%|####      | 5/12 [00:01<00:02]\nnote";
-  assert.deepEqual(progressOf(logs), { label: "upscale", done: 5, total: 12 });
+    "loading\n100%|##########| 1/1 [00:01<00:00] face_restore: faces\r" +
+    " 42%|####1     | 5/12 [00:03<00:04] upscale: tiles\nnote: 3/4\n";
+  assert.deepEqual(progressOf(logs), { label: "upscale: tiles", done: 5, total: 12 });
   assert.deepEqual(progressOf(" 50%|##  | 1/2"), { label: "", done: 1, total: 2 });
   assert.equal(progressOf("42% of it is done"), null);
   assert.equal(progressOf(undefined), null);
+});
+
+test("progress is described by step and unit", () => {
+  const text = (line) => describeState({ status: "processing", logs: line });
+  assert.equal(text(" 42%|####  | 5/12 [00:03<00:04] upscale: tiles"), "Enlarge: 5 of 12 tiles");
+  assert.equal(text("  0%|      | 0/1 [00:00<?] upscale: tiles"), "Enlarge: tiles");
+  assert.equal(text("  0%|      | 0/3 [00:00<?] new_step"), "New step: 0 of 3");
+  assert.equal(text("  0%|      | 0/1 [00:00<?] photos"), "Running");
 });
 
 test("states are described in words, without invented numbers", () => {
@@ -43,6 +52,7 @@ test("states are described in words, without invented numbers", () => {
   assert.equal(describeState({ status: "starting" }), "Waiting in the queue");
   assert.equal(describeState({ status: "processing", logs: "loading" }), "Running");
   assert.equal(duration(59.6), "1 min 0 s");
+  assert.equal(humanName("face_restore"), "Face restore");
 });
 
 test("errors are split into code and message", () => {

@@ -13,10 +13,20 @@ import { INSPECT_TASK } from "./tasks.js";
 export async function inspect(api, version, photo, { signal, onChange }) {
   const image = await storedAddress(api, photo, signal);
   const created = await api.createPrediction(version, { task: INSPECT_TASK, image }, signal);
-  const ended = await follow(api, created, { signal, onChange });
+  const ended = await followOrCancel(api, created, { signal, onChange });
   const [address] = outputsOf(ended);
   const blob = await api.blob(address);
   return readInspection(JSON.parse(await blob.text()));
+}
+
+/** An inspection that nobody waits for would keep the user's next job waiting. */
+async function followOrCancel(api, created, options) {
+  try {
+    return await follow(api, created, options);
+  } catch (error) {
+    if (error.name === "AbortError") api.cancel(created.id).catch(() => {}); // it may have ended
+    throw error;
+  }
 }
 
 /**

@@ -33,7 +33,7 @@ export class JobView {
     if (this.cancelling) return;
     this.text.textContent = this.#textFor(prediction, reached);
     const progress = prediction?.status === "processing" ? progressOf(prediction.logs) : null;
-    if (progress) {
+    if (progress?.total > 1) {
       this.bar.max = progress.total;
       this.bar.value = progress.done;
     } else {

@@ -13,10 +13,12 @@ export const key = {
 export class KeyDialog {
   /** @param {function} onChange called after the user has entered or removed a key. */
   constructor(onChange) {
+    this.opener = byId("key-open");
+    this.opener.hidden = !key.get(); // a service that needs no key shows nothing of keys
     this.dialog = byId("key-dialog");
     this.input = byId("key-input");
     this.message = byId("key-message");
-    byId("key-open").addEventListener("click", () => this.open(""));
+    this.opener.addEventListener("click", () => this.open(""));
     byId("key-cancel").addEventListener("click", () => this.dialog.close());
     byId("key-form").addEventListener("submit", () => {
       key.set(this.input.value.trim());
@@ -35,6 +37,7 @@ export class KeyDialog {
 
   /** Ask for a key, because the service refused a request. */
   ask() {
+    this.opener.hidden = false;
     this.open(
       key.get()
         ? "The service does not accept this key. Check it, or ask the operator for another one."

@@ -1,4 +1,4 @@
-/** Names of result files. */
+/** Names of files and of inputs, as the user sees them. */
 
 const EXTENSIONS = {
   "image/jpeg": "jpg",
@@ -38,4 +38,10 @@ export function uniqueNames(names) {
 export function fileSize(bytes) {
   if (bytes < 1000) return `${bytes} bytes`;
   return bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** Turn a name such as face_restore into words: Face restore. */
+export function humanName(name) {
+  const words = name.replaceAll("_", " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -11,7 +11,7 @@ import { OptionsForm } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { PhotoCard } from "./photo_card.js";
 import { errorBox } from "./problems.js";
-import { rememberJob } from "./recent_store.js";
+import { forgetJobs, rememberJob } from "./recent_store.js";
 import { RecentView } from "./recent_view.js";
 import { fieldsOf, tasksOf } from "./schema.js";
 import { fillTaskPicker } from "./task_picker.js";
@@ -146,6 +146,11 @@ export class Page {
     card.predictionId = prediction.id;
     const created = Date.parse(prediction.created_at);
     rememberJob({ id: prediction.id, name: card.photo.name, task: prediction.input.task, created });
+  }
+
+  /** Called by a card whose prediction was cancelled: there is no result to list. */
+  forget(card) {
+    if (card.predictionId) forgetJobs(card.predictionId);
   }
 
   #add(photo) {

@@ -125,6 +125,7 @@ export class PhotoCard {
         this.view.update(prediction, reached);
       });
       this.result = finished.blobs.length ? new Result(this.photo, finished) : null;
+      if (!this.result) this.page.forget(this);
       announce(this.result ? `${name} is restored` : `${name} was cancelled`);
     } catch (error) {
       this.#fail(error, job);
@@ -152,6 +153,7 @@ export class PhotoCard {
       this.result = null;
       this.render();
       this.page.changed(this);
+      if (this.photo.inspection !== "done") this.page.inspect(this);
       this.side.querySelector("input, button")?.focus();
     };
     this.side.replaceChildren(this.result.details({ onView, onAgain }));
@@ -239,7 +241,7 @@ export class PhotoCard {
       }
       byId(`photo-${photo.number}-mark`)?.focus();
     };
-    const disabled = !photo.canBeShown;
+    const disabled = !photo.canBeShown; // there is nothing to paint on
     return button({
       text,
       symbol: "brush",

@@ -1,9 +1,15 @@
 /** What a job's log says about its progress. */
 
-const BAR = /^(.*?):?\s*(\d+)%\|[^|]*\|\s*(\d+)\/(\d+)/;
+import { stepTitle } from "./tasks.js";
+
+const BAR = /\d+%\|[^|]*\|\s*(\d+)\/(\d+)\s*(?:\[[^\]]*\])?\s*(.*)$/;
+
+/** What is counted in a line that says nothing about the steps of one photo. */
+const WHOLE = "photos";
 
 /**
- * Return the progress in the last line of tqdm's format, such as "upscale:  42%|####      | 5/12".
+ * Return the progress in the last line of tqdm's format, such as
+ * " 42%|####1     | 5/12 [00:03<00:04] upscale: tiles".
  *
  * @param {string} logs the log of a prediction.
  * @returns {{label: string, done: number, total: number}|null} null if no line has progress.
@@ -11,10 +17,8 @@ const BAR = /^(.*?):?\s*(\d+)%\|[^|]*\|\s*(\d+)\/(\d+)/;
 export function progressOf(logs) {
   const lines = (logs ?? "").split(/[\r\n]+/);
   for (const line of lines.reverse()) {
-    const found = BAR.exec(line.trim());
-    if (found && Number(found[4]) > 0) {
-      return { label: found[1].trim(), done: Number(found[3]), total: Number(found[4]) };
-    }
+    const found = BAR.exec(line);
+    if (found) return { label: found[3].trim(), done: Number(found[1]), total: Number(found[2]) };
   }
   return null;
 }
@@ -27,16 +31,16 @@ export function describeState(prediction) {
     if (before === 0) return "Waiting: next in the queue";
     return `Waiting: ${before} ${before === 1 ? "job" : "jobs"} before this one`;
   }
-  const progress = progressOf(prediction.logs);
-  if (!progress) return "Running";
-  const label = progress.label ? humanName(progress.label) : "Running";
-  return `${label}: ${progress.done} of ${progress.total}`;
+  return describeProgress(progressOf(prediction.logs));
 }
 
-/** Turn a name such as face_restore into words: Face restore. */
-export function humanName(name) {
-  const words = name.replaceAll("_", " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+/** Labels are "STEP: WHAT". A single tile or face is not counted. */
+function describeProgress(progress) {
+  if (!progress || ["", WHOLE].includes(progress.label)) return "Running";
+  const [step, what] = progress.label.split(": ");
+  const count = progress.total > 1 ? ` ${progress.done} of ${progress.total}` : "";
+  const part = what ? `:${count} ${what}` : count && `:${count}`;
+  return stepTitle(step) + part;
 }
 
 /** Write a duration in seconds as "12 s" or "3 min 5 s". */

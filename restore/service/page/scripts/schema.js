@@ -1,6 +1,6 @@
 /** The inputs of the model, read from its OpenAPI schema. */
 
-import { humanName } from "./progress.js";
+import { humanName } from "./names.js";
 
 /** Inputs that the page fills by other means than the form of options. */
 const OWN_INPUTS = new Set([

@@ -1,6 +1,6 @@
 /** How the page presents tasks, steps and options. What they are is in the model's schema. */
 
-import { humanName } from "./progress.js";
+import { humanName } from "./names.js";
 
 /** Title and summary of each task, and the options that are shown without unfolding the others. */
 export const TASKS = {
