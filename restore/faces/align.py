@@ -69,7 +69,7 @@ def crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return _warp(pixels, matrix)
     # Only the visible part is converted, so that no float copy of a whole photo exists.
-    x0, y0, x1, y1 = _visible_box(matrix, pixels.shape[1], pixels.shape[0])
+    x0, y0, x1, y1 = visible_box(matrix, pixels.shape[1], pixels.shape[0])
     part = pixels[y0:y1, x0:x1]
     if part.size == 0:
         return np.full((CROP_PX, CROP_PX, 3), BORDER_RGB, np.float32)
@@ -89,7 +89,7 @@ def smooth_crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     factor = int(1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6))
     if factor < 2:
         return crop(pixels, matrix)
-    x0, y0, x1, y1 = _visible_box(matrix, pixels.shape[1], pixels.shape[0])
+    x0, y0, x1, y1 = visible_box(matrix, pixels.shape[1], pixels.shape[0])
     if x1 - x0 < factor or y1 - y0 < factor:
         return crop(pixels, matrix)
     columns, rows = (x1 - x0) // factor, (y1 - y0) // factor
@@ -105,7 +105,7 @@ def smooth_crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def is_outside(matrix: np.ndarray, width: int, height: int) -> bool:
     """Tell whether a crop shows no pixel of a photo of this size."""
-    x0, y0, x1, y1 = _visible_box(matrix, width, height)
+    x0, y0, x1, y1 = visible_box(matrix, width, height)
     return x0 >= x1 or y0 >= y1
 
 
@@ -125,7 +125,7 @@ def _warp(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     )
 
 
-def _visible_box(matrix: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
+def visible_box(matrix: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the box (x0, y0, x1, y1) of the photo's pixels that a crop reads."""
     inverse = cv2.invertAffineTransform(np.asarray(matrix, np.float64))
     corners = np.array([(x, y, 1) for x in (0, CROP_PX) for y in (0, CROP_PX)]) @ inverse.T

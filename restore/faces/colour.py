@@ -24,15 +24,15 @@ at most 3.8; Kodak's colour photos 7.8 and more; studio portraits on white 3.2 a
 classified as toned keeps the colours that the face had.
 """
 
-_MAX_GREY_VARIANCE = 10.0  # of CodeFormer's `is_gray`
-_TONE_LONG_SIDE_PX = 128  # averages noise and JPEG chroma blocks, but not the colours of objects
-_VARIANCE_FLOOR = 1e-5  # of CodeFormer's `adain_npy`, against division by zero
+MAX_GREY_VARIANCE = 10.0  # of CodeFormer's `is_gray`
+TONE_LONG_SIDE_PX = 128  # averages noise and JPEG chroma blocks, but not the colours of objects
+VARIANCE_FLOOR = 1e-5  # of CodeFormer's `adain_npy`, against division by zero
 _BAND_ROWS = 256  # rows that are converted at once, so that a large photo is not copied as a whole
-_OFFICIAL_LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # of CodeFormer's `bgr2gray`
-_RGB_TO_YCBCR = np.array(  # BT.601, full range
+OFFICIAL_LUMINANCE = np.array([0.2989, 0.5870, 0.1140])  # of CodeFormer's `bgr2gray`
+RGB_TO_YCBCR = np.array(  # BT.601, full range
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 )
-_YCBCR_TO_RGB = np.linalg.inv(_RGB_TO_YCBCR)
+YCBCR_TO_RGB = np.linalg.inv(RGB_TO_YCBCR)
 
 
 def is_grey(pixels: np.ndarray) -> bool:
@@ -52,7 +52,7 @@ def is_grey(pixels: np.ndarray) -> bool:
         differences = (band - np.roll(band, 1, axis=2)).reshape(-1, 3)
         sums += differences.sum(axis=0)
         squares += np.einsum("ij,ij->j", differences, differences)
-    return bool((squares / count - (sums / count) ** 2).mean() <= _MAX_GREY_VARIANCE)
+    return bool((squares / count - (sums / count) ** 2).mean() <= MAX_GREY_VARIANCE)
 
 
 def classify_tone(pixels: np.ndarray) -> Tone:
@@ -74,15 +74,19 @@ def toning_residual(pixels: np.ndarray) -> float:
     Args:
         pixels: HxWx3 RGB, uint8 or uint16.
     """
-    height, width = pixels.shape[:2]
-    factor = min(1.0, _TONE_LONG_SIDE_PX / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    size = tone_size(pixels.shape[1], pixels.shape[0])
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    ycbcr = _to_float_levels(small).reshape(-1, 3) @ _RGB_TO_YCBCR.T
+    ycbcr = _to_float_levels(small).reshape(-1, 3) @ RGB_TO_YCBCR.T
     powers = np.vander(ycbcr[:, 0] / 255, 4)
     coefficients = np.linalg.lstsq(powers, ycbcr[:, 1:], rcond=None)[0]
     residual = ycbcr[:, 1:] - powers @ coefficients
     return float(np.sqrt((residual**2).sum(axis=1).mean()))
+
+
+def tone_size(width: int, height: int) -> tuple[int, int]:
+    """Return the (width, height) to which a photo is reduced for `toning_residual`."""
+    factor = min(1.0, TONE_LONG_SIDE_PX / max(height, width))
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def match_grey(restored: np.ndarray, crop: np.ndarray, *, clip: bool = True) -> np.ndarray:
@@ -98,7 +102,7 @@ def match_grey(restored: np.ndarray, crop: np.ndarray, *, clip: bool = True) -> 
     Returns:
         512x512x3 float64, not rounded, like in the official code.
     """
-    grey = np.repeat((restored.astype(np.float64) @ _OFFICIAL_LUMINANCE)[..., None], 3, axis=2)
+    grey = np.repeat((restored.astype(np.float64) @ OFFICIAL_LUMINANCE)[..., None], 3, axis=2)
     mean, deviation = _moments(grey)
     crop_mean, crop_deviation = _moments(crop)
     matched: np.ndarray = (grey - mean) / deviation * crop_deviation + crop_mean
@@ -115,16 +119,16 @@ def keep_colour(restored: np.ndarray, crop: np.ndarray) -> np.ndarray:
     Returns:
         512x512x3 float32, clipped to 0 to 255.
     """
-    luminance = restored.astype(np.float64) @ _RGB_TO_YCBCR[0]
-    chrominance = crop.astype(np.float64) @ _RGB_TO_YCBCR[1:].T
-    mixed: np.ndarray = np.dstack([luminance, chrominance]) @ _YCBCR_TO_RGB.T
+    luminance = restored.astype(np.float64) @ RGB_TO_YCBCR[0]
+    chrominance = crop.astype(np.float64) @ RGB_TO_YCBCR[1:].T
+    mixed: np.ndarray = np.dstack([luminance, chrominance]) @ YCBCR_TO_RGB.T
     return mixed.clip(0.0, 255.0).astype(np.float32)
 
 
 def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each channel."""
     values = image.reshape(-1, 3).astype(np.float64)
-    return values.mean(axis=0), np.sqrt(values.var(axis=0) + _VARIANCE_FLOOR)
+    return values.mean(axis=0), np.sqrt(values.var(axis=0) + VARIANCE_FLOOR)
 
 
 def _to_float_levels(pixels: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import cv2
 import numpy as np
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from restore.errors import Code, RestoreError
 from restore.faces.face import Face
+from restore.faces.retinaface_decoding import decode_faces
 from restore.models.loader import Model
 from restore.runtime.output_checks import checked_output
+from restore.runtime.resampling import resize_planes
 
 MAX_DETECT_PIXELS = 8_000_000
 """RetinaFace gets larger photos reduced to this size, where ResNet-50 needs 1.8 GB and 32 s on one
@@ -58,6 +60,22 @@ class Detector(Protocol):
         """
 
 
+@runtime_checkable
+class DeviceDetector(Detector, Protocol):
+    """A face detector that also searches photos on its device."""
+
+    def find_on_device(
+        self, levels: Tensor, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find the faces of a photo on the device, as described in `Detector.find`.
+
+        Args:
+            levels: 1x3xHxW uint8 RGB, upright; grey as three equal channels.
+            short_side_px: as in `Detector.find`.
+            threshold: as in `Detector.find`.
+        """
+
+
 class RetinaFaceDetector:
     """RetinaFace (Deng et al., CVPR 2020), decoded by facexlib; the score is a probability."""
 
@@ -80,22 +98,31 @@ class RetinaFaceDetector:
         Raises:
             RestoreError: BAD_NUMBERS.
         """
-        height, width = pixels.shape[:2]
-        scale = short_side_px / min(height, width) if short_side_px else 1.0
-        scale = min(scale, math.sqrt(MAX_DETECT_PIXELS / (height * width)))
+        scale = _retinaface_scale(pixels.shape[1], pixels.shape[0], short_side_px)
         resized = _resize(pixels, scale)
         with torch.inference_mode():
             rows = self._net.detect_faces(
                 np.ascontiguousarray(resized[..., ::-1]), threshold, _NMS_THRESHOLD
             )
-        rows = np.asarray(rows, np.float64)
-        scores = rows[:, 4]
-        coordinates = np.delete(rows, 4, axis=1) / scale
-        faces = [
-            _face(row[:4], float(score), row[4:].reshape(5, 2))
-            for row, score in zip(coordinates, scores, strict=True)
-        ]
-        return _sort_by_score(faces)
+        return _faces_of_rows(np.asarray(rows, np.float64), scale)
+
+    def find_on_device(
+        self, levels: Tensor, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find faces as `find` does, without copying the photo.
+
+        Raises:
+            RestoreError: BAD_NUMBERS.
+        """
+        height, width = levels.shape[2:]
+        scale = _retinaface_scale(width, height, short_side_px)
+        size = _scaled_size(width, height, scale)
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = resize_planes(levels.float(), size, interpolation).round()
+        with torch.inference_mode():
+            outputs = self._net(resized.flip(1) - self._net.mean_tensor)  # BGR
+            rows = decode_faces(outputs, size, threshold=threshold, max_overlap=_NMS_THRESHOLD)
+        return _faces_of_rows(rows.astype(np.float64), scale)
 
 
 class DlibDetector:
@@ -185,8 +212,27 @@ def _resize(pixels: np.ndarray, scale: float) -> np.ndarray:
     """Resize for a detector; sides are truncated as in the official helpers, but at least 1."""
     if scale == 1.0:
         return pixels
-    size = (max(1, int(pixels.shape[1] * scale)), max(1, int(pixels.shape[0] * scale)))
+    size = _scaled_size(pixels.shape[1], pixels.shape[0], scale)
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def _scaled_size(width: int, height: int, scale: float) -> tuple[int, int]:
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _retinaface_scale(width: int, height: int, short_side_px: int | None) -> float:
+    scale = short_side_px / min(height, width) if short_side_px else 1.0
+    return min(scale, math.sqrt(MAX_DETECT_PIXELS / (height * width)))
+
+
+def _faces_of_rows(rows: np.ndarray, scale: float) -> list[Face]:
+    """Convert Nx15 boxes, scores and landmarks of a resized photo to faces of the photo."""
+    scores, coordinates = rows[:, 4], np.delete(rows, 4, axis=1) / scale
+    faces = [
+        _face(row[:4], float(score), row[4:].reshape(5, 2))
+        for row, score in zip(coordinates, scores, strict=True)
+    ]
+    return _sort_by_score(faces)
 
 
 def _face(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity, smooth_crop
+from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity
 from restore.faces.detect import Detector
 from restore.faces.face import Face
 from restore.faces.limits import (
@@ -22,7 +22,8 @@ from restore.faces.limits import (
     DetectorLimits,
     limits_of,
 )
-from restore.faces.rotation import QUARTERS, turn, turn_face_back
+from restore.faces.pictures import Picture, crop_picture, find_in, reduce_picture, turn_picture
+from restore.faces.rotation import QUARTERS, turn_face_back
 
 CHECK_PX = 256
 """Side of the aligned crop in which a face is searched again. Faces have 90 to 150 pixels there;
@@ -56,7 +57,7 @@ class _Again:
 
 
 def check_face(
-    face: Face, pixels: np.ndarray, detector: Detector, *, always: bool = False
+    face: Face, pixels: Picture, detector: Detector, *, always: bool = False
 ) -> CheckedFace:
     """Check a face by a second detection in its aligned crop, unless it surely fits.
 
@@ -65,7 +66,7 @@ def check_face(
 
     Args:
         face: the face, in pixels of the photo.
-        pixels: HxWx3 uint8 RGB, the photo.
+        pixels: the photo, on the host or on the device of the detector.
         detector: the detector that found it.
         always: check a face that surely fits, too.
 
@@ -79,7 +80,7 @@ def check_face(
         matrix = estimate_similarity(face.landmarks)
         if matrix is None:
             return CheckedFace(face, NO_TRANSFORM)
-        again = _find_again(smooth_crop(pixels, matrix), detector, limits)
+        again = _find_again(crop_picture(pixels, matrix), detector, limits)
         if again is None:
             return CheckedFace(face, NOT_FOUND_AGAIN)
         if again.quarters == 0 and again.error_px <= MAX_AGAIN_ERROR_PX:
@@ -110,9 +111,9 @@ def misfit_px(face: Face) -> float:
     return float(np.sqrt(np.mean(np.abs(factor * points - template) ** 2)))
 
 
-def _find_again(crop: np.ndarray, detector: Detector, limits: DetectorLimits) -> _Again | None:
+def _find_again(crop: Picture, detector: Detector, limits: DetectorLimits) -> _Again | None:
     """Return the face of a 512x512x3 crop; in doubt, the better of four rotations of the crop."""
-    small = cv2.resize(crop, (CHECK_PX, CHECK_PX), interpolation=cv2.INTER_AREA)
+    small = reduce_picture(crop, (CHECK_PX, CHECK_PX))
     best = _find_turned(small, 0, detector, limits)
     fits = best is not None and best.error_px <= MAX_AGAIN_ERROR_PX
     if best is not None and fits and best.face.score >= limits.clear_again_score:
@@ -125,11 +126,14 @@ def _find_again(crop: np.ndarray, detector: Detector, limits: DetectorLimits) ->
 
 
 def _find_turned(
-    small: np.ndarray, quarters: int, detector: Detector, limits: DetectorLimits
+    small: Picture, quarters: int, detector: Detector, limits: DetectorLimits
 ) -> _Again | None:
     """Return the face nearest to its place in a small crop that is turned clockwise."""
-    faces = detector.find(
-        turn(small, quarters), short_side_px=None, threshold=limits.min_again_score
+    faces = find_in(
+        detector,
+        turn_picture(small, quarters),
+        short_side_px=None,
+        threshold=limits.min_again_score,
     )
     found = [
         _Again(in_crop, quarters, _distance_px(in_crop.landmarks, TEMPLATE))

@@ -13,9 +13,9 @@ from restore.faces.align import CROP_PX
 NUM_CLASSES = 19
 """Classes of the face parser (CelebAMask-HQ)."""
 
-_EXCLUDED_CLASSES = (0, 14, 16, 17, 18)  # background, earring, neck, cloth, hat
-_BLUR_KERNEL_PX, _BLUR_SIGMA_PX = 101, 11.0
-_BORDER_PX = 10  # always 0, so that the edge of a crop is never visible
+EXCLUDED_CLASSES = (0, 14, 16, 17, 18)  # background, earring, neck, cloth, hat
+BLUR_KERNEL_PX, BLUR_SIGMA_PX = 101, 11.0
+BORDER_PX = 10  # always 0, so that the edge of a crop is never visible
 
 # A superellipse around the face of the template: from forehead to chin, from cheek to cheek.
 _CENTRE_XY = (256.0, 285.0)
@@ -40,10 +40,10 @@ def parse_mask(labels: np.ndarray) -> np.ndarray:
         512x512 float32, 0 to 1, 0 within ten pixels of the edge.
     """
     levels = np.full(NUM_CLASSES, 255.0, np.float32)
-    levels[list(_EXCLUDED_CLASSES)] = 0.0
+    levels[list(EXCLUDED_CLASSES)] = 0.0
     mask = levels[labels]
     for _ in range(2):
-        mask = cv2.GaussianBlur(mask, (_BLUR_KERNEL_PX, _BLUR_KERNEL_PX), _BLUR_SIGMA_PX)
+        mask = cv2.GaussianBlur(mask, (BLUR_KERNEL_PX, BLUR_KERNEL_PX), BLUR_SIGMA_PX)
     return _clear_border(mask / np.float32(255))
 
 
@@ -67,7 +67,7 @@ def geometric_mask() -> np.ndarray:
 
 
 def _clear_border(mask: np.ndarray) -> np.ndarray:
-    inner = slice(_BORDER_PX, CROP_PX - _BORDER_PX)
+    inner = slice(BORDER_PX, CROP_PX - BORDER_PX)
     cleared = np.zeros_like(mask)
     cleared[inner, inner] = mask[inner, inner]
     return cleared

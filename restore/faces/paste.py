@@ -141,7 +141,7 @@ class Frame:
 
     def region_of(self, to_frame: np.ndarray) -> Region:
         """Return the region that a crop can change, given its transform to the frame."""
-        return _region(to_frame, self.pixels.shape[1], self.pixels.shape[0])
+        return region_of_crop(to_frame, self.pixels.shape[1], self.pixels.shape[0])
 
     def to_levels(self, values: np.ndarray) -> np.ndarray:
         """Convert float levels to the dtype of the pixels: rounded and clipped."""
@@ -164,7 +164,7 @@ class Frame:
         self._blocks[y0, x0] = values.astype(np.float32, copy=False)
 
 
-def _region(to_frame: np.ndarray, width: int, height: int) -> Region:
+def region_of_crop(to_frame: np.ndarray, width: int, height: int) -> Region:
     """Return the blocks of the frame that the square of a crop can change, or EMPTY_REGION."""
     corners = np.array([(x, y, 1) for x in (0, CROP_PX - 1) for y in (0, CROP_PX - 1)]) @ to_frame.T
     # One pixel of the crop beyond its corners takes part in the interpolation.

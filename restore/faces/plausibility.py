@@ -72,12 +72,30 @@ def measure_change(restored: np.ndarray, crop: np.ndarray) -> FaceChange:
         crop: the face before restoration, likewise.
     """
     luminance, before = (to_grey(face.astype(np.float32)) for face in (restored, crop))
-    side = max(1, round(luminance.shape[0] / _BLOCK_PX))
+    side = block_count(luminance.shape[0])
     blocks, blocks_before = (
-        cv2.resize(array, (side, side), interpolation=cv2.INTER_AREA)[_inside(side)]
+        cv2.resize(array, (side, side), interpolation=cv2.INTER_AREA)
         for array in (luminance, before)
     )
-    grain = np.diff(luminance, axis=1)[_inside(luminance.shape[0])[:, 1:]]
+    grain = np.diff(luminance, axis=1)[inside_face(luminance.shape[0])[:, 1:]]
+    return change_of(blocks, blocks_before, float(np.sqrt(np.mean(grain**2))))
+
+
+def block_count(side_px: int) -> int:
+    """Return how many blocks a side of a face has."""
+    return max(1, round(side_px / _BLOCK_PX))
+
+
+def change_of(blocks: np.ndarray, blocks_before: np.ndarray, grain: float) -> FaceChange:
+    """Return how a face changed.
+
+    Args:
+        blocks: means of the luminance in blocks of the restored face, square.
+        blocks_before: the same of its crop.
+        grain: as in `FaceChange`.
+    """
+    inside = inside_face(len(blocks))
+    blocks, blocks_before = blocks[inside], blocks_before[inside]
     contrast, correlation = 1.0, 1.0
     if blocks_before.std() >= MIN_SPREAD_LEVELS:
         contrast = float(blocks.std() / blocks_before.std())
@@ -87,12 +105,12 @@ def measure_change(restored: np.ndarray, crop: np.ndarray) -> FaceChange:
         shift=float(blocks.mean() - blocks_before.mean()),
         contrast=contrast,
         correlation=correlation,
-        grain=float(np.sqrt(np.mean(grain**2))),
+        grain=grain,
     )
 
 
 @functools.cache
-def _inside(side: int) -> np.ndarray:
+def inside_face(side: int) -> np.ndarray:
     """Return where the template's face is, as side x side bool."""
     mask = cv2.resize(geometric_mask(), (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(mask > 0.5)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from restore.faces.detect import Detector
 from restore.faces.face import Face
 from restore.faces.fit import CheckedFace, check_face
 from restore.faces.limits import limits_of
-from restore.faces.rotation import QUARTERS, turn, turn_face_back
+from restore.faces.pictures import Picture, find_in, reduce_picture, size_of, turn_picture
+from restore.faces.rotation import QUARTERS, turn_face_back
 
 TURNED_SHORT_SIDE_PX = 320
 """Short side at which networks search turned photos: a quarter of the work at 640."""
@@ -25,7 +25,7 @@ MIN_APART = 0.5
 
 def find_faces(
     detector: Detector,
-    pixels: np.ndarray,
+    pixels: Picture,
     *,
     short_side_px: int | None,
     threshold: float,
@@ -37,7 +37,8 @@ def find_faces(
 
     Args:
         detector: the detector.
-        pixels: HxWx3 uint8 RGB; grey as three equal channels.
+        pixels: the photo, on the host or on the device of the detector; grey as three equal
+            channels.
         short_side_px: the photo is resized to this short side first; None for its own size.
         threshold: the detector drops faces with a lower score, as in `Detector.find`. Those below
             its limit in `faces.limits` are dropped, too.
@@ -50,12 +51,12 @@ def find_faces(
         RestoreError: BAD_NUMBERS.
     """
     if not checks:
-        faces = detector.find(pixels, short_side_px=short_side_px, threshold=threshold)
+        faces = find_in(detector, pixels, short_side_px=short_side_px, threshold=threshold)
         return [CheckedFace(face, "") for face in faces if _is_finite(face)]
     limits = limits_of(detector.name)
 
-    def find(turned: np.ndarray, size_px: int | None, *, always: bool) -> list[CheckedFace]:
-        faces = detector.find(turned, short_side_px=size_px, threshold=threshold)
+    def find(turned: Picture, size_px: int | None, *, always: bool) -> list[CheckedFace]:
+        faces = find_in(detector, turned, short_side_px=size_px, threshold=threshold)
         checked = [
             check_face(face, turned, detector, always=always)
             for face in faces
@@ -69,13 +70,13 @@ def find_faces(
     reduced = _reduce(pixels)
     scores = [0.0] * QUARTERS
     for quarters in range(1, QUARTERS):
-        checked = find(turn(reduced, quarters), TURNED_SHORT_SIDE_PX, always=True)
+        checked = find(turn_picture(reduced, quarters), TURNED_SHORT_SIDE_PX, always=True)
         scores[quarters] = max((each.face.score for each in checked if not each.reason), default=0)
     best = int(np.argmax(scores))
     if scores[best] < limits.min_turned_score:
         return upright
-    height, width = pixels.shape[:2]
-    found = find(turn(pixels, best), short_side_px, always=True)
+    width, height = size_of(pixels)
+    found = find(turn_picture(pixels, best), short_side_px, always=True)
     if not _any_fits(found):
         return upright
     return [
@@ -91,12 +92,12 @@ def _is_finite(face: Face) -> bool:
     return bool(np.isfinite((*face.box, face.score)).all())
 
 
-def _reduce(pixels: np.ndarray) -> np.ndarray:
-    factor = TURNED_LONG_SIDE_PX / max(pixels.shape[:2])
+def _reduce(pixels: Picture) -> Picture:
+    width, height = size_of(pixels)
+    factor = TURNED_LONG_SIDE_PX / max(width, height)
     if factor >= 1.0:
         return pixels
-    size = tuple(max(1, round(side * factor)) for side in (pixels.shape[1], pixels.shape[0]))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return reduce_picture(pixels, (max(1, round(width * factor)), max(1, round(height * factor))))
 
 
 def _without_duplicates(faces: Sequence[CheckedFace]) -> list[CheckedFace]:

@@ -36,17 +36,26 @@ def find_paper(pixels: np.ndarray) -> np.ndarray:
         HxW uint8, 255 in the paper, 0 in the photo, with a soft transition.
     """
     height, width = pixels.shape[:2]
+    small = cv2.resize(pixels, paper_size(width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(paper_of_small(small), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def paper_size(width: int, height: int) -> tuple[int, int]:
+    """Return the (width, height) at which the paper of a photo is looked for."""
     factor = min(1.0, LONG_SIDE_PX / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    grey = to_grey(to_8_bits(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def paper_of_small(small: np.ndarray) -> np.ndarray:
+    """Find the paper of a photo that is reduced to `paper_size`: HxW[x3] -> HxW uint8."""
+    grey = to_grey(to_8_bits(small))
     kernel = np.ones((3, 3), np.uint8)
     plain = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, kernel) <= MAX_CONTRAST_LEVELS
     paper: np.ndarray = np.zeros(grey.shape, np.uint8)
     for area in (grey >= WHITE_LEVEL, grey <= BLACK_LEVEL, _has_paper_level(grey)):
         paper |= _reaching_the_edge(area & plain)
     # The gradient is large in the outermost pixels of the paper, which are paper all the same.
-    paper = cv2.GaussianBlur(cv2.dilate(paper * np.uint8(255), kernel), (0, 0), 0.7)
-    return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(cv2.dilate(paper * np.uint8(255), kernel), (0, 0), 0.7)
 
 
 def colour_weights(grey: np.ndarray, paper: np.ndarray) -> np.ndarray:

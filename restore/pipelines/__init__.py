@@ -26,6 +26,8 @@ from restore.options import (
 )
 from restore.pipelines.colorize import run_colorize
 from restore.pipelines.context import StepContext, run_each_photo
+from restore.pipelines.device_colorize import colorize_on_device
+from restore.pipelines.device_faces import enhance_on_device, restore_faces_on_device
 from restore.pipelines.device_restore import restore_on_device
 from restore.pipelines.device_upscale import upscale_on_device
 from restore.pipelines.enhance import run_enhance, run_upscale_or_enhance
@@ -99,8 +101,12 @@ def _upscaler_for_scale(model: Model, options: EnhanceOptions) -> Model:
     return network_for_scale(model, options.scale)
 
 
+def _face_run_on_device(options: FaceRestoreOptions) -> DeviceRun | None:
+    return None if options.has_aligned else restore_faces_on_device
+
+
 def _upscale_run_on_device(options: UpscaleOptions) -> DeviceRun | None:
-    return None if options.face_enhance else run_each_photo(upscale_on_device)
+    return enhance_on_device if options.face_enhance else run_each_photo(upscale_on_device)
 
 
 TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
@@ -111,6 +117,7 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             choices=_face_restore_choices,
             output_size=lambda photo, options: output_size(photo, options.face_upscale),
             running_model=lambda model, options: network_for_scale(model, options.face_upscale),
+            run_on_device=_face_run_on_device,
         ),
         "enhance": TaskSpec(
             run=run_enhance,
@@ -118,6 +125,7 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             choices=lambda options: (UPSCALER, FACE),
             output_size=_scaled_size,
             running_model=_upscaler_for_scale,
+            run_on_device=lambda options: enhance_on_device,
         ),
         "upscale": TaskSpec(
             run=run_upscale_or_enhance,
@@ -138,6 +146,7 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             check=check_same_size,
             choices=lambda options: (DDCOLOR,),
             expected=Expected.COLOUR,
+            run_on_device=lambda options: run_each_photo(colorize_on_device),
         ),
         "old_photo_restore": TaskSpec(
             run=run_each_photo(run_old_photo_restore),

@@ -16,7 +16,7 @@ from restore.imaging.resize import blend_photos
 from restore.options import FaceRestoreOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, too_large_for
-from restore.pipelines.face_batches import restore_crops
+from restore.pipelines.face_batches import HOST_CROPS, restore_crops
 from restore.pipelines.face_checks import reason_not_to_paste
 from restore.pipelines.sizes import output_size
 
@@ -40,7 +40,7 @@ def restore_aligned_photos(
                 [] if reason else [_network_input(photo, input_px, averages=row.difference)]
             )
     tones: list[Tone] = [classify_tone(crop[0]) if crop else "colour" for crop in crops]
-    restored = restore_crops(crops, tones, options, contexts)
+    restored = restore_crops(crops, tones, options, contexts, HOST_CROPS)
     results = []
     for photo, crop, made, context in zip(photos, crops, restored, contexts, strict=True):
         with context.name_photo_in_errors():

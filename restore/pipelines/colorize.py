@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.faces.colour import classify_tone
+from restore.faces.colour import Tone, classify_tone
 from restore.imaging.colour import srgb_to_space
 from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.paper import colour_weights, find_paper
@@ -49,15 +49,7 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
     if options.strength == 0.0:
         return photo
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
-    if classify_tone(pixels) == "colour":
-        context.report.warn("this photo was in colour: its colours were replaced")
-    training_px = model.row.input_px or 512
-    side_px = network_side_px(options.render_factor, training_px)
-    if training_px * options.render_factor / DEFAULT_RENDER_FACTOR < training_px // 2:
-        context.report.warn(
-            f"render_factor {options.render_factor} has the effect of {MIN_RENDER_FACTOR}, the"
-            f" smallest useful value: the network needs at least {side_px} pixels"
-        )
+    side_px = choose_side_px(classify_tone(pixels), options, context)
     with context.report.stage("net"), torch.inference_mode():
         lightness = lightness_of(shrink_to_square(pixels, side_px))
         ab = predict_ab(lightness, model, context)
@@ -73,6 +65,20 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
         photo.with_pixels(pixels, photo.alpha),
         options.strength,
     )
+
+
+def choose_side_px(tone: Tone, options: ColorizeOptions, context: StepContext) -> int:
+    """Return the side of the network's input, and warn of what the request may not expect."""
+    if tone == "colour":
+        context.report.warn("this photo was in colour: its colours were replaced")
+    training_px = context.models["colorize"].row.input_px or 512
+    side_px = network_side_px(options.render_factor, training_px)
+    if training_px * options.render_factor / DEFAULT_RENDER_FACTOR < training_px // 2:
+        context.report.warn(
+            f"render_factor {options.render_factor} has the effect of {MIN_RENDER_FACTOR}, the"
+            f" smallest useful value: the network needs at least {side_px} pixels"
+        )
+    return side_px
 
 
 def network_side_px(render_factor: int, training_px: int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from restore.faces.align import CROP_PX, crop, estimate_similarity, is_outside, 
 from restore.faces.convention import CONVENTIONS, Convention
 from restore.faces.face import Face
 from restore.faces.fit import NO_TRANSFORM, CheckedFace
+from restore.faces.pictures import Picture
 from restore.faces.rotation import QUARTER_DEG, quarters_of
 from restore.faces.search import find_faces
 from restore.imaging.convert import to_8_bits, to_rgb
+from restore.imaging.device_photo import DevicePhoto
 from restore.imaging.photo import Photo
 from restore.models.catalog import Checkpoint
 from restore.options import FaceOptions
@@ -32,20 +34,24 @@ Levels: TypeAlias = np.ndarray
 """512x512x3 RGB, uint8 or float32 levels from 0 to 255."""
 
 
+CropT = TypeVar("CropT")
+"""`Levels`, or on a device a 1x3x512x512 float32 tensor of levels."""
+
+
 @dataclass(frozen=True)
-class AlignedFace:
+class AlignedFace(Generic[CropT]):
     """A face of a photo, aligned for the network.
 
     Attributes:
         face: its box and landmarks in the photo.
         matrix: 2x3 transform from the photo to the crop.
-        crop: 512x512x3 levels.
+        crop: 512x512x3 levels, or a tensor on a device.
         facts: the description of the face in the report.
     """
 
     face: Face
     matrix: np.ndarray
-    crop: Levels
+    crop: CropT
     facts: dict[str, object]
 
 
@@ -58,12 +64,33 @@ def convention_of(context: StepContext) -> Convention:
 
 def find_aligned_faces(
     photo: Photo, options: FaceOptions, context: StepContext
-) -> list[AlignedFace]:
-    """Find the faces to restore, best first.
+) -> list[AlignedFace[Levels]]:
+    """Find the faces to restore, best first; see `align_faces`."""
+    # Fewer bits before more channels: that saves memory.
+    checked = detect_faces(to_rgb(to_8_bits(photo.pixels)), context)
+    pixels = to_rgb(photo.pixels)
+    cut = smooth_crop if context.models["face_restore"].row.difference else crop
+    return align_faces(checked, photo, lambda matrix: cut(pixels, matrix), options, context)
+
+
+def align_faces(
+    checked: Sequence[CheckedFace],
+    photo: Photo | DevicePhoto,
+    cut: Callable[[np.ndarray], CropT],
+    options: FaceOptions,
+    context: StepContext,
+) -> list[AlignedFace[CropT]]:
+    """Choose the faces to restore and cut them out, best first.
 
     All detected faces are added to the report, each with the reason if it is not restored.
+
+    Args:
+        checked: the detected faces.
+        photo: the photo, for its size.
+        cut: returns the crop of a face, given its transform from photo to crop.
+        options: options of the step.
+        context: context of the step.
     """
-    checked = _detect(photo, context)
     faces = [each.face for each in checked]
     matrices = [estimate_similarity(face.landmarks) for face in faces]
     size = (photo.width, photo.height)
@@ -74,14 +101,12 @@ def find_aligned_faces(
     ]
     if options.only_center_face:
         _keep_center_face(faces, reasons, photo)
-    pixels = to_rgb(photo.pixels)
-    cut = smooth_crop if context.models["face_restore"].row.difference else crop
     aligned = []
     for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
         facts = describe_face(face, reason)
         context.report.faces.append(facts)
         if not reason and matrix is not None:
-            aligned.append(AlignedFace(face, matrix, cut(pixels, matrix), facts))
+            aligned.append(AlignedFace(face, matrix, cut(matrix), facts))
     if not faces:
         context.report.warn(
             f"no face was found by {context.report.face_detector}, so none was restored"
@@ -145,14 +170,14 @@ def _rotation_deg(face: Face) -> int:
     return 0 if matrix is None else QUARTER_DEG * quarters_of(matrix)
 
 
-def _detect(photo: Photo, context: StepContext) -> list[CheckedFace]:
+def detect_faces(picture: Picture, context: StepContext) -> list[CheckedFace]:
+    """Find and check the faces of a picture: 8-bit RGB, on the host or on the detector's device."""
     detector, convention = context.detector, convention_of(context)
     assert detector is not None, "a step with faces has a detector"
     context.report.face_detector = detector.name
     return find_faces(
         detector,
-        # Fewer bits before more channels: that saves memory.
-        to_rgb(to_8_bits(photo.pixels)),
+        picture,
         short_side_px=convention.detect_short_side_px,
         threshold=convention.score_threshold,
         checks=context.rules.checks_faces,
@@ -162,7 +187,7 @@ def _detect(photo: Photo, context: StepContext) -> list[CheckedFace]:
 def reason_to_skip(
     checked: CheckedFace,
     matrix: np.ndarray | None,
-    photo: Photo,
+    photo: Photo | DevicePhoto,
     options: FaceOptions,
     context: StepContext,
 ) -> str:
@@ -182,7 +207,9 @@ def reason_to_skip(
     )
 
 
-def _keep_center_face(faces: Sequence[Face], reasons: list[str], photo: Photo) -> None:
+def _keep_center_face(
+    faces: Sequence[Face], reasons: list[str], photo: Photo | DevicePhoto
+) -> None:
     """Give every face without a reason one, except the face nearest to the centre of the photo."""
     candidates = [index for index, reason in enumerate(reasons) if not reason]
     if len(candidates) < 2:

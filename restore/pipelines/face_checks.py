@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from restore.faces.align import CROP_PX
 from restore.faces.area import mark_face
-from restore.faces.plausibility import measure_change
+from restore.faces.plausibility import FaceChange, measure_change
 from restore.pipelines.context import StepContext
-from restore.pipelines.face_alignment import AlignedFace, Levels
+from restore.pipelines.face_alignment import AlignedFace, CropT, Levels
 
 
 def reason_not_to_paste(restored: np.ndarray, crop: np.ndarray, context: StepContext) -> str:
     """Return why a restored SxSx3 face must not be pasted, with a warning, or an empty string."""
+    return _reason_not_to_paste(restored, crop, context, measure_change)
+
+
+def _reason_not_to_paste(
+    restored: CropT,
+    crop: CropT,
+    context: StepContext,
+    measure: Callable[[CropT, CropT], FaceChange],
+) -> str:
     if not context.rules.checks_faces:
         return ""
-    reason = measure_change(restored, crop).reason_not_to_paste()
+    reason = measure(restored, crop).reason_not_to_paste()
     if reason:
         context.report.warn(f"a restored face was not used: {reason}")
     return reason
 
 
 def keep_usable_faces(
-    aligned: Sequence[AlignedFace], restored: Sequence[Levels], context: StepContext
-) -> tuple[list[AlignedFace], list[Levels]]:
-    """Return the faces that may be pasted; the report gets the reasons for the others."""
-    kept: list[tuple[AlignedFace, Levels]] = []
+    aligned: Sequence[AlignedFace[CropT]],
+    restored: Sequence[CropT],
+    context: StepContext,
+    measure: Callable[[CropT, CropT], FaceChange],
+) -> tuple[list[AlignedFace[CropT]], list[CropT]]:
+    """Return the faces that may be pasted; the report gets the reasons for the others.
+
+    Args:
+        aligned: the faces.
+        restored: their restored crops.
+        context: context of the step.
+        measure: `measure_change` or its version for a device.
+    """
+    kept: list[tuple[AlignedFace[CropT], CropT]] = []
     for face, levels in zip(aligned, restored, strict=True):
-        reason = reason_not_to_paste(levels, face.crop, context)
+        reason = _reason_not_to_paste(levels, face.crop, context, measure)
         if reason:
             face.facts.update(restored=False, reason=reason)
         else:
@@ -40,7 +59,7 @@ def keep_usable_faces(
 
 
 def record_pasted_area(
-    aligned: Sequence[AlignedFace],
+    aligned: Sequence[AlignedFace[Levels]],
     masks: Sequence[np.ndarray | None],
     size: tuple[int, int],
     context: StepContext,

@@ -15,6 +15,7 @@ import numpy as np
 from restore.faces.align import CROP_PX
 from restore.faces.colour import Tone, classify_tone
 from restore.faces.paste import Region
+from restore.faces.plausibility import measure_change
 from restore.imaging.convert import to_grey, to_rgb
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos, resize_photo
@@ -26,7 +27,7 @@ from restore.pipelines.face_alignment import (
     convention_of,
     find_aligned_faces,
 )
-from restore.pipelines.face_batches import PARSER, face_masks, restore_crops
+from restore.pipelines.face_batches import HOST_CROPS, PARSER, face_masks, restore_crops
 from restore.pipelines.face_checks import keep_usable_faces, record_pasted_area
 from restore.pipelines.sizes import output_size
 
@@ -72,11 +73,11 @@ def restore_faces_in_photos(
         for photo, faces in zip(photos, aligned, strict=True)
     ]
     crops = [[face.crop for face in faces] for faces in aligned]
-    restored = restore_crops(crops, tones, options, contexts)
+    restored = restore_crops(crops, tones, options, contexts, HOST_CROPS)
     results = []
     for photo, found, made, context in zip(prepared, aligned, restored, contexts, strict=True):
         with context.name_photo_in_errors():
-            faces, levels = keep_usable_faces(found, made, context)
+            faces, levels = keep_usable_faces(found, made, context, measure_change)
             if make_background is None:
                 base = _resize_background(photo, scale, context)
             else:
@@ -97,7 +98,7 @@ def _resize_background(photo: Photo, scale: float, context: StepContext) -> Phot
 def _paste_faces(
     base: Photo,
     photo: Photo,
-    aligned: Sequence[AlignedFace],
+    aligned: Sequence[AlignedFace[Levels]],
     restored: Sequence[Levels],
     scale: float,
     context: StepContext,
@@ -109,11 +110,7 @@ def _paste_faces(
         masks = face_masks(restored, context)
     record_pasted_area(aligned, masks, (photo.width, photo.height), context)
     model = context.models["face_restore"]
-    square = (
-        convention_of(context).square_mask
-        and PARSER in model.partners
-        and context.runtime.parses_faces
-    )
+    square = uses_square(context)
     shared = np.may_share_memory(base.pixels, photo.pixels)
     pixels = base.pixels.copy() if shared or not base.pixels.flags.writeable else base.pixels
     with context.report.stage("paste"):
@@ -132,9 +129,17 @@ def _paste_faces(
         frame.write_back()
         if base.is_grey:
             _copy_luminance(frame.pixels, pixels, regions)
-    if not model.row.difference:
-        _warn_of_large_faces(aligned, scale, context)
+    warn_of_large_faces([face.matrix for face in aligned], scale, context)
     return base.with_pixels(pixels, base.alpha)
+
+
+def uses_square(context: StepContext) -> bool:
+    """Tell whether the square of a crop limits its mask: only with a parsed mask, as officially."""
+    return (
+        convention_of(context).square_mask
+        and PARSER in context.models["face_restore"].partners
+        and context.runtime.parses_faces
+    )
 
 
 def _copy_luminance(rgb: np.ndarray, grey: np.ndarray, regions: Sequence[Region]) -> None:
@@ -144,13 +149,17 @@ def _copy_luminance(rgb: np.ndarray, grey: np.ndarray, regions: Sequence[Region]
             grey[top:bottom, left:right] = to_grey(region)
 
 
-def _warn_of_large_faces(
-    aligned: Sequence[AlignedFace], scale: float, context: StepContext
-) -> None:
-    """Warn if a face in the result is much larger than the network's crop."""
-    largest = max(
-        scale / float(np.sqrt(abs(np.linalg.det(face.matrix[:, :2])))) for face in aligned
-    )
+def warn_of_large_faces(matrices: Sequence[np.ndarray], scale: float, context: StepContext) -> None:
+    """Warn if a face in the result is much larger than the network's crop.
+
+    Args:
+        matrices: 2x3 transforms from the photo to each crop.
+        scale: size of the result over the size of the photo.
+        context: context of the step; networks whose difference is added have no such limit.
+    """
+    if context.models["face_restore"].row.difference:
+        return
+    largest = max(scale / float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))) for matrix in matrices)
     if largest > MAX_SHARP_ENLARGEMENT:
         context.report.warn(
             f"a face covers {largest:.1f} times the {CROP_PX} pixels that this network restores:"

@@ -52,6 +52,7 @@ def test_batched_faces_equal_single_faces_to_1e_4(face_net: Model) -> None:
             ["colour"] * 4,
             FaceRestoreOptions(),
             contexts_of(face_net, *detectors, profile=profile),
+            face_batches.HOST_CROPS,
         )
         for profile in ("baseline", "fast")
     )

@@ -111,7 +111,7 @@ def test_area_of_faces_is_recorded_in_every_task(
         areas.extend(context.changed_areas)
         return check_harm(before, after, *arguments, **options)
 
-    monkeypatch.setattr("restore.engine.check_harm", record)
+    monkeypatch.setattr("restore.pipelines.step_runs.check_harm", record)
     report = lite.run(task, [Photo("a", degrade(ASTRONAUT))]).reports[0]
     assert report.face_restoration_applied
     assert report.status == "done"

@@ -4,6 +4,7 @@ The device is the CPU: the same code runs on CUDA.
 """
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 from facefakes import ASTRONAUT
 
 from restore import Restorer
+from restore.imaging.device_photo import DevicePhoto, download_photo, upload_photo
 from restore.imaging.photo import Photo
 from restore.results import Results
 from restore.runtime.transfers import recorded_transfers
@@ -32,7 +34,8 @@ def photo_of(kind: str, pixels: np.ndarray = PIXELS) -> Photo:
     alpha = None
     if "alpha" in kind:
         alpha = np.zeros(pixels.shape[:2], np.float32)
-        cv2.circle(alpha, (40, 40), 30, 1.0, -1)
+        center = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        cv2.circle(alpha, center, int(0.45 * pixels.shape[0]), 1.0, -1)
         full = np.iinfo(pixels.dtype).max
         alpha = (cv2.GaussianBlur(alpha, (0, 0), 2) * full).astype(pixels.dtype)
     return Photo(f"{kind}.png", pixels, alpha)
@@ -66,28 +69,115 @@ def assert_equal_results(results: Results, expected: Results) -> None:
         assert [len(step.tiles) for step in report.steps] == [len(s.tiles) for s in other.steps]
 
 
-def both(lite: Restorer, on_device: Restorer, task: str, *args: Any, **inputs: Any) -> Any:
+@dataclass
+class Copies:
+    """How many photos were copied to the device and back."""
+
+    uploads: int = 0
+    downloads: int = 0
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> Copies:
+    counted = Copies()
+
+    def upload(*args: Any) -> DevicePhoto:
+        counted.uploads += 1
+        return upload_photo(*args)
+
+    def download(photo: DevicePhoto) -> Photo:
+        counted.downloads += photo.host_pixels is None
+        return download_photo(photo)
+
+    monkeypatch.setattr("restore.pipelines.step_runs.upload_photo", upload)
+    monkeypatch.setattr("restore.pipelines.step_runs.download_photo", download)
+    return counted
+
+
+def compare(lite: Restorer, on_device: Restorer, task: str, *args: Any, **inputs: Any) -> Results:
+    """Run a request on both paths, and return the results of the device path."""
     inputs.setdefault("runtime_profile", "fast")
     expected = lite.run(task, *args, **inputs)
-    with recorded_transfers() as transfers:
-        results = on_device.run(task, *args, **inputs)
+    results = on_device.run(task, *args, **inputs)
     assert_equal_results(results, expected)
-    return results, transfers
+    return results
 
 
-@pytest.mark.parametrize("kind", ["", "grey", "deep", "alpha", "deep grey alpha"])
 @pytest.mark.parametrize(
-    ("task", "options"),
-    [("upscale", {"scale": 3, "strength": 0.9}), ("restore", {}), ("upscale", {"scale": 2})],
+    ("task", "options", "kind"),
+    [
+        ("upscale", {"scale": 3, "strength": 0.9}, ""),
+        ("upscale", {"scale": 3}, "deep alpha"),
+        ("upscale", {"scale": 2}, "grey alpha"),
+        ("restore", {}, ""),
+        ("restore", {"strength": 0.5}, "deep grey"),
+        ("colorize", {}, "alpha"),
+        ("colorize", {"strength": 0.8}, "deep grey"),
+    ],
 )
 def test_device_path_equals_the_host_path(
-    lite: Restorer, on_device: Restorer, task: str, options: dict[str, Any], kind: str
+    lite: Restorer,
+    on_device: Restorer,
+    copies: Copies,
+    task: str,
+    options: dict[str, Any],
+    kind: str,
 ) -> None:
-    photo = photo_of(kind)
-    _, transfers = both(lite, on_device, task, [photo], **options)
-    samples = photo.pixels.nbytes + (0 if photo.alpha is None else photo.alpha.nbytes)
-    assert [size for size in transfers.uploads if size >= photo.pixels.nbytes] == [samples]
-    assert len([size for size in transfers.downloads if size >= photo.pixels.nbytes]) == 1
+    compare(lite, on_device, task, [photo_of(kind)], **options)
+    assert (copies.uploads, copies.downloads) == (1, 1)
+
+
+FACE_PIXELS = np.ascontiguousarray(ASTRONAUT[:230, 10:250])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("", {}),
+        ("grey deep", {"strength": 0.8}),
+        ("alpha", {"face_upscale": 1.2, "runtime_profile": "max_speed"}),
+    ],
+)
+def test_faces_equal_those_of_the_host_path(
+    lite: Restorer, on_device: Restorer, copies: Copies, kind: str, options: dict[str, Any]
+) -> None:
+    photo = photo_of(kind, FACE_PIXELS)
+    results = compare(lite, on_device, "face_restore", [photo], **options)
+    assert results.reports[0].face_restoration_applied
+    assert not np.array_equal(results.photos[0].pixels, photo.pixels)
+    assert (copies.uploads, copies.downloads) == (1, 1)
+
+
+def test_photos_stay_on_the_device_between_steps(
+    lite: Restorer, on_device: Restorer, copies: Copies
+) -> None:
+    photos = [photo_of(""), photo_of("grey alpha")]
+    compare(lite, on_device, "pipeline", photos, steps="restore,upscale", scale=2)
+    assert (copies.uploads, copies.downloads) == (2, 2)
+
+
+def test_step_of_the_host_gets_the_photo_and_returns_it(
+    lite: Restorer, on_device: Restorer, copies: Copies
+) -> None:
+    steps = {"steps": "restore,inpaint,upscale", "points": "[[9,9],[40,9],[9,30]]", "scale": 2}
+    compare(lite, on_device, "pipeline", [photo_of("")], **steps)
+    assert (copies.uploads, copies.downloads) == (2, 2)
+
+
+def test_harmful_result_is_reduced_as_on_the_host(
+    lite: Restorer, on_device: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks that darken the photo; without the correction of means, they do harm."""
+    monkeypatch.setattr("restore.pipelines.rules.keep_low_frequencies", lambda result, _: result)
+    monkeypatch.setattr("restore.pipelines.device_restore.keep_levels", lambda result, _: result)
+    monkeypatch.setattr("restore.pipelines.rules.keep_flat_areas", lambda result, _: result)
+    for module in ("restore", "device_restore"):
+        monkeypatch.setattr(
+            f"restore.pipelines.{module}.as_function", lambda model: lambda tiles: tiles * 0.85
+        )
+    results = compare(lite, on_device, "restore", [photo_of("")])
+    assert results.reports[0].status == "reduced"
+    assert float(str(results.reports[0].harm["cell_shift"])) > 12
 
 
 def test_baseline_stays_on_the_host(on_device: Restorer) -> None:

@@ -229,6 +229,10 @@ class ColorizeAdapter(Adapter):
         """Convert SxSx1 float32 L of CIE Lab, 0 to 100, to the SxSxC input of the network."""
         raise NotImplementedError
 
+    def to_input_on_device(self, luminance: Tensor) -> Tensor:
+        """Convert Nx1xSxS float32 L of CIE Lab, 0 to 100, to the NxCxSxS input of the network."""
+        raise NotImplementedError
+
     def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Predict NxCxSxS inputs' colours: Nx2xSxS ab of CIE Lab."""
         raise NotImplementedError

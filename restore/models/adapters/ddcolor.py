@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from restore.imaging.device_colour import rgb_of
 from restore.models.adapters.base import ColorizeAdapter
 from restore.models.adapters.library import ExtraLibraryAdapter
 from restore.nets.low_precision.ddcolor import LowPrecisionDdcolor
@@ -32,6 +33,9 @@ class DdcolorAdapter(ExtraLibraryAdapter, ColorizeAdapter):
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         zeros = np.zeros_like(luminance)
         return cv2.cvtColor(np.concatenate([luminance, zeros, zeros], axis=-1), cv2.COLOR_LAB2RGB)
+
+    def to_input_on_device(self, luminance: Tensor) -> Tensor:
+        return rgb_of(luminance, torch.zeros_like(luminance).expand(-1, 2, -1, -1))
 
     def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
         del encoder_dtype

@@ -21,6 +21,9 @@ class LiteColorizeAdapter(ModuleAdapter, ColorizeAdapter):
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         return luminance / _MAX_L
 
+    def to_input_on_device(self, luminance: Tensor) -> Tensor:
+        return luminance / _MAX_L
+
     def predict_ab(self, net: nn.Module, inputs: Tensor) -> Tensor:
         output: Tensor = net(inputs)
         return output * AB_SCALE
