@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from apicalls import BASE, MODEL, Api, data_uri, detail
 
+from restore.service import auth
+
 URL = "https://93.184.215.14/photo.jpg"
 CLIENT = {"user-agent": "replicate-python/1.0.7"}
 
@@ -114,15 +116,23 @@ class TestCreate:
         assert "KeyError" in text
         assert "secret" not in text
 
+    def test_lost_database_is_unavailable_for_a_while(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = api.service.settings.data / "service.sqlite3"
+        assert api.create({"image": URL}).status_code == 201
+        for name in ("", "-wal", "-shm"):
+            database.with_name(database.name + name).unlink(missing_ok=True)
+        api.service.engine.dispose()
+        for refresh_s in (0.0, 1000.0):  # found by the browser guard, then by the route
+            monkeypatch.setattr(auth, "REFRESH_S", refresh_s)
+            response = api("GET", "/v1/predictions")
+            assert "database" in detail(response, 503, "E504")
+            assert int(response.headers["retry-after"]) > 0
+
 
 class TestWait:
-    def test_end_of_the_wait_looks_like_the_start(self, api: Api) -> None:
-        response = api.create({"image": URL}, {"prefer": "wait=1"})
-        assert response.status_code == 202
-        assert response.headers["preference-applied"] == "wait=1"
-        assert response.json()["status"] == "starting"
-
-    def test_running_prediction_is_shown_as_starting(
+    def test_end_of_the_wait_looks_like_the_start(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         submit = api.service.jobs.submit
@@ -133,8 +143,10 @@ class TestWait:
             return job
 
         monkeypatch.setattr(api.service.jobs, "submit", submit_and_claim)
-        prediction = api.create({"image": URL}, {"prefer": "wait=1"}).json()
-        assert prediction["status"] == "starting"
+        response = api.create({"image": URL}, {"prefer": "wait=1"})
+        prediction = response.json()
+        assert (response.status_code, prediction["status"]) == (202, "starting")
+        assert response.headers["preference-applied"] == "wait=1"
         assert prediction["metrics"]["worker"] == "worker-1"
         seen = api("GET", f"/v1/predictions/{prediction['id']}").json()
         assert seen["status"] == "processing"

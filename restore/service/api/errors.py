@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
@@ -20,6 +22,8 @@ from restore.errors import Code, RestoreError, unexpected
 from restore.service.api.schemas import Problem
 from restore.service.http_errors import CLOSE, HttpError
 from restore.serving.request_body import MAX_SHOWN_CHARACTERS, Refusal
+
+log = logging.getLogger("restore.service.api")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -65,6 +69,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(Refusal, _on_refused_body)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(DBAPIError, _on_lost_database)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
@@ -117,6 +122,18 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=499)  # nobody receives it
 
 
+async def _on_lost_database(request: Request, error: Exception) -> Response:
+    """Answer while the database cannot be reached: clients repeat what they ask for."""
+    assert isinstance(error, DBAPIError)
+    log.error("%s %s: %s", request.method, request.scope["path"], error.orig)
+    described = RestoreError(
+        Code.SERVER, "the database of the service does not answer", "Send the request again later."
+    )
+    return await _on_restore_error(request, described)
+
+
 async def _on_unexpected(request: Request, error: Exception) -> Response:
     """Answer for an internal error; the server logs it."""
+    if isinstance(error, DBAPIError):  # of a middleware
+        return await _on_lost_database(request, error)
     return problem(500, str(unexpected(error)))

@@ -83,14 +83,12 @@ async def list_predictions(
     def page_url(cursor: str | None) -> str | None:
         return cursor and f"{base}/v1/predictions?cursor={cursor}"
 
-    def content() -> dict[str, Any]:
-        return {
-            "previous": page_url(page.previous),
-            "next": page_url(page.next),
-            "results": [prediction_json(job, base, service.files) for job in page.jobs],
-        }
+    def response() -> JSONResponse:
+        results = [prediction_json(job, base, service.files) for job in page.jobs]
+        previous_url, next_url = page_url(page.previous), page_url(page.next)
+        return JSONResponse({"previous": previous_url, "next": next_url, "results": results})
 
-    return JSONResponse(await asyncio.to_thread(content))
+    return await asyncio.to_thread(response)
 
 
 @router.get(
@@ -166,20 +164,22 @@ async def _response(
     base = base_url(request)
     inline = base.startswith("http:") and _CLIENT.match(request.headers.get("user-agent", ""))
 
-    def content() -> dict[str, Any]:
-        position = service.jobs.queue_position(job) if job.status is Status.STARTING else None
-        return prediction_json(
-            job, base, service.files, queue_position=position, inline=bool(inline)
-        )
-
-    prediction = await asyncio.to_thread(content)
     headers = {}
     if waited_s is not None:
         headers["preference-applied"] = f"wait={waited_s}"
         status = 201 if job.status.is_final else 202
-        if not job.status.is_final:
+
+    def response() -> JSONResponse:
+        # In a thread from reading the results to encoding them: they may be large.
+        position = service.jobs.queue_position(job) if job.status is Status.STARTING else None
+        prediction = prediction_json(
+            job, base, service.files, queue_position=position, inline=bool(inline)
+        )
+        if waited_s is not None and not job.status.is_final:
             prediction["status"] = Status.STARTING.value
-    return JSONResponse(prediction, status, headers)
+        return JSONResponse(prediction, status, headers)
+
+    return await asyncio.to_thread(response)
 
 
 def _existing(job: Job | None, prediction_id: str) -> Job:
