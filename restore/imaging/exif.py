@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 from PIL import ExifTags, Image
 
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.jpeg import MAX_SEGMENT_BYTES
+from restore.imaging.pillow_warnings import collected_warnings
 from restore.imaging.tiff import read_directory
 
 EXIF_PREFIX = b"Exif\x00\x00"
@@ -61,8 +60,7 @@ def clean_exif(raw: bytes | None, notes: list[str]) -> tuple[bytes | None, int]:
     orientation = UPRIGHT
     if not raw:
         return None, orientation
-    with warnings.catch_warnings(record=True) as skipped:  # Pillow warns about skipped entries
-        warnings.simplefilter("always")
+    with collected_warnings() as skipped:  # Pillow warns about skipped entries
         try:
             exif = _load(raw)
             stored = exif.get(ExifTags.Base.Orientation)
@@ -114,8 +112,7 @@ def exif_for_output(
     """
     if block is None and dpi is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with collected_warnings():
         try:
             exif = Image.Exif() if block is None else _load(block)
             if not keep_gps:
@@ -146,8 +143,7 @@ def exif_density(block: bytes | None) -> tuple[float, float] | None:
     """Return the density in pixels per inch that an EXIF block states, or None."""
     if block is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with collected_warnings():
         try:
             exif = _load(block)
             if exif.get(_RESOLUTION_UNIT) == _NO_UNIT:

@@ -14,11 +14,14 @@ from restore.errors import Code, RestoreError
 from restore.imaging.coding import SAME_FORMAT, output_format_of
 from restore.imaging.encode import encode
 from restore.imaging.identify import identify
+from restore.imaging.parallel import map_in_threads
 from restore.imaging.photo import Photo
 from restore.options import OutputOptions
 from restore.report import Report
 
 MAX_STEM_BYTES = 180
+MAX_MEGAPIXELS_TOGETHER = 64
+"""Photos of more pixels in total are encoded one after the other, which bounds the memory."""
 _MAX_SIGNATURE_BYTES = 1024
 
 _NO_MASKS: Mapping[int, Photo] = MappingProxyType({})
@@ -35,7 +38,9 @@ def save_all(
     *,
     with_reports: bool = False,
 ) -> list[Path]:
-    """Encode all photos, then write them; if one file cannot be written, none remains.
+    """Encode all photos in several threads, then write them.
+
+    If one file cannot be written, none remains.
 
     Args:
         photos: the results of a request, in its order.
@@ -56,10 +61,11 @@ def save_all(
     mask_names = {index: mask.name for index, mask in masks.items()}
     formats = [output_format_of(output.output_format, photo.format) for photo in photos]
     paths = planned_paths(names, formats, folder, prefix, mask_names)
-    contents = [
-        _encode_with_report(photo, report, output)
-        for photo, report in zip(photos, reports, strict=True)
-    ]
+    contents = map_in_threads(
+        lambda item: _encode_with_report(*item, output),
+        list(zip(photos, reports, strict=True)),
+        together=sum(photo.megapixels for photo in photos) <= MAX_MEGAPIXELS_TOGETHER,
+    )
     contents += [encode(masks[index], "png", 100)[0] for index in sorted(masks)]
     files = list(zip(paths, contents, strict=True))
     if with_reports:

@@ -6,7 +6,6 @@ limits (`limits`), decode the samples (`decode`), and normalise colour (`colour`
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from restore.imaging.exif import FIRST_TRANSPOSED, UPRIGHT, clean_exif
 from restore.imaging.identify import dib_as_bmp, identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
 from restore.imaging.metadata import NO_METADATA, Metadata
+from restore.imaging.pillow_warnings import collected_warnings
 from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
 
 # Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
@@ -175,8 +175,7 @@ def _read_raster(data: bytes, file_format: str, name: str, limits: Limits) -> Ra
         RestoreError: a limit is exceeded, or the layout is not supported.
         One of DECODER_ERRORS: the file is damaged; the error is that of the unrepaired file.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, about damaged metadata
+    with collected_warnings():  # of Pillow, about damaged metadata
         try:
             return decode_raster(check_limits(data, file_format, name, limits), name)
         except DECODER_ERRORS:

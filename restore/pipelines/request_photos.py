@@ -9,6 +9,7 @@ import numpy as np
 
 from restore.faces.points import FacePoints
 from restore.imaging.masks import combine_masks, transparent_hole
+from restore.imaging.parallel import map_in_threads
 from restore.imaging.photo import Photo
 from restore.imaging.sources import Source, read_mask, read_source, source_name
 from restore.options import Request
@@ -38,19 +39,18 @@ def decode_photos(
 ) -> list[RequestPhoto]:
     """Decode the photos and masks of a request, and start the report of each photo.
 
+    The photos are decoded in several threads; the error is that of the first photo that fails.
+
     Raises:
         RestoreError: any PHOTO_* code, MASK, OPTION_INVALID for points of faces.
     """
     reports = [Report(photo=source_name(source), task=request.task) for source in sources]
-    photos = []
-    for source, report in zip(sources, reports, strict=True):
-        with report.stage("decode"):
-            photo = read_source(source)
+    photos = map_in_threads(_read_photo, list(zip(sources, reports, strict=True)))
+    for photo, report in zip(photos, reports, strict=True):
         report.input = photo.facts()
         report.notes += request.notes
         for warning in (*request.warnings, *photo.warnings):
             report.warn(warning)
-        photos.append(photo)
     face_points = [face_points_of(request, photo) for photo in photos]
     points = request.options["inpaint"].points
     is_marked = bool(mask_sources) or points is not None
@@ -66,6 +66,10 @@ def decode_photos(
         masks = [
             transparent_hole(photo, report) for photo, report in zip(photos, reports, strict=True)
         ]
-    return [
-        RequestPhoto(*item) for item in zip(photos, reports, masks, face_points, strict=True)
-    ]
+    return [RequestPhoto(*item) for item in zip(photos, reports, masks, face_points, strict=True)]
+
+
+def _read_photo(item: tuple[Source, Report]) -> Photo:
+    source, report = item
+    with report.stage("decode"):
+        return read_source(source)
