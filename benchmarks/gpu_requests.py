@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import statistics
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.gpu_nets import device_name
@@ -21,6 +23,7 @@ from benchmarks.quality import psnr_db
 from benchmarks.rows import machine
 from restore import Restorer
 from restore.imaging.photo import Photo, open_photo
+from restore.runtime.transfers import recorded_transfers
 
 Row = dict[str, Any]
 
@@ -40,22 +43,29 @@ SETUP_CODE = (
 
 @dataclass(frozen=True)
 class RequestCase:
-    """One kind of request."""
+    """One kind of request; `pixels` is where photos are between networks: device or host."""
 
     task: str
     profile: str
     mode: str
     photos: int
+    pixels: str
 
 
 def request_cases(*, small: bool) -> Iterator[RequestCase]:
-    """Yield the kinds of requests, the most important first."""
+    """Yield the kinds of requests, the most important first.
+
+    Pixels on the host are measured for comparison, in `optimized` requests with one photo.
+    """
     tasks = SMALL_TASKS if small else tuple(TASKS)
     for task in tasks:
         for mode in ("optimized", "safe"):
             for profile in ("max_speed", "fast", "baseline"):
                 for photos in (1,) if small else (1, 4):
-                    yield RequestCase(task, profile, mode, photos)
+                    if profile != "baseline":
+                        yield RequestCase(task, profile, mode, photos, "device")
+                    if profile == "baseline" or (mode == "optimized" and photos == 1):
+                        yield RequestCase(task, profile, mode, photos, "host")
 
 
 def measure_requests(
@@ -92,7 +102,16 @@ def _measure(
     *,
     small: bool,
 ) -> Row:
-    """Return times, quality against baseline and safe, and facts of the report; or an error."""
+    """Return times, quality against baseline and safe, and facts of the report; or an error.
+
+    For pixels on the device, `near_host` is the share of samples that differ by at most one level
+    of 255 from those of the same request with pixels on the host.
+    """
+    on_host = with_pixels_on(restorer, ())
+    if case.pixels == "host":
+        restorer = on_host
+    else:
+        restorer = with_pixels_on(restorer, (restorer.device.type,))
     inputs = {
         **TASKS[case.task],
         "runtime_profile": case.profile,
@@ -105,8 +124,13 @@ def _measure(
         first_s = time.perf_counter() - started_s
         for _ in range(SMALL_CALLS if small else CALLS):
             started_s = time.perf_counter()
-            results = restorer.run(case.task, photos[: case.photos], **inputs)
+            with recorded_transfers() as transfers:
+                results = restorer.run(case.task, photos[: case.photos], **inputs)
             times_ms.append(1000 * (time.perf_counter() - started_s))
+        compared = {}
+        if case.pixels == "device":
+            expected = on_host.run(case.task, photos[: case.photos], **inputs).photos
+            compared = {"near_host": near_share(results.photos, expected)}
     except Exception as error:  # noqa: BLE001 - the other requests are still measured
         return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
     pairs = zip(results.photos, reference, strict=True)
@@ -119,9 +143,29 @@ def _measure(
         "worst_psnr_db": round(min(worst_db, 200.0), 1),
         "precision": report.precision,
         "recompiles": report.recompiles,
+        "uploaded_bytes": transfers.uploads,
+        "downloaded_bytes": transfers.downloads,
+        **compared,
+        "profile_effects": report.profile_effects,
         "stages_ms": report.stages_ms,
         "warnings": report.warnings,
     }
+
+
+def with_pixels_on(restorer: Restorer, types: Sequence[str]) -> Restorer:
+    """Return a Restorer with the same networks that keeps pixels on devices of these types."""
+    copied = copy.copy(restorer)
+    copied.pixel_devices = frozenset(types)
+    return copied
+
+
+def near_share(photos: Sequence[Photo], expected: Sequence[Photo]) -> float:
+    """Return the smallest share, over the photos, of samples within one level of 255."""
+    shares = []
+    for photo, wanted in zip(photos, expected, strict=True):
+        difference = np.abs(photo.pixels.astype(np.int64) - wanted.pixels)
+        shares.append(float((difference <= np.iinfo(photo.pixels.dtype).max // 255).mean()))
+    return round(min(shares), 6)
 
 
 def measure_setup(
@@ -159,7 +203,17 @@ def measure_setup(
 
 
 def _key(row: Row) -> tuple[object, ...]:
-    names = ("task", "profile", "mode", "photos", "setup", "compile_backend", "weights", "device")
+    names = (
+        "task",
+        "profile",
+        "mode",
+        "photos",
+        "pixels",
+        "setup",
+        "compile_backend",
+        "weights",
+        "device",
+    )
     return tuple(row.get(name) for name in names)
 
 
@@ -170,4 +224,5 @@ def _rows(path: Path) -> list[Row]:
 def _append(row: Row, path: Path) -> None:
     with path.open("a") as rows:
         rows.write(json.dumps(row) + "\n")
-    print({name: value for name, value in row.items() if name != "stages_ms"}, flush=True)
+    hidden = {"stages_ms", "profile_effects"}
+    print({name: value for name, value in row.items() if name not in hidden}, flush=True)

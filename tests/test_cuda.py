@@ -72,6 +72,20 @@ def test_request_below_float32_has_the_quality_of_its_profile(
         assert result.reports[0].warnings == []
 
 
+@pytest.mark.parametrize("profile", ["fast", "max_speed"])
+@pytest.mark.parametrize("task", ["face_restore", "enhance", "upscale", "restore", "colorize"])
+def test_pixels_on_the_device_equal_those_on_the_host(
+    cuda: Restorer, task: str, profile: str
+) -> None:
+    on_host = copy.copy(cuda)
+    on_host.pixel_devices = frozenset()
+    result = cuda.run(task, PHOTO, runtime_profile=profile)
+    expected = on_host.run(task, PHOTO, runtime_profile=profile)
+    assert "pixels stayed on the device" in result.reports[0].profile_effects
+    difference = np.abs(result.photos[0].pixels.astype(int) - expected.photos[0].pixels)
+    assert (difference <= 1).mean() >= 0.999
+
+
 def test_no_graph_is_recorded_and_nothing_compiled_after_the_first_request(cuda: Restorer) -> None:
     options = {"runtime_profile": "fast", "stability_mode": "optimized"}
     cuda.run("face_restore", PHOTO, **options)

@@ -73,11 +73,22 @@ def run_steps(
 
 
 def device_run_of(step: PlannedStep) -> DeviceRun | None:
-    """Return the function that runs a step on the device, or None if it runs on the host."""
+    """Return the function that runs a step on the device, or None if it runs on the host.
+
+    The reports say where the pixels are, if the runtime keeps them on the device.
+    """
     runtime = step.contexts[0].runtime
-    if not runtime.pixels_on_device or not _fits(step, runtime):
+    if not runtime.pixels_on_device:
         return None
-    return step.spec.run_on_device(step.options)
+    run = step.spec.run_on_device(step.options)
+    if run is not None and _fits(step, runtime):
+        effect = "pixels stayed on the device"
+    else:
+        reason = "its photos may not fit on the device" if run else "it only runs there"
+        effect, run = f"pixels were processed on the host: {reason}", None
+    for context in step.contexts:
+        context.report.add_profile_effect(effect)
+    return run
 
 
 def _fits(step: PlannedStep, runtime: Runtime) -> bool:

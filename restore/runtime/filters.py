@@ -22,8 +22,10 @@ def gaussian_blur(planes: Tensor, side_px: int, sigma_px: float = 0.0) -> Tensor
     kernel = _gaussian_kernel(side_px, sigma_px, planes.device)
     radius = side_px // 2
     padded = mirror(planes, (radius, radius), (radius, radius))
-    rows = F.conv2d(padded, kernel[None, None, :, None])
-    return F.conv2d(rows, kernel[None, None, None, :])
+    # cuDNN would be tuned for each size of a face, and TF32 is too coarse for a mask.
+    with torch.backends.cudnn.flags(benchmark=False, allow_tf32=False):
+        rows = F.conv2d(padded, kernel[None, None, :, None])
+        return F.conv2d(rows, kernel[None, None, None, :])
 
 
 def mirror(planes: Tensor, rows_px: tuple[int, int], columns_px: tuple[int, int]) -> Tensor:

@@ -180,19 +180,25 @@ def test_small_requests_and_setup_on_a_cpu_write_rows_once(
     path = tmp_path / "rows.jsonl"
     monkeypatch.setattr(gpu_requests, "SMALL_TASKS", ("upscale",))
     monkeypatch.setattr(gpu_requests, "BACKENDS", ("none",))
-    for part, count in (("requests", 6), ("setup", 7)):
+    for part, count in (("requests", 8), ("setup", 9)):
         command = ["--device", "cpu", "--small", "--part", part, "--minutes", "2"]
         for _ in range(2):
             assert gpu.main([*command, "--rows", str(path)]) == 0
             assert len(rows_in(path)) == count
     *requests, setup = rows_in(path)
-    assert [(row["profile"], row["mode"]) for row in requests[:2]] == [
-        ("max_speed", "optimized"),
-        ("fast", "optimized"),
+    assert [(row["profile"], row["mode"], row["pixels"]) for row in requests[:5]] == [
+        ("max_speed", "optimized", "device"),
+        ("max_speed", "optimized", "host"),
+        ("fast", "optimized", "device"),
+        ("fast", "optimized", "host"),
+        ("baseline", "optimized", "host"),
     ]
     for row in requests:
         assert "error" not in row
         assert float(str(row["worst_psnr_db"])) > 45.0
+        is_on_device = row["pixels"] == "device"
+        assert bool(row["uploaded_bytes"]) is is_on_device
+        assert not is_on_device or float(str(row["near_host"])) >= 0.999
     assert float(str(setup["setup_s"])) > 0.0
 
 

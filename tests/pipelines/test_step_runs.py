@@ -160,8 +160,13 @@ def test_step_of_the_host_gets_the_photo_and_returns_it(
     lite: Restorer, on_device: Restorer, copies: Copies
 ) -> None:
     steps = {"steps": "restore,inpaint,upscale", "points": "[[9,9],[40,9],[9,30]]", "scale": 2}
-    compare(lite, on_device, "pipeline", [photo_of("")], **steps)
+    results = compare(lite, on_device, "pipeline", [photo_of("")], **steps)
     assert (copies.uploads, copies.downloads) == (2, 2)
+    assert results.reports[0].profile_effects == [
+        "restore: pixels stayed on the device",
+        "inpaint: pixels were processed on the host: it only runs there",
+        "upscale: pixels stayed on the device",
+    ]
 
 
 def test_harmful_result_is_reduced_as_on_the_host(
@@ -182,8 +187,9 @@ def test_harmful_result_is_reduced_as_on_the_host(
 
 def test_baseline_stays_on_the_host(on_device: Restorer) -> None:
     with recorded_transfers() as transfers:
-        on_device.run("restore", [photo_of("")], runtime_profile="baseline")
+        results = on_device.run("restore", [photo_of("")], runtime_profile="baseline")
     assert transfers.uploads == transfers.downloads == []
+    assert results.reports[0].profile_effects == []
 
 
 def test_photo_that_does_not_fit_stays_on_the_host(
@@ -191,5 +197,8 @@ def test_photo_that_does_not_fit_stays_on_the_host(
 ) -> None:
     monkeypatch.setattr("restore.pipelines.step_runs.free_memory_bytes", lambda device: 1_000_000)
     with recorded_transfers() as transfers:
-        on_device.run("restore", [photo_of("")], runtime_profile="fast")
+        results = on_device.run("restore", [photo_of("")], runtime_profile="fast")
     assert transfers.uploads == []
+    assert results.reports[0].profile_effects == [
+        "pixels were processed on the host: its photos may not fit on the device"
+    ]
