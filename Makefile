@@ -11,12 +11,15 @@ OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 # torch reads this once, at import.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test cover serve env dev lint wheel clean
+SERVICE := $(VENV)/.installed-service
+
+.PHONY: help demo test cover serve service env dev lint wheel clean
 
 help:
 	@echo "make demo   restore the sample photos into out/ (sheet: out/sheet.png)"
 	@echo "make test   lint, types, tests and coverage"
 	@echo "make serve  run the Cog HTTP server on 127.0.0.1:$(PORT)"
+	@echo "make service  run the job service with its web page on 127.0.0.1:8000"
 	@echo "make env    install the package into $(VENV)"
 	@echo "make dev    install the package and the development tools into $(VENV)"
 	@echo "make wheel  build dist/*.whl"
@@ -28,8 +31,12 @@ $(RUNTIME): requirements.txt constraints.txt pyproject.toml tools/install.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" OPENCV="$(OPENCV)" tools/install.sh runtime
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.txt requirements-metrics.txt
+$(DEV): $(RUNTIME) requirements-service.txt requirements-dev.txt requirements-metrics.txt
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" OPENCV="$(OPENCV)" tools/install.sh dev
+	@touch $@
+
+$(SERVICE): $(RUNTIME) requirements-service.txt
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" OPENCV="$(OPENCV)" tools/install.sh service
 	@touch $@
 
 demo: $(RUNTIME)
@@ -47,6 +54,9 @@ lint: $(DEV)
 
 serve: $(RUNTIME)
 	@$(VENV)/bin/restore serve --port $(PORT)
+
+service: $(SERVICE)
+	@$(VENV)/bin/restore service
 
 wheel: $(DEV)
 	$(PY) -m build --wheel

@@ -44,6 +44,14 @@ def test_requirements_and_package_metadata_are_in_step() -> None:
         assert requirement.specifier.contains(version_of(installed[name])), name
 
 
+def test_service_extra_and_requirements_are_in_step() -> None:
+    extra = declared(PYPROJECT["project"]["optional-dependencies"]["service"])
+    installed = pinned("requirements-service.txt")
+    assert extra.keys() == installed.keys()
+    for name, requirement in extra.items():
+        assert requirement.specifier.contains(version_of(installed[name])), name
+
+
 def test_development_extra_and_requirements_are_in_step() -> None:
     extra = declared(PYPROJECT["project"]["optional-dependencies"]["dev"])
     listed = pinned("requirements-dev.txt") | pinned("requirements-metrics.txt")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the package (runtime) or the development tools (dev) into $VENV. Called by the Makefile.
+# Installs the package (runtime), the packages of the job service (service) or the development tools
+# (dev) into $VENV. Called by the Makefile.
 # Uses uv, which needs less than half of pip's time, and pip where uv is not available.
 set -euo pipefail
 PYTHON=${PYTHON:-python3} VENV=${VENV:-.venv} OPENCV=${OPENCV:-} STAGE=${1:-runtime}
@@ -36,9 +37,14 @@ export UV_SYSTEM_CERTS=1 # uv trusts the system's certificates, as pip does
 index=$("$PY" -m pip config get global.index-url 2>/dev/null || true)
 [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
 
+if [ "$STAGE" = service ]; then
+    echo "packages of the job service"
+    install -r requirements-service.txt -c constraints.txt
+    exit
+fi
 if [ "$STAGE" = dev ]; then
     echo "development tools"
-    install -r requirements-dev.txt -c constraints.txt
+    install -r requirements-service.txt -r requirements-dev.txt -c constraints.txt
     install --no-deps -r requirements-metrics.txt
     exit
 fi
