@@ -22,7 +22,7 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-TIMEOUT_MS = 20_000
+TIMEOUT_MS = 60_000
 
 DROP = """([name, content]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
@@ -51,13 +51,13 @@ class User:
 
     Attributes:
         page: the tab.
-        api: the service behind the page.
+        url: address of the page.
         errors: errors that the page has thrown or logged, refused requests excluded.
         hosts: the hosts that the page has sent requests to.
     """
 
-    def __init__(self, page: Page, api: FakeApi) -> None:
-        self.page, self.api = page, api
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
         self.errors: list[str] = []
         self.hosts: set[str] = set()
         page.set_default_timeout(TIMEOUT_MS)
@@ -67,7 +67,7 @@ class User:
 
     def open(self, address: str = "") -> None:
         """Open the page and wait until it has connected to the service."""
-        self.page.goto(self.api.url + address)
+        self.page.goto(self.url + address)
         self.page.wait_for_selector("#tasks input", state="attached")
 
     def drop(self, photo: Path) -> None:
@@ -103,6 +103,16 @@ class User:
         self.start()
         self.cards.locator(".result").nth(count - 1).wait_for()
 
+    def paint(self, x: float, y: float) -> None:
+        """Paint a short stroke in the open editor, at shares of the photo's sides."""
+        box = self.page.locator("#mask-canvas").bounding_box()
+        assert box is not None
+        left, top = box["x"] + x * box["width"], box["y"] + y * box["height"]
+        self.page.mouse.move(left, top)
+        self.page.mouse.down()
+        self.page.mouse.move(left + 3, top)
+        self.page.mouse.up()
+
     def download(self, button: Locator) -> tuple[str, bytes]:
         """Click on a button and return name and content of the file that it saves."""
         with self.page.expect_download() as download:
@@ -112,7 +122,7 @@ class User:
     def check(self) -> None:
         """Check that the page has thrown nothing and has talked to its own service only."""
         assert self.errors == []
-        assert self.hosts <= {f"127.0.0.1:{self.api.port}"}
+        assert self.hosts <= {urlsplit(self.url).netloc}
 
     def _log(self, kind: str, text: str) -> None:
         if kind in {"error", "warning"} and "Failed to load resource" not in text:
@@ -128,7 +138,7 @@ def user_of(browser: Browser, api: FakeApi, **options: object) -> Iterator[User]
     """Open the page in a context of its own, and check at the end that it has thrown nothing."""
     context = browser.new_context(**options)  # type: ignore[arg-type]
     try:
-        user = User(context.new_page(), api)
+        user = User(context.new_page(), api.url)
         user.open()
         yield user
         user.check()

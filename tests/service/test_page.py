@@ -162,7 +162,7 @@ def test_painted_areas_become_the_mask(user: User, api: FakeApi) -> None:
     expect(user.cards.locator(".notice.error")).to_contain_text("Mark the areas to fill first")
     user.page.get_by_role("button", name="Mark areas to fill").click()
     for share in (0.25, 0.75):
-        _paint_dot(user, share)
+        user.paint(share, 0.5)
     user.page.get_by_role("button", name="Undo").click()
     expect(user.page.locator("#mask-count")).to_have_text("1 area marked")
     user.page.click("#mask-apply")
@@ -308,16 +308,6 @@ def test_viewer_zooms_to_full_size_and_keeps_the_divider_in_view(user: User) -> 
     assert 0 < handle["x"] < 1280
     user.page.keyboard.press("Escape")
     expect(user.page.locator("#viewer")).to_be_hidden()
-
-
-def _paint_dot(user: User, share: float) -> None:
-    """Paint a short stroke at a share of the photo's width."""
-    box = user.page.locator("#mask-canvas").bounding_box()
-    assert box is not None
-    user.page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-    user.page.mouse.down()
-    user.page.mouse.move(box["x"] + share * box["width"] + 3, box["y"] + box["height"] / 2)
-    user.page.mouse.up()
 
 
 def _mask(api: FakeApi) -> np.ndarray:

@@ -55,7 +55,7 @@ const STEP_TITLES = {
 export const LABELS = {
   codeformer_fidelity: "Likeness of faces",
   scale: "Enlarge by",
-  face_upscale: "Enlarge by",
+  face_upscale: "Enlarge result by",
   with_scratch: "Fill scratches",
   with_face: "Restore faces too",
   background_enhance: "Enhance the background",
