@@ -51,7 +51,10 @@ def test_versions_and_entry_point_agree() -> None:
     assert (pinned_version("torch"), pinned_version("torchvision")) == ("2.11.0", "0.26.0")
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
+@pytest.mark.parametrize(
+    "file",
+    ["requirements.txt", "requirements-service.txt", "requirements-dev.txt", "constraints.txt"],
+)
 def test_every_requirement_is_pinned_and_has_no_url(file: str) -> None:
     lines = [
         line
@@ -60,7 +63,7 @@ def test_every_requirement_is_pinned_and_has_no_url(file: str) -> None:
     ]
     assert lines
     for line in lines:
-        assert re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+-]+", line), line
+        assert re.fullmatch(r"[\w.-]+(\[[a-z]+\])?==[\w.+-]+", line), line
 
 
 def test_container_sets_the_same_environment_as_a_local_server() -> None:
