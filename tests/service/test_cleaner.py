@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from servicejobs import LEASE_S, new_job, running, set_back
 from sqlalchemy import func, select, update
 
-from restore.errors import RestoreError
+from restore.errors import Code, RestoreError
 from restore.service import cleaner as module
 from restore.service import database, tables
 from restore.service.cleaner import Cleaned, Cleaner
@@ -113,6 +115,34 @@ def test_file_that_another_job_still_needs_is_kept(shop: Shop) -> None:
     claimed = shop.jobs.claim("w", "g", LEASE_S)
     assert claimed is not None
     assert claimed.id == waits.id
+
+
+def test_job_is_refused_or_keeps_its_expired_file(shop: Shop) -> None:
+    """Jobs are submitted while two cleaners remove the files that they name."""
+    uploads = [shop.file() for _ in range(24)]
+    shop.pass_time(HOUR_S + 1)
+    submitting = threading.Event()
+
+    def submit(file: StoredFile) -> Code | None:
+        submitting.set()
+        try:
+            shop.jobs.submit(new_job(input={"image": f"file:{file.id}"}))
+        except RestoreError as error:
+            return error.code
+        return None
+
+    def clean(_: int) -> None:
+        submitting.wait()
+        for _ in range(3):
+            shop.cleaner.clean()
+
+    with ThreadPoolExecutor(8) as pool:
+        cleaning = [pool.submit(clean, number) for number in range(2)]
+        refused = list(pool.map(submit, uploads))
+        for future in cleaning:
+            future.result()
+    expected = [None if shop.exists(file) else Code.PHOTO_MISSING for file in uploads]
+    assert refused == expected
 
 
 def test_records_of_jobs_are_deleted_at_last(shop: Shop, database_settings: Settings) -> None:

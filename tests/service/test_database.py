@@ -14,25 +14,34 @@ from restore.service.jobs import JobStore
 from restore.service.settings import Settings
 
 
-def test_sqlite_commits_reach_the_disk(settings: Settings) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+def test_sqlite_commits_reach_the_disk(settings: Settings, durable: bool) -> None:
     engine = database.connect(settings)
-    with database.read(engine) as connection:
-        names = ("journal_mode", "synchronous", "foreign_keys")
-        values = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
+    for before in (True, False):  # a connection of the pool keeps nothing of its last use
+        with database.write(engine, durable=before):
+            pass
+        with database.write(engine, durable=durable) as connection:
+            names = ("journal_mode", "synchronous", "foreign_keys")
+            values = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in names]
+        full, normal = 2, 1
+        assert values == ["wal", full if durable else normal, 1]
     engine.dispose()
-    assert values == ["wal", 2, 1]  # 2: FULL
 
 
 def test_postgresql_commits_reach_the_disk(settings: Settings, postgresql_url: str) -> None:
     """Even if the server's configuration says otherwise."""
-    engine = database.connect(settings.model_copy(update={"database_url": postgresql_url}))
+    chosen = settings.model_copy(update={"database_url": postgresql_url})
+    engine = database.connect(chosen)
     with database.write(engine) as connection:
         connection.execute(text("ALTER ROLE restore SET synchronous_commit = off"))
     engine.dispose()
-    engine = database.connect(settings.model_copy(update={"database_url": postgresql_url}))
+    engine = database.connect(chosen)
+    for durable, expected in ((True, "on"), (False, "off"), (True, "on")):
+        with database.write(engine, durable=durable) as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar() == expected
+            level = connection.execute(text("SHOW transaction_isolation")).scalar()
+            assert level == "read committed"
     with database.write(engine) as connection:
-        assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
-        assert connection.execute(text("SHOW transaction_isolation")).scalar() == "read committed"
         connection.execute(text("ALTER ROLE restore RESET synchronous_commit"))
     engine.dispose()
 
