@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.security import HTTPBearer
 
 from restore.service.api import (
     account,
@@ -51,8 +52,9 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.router.redirect_slashes = False
     errors.add_handlers(app)
+    key = Depends(HTTPBearer(auto_error=False, description="An API key."))  # for /docs only
     for module in (replicate, models, files, account, webhook_secret, tasks, enhance):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[key])
     for module in (health, metrics, docs):
         app.include_router(module.router)
     app.router.routes.extend(PageFiles().routes())

@@ -89,6 +89,10 @@ class TestDocs:
         create = description["paths"]["/v1/predictions"]["post"]
         body = create["requestBody"]["content"]["application/json"]["schema"]
         assert body["required"] == ["input"]
+        inputs = body["properties"]["input"]["properties"]
+        assert "upscale" in inputs["task"]["enum"]
+        assert inputs["images"]["maxItems"] == 4
+        assert {each["name"] for each in create["parameters"]} == {"Prefer", "Cancel-After"}
         assert {"201", "202", "401", "422", "429"} <= set(create["responses"])
         output = description["components"]["schemas"]["Prediction"]["properties"]["output"]
         assert output["anyOf"][0]["type"] == "array"

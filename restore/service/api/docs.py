@@ -21,7 +21,7 @@ _FILES = {
 }
 _START = """window.addEventListener("load", () => {
   SwaggerUIBundle({
-    url: "../openapi.json",
+    url: "openapi.json",
     dom_id: "#docs",
     deepLinking: true,
     persistAuthorization: false,

@@ -40,14 +40,24 @@ STATUS_OF_CODE: Mapping[Code, int] = MappingProxyType(
     }
 )
 """HTTP statuses by code. All other codes are about the request: 422."""
+
+
+def _problem_docs(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": _PROBLEM_SCHEMA}}}
+
+
+_PROBLEM_SCHEMA = Problem.model_json_schema()
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "The API key is missing or wrong."},
-    422: {"model": Problem, "description": "The request is not valid."},
-    429: {"model": Problem, "description": "Too many requests or waiting jobs."},
+    401: _problem_docs("The API key is missing or wrong."),
+    413: _problem_docs("The request or a photo is too large."),
+    422: _problem_docs("The request is not valid."),
+    429: _problem_docs("Too many requests or waiting jobs; the header Retry-After says how long."),
+    503: _problem_docs("The service cannot answer now; the header Retry-After says how long."),
+    507: _problem_docs("The stored photos take too much space."),
 }
 """The errors of most routes, for OpenAPI."""
 NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "It does not exist, or belongs to another API key."}
+    404: _problem_docs("It does not exist, or belongs to another API key.")
 }
 
 RETRY_AFTER_S = 10

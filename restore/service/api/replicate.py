@@ -18,6 +18,7 @@ from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.json_body import json_body
 from restore.service.api.models import check_model, check_version
 from restore.service.api.prediction import prediction_json
+from restore.service.api.prediction_docs import CREATE, CREATED
 from restore.service.api.submit import submit
 from restore.service.api.urls import base_url
 from restore.service.api.wait import cancel_after, preferred_wait_s
@@ -31,37 +32,21 @@ if TYPE_CHECKING:
 PAGE_SIZE = 100
 
 _CLIENT = re.compile(r"(async)?replicate[-/]", re.IGNORECASE)
-_REQUEST_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": schemas.PredictionRequest.model_json_schema()}},
-    }
-}
-_CREATED: dict[int | str, dict[str, Any]] = {
-    201: {"model": schemas.Prediction, "description": "Created; with `wait`, it has ended."},
-    202: {"model": schemas.Prediction, "description": "Created; the wait ended before the job."},
-    **PROBLEMS,
-}
-
 router = APIRouter(prefix="/v1", tags=["predictions"])
 Owner = Annotated[str, Depends(owner_of)]
 
 
-@router.post("/predictions", status_code=201, openapi_extra=_REQUEST_BODY, responses=_CREATED)
+@router.post("/predictions", status_code=201, openapi_extra=CREATE, responses=CREATED)
 async def create_prediction(request: Request, key_owner: Owner) -> JSONResponse:
-    """Create a prediction.
-
-    The header `Prefer: wait` (or `wait=N`, 1 to 60 seconds) waits for its end. The header
-    `Cancel-After: 90s` cancels it after a time.
-    """
+    """Create a prediction: put a request into the queue."""
     return await _create(request, key_owner)
 
 
 @router.post(
     "/models/{owner}/{name}/predictions",
     status_code=201,
-    openapi_extra=_REQUEST_BODY,
-    responses=_CREATED | NOT_FOUND,
+    openapi_extra=CREATE,
+    responses=CREATED | NOT_FOUND,
 )
 async def create_prediction_of_model(
     request: Request, key_owner: Owner, owner: str, name: str

@@ -32,7 +32,6 @@ class PredictionRequest(BaseModel):
             "The task, its options and the photos; openapi_schema of the version describes them. A"
             " photo is a data URI, an http(s) URL, or the URL of a file from POST /v1/files."
         ),
-        examples=[{"task": "upscale", "image": "https://example.com/photo.jpg", "scale": 2}],
     )
     version: str | None = Field(
         None,
