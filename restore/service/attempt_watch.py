@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from restore.service.changes import News
 from restore.service.jobs import JobStore
@@ -24,6 +27,8 @@ POLLED_BYTES_PER_S = 2**22
 """Cog returns the inputs with the logs, so large requests are asked for their logs less often."""
 
 Value = TypeVar("Value")
+
+log = logging.getLogger("restore.service.attempt_watch")
 
 
 class ClaimLost(Exception):  # noqa: N818 - the job has not failed
@@ -71,7 +76,7 @@ class AttemptWatch:
                 while not task.done():
                     await self._until_done_or_news(task, news)
                     if not task.done():
-                        await self._check()
+                        await self._check_if_possible()
             return task.result()
         finally:
             task.cancel()
@@ -83,6 +88,17 @@ class AttemptWatch:
             await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
+
+    async def _check_if_possible(self) -> None:
+        """Check the attempt, unless the database cannot be reached for a moment.
+
+        Raises:
+            ClaimLost, WorkerHangs
+        """
+        try:
+            await self._check()
+        except DBAPIError as error:
+            log.warning("job %s: the database failed (%s)", self._job.id, error.orig)
 
     async def _check(self) -> None:
         """Do what is due.

@@ -74,8 +74,8 @@ class LocalWorker(Worker):
             process = await asyncio.to_thread(
                 WorkerProcess, self.environment, predictor=self._predictor
             )
-        except RestoreError as error:
-            return str(error)
+        except (RestoreError, OSError) as error:
+            return f"its server cannot be started: {error}"
         try:
             self.client.move(process.url)
             self._url = process.url

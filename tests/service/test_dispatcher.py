@@ -434,6 +434,31 @@ def test_job_returns_to_the_queue_when_the_gateway_stops(
     assert "the gateway was stopped" in job.logs
 
 
+def test_error_of_the_database_does_not_stop_a_prediction(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        failed = asyncio.Event()
+
+        async def behaviour(request: Request) -> tuple[int, Any]:
+            await asyncio.wait_for(failed.wait(), 10)
+            await asyncio.sleep(0.1)
+            return 200, succeeded()
+
+        loop = asyncio.get_running_loop()
+
+        def fail(*args: Any) -> None:
+            loop.call_soon_threadsafe(failed.set)
+            raise OperationalError("UPDATE", {}, ConnectionError("gone"))
+
+        gateway.cog.behaviours.append(behaviour)
+        monkeypatch.setattr(gateway.jobs, "renew", fail)
+        job = await gateway.finished(gateway.submit())
+        assert (job.status, job.attempt) == (Status.SUCCEEDED, 1)
+
+    run(scenario)
+
+
 def test_end_of_a_job_is_written_again_after_an_error_of_the_database(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

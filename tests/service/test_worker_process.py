@@ -44,6 +44,7 @@ def test_no_process_survives_a_gateway_that_is_killed() -> None:
     wait_for_processes(session, 0)
 
 
+@pytest.mark.slow
 def test_kill_ends_all_processes_even_if_they_are_stopped() -> None:
     process = WorkerProcess({}, QUICK_PREDICTOR)
     session = process._process.pid

@@ -181,11 +181,14 @@ def test_local_worker_is_started_again(
 def test_start_that_fails_is_tried_again(
     processes: list[FakeProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = [1, 2]
+    failures: list[Exception] = [
+        RestoreError(Code.SERVER, "the port is in use", "Choose another one."),
+        BlockingIOError(11, "no more processes"),
+    ]
 
     def start(environment: Mapping[str, str], predictor: str) -> FakeProcess:
-        if failures and failures.pop():
-            raise RestoreError(Code.SERVER, "the port is in use", "Choose another one.")
+        if failures:
+            raise failures.pop()
         return FakeProcess(environment, predictor)
 
     monkeypatch.setattr(local_worker, "WorkerProcess", start)
