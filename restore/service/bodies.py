@@ -45,22 +45,6 @@ async def timed_chunks(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        HttpError: 413 as soon as it is larger than the limit, 408 as in `timed_chunks`.
-        ClientDisconnect: the client has left.
-    """
-    check_declared_size(request, max_bytes)
-    body = bytearray()
-    async for chunk in timed_chunks(request):
-        body += chunk
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
-    return bytes(body)
-
-
 def check_declared_size(request: Request, max_bytes: int) -> None:
     """Refuse a request whose header says that it is too large, before its body is read.
 

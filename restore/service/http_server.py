@@ -1,4 +1,4 @@
-"""Running the service: its HTTP server, signals, and limits on slow connections."""
+"""Running the service: its HTTP server, and the signals that stop it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from restore.service.app import create_app
+from restore.service.connections import TimedProtocol
 from restore.service.service import Service
 from restore.service.settings import Settings
 from restore.service.worker_state import WorkerState, WorkerStatus
 from restore.serving.supervisor import listening
 from restore.serving.uploads import allowed_sources
 
-HEADER_TIMEOUT_S = 15.0
-"""Time in which a connection has to send the headers of a request."""
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
 """Time in which responses are sent after the first signal to stop."""
@@ -32,43 +30,6 @@ INTERRUPTED = 130
 READY_POLL_S = 0.2
 
 Announce = Callable[[str], None]
-
-
-class TimedProtocol(H11Protocol):
-    """A connection that is closed if the headers of its request do not arrive in time.
-
-    uvicorn waits for them forever. The bodies of requests have limits in `bodies.py`.
-    """
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time of the first request."""
-        super().connection_made(transport)
-        self._update_timer()
-
-    def data_received(self, data: bytes) -> None:
-        """Start the time of a further request, or stop it when its headers are complete."""
-        super().data_received(data)
-        self._update_timer()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def _update_timer(self) -> None:
-        # uvicorn declares `cycle` without None, but it is None before the first request.
-        cycle: Any = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._stop_timer()
-        elif self._timer is None:
-            self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self.transport.close)
-
-    def _stop_timer(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
 
 
 class _Server(uvicorn.Server):
