@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -38,7 +38,8 @@ PANEL = "Batch"
 MAX_SHOWN_FAILURES = 20
 OUTPUT_FORMAT = "output_format"
 DEFAULT_FORMAT = "same"
-ENGINES = ("local", "ray")
+Engine = Literal["local", "ray"]
+TASKS = (*TASK_OPTIONS, PIPELINE_TASK)
 
 _SHARD = re.compile(r"(\d+)/(\d+)")
 
@@ -78,6 +79,9 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
 
     weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
     task = str(values["task"]).replace("-", "_")
+    if task not in TASKS:
+        reason = f"--task is '{values['task']}', which is no task of a batch"
+        raise RestoreError(Code.OPTION_INVALID, reason, f"Choose one of {', '.join(TASKS)}.")
     inputs = {**given, OUTPUT_FORMAT: values["format"]}
     Request.from_inputs(task, inputs)
     options = BatchOptions(
@@ -216,8 +220,7 @@ def _parse_shard(text: str | None) -> tuple[int, int] | None:
 def _own_parameters() -> list[inspect.Parameter]:
     source = typer.Argument(help="Folder of the photos: a path or URL.", metavar="IN")
     target = typer.Argument(help="Folder of the results: a path or URL.", metavar="OUT")
-    tasks = "|".join((*TASK_OPTIONS, PIPELINE_TASK))
-    task = _option("--task", "What to do with each photo.", metavar=f"[{tasks}]")
+    task = _option("--task", "What to do with each photo.", metavar=f"[{'|'.join(TASKS)}]")
     glob = _option("--glob", "Names of the photos, such as '*.tif'; repeat for several patterns.")
     recursive = _option("--recursive/--no-recursive", "Look into subfolders, too.")
     formats = _option(
@@ -231,7 +234,7 @@ def _own_parameters() -> list[inspect.Parameter]:
     workers = _option(
         "--workers", "Worker processes. Default: one per GPU, or one per core.", minimum=1
     )
-    engine = _option("--engine", "ray needs `pip install 'restore[batch]'`.", metavar="[local|ray]")
+    engine = _option("--engine", "ray needs `pip install 'restore\\[batch]'`.")
     gpus = _option("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", minimum=0)
     concurrency = _option("--concurrency", "Ray: largest number of actors.", minimum=1)
     return [
@@ -248,7 +251,7 @@ def _own_parameters() -> list[inspect.Parameter]:
         keyword("shard", Annotated[str | None, shard], None),
         keyword("min_free_mib", Annotated[int, space], 1024),
         keyword("workers", Annotated[int | None, workers], None),
-        keyword("engine", Annotated[str, engine], ENGINES[0]),
+        keyword("engine", Annotated[Engine, engine], "local"),
         keyword("num_gpus", Annotated[float | None, gpus], None),
         keyword("concurrency", Annotated[int | None, concurrency], None),
         flag_parameter("quiet", ("-q",), "Print errors only."),

@@ -1,0 +1,212 @@
+"""Tests of `restore batch`: options, output, exit codes and signals."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+
+import pytest
+from batchfakes import answer, write_photos
+from conftest import PROJECT
+from photofiles import file_of, picture
+
+from restore.batch import local_engine
+from restore.batch.folder import Folder
+from restore.batch.listing import BatchPhoto
+from restore.batch.local_engine import read_photo
+from restore.batch.processing import BatchJob, Outcome
+from restore.batch.run import OnOutcome
+from restore.cli.main import main
+from restore.options import PIPELINE_TASK, describe_options
+
+JOBS: list[BatchJob] = []
+
+
+def direct(workers: int | None = None) -> Callable[..., None]:
+    """The local engine, with the stand-in in this process instead of networks."""
+
+    def engine(
+        job: BatchJob,
+        folder: Folder,
+        photos: Sequence[BatchPhoto],
+        on_outcome: OnOutcome,
+        stop: Event,
+    ) -> None:
+        JOBS.append(job)
+        for photo in photos:
+            work = read_photo(folder, photo.name, photo.entry.size)
+            assert not isinstance(work, Outcome)
+            on_outcome(photo, answer([work])[0])
+
+    return engine
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_engine, "run_local", direct)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("RESTORE_WEIGHTS", raising=False)
+    JOBS.clear()
+    write_photos(tmp_path / "in", "a.jpg", "sub/b.jpg")
+
+
+def test_every_option_of_a_single_photo_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "--help"]) == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    for option in describe_options(PIPELINE_TASK):
+        name = "format" if option.name == "output_format" else option.name
+        assert f"--{name.replace('_', '-')}" in shown
+
+
+def test_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--task upscale --scale 2 --format png --weights lite --device cpu -q"
+    assert main(["batch", "in", "out", *flags.split()]) == 0
+    options = {"scale": "2", "output_format": "png"}
+    assert [BatchJob("upscale", options, "lite", "cpu")] == JOBS
+    assert capsys.readouterr().out == ""
+
+
+def test_default_is_what_each_photo_needs_in_its_own_format() -> None:
+    assert main(["batch", "in", "out"]) == 0
+    assert [BatchJob("pipeline", {"output_format": "same"}, "local")] == JOBS
+
+
+def test_counts_and_report_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "in", "out"]) == 0
+    captured = capsys.readouterr()
+    assert "2 photos to restore, 0 done before" in captured.err
+    assert captured.out.splitlines() == [
+        "report: out/report.html",
+        "2 restored; results in out",
+    ]
+    assert main(["batch", "in", "out"]) == 0
+    assert capsys.readouterr().out == "0 restored, 2 done before; results in out\n"
+
+
+def test_failures_are_listed_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(25):
+        write_photos(tmp_path / "in", f"bad{number}.jpg", content=b"bad")
+    assert main(["batch", "in", "out", "-q"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("failed: bad0.jpg: [E206] photo 'bad0.jpg'")
+    assert lines[-1] == "and 5 more: see failed.csv in the output folder"
+    assert len(lines) == 21
+    assert main(["batch", "in", "out"]) == 1
+    assert "25 failed before (--retry-failed tries them again)" in capsys.readouterr().out
+
+
+def test_dry_run_counts_estimates_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", "in", "out", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "to restore: 2 photos" in shown
+    assert "unknown until some photos are done" in shown
+    assert not (tmp_path / "out").exists()
+    assert main(["batch", "in", "out", "--limit", "1"]) == 0
+    capsys.readouterr()
+    assert main(["batch", "in", "out", "--dry-run", "--device", "cpu", "--workers", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "to restore: 1 photos" in shown
+    assert "done already: 1" in shown
+    assert "(0.10 s per photo, from 1 photos)" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in", "out", "--task", "upscal"], "'upscal', which is no task of a batch"),
+        (["in", "out", "--task", "inspect"], "'inspect', which is no task of a batch"),
+        (["in", "out", "--scale", "99"], "--scale"),
+        (["in", "out", "--format", "gif"], "gif"),
+        (["in", "out", "--shard", "5/4"], "--shard is '5/4'"),
+        (["in", "in/out"], "inside of it"),
+        (["missing", "out"], "'missing' cannot be read"),
+        (["in", "out", "--glob", "*.tif"], "match *.tif"),
+        (["in", "out", "--engine", "spark"], "spark"),
+    ],
+)
+def test_mistakes_are_refused_before_any_work(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not JOBS
+    assert not (tmp_path / "in" / "out").exists()
+
+
+@pytest.mark.slow
+def test_real_photos_are_restored_as_by_the_single_command(tmp_path: Path) -> None:
+    """The only test with real workers: the bytes are those of `restore upscale`."""
+    photos = tmp_path / "real"
+    write_photos(photos, "a.png", content=file_of(picture(24, 32), "PNG"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RESTORE_WEIGHTS": "lite"}
+    common = [sys.executable, "-m", "restore"]
+    options = ["--scale", "2", "--device", "cpu", "-q"]
+    commands = [
+        [*common, "batch", "real", "out", "--task", "upscale", "--workers", "1", *options],
+        [*common, "upscale", "real/a.png", "--output-format", "same", "-o", "single", *options],
+    ]
+    for command in commands:
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "out" / "a.png").read_bytes() == (tmp_path / "single/a.png").read_bytes()
+
+
+SLOW_COMMAND = """
+import sys, time
+sys.path[:0] = [{tests!r}]
+from batchfakes import answer
+from restore.batch import local_engine
+from restore.cli import run
+
+def slow(workers=None):
+    def engine(job, folder, photos, on_outcome, stop):
+        for photo in photos:
+            if stop.is_set():
+                return
+            print("working", flush=True)
+            time.sleep(0.5)
+            work = local_engine.read_photo(folder, photo.name, photo.entry.size)
+            on_outcome(photo, answer([work])[0])
+    return engine
+
+local_engine.run_local = slow
+run()
+"""
+
+
+@pytest.mark.parametrize(("presses", "code"), [(1, 1), (2, 130)])
+def test_first_interrupt_finishes_the_photo_and_the_second_ends_at_once(
+    tmp_path: Path, presses: int, code: int
+) -> None:
+    script = tmp_path / "command.py"
+    script.write_text(SLOW_COMMAND.format(tests=str(PROJECT / "tests")))
+    with subprocess.Popen(
+        [sys.executable, str(script), "batch", "in", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "working\n"
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        errors = process.stderr.read()
+        assert process.wait() == code
+    assert "stopping after the photos in progress" in errors
+    done = presses == 1
+    assert (tmp_path / "out" / "a.jpg").exists() is done
+    assert ("interrupted, 1 photos are left" in errors) is done
+    assert not (tmp_path / "out" / "sub").exists()
