@@ -21,6 +21,8 @@ FIRST_RESTART_PAUSE_S, MAX_RESTART_PAUSE_S = 0.5, 30.0
 """Pauses before the server is started again; each is twice as long as the one before."""
 STEADY_S = 60.0
 """Time after which a server counts as steady, so that the next pause is the first one again."""
+START_LIMIT_S = 120.0
+"""Time in which a new server has to answer its first health check."""
 FAILURE_LIMIT_S = 60.0
 """Time with a failure in which the server may recover by itself."""
 SETUP_LIMIT_S = 3600.0
@@ -48,6 +50,7 @@ class LocalWorker(Worker):
         self.environment: Mapping[str, str] = {}
         self._predictor = predictor
         self._fault: str | None = None
+        self._has_answered = False
 
     async def run(self) -> None:
         """Run the server until this is cancelled; then stop it."""
@@ -79,7 +82,7 @@ class LocalWorker(Worker):
         try:
             self.client.move(process.url)
             self._url = process.url
-            self._fault, self.silent_since_s = None, None
+            self._fault, self.silent_since_s, self._has_answered = None, None, False
             self._set(WorkerStatus.STARTING, "")
             reason = await self._watch(process)
         except asyncio.CancelledError:
@@ -93,7 +96,8 @@ class LocalWorker(Worker):
     async def _watch(self, process: WorkerProcess) -> str:
         """Check the server's health until there is a reason to replace it; return that reason."""
         while True:
-            await self.check_health()
+            if await self.check_health():
+                self._has_answered = True
             if reason := self._reason_to_replace(process):
                 return reason
             await self.pause()
@@ -103,9 +107,9 @@ class LocalWorker(Worker):
             return self._fault
         if process.has_ended:
             return "its server has ended"
-        if self.is_lost:
-            return "its server does not answer"
         status_s = time.monotonic() - self._since_s
+        if self.is_lost and (self._has_answered or status_s > START_LIMIT_S):
+            return "its server does not answer"
         if self._status is WorkerStatus.FAILED and status_s > FAILURE_LIMIT_S:
             return self._reason
         if self._status is WorkerStatus.STARTING and status_s > SETUP_LIMIT_S:

@@ -93,11 +93,11 @@ class Worker:
     @contextmanager
     def working(self, job_id: str) -> Iterator[None]:
         """Note that the worker works on a job within a `with` block."""
-        self._job_id = job_id
+        self._job_id, self._since = job_id, datetime.now(UTC)
         try:
             yield
         finally:
-            self._job_id = None
+            self._job_id, self._since = None, datetime.now(UTC)
             if self._ready.is_set():  # the last health check may have found it busy
                 self._set(WorkerStatus.READY, "")
 

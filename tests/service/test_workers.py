@@ -178,6 +178,24 @@ def test_local_worker_is_started_again(
     asyncio.run(scenario())
 
 
+def test_server_that_never_answers_is_given_time_to_start(
+    processes: list[FakeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SILENCE_LIMIT_S", 0.01)
+    monkeypatch.setattr(local_worker, "START_LIMIT_S", 0.3)
+    monkeypatch.setattr("restore.service.worker_client.SHORT_TIMEOUT_S", 0.02)
+
+    async def scenario() -> None:
+        cog = FakeCog()
+        cog.status = None
+        async with cog.serving() as FakeProcess.url, running(LocalWorker("worker-1")):
+            await asyncio.sleep(0.15)
+            assert [process.ended for process in processes] == [""]
+            await until(lambda: len(processes) == 2)
+
+    asyncio.run(scenario())
+
+
 def test_start_that_fails_is_tried_again(
     processes: list[FakeProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
