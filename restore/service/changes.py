@@ -19,7 +19,8 @@ QUEUE = "queue"
 DELIVERIES = "deliveries"
 """Key of the news that a webhook is due."""
 
-POLL_S = 0.5
+POLL_S, MAX_POLL_S = 0.5, 2.0
+"""Pauses between two looks at a job, which grow: a thousand clients may be waiting."""
 
 
 class News:
@@ -104,10 +105,12 @@ async def wait_for(
         does not exist.
     """
     end_s = asyncio.get_running_loop().time() + timeout_s
+    pause_s = POLL_S
     with changes.subscribe(job_id) as news:
         while True:
             job = await asyncio.to_thread(jobs.get, job_id)
             remaining_s = end_s - asyncio.get_running_loop().time()
             if job is None or until(job) or remaining_s <= 0:
                 return job
-            await news.wait(min(POLL_S, remaining_s))
+            await news.wait(min(pause_s, remaining_s))
+            pause_s = min(1.5 * pause_s, MAX_POLL_S)

@@ -150,7 +150,9 @@ def limited_logs(text: str) -> str:
     text = storable(text)
     if len(text) <= MAX_LOG_CHARACTERS:
         return text
-    return CUT + text[len(CUT) - MAX_LOG_CHARACTERS :].partition("\n")[2]
+    tail = text[len(CUT) - MAX_LOG_CHARACTERS :]
+    _, newline, complete_lines = tail.partition("\n")
+    return CUT + (complete_lines if newline else tail)
 
 
 def storable(text: str) -> str:

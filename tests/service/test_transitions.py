@@ -6,7 +6,8 @@ that has a few lines per call.
 
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -19,7 +20,7 @@ from servicefixtures import empty
 from servicejobs import LEASE_S, events, new_job, set_back
 from sqlalchemy import Engine
 
-from restore.service import tables
+from restore.service import tables, transitions
 from restore.service.jobs import JobStore
 from restore.service.records import MAX_ATTEMPTS, MAX_FAILURES, Job, Renewal, Status
 
@@ -192,3 +193,22 @@ def test_each_job_ends_exactly_once(engine: Engine) -> None:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     run_state_machine_as_test(machine, settings=few)
+
+
+LIMIT = transitions.MAX_LOG_CHARACTERS
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\n"))))
+def test_logs_keep_their_last_complete_lines(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    assert transitions.limited_logs(text) == text
+    many = "x" * LIMIT + "\n" + text
+    assert transitions.limited_logs(many) == transitions.CUT + text
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LIMIT, LIMIT), (LIMIT + 1, LIMIT)])
+def test_logs_of_one_long_line_keep_its_end(length: int, kept: int) -> None:
+    text = "a" * (length - 1) + "b"
+    logs = transitions.limited_logs(text)
+    assert len(logs) == kept
+    assert logs.endswith("ab")
