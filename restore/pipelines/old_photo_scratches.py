@@ -16,8 +16,8 @@ from restore.pipelines.old_photo_strips import (
     Window,
     components,
     edge_distances,
+    measure_sides,
     measure_strip,
-    side_difference,
 )
 from restore.pipelines.rules import PixelRules
 from restore.runtime.output_checks import checked_output
@@ -56,6 +56,9 @@ MIN_BORDER_WIDTH_PX = 6.0
 MAX_SIDE_DIFFERENCE_LEVELS = 50.0
 """Difference of the two sides of a strip above which it is the border of an object, such as the rim
 of a helmet. A scratch runs across objects."""
+
+MAX_ROUGHNESS = 0.12
+"""Roughness of the smoother edge of a border, in widths. A crack is rough on both sides."""
 
 MAX_SPOT_PX = 10
 """Width of a compact area that may be a spot or a hole, in a small photo."""
@@ -190,8 +193,12 @@ def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> boo
     min_length_px = max(MIN_BORDER_PX, MIN_BORDER_ELONGATION * width_px)
     if width_px < MIN_BORDER_WIDTH_PX or length_px < min_length_px:
         return False
-    difference = side_difference(luminance, window, region, width_px)
-    return difference > MAX_SIDE_DIFFERENCE_LEVELS
+    sides = measure_sides(luminance, window, region, width_px)
+    return (
+        sides is not None
+        and sides.difference_levels > MAX_SIDE_DIFFERENCE_LEVELS
+        and sides.roughness_px < MAX_ROUGHNESS * width_px
+    )
 
 
 def keep_wide_damage(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,12 +14,31 @@ SECTION_PX = 2
 SIDE_DISTANCES_PX = (2, 3, 4)
 """Distances from the strip at which the levels of its sides are read."""
 
+MIN_SECTIONS = 8
+"""Sections that a strip needs to be measured."""
+
+EDGE_DEGREE = 3
+"""Degree of the curve that is fitted to an edge."""
+
 MAX_EXTENT_WIDTHS = 3.0
 """Extent of a section across the main direction, in widths, up to which it has two sides. A network
 of cracks has none."""
 
 Window = tuple[slice, slice]
 """Rows and columns of an area."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is on both sides of a strip.
+
+    Attributes:
+        difference_levels: by how much their levels differ, the median over the sections.
+        roughness_px: how much the smoother of the two edges differs from a smooth curve, RMS.
+    """
+
+    difference_levels: float
+    roughness_px: float
 
 
 def components(mask: np.ndarray, margin_px: int) -> Iterator[tuple[Window, np.ndarray]]:
@@ -48,10 +68,10 @@ def measure_strip(distances: np.ndarray) -> tuple[float, float]:
     return width_px, inside.size / width_px
 
 
-def side_difference(
+def measure_sides(
     luminance: np.ndarray, window: Window, region: np.ndarray, width_px: float
-) -> float:
-    """Return by how many levels the two sides of a strip differ: the median over its sections.
+) -> Sides | None:
+    """Compare the two sides of a strip.
 
     Args:
         luminance: HxW uint8, the photo.
@@ -59,7 +79,7 @@ def side_difference(
         width_px: its width.
 
     Returns:
-        0 if less than half of the sections have two sides.
+        None if the strip is short, or if less than half of its sections have two sides.
     """
     points = np.argwhere(region) + np.array([window[0].start, window[1].start])
     centre = points.mean(axis=0)
@@ -71,18 +91,23 @@ def side_difference(
     np.minimum.at(first, numbers, across)
     np.maximum.at(last, numbers, across)
     sided = used[last[used] - first[used] <= MAX_EXTENT_WIDTHS * width_px]
-    if 2 * len(sided) < len(used):
-        return 0.0
+    if len(sided) < max(MIN_SECTIONS, len(used) / 2):
+        return None
     middles = along.min() + SECTION_PX * (sided + 0.5)
+    edges = first[sided], last[sided]
     levels = [
-        _levels_at(
-            luminance, np.stack([edge[sided] + offset_px, middles], axis=1) @ axes.T + centre
-        )
-        for edge, direction in ((first, -1), (last, 1))
+        _levels_at(luminance, np.stack([edge + offset_px, middles], axis=1) @ axes.T + centre)
+        for edge, direction in zip(edges, (-1, 1), strict=True)
         for offset_px in direction * np.array(SIDE_DISTANCES_PX)
     ]
     one, other = np.reshape(levels, (2, len(SIDE_DISTANCES_PX), -1)).mean(axis=1)
-    return float(np.median(np.abs(one - other)))
+    roughness = min(_roughness_px(middles, edge) for edge in edges)
+    return Sides(float(np.median(np.abs(one - other))), roughness)
+
+
+def _roughness_px(along: np.ndarray, edge: np.ndarray) -> float:
+    curve = np.polynomial.Polynomial.fit(along, edge, EDGE_DEGREE)
+    return float(np.sqrt(np.mean((edge - curve(along)) ** 2)))
 
 
 def _levels_at(luminance: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -187,7 +187,9 @@ def test_rim_between_two_areas_is_an_object_and_a_scratch_across_them_is_not(lev
     rim = ((radius > 145) & (radius < 155)).astype(np.uint8)
     scratch = np.zeros_like(rim)
     cv2.line(scratch, (100, 10), (115, 190), 1, 10)
-    for mask, is_kept in ((rim, False), (scratch, True)):
+    wave = 6 * np.sin(np.arctan2(y - 240, x - 120) * 60)
+    crack = (np.abs(radius - 150 + wave) < 5).astype(np.uint8)
+    for mask, is_kept in ((rim, False), (scratch, True), (crack, True)):
         luminance = np.where(mask > 0, np.uint8(level), pixels)
         kept = drop_objects(luminance, certain(mask), THRESHOLD)
         np.testing.assert_array_equal(kept, (mask > 0) & is_kept)
