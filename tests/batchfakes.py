@@ -5,11 +5,17 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Event
 
-from restore.batch.folder import Entry
+from restore.batch.figures import Statistics
+from restore.batch.folder import Entry, Folder
 from restore.batch.listing import BatchPhoto
-from restore.batch.pool import serve
+from restore.batch.local_engine import LocalEngine, read_photo
+from restore.batch.manifest import Row
+from restore.batch.plan import Plan
+from restore.batch.pool import WorkerPlan, WorkerPool, serve
 from restore.batch.processing import BatchJob, Outcome, Work, failure
+from restore.batch.run import OnOutcome
 from restore.errors import Code, RestoreError
 
 JOB = BatchJob("upscale", {"scale": 2, "output_format": "jpg"}, "lite", "cpu")
@@ -53,3 +59,39 @@ def write_photos(folder: Path, *names: str, content: bytes = b"photo") -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+class Recorder:
+    """Collects what a run shows."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.plan: Plan | None = None
+        self.statistics = Statistics()
+
+    def on_plan(self, plan: Plan, ignored: int) -> None:
+        self.plan = plan
+
+    def on_row(self, row: Row) -> None:
+        self.rows.append(row)
+        self.statistics.add(row)
+
+
+def direct_engine(
+    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
+) -> None:
+    """Restore photos in this process with the stand-in."""
+    for photo in photos:
+        if stop.is_set():
+            return
+        work = read_photo(folder, photo.name, photo.entry.size)
+        [outcome] = [work] if isinstance(work, Outcome) else answer([work])
+        on_outcome(photo, outcome)
+
+
+def pool_engine(
+    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
+) -> None:
+    """Restore photos in worker processes with the stand-in."""
+    with WorkerPool(job, WorkerPlan((None,)), run_fake_worker) as pool:
+        LocalEngine(pool, folder, on_outcome, stop).run(photos)

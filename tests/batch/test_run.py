@@ -5,54 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import pytest
-from batchfakes import JOB, answer, restored, run_fake_worker, write_photos
+from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
 from conftest import PROJECT
 
-from restore.batch.figures import Statistics
-from restore.batch.folder import Folder, LocalFolder, open_folder
+from restore.batch.folder import LocalFolder, open_folder
 from restore.batch.html_report import write_report
-from restore.batch.listing import BatchPhoto
-from restore.batch.local_engine import LocalEngine, read_photo
 from restore.batch.manifest import FOLDER, Row, read_rows
-from restore.batch.plan import Plan
-from restore.batch.pool import WorkerPlan, WorkerPool
-from restore.batch.processing import BatchJob, Outcome
-from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
+from restore.batch.run import BatchOptions, Summary, preview, run_batch
 from restore.errors import RestoreError
-
-
-class Recorder:
-    """Collects what a run shows."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.plan: Plan | None = None
-        self.statistics = Statistics()
-
-    def on_plan(self, plan: Plan, ignored: int) -> None:
-        self.plan = plan
-
-    def on_row(self, row: Row) -> None:
-        self.rows.append(row)
-        self.statistics.add(row)
-
-
-def direct_engine(
-    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
-) -> None:
-    """Restore photos in this process with the stand-in."""
-    for photo in photos:
-        if stop.is_set():
-            return
-        work = read_photo(folder, photo.name, photo.entry.size)
-        [outcome] = [work] if isinstance(work, Outcome) else answer([work])
-        on_outcome(photo, outcome)
 
 
 @pytest.fixture
@@ -175,21 +140,12 @@ def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: 
 DRIVER = """
 import sys
 from threading import Event
-sys.path[:0] = [{tests!r}, {own!r}]
-from batchfakes import JOB
-from test_run import Recorder, pool_engine
+sys.path.insert(0, {tests!r})
+from batchfakes import JOB, Recorder, pool_engine
 from restore.batch.run import BatchOptions, run_batch
 if __name__ == "__main__":
     run_batch(BatchOptions({source!r}, {target!r}, JOB), pool_engine, Recorder(), Event())
 """
-
-
-def pool_engine(
-    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
-) -> None:
-    """Restore photos in worker processes with the stand-in."""
-    with WorkerPool(job, WorkerPlan((None,)), run_fake_worker) as pool:
-        LocalEngine(pool, folder, on_outcome, stop).run(photos)
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
@@ -200,7 +156,7 @@ def test_killed_runs_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None
     tests = PROJECT / "tests"
     paths = {"source": str(tmp_path / "in"), "target": str(tmp_path / "out")}
     script = tmp_path / "driver.py"
-    script.write_text(DRIVER.format(tests=str(tests), own=str(tests / "batch"), **paths))
+    script.write_text(DRIVER.format(tests=str(tests), **paths))
     moments = random.Random(kills)
     for _ in range(kills):
         process = subprocess.Popen([sys.executable, str(script)], cwd=PROJECT)
