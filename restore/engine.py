@@ -6,7 +6,7 @@ through the same steps: all photos of the request, or each photo with the steps 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -68,12 +68,14 @@ class Engine:
         detectors: provides the face detectors.
         compiler: makes the optimized copies of the models.
         progress: called while the request runs.
+        on_finished: called with position and result of each photo as soon as it is finished.
     """
 
     models: ModelCache
     detectors: DetectorCache
     compiler: Compiler
     progress: Progress
+    on_finished: Callable[[int, Photo], None]
 
     def run(
         self, request: Request, photos: Sequence[RequestPhoto], runtime: Runtime
@@ -101,7 +103,7 @@ class Engine:
             self.compiler.backend = runtime.compile_backend
         if runtime.optimized or runtime.low_precision:
             plans = [self._use_copies(plan, runtime) for plan in plans]
-        results: dict[int, Photo] = {}
+        finished: dict[int, Photo] = {}
         masks: dict[int, Photo] = {}
         for plan in plans:
             restored = run_steps(
@@ -109,16 +111,14 @@ class Engine:
                 plan.steps,
                 corrects_harm=request.run.harm_check,
             )
-            results |= zip(plan.group.indices, restored, strict=True)
+            for index, photo in zip(plan.group.indices, restored, strict=True):
+                finished[index] = prepared[index].finish(photo, photos[index].mask)
+                self.on_finished(index, finished[index])
             for step in plan.steps:
                 for index, context in zip(plan.group.indices, step.contexts, strict=True):
                     if context.found_masks:
                         masks[index] = context.found_masks[-1]
-        finished = [
-            ready.finish(results[index], item.mask)
-            for index, (item, ready) in enumerate(zip(photos, prepared, strict=True))
-        ]
-        return finished, masks
+        return [finished[index] for index in range(len(photos))], masks
 
     def _group_photos(
         self, request: Request, photos: Sequence[RequestPhoto]

@@ -113,8 +113,11 @@ class Report:
         try:
             yield
         finally:
-            elapsed_ms = 1000.0 * (time.perf_counter() - started_s)
-            self.stages_ms[name] = round(self.stages_ms.get(name, 0.0) + elapsed_ms, 2)
+            self.add_stage_ms(name, 1000.0 * (time.perf_counter() - started_s))
+
+    def add_stage_ms(self, name: str, elapsed_ms: float) -> None:
+        """Add a wall time in milliseconds to a stage."""
+        self.stages_ms[name] = round(self.stages_ms.get(name, 0.0) + elapsed_ms, 2)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as plain JSON types, which is all that Cog's metrics accept."""

@@ -11,6 +11,8 @@ from typing import get_args
 from restore.engine import Engine
 from restore.errors import Code, RestoreError
 from restore.faces.detector_cache import DETECTION, DetectorCache
+from restore.imaging.early_encoding import EarlyEncoder
+from restore.imaging.photo import Photo
 from restore.imaging.sources import Source, as_list
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE, Catalog
@@ -78,6 +80,9 @@ class Restorer:
         self.catalog = Catalog.load()
         self.progress = progress
         self.pixel_devices = PIXEL_DEVICES
+        self.encodes_early = False
+        """Whether results of requests with several photos are encoded while the next photos are
+        processed. Only for callers that always save the results."""
         # The policy `auto` has the embedded weights, so it does not wait long for a network.
         patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
@@ -192,14 +197,20 @@ class Restorer:
         photos = decode_photos(request, sources, mask_sources)
         if request.task == INSPECT_TASK:
             return self._inspect(request, photos, runtime)
-        engine = Engine(self.cache, self.detectors, self.compiler, self.progress)
-        restored, found_masks = engine.run(request, photos, runtime)
+        encoder = EarlyEncoder(request.output)
+        on_finished = encoder.start if self.encodes_early and len(photos) > 1 else _ignore
+        engine = Engine(self.cache, self.detectors, self.compiler, self.progress, on_finished)
+        try:
+            restored, found_masks = engine.run(request, photos, runtime)
+        except BaseException:
+            encoder.close(failed=True)
+            raise
         reports = tuple(photo.report for photo in photos)
         for report in reports:
             report.sum_up_steps()
             report.recompiles = self.compiler.recompiles if runtime.optimized else 0
         self.progress("photos", len(photos), len(photos))
-        return Results(tuple(restored), reports, request, found_masks)
+        return Results(tuple(restored), reports, request, found_masks, encoded=encoder.close())
 
     def _inspect(
         self, request: Request, items: Sequence[RequestPhoto], runtime: Runtime
@@ -233,6 +244,10 @@ class Restorer:
             low_precision=True,
             pixels_on_device=self.device.type in self.pixel_devices,
         )
+
+
+def _ignore(index: int, photo: Photo) -> None:
+    """Do nothing with a finished photo."""
 
 
 def _check_photo_count(count: int) -> None:

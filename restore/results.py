@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from restore.imaging.early_encoding import Encoded
 from restore.imaging.outputs import save_all, save_json
 from restore.imaging.photo import Photo
 from restore.options import Request
@@ -21,6 +23,7 @@ class Results:
 
     Attributes:
         masks: by photo index, the scratches that were found, if the request has `return_mask`.
+        encoded: by photo index, the results that are being encoded already.
         inspections: for the task `inspect`, what was found in each photo; the photos are unchanged.
     """
 
@@ -29,6 +32,7 @@ class Results:
     request: Request
     masks: Mapping[int, Photo] = field(default_factory=dict)
     inspections: tuple[Inspection, ...] = ()
+    encoded: Mapping[int, Future[Encoded]] = field(default_factory=dict)
 
     def save(
         self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False
@@ -60,4 +64,5 @@ class Results:
                 prefix,
                 self.masks,
                 with_reports=with_reports,
+                early=self.encoded,
             )

@@ -1,5 +1,6 @@
 """Restorer: sources, order, settings, preloading and errors."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from restore import RestoreError, Restorer, open_photo
 from restore.errors import Code
+from restore.imaging.early_encoding import EarlyEncoder
 from restore.imaging.photo import Photo
 from restore.models import cache
 from restore.models.loader import Model
@@ -134,3 +136,33 @@ def test_unknown_variant_in_the_environment_fails_setup(monkeypatch: pytest.Monk
     monkeypatch.setenv("MODEL_UPSCALE", "x99")
     with pytest.raises(RestoreError, match="MODEL_UPSCALE is 'x99'"):
         Restorer(weights="lite", preload="upscale")
+
+
+def test_photo_is_encoded_while_the_next_one_is_processed(
+    lite: Restorer, photo_file: PhotoFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    restorer = copy.copy(lite)
+    restorer.progress = lambda what, done, total: events.append(f"{what} {done}")
+    monkeypatch.setattr(
+        EarlyEncoder, "start", lambda self, index, photo: events.append(f"encode {index}")
+    )
+    paths = [photo_file(name) for name in ("a.png", "b.png")]
+    for encodes_early in (False, True):
+        restorer.encodes_early = encodes_early
+        events.clear()
+        restorer.run("upscale", paths, scale=1)
+        assert ("encode 0" in events) is encodes_early
+    assert events.index("encode 0") < events.index("photos 1") < events.index("encode 1")
+
+
+def test_early_files_are_written(lite: Restorer, photo_file: PhotoFile, tmp_path: Path) -> None:
+    restorer = copy.copy(lite)
+    restorer.encodes_early = True
+    paths = [photo_file(name) for name in ("a.png", "b.png")]
+    results = restorer.run("upscale", paths, scale=1)
+    assert set(results.encoded) == {0, 1}
+    assert set(restorer.run("upscale", paths[:1], scale=1).encoded) == set()
+    written = results.save(tmp_path / "early")
+    expected = lite.run("upscale", paths, scale=1).save(tmp_path / "later")
+    assert [each.read_bytes() for each in written] == [each.read_bytes() for each in expected]

@@ -7,11 +7,13 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import MappingProxyType
 
 from restore.errors import Code, RestoreError
 from restore.imaging.coding import SAME_FORMAT, output_format_of
+from restore.imaging.early_encoding import Encoded, encode_timed
 from restore.imaging.encode import encode
 from restore.imaging.identify import identify
 from restore.imaging.parallel import map_in_threads
@@ -25,6 +27,7 @@ MAX_MEGAPIXELS_TOGETHER = 64
 _MAX_SIGNATURE_BYTES = 1024
 
 _NO_MASKS: Mapping[int, Photo] = MappingProxyType({})
+_NOTHING_EARLY: Mapping[int, Future[Encoded]] = MappingProxyType({})
 _NO_MASK_NAMES: Mapping[int, str] = MappingProxyType({})
 
 
@@ -37,6 +40,7 @@ def save_all(
     masks: Mapping[int, Photo] = _NO_MASKS,
     *,
     with_reports: bool = False,
+    early: Mapping[int, Future[Encoded]] = _NOTHING_EARLY,
 ) -> list[Path]:
     """Encode all photos in several threads, then write them.
 
@@ -50,6 +54,7 @@ def save_all(
         prefix: start of every file name.
         masks: masks to write as PNG, by the index of their photo.
         with_reports: write each photo's report beside it as JSON.
+        early: photos that are being encoded already, by their index.
 
     Returns:
         The paths of photos and masks, as from `planned_paths`.
@@ -61,11 +66,14 @@ def save_all(
     mask_names = {index: mask.name for index, mask in masks.items()}
     formats = [output_format_of(output.output_format, photo.format) for photo in photos]
     paths = planned_paths(names, formats, folder, prefix, mask_names)
-    contents = map_in_threads(
-        lambda item: _encode_with_report(*item, output),
-        list(zip(photos, reports, strict=True)),
+    encoded = map_in_threads(
+        lambda item: _encode(*item, output, early),
+        list(enumerate(photos)),
         together=sum(photo.megapixels for photo in photos) <= MAX_MEGAPIXELS_TOGETHER,
     )
+    for photo, report, each in zip(photos, reports, encoded, strict=True):
+        _report_output(photo, report, output, each)
+    contents = [each.data for each in encoded]
     contents += [encode(masks[index], "png", 100)[0] for index in sorted(masks)]
     files = list(zip(paths, contents, strict=True))
     if with_reports:
@@ -211,20 +219,22 @@ def require_writable(folder: Path) -> None:
         )
 
 
-def _encode_with_report(photo: Photo, report: Report, output: OutputOptions) -> bytes:
-    with report.stage("encode"):
-        data, warnings = encode(
-            photo, output.output_format, output.output_quality, keep_gps=output.keep_gps
-        )
-    for warning in warnings:
+def _encode(
+    index: int, photo: Photo, output: OutputOptions, early: Mapping[int, Future[Encoded]]
+) -> Encoded:
+    return early[index].result() if index in early else encode_timed(photo, output)
+
+
+def _report_output(photo: Photo, report: Report, output: OutputOptions, encoded: Encoded) -> None:
+    report.add_stage_ms("encode", encoded.elapsed_ms)
+    for warning in encoded.warnings:
         report.warn(warning)
     report.output = {
         "format": output_format_of(output.output_format, photo.format),
         "width": photo.width,
         "height": photo.height,
-        "bytes": len(data),
+        "bytes": len(encoded.data),
     }
-    return data
 
 
 def _json_file(document: Mapping[str, object]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -40,7 +40,7 @@ from restore.pipelines.restore import run_restore
 from restore.pipelines.sizes import check_same_size, output_size
 from restore.pipelines.upscale import check_upscale, network_for_scale
 
-DeviceRun = Callable[[Sequence[DevicePhoto], Any, Sequence[StepContext]], list[DevicePhoto]]
+DeviceRun = Callable[[Sequence[DevicePhoto], Any, Sequence[StepContext]], Iterable[DevicePhoto]]
 """Runs a step on photos that are on the device: as `TaskSpec.run`."""
 
 
@@ -61,7 +61,8 @@ class TaskSpec:
     """What the engine knows of a task. Options are those of the task.
 
     Attributes:
-        run: (photos, options, one context per photo) -> the restored photos. Errors name the photo.
+        run: (photos, options, one context per photo) -> the restored photos, in
+            order, each as soon as it is finished. Errors name the photo.
         check: (photo, options, output format, context) -> None; raises RestoreError if the photo
             cannot be processed. Called before any photo is processed.
         choices: (options) -> the networks that the request needs, the task's own first.
@@ -74,7 +75,7 @@ class TaskSpec:
         lite_companions: catalog tasks whose lite networks run beside the task's own lite network.
     """
 
-    run: Callable[[Sequence[Photo], Any, Sequence[StepContext]], list[Photo]]
+    run: Callable[[Sequence[Photo], Any, Sequence[StepContext]], Iterable[Photo]]
     check: Callable[[Photo, Any, str, StepContext], None]
     choices: Callable[[Any], tuple[VariantChoice, ...]]
     expected: Expected = Expected.DETAIL

@@ -73,17 +73,19 @@ class StepContext:
 
 def run_each_photo(
     run: Callable[[PhotoT, TaskOption, StepContext], PhotoT],
-) -> Callable[[Sequence[PhotoT], TaskOption, Sequence[StepContext]], list[PhotoT]]:
-    """Turn a function for one photo into one that processes the photos of a request in order."""
+) -> Callable[[Sequence[PhotoT], TaskOption, Sequence[StepContext]], Iterator[PhotoT]]:
+    """Turn a function for one photo into one that processes the photos of a request in order.
+
+    Each result is available before the next photo is processed.
+    """
 
     def run_all(
         photos: Sequence[PhotoT], options: TaskOption, contexts: Sequence[StepContext]
-    ) -> list[PhotoT]:
-        results = []
+    ) -> Iterator[PhotoT]:
         for index, (photo, context) in enumerate(zip(photos, contexts, strict=True)):
             context.progress("photos", index, len(photos))
             with context.name_photo_in_errors():
-                results.append(run(photo, options, context))
-        return results
+                result = run(photo, options, context)
+            yield result
 
     return run_all

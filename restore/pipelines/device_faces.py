@@ -7,7 +7,7 @@ earlier step has changed them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -55,7 +55,7 @@ def restore_faces_on_device(
     photos: Sequence[DevicePhoto],
     options: FaceRestoreOptions,
     contexts: Sequence[StepContext],
-) -> list[DevicePhoto]:
+) -> Iterator[DevicePhoto]:
     """Restore the faces of all photos; see `run_face_restore`.
 
     Raises:
@@ -75,7 +75,7 @@ def restore_faces_on_device(
 
 def enhance_on_device(
     photos: Sequence[DevicePhoto], options: EnhanceOptions, contexts: Sequence[StepContext]
-) -> list[DevicePhoto]:
+) -> Iterator[DevicePhoto]:
     """Enlarge each photo and restore the faces in it; see `run_enhance`.
 
     Raises:
@@ -94,7 +94,7 @@ def _restore_faces(
     contexts: Sequence[StepContext],
     scale: float,
     make_background: MakeDeviceBackground,
-) -> list[DevicePhoto]:
+) -> Iterator[DevicePhoto]:
     """Restore the faces of all photos together, each photo enlarged by `scale`."""
     aligned = []
     for index, (photo, context) in enumerate(zip(photos, contexts, strict=True)):
@@ -107,14 +107,13 @@ def _restore_faces(
     ]
     crops = [[face.crop for face in faces] for faces in aligned]
     restored = restore_crops(crops, tones, options, contexts, DEVICE_CROPS)
-    results = []
     for photo, found, made, context in zip(photos, aligned, restored, contexts, strict=True):
         with context.name_photo_in_errors():
             faces, levels = keep_usable_faces(found, made, context, measure_change_on_device)
             base = make_background(photo, context)
-            result = _paste_faces(base, photo, faces, levels, scale, context)
-            results.append(blend_photos(result, photo, options.strength))
-    return results
+            pasted = _paste_faces(base, photo, faces, levels, scale, context)
+            result = blend_photos(pasted, photo, options.strength)
+        yield result
 
 
 def _find_aligned_faces(

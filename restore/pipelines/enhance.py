@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from restore.imaging.photo import Photo
 from restore.options import EnhanceOptions, UpscaleOptions
@@ -28,7 +28,7 @@ def run_enhance(
 
 def run_upscale_or_enhance(
     photos: Sequence[Photo], options: UpscaleOptions, contexts: Sequence[StepContext]
-) -> list[Photo]:
+) -> Iterable[Photo]:
     """Run the task `upscale`, which equals `enhance` if `options.face_enhance` is set."""
     if options.face_enhance:
         return run_enhance(photos, options, contexts)

@@ -7,7 +7,7 @@ or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from restore.imaging.device_photo import DevicePhoto, download_photo, upload_photo
@@ -48,7 +48,7 @@ class PlannedStep:
 
 def run_steps(
     photos: Sequence[Photo], steps: Sequence[PlannedStep], *, corrects_harm: bool
-) -> list[Photo]:
+) -> Iterator[Photo]:
     """Run photos through steps, without encoding them in between.
 
     Args:
@@ -56,20 +56,26 @@ def run_steps(
         steps: the steps in order.
         corrects_harm: whether harmful results are reduced or rejected.
 
-    Returns:
-        The results, on the host.
+    Yields:
+        The results in order, on the host, each before the last step processes the next photo (if
+        it processes photos one by one).
 
     Raises:
         RestoreError: HARM if a step that the request names would damage a photo.
     """
-    held: list[HeldPhoto] = list(photos)
+    held: Iterable[HeldPhoto] = photos
     for step in steps:
         run = device_run_of(step)
+        before = list(held)
         if run is None:
-            held = _run_on_host(step, held, corrects_harm=corrects_harm)
+            held = _run_on_host(step, before, corrects_harm=corrects_harm)
         else:
-            held = _run_on_device(run, step, held, corrects_harm=corrects_harm)
-    return _to_host(held, steps[-1].contexts) if steps else list(photos)
+            held = _run_on_device(run, step, before, corrects_harm=corrects_harm)
+    if not steps:
+        yield from photos
+        return
+    for photo, context in zip(held, steps[-1].contexts, strict=True):
+        yield _to_host(photo, context)
 
 
 def device_run_of(step: PlannedStep) -> DeviceRun | None:
@@ -99,11 +105,11 @@ def _fits(step: PlannedStep, runtime: Runtime) -> bool:
 
 def _run_on_host(
     step: PlannedStep, held: Sequence[HeldPhoto], *, corrects_harm: bool
-) -> list[HeldPhoto]:
-    photos = _to_host(held, step.contexts)
+) -> Iterator[HeldPhoto]:
+    photos = [_to_host(*pair) for pair in zip(held, step.contexts, strict=True)]
     results = step.spec.run(photos, step.options, step.contexts)
-    return [
-        check_harm(
+    for before, after, context in zip(photos, results, step.contexts, strict=True):
+        yield check_harm(
             before,
             after,
             step.spec.expected,
@@ -111,46 +117,35 @@ def _run_on_host(
             is_proposed=step.is_proposed,
             corrects=corrects_harm,
         )
-        for before, after, context in zip(photos, results, step.contexts, strict=True)
-    ]
 
 
 def _run_on_device(
     run: DeviceRun, step: PlannedStep, held: Sequence[HeldPhoto], *, corrects_harm: bool
-) -> list[HeldPhoto]:
-    photos = _to_device(held, step.contexts)
+) -> Iterator[HeldPhoto]:
+    photos = [_to_device(*pair) for pair in zip(held, step.contexts, strict=True)]
     results = run(photos, step.options, step.contexts)
-    checked: list[HeldPhoto] = []
     for before, after, context in zip(photos, results, step.contexts, strict=True):
         with context.name_photo_in_errors():
-            checked.append(
-                check_harm_on_device(
-                    before,
-                    after,
-                    step.spec.expected,
-                    context,
-                    is_proposed=step.is_proposed,
-                    corrects=corrects_harm,
-                )
+            checked = check_harm_on_device(
+                before,
+                after,
+                step.spec.expected,
+                context,
+                is_proposed=step.is_proposed,
+                corrects=corrects_harm,
             )
-    return checked
+        yield checked
 
 
-def _to_device(held: Sequence[HeldPhoto], contexts: Sequence[StepContext]) -> list[DevicePhoto]:
-    def convert(photo: HeldPhoto, context: StepContext) -> DevicePhoto:
-        if isinstance(photo, DevicePhoto):
-            return photo
-        with context.name_photo_in_errors(), context.report.stage("upload"):
-            return upload_photo(photo, context.runtime.device)
-
-    return [convert(*pair) for pair in zip(held, contexts, strict=True)]
+def _to_device(photo: HeldPhoto, context: StepContext) -> DevicePhoto:
+    if isinstance(photo, DevicePhoto):
+        return photo
+    with context.name_photo_in_errors(), context.report.stage("upload"):
+        return upload_photo(photo, context.runtime.device)
 
 
-def _to_host(held: Sequence[HeldPhoto], contexts: Sequence[StepContext]) -> list[Photo]:
-    def convert(photo: HeldPhoto, context: StepContext) -> Photo:
-        if isinstance(photo, Photo):
-            return photo
-        with context.name_photo_in_errors(), context.report.stage("download"):
-            return download_photo(photo)
-
-    return [convert(*pair) for pair in zip(held, contexts, strict=True)]
+def _to_host(photo: HeldPhoto, context: StepContext) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    with context.name_photo_in_errors(), context.report.stage("download"):
+        return download_photo(photo)

@@ -58,6 +58,7 @@ class Worker:
             leave_sources_unread()
             preload = os.environ.get("RESTORE_PRELOAD", "").strip() or "all"
             self.restorer = Restorer(preload=preload, progress=self.progress)
+            self.restorer.encodes_early = True
         except Exception:
             log.exception("setup failed")  # Cog logs the message only
             raise

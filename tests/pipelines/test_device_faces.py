@@ -60,7 +60,7 @@ def test_result_equals_that_of_the_host(
         contexts = contexts_of(model, *(FixedDetector(*each) for each in faces), profile=profile)
         if run_on_device:
             held = [upload_photo(photo, CPU) for photo in photos]
-            restored = restore_faces_on_device(held, options, contexts)
+            restored = list(restore_faces_on_device(held, options, contexts))
             results.append([download_photo(photo) for photo in restored])
             areas = [context.changed_on_device[0][0, 0].numpy() for context in contexts]
         else:
