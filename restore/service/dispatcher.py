@@ -72,7 +72,7 @@ async def dispatch(workers: Workers, jobs: JobStore, files: FileStore, gateway: 
         for group in (tasks, [running]):
             for task in group:
                 task.cancel()
-            await asyncio.wait(group)
+            await asyncio.gather(*group, return_exceptions=True)
     for task in (running, *tasks):
         if not task.cancelled():
             task.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +29,14 @@ PIECE_BYTES = 2**20
 
 CRASHED = "Worker crashed"
 """Cog's error when its worker process has ended."""
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+)
+"""Nothing is sent while a prediction runs. Routers forget idle connections, and a machine without
+power does not close them: the kernel keeps them alive, and notices if they are dead."""
 NOT_A_REQUEST = {"input": {"task": ""}}
 """Cog answers 202 if the named prediction runs, whatever the body is, and otherwise refuses this
 body. Cog has no other way to ask for the logs of a running prediction."""
@@ -72,6 +81,7 @@ class WorkerClient:
         self._client = httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(SHORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            transport=httpx.AsyncHTTPTransport(trust_env=False, socket_options=KEEP_ALIVE),
             trust_env=False,  # a proxy cannot reach the loopback address of this machine
             headers={"accept-encoding": "identity"},
         )

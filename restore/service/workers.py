@@ -30,12 +30,13 @@ class Workers:
         folders: folders of the stored files, which local workers may read.
 
     Raises:
-        RestoreError: OPTION_INVALID for an address that is not a URL, or if there is no worker.
+        RestoreError: OPTION_INVALID for an address that is not a URL, for a folder that the workers
+            cannot be told, or if there is no worker.
     """
 
     def __init__(self, settings: Settings, *folders: Path) -> None:
         self._settings = settings
-        self._folders = os.pathsep.join(str(folder.resolve()) for folder in folders)
+        self._folders = _path_list(folders)
         self._remote = [
             Worker(_name_of(url), url.rstrip("/"), settings.public_url)
             for url in settings.worker_urls
@@ -76,6 +77,23 @@ class Workers:
         if self._settings.weights:
             environment["RESTORE_WEIGHTS"] = self._settings.weights
         return environment
+
+
+def _path_list(folders: Sequence[Path]) -> str:
+    """Return absolute paths as one text, separated as in PATH.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    paths = [str(folder.resolve()) for folder in folders]
+    for path in paths:
+        if os.pathsep in path:
+            raise RestoreError(
+                Code.OPTION_INVALID,
+                f"the folder '{path}' has '{os.pathsep}' in its path",
+                "Choose a data folder without it.",
+            )
+    return os.pathsep.join(paths)
 
 
 def _name_of(url: str) -> str:

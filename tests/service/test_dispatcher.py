@@ -28,12 +28,13 @@ from sqlalchemy.exc import OperationalError
 
 from restore.service import attempt, attempt_watch, database, worker
 from restore.service.changes import Changes, wait_for
-from restore.service.dispatcher import Dispatcher
+from restore.service.dispatcher import Dispatcher, dispatch
 from restore.service.files import FileStore
 from restore.service.jobs import JobStore
 from restore.service.records import Job, Status
 from restore.service.settings import Settings
 from restore.service.worker import Worker
+from restore.service.workers import Workers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -490,3 +491,45 @@ def test_disk_without_space_fails_the_job_with_a_code(
         assert (job.error or "").startswith("[E605] ")
 
     run(scenario)
+
+
+def test_jobs_are_spread_over_all_workers(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        cogs = [FakeCog(), FakeCog()]
+        async with cogs[0].serving() as first, cogs[1].serving() as second:
+            settings = Settings(data=tmp_path, workers=0, worker_urls=(first, second))
+            engine = fast_engine(settings)
+            jobs, files = JobStore(engine, Changes()), FileStore(engine, settings)
+            together = asyncio.Barrier(2)
+
+            async def behaviour(request: Request) -> None:
+                await asyncio.wait_for(together.wait(), 10)
+
+            for cog in cogs:
+                cog.behaviours.append(behaviour)
+            submitted = [jobs.submit(new_job(input={"task": "upscale"})) for _ in range(2)]
+            task = asyncio.create_task(dispatch(Workers(settings), jobs, files, GATEWAY))
+            for job in submitted:
+                found = await wait_for(jobs, jobs.changes, job.id, is_final, 20)
+                assert found is not None
+                assert found.status is Status.SUCCEEDED
+            assert sorted(cog.ids[0] for cog in cogs) == sorted(f"{job.id}-1" for job in submitted)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+            engine.dispose()
+
+    asyncio.run(scenario())
+
+
+def is_final(job: Job) -> bool:
+    return job.status.is_final
+
+
+def test_gateway_without_workers_dispatches_nothing(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    engine = fast_engine(settings)
+    files = FileStore(engine, settings)
+    none = Workers(Settings(workers=0, database_url="postgresql://host/name"))
+    asyncio.run(dispatch(none, JobStore(engine), files, GATEWAY))
+    engine.dispose()

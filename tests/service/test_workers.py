@@ -254,11 +254,13 @@ def test_all_workers_are_run_with_their_environment(
 
 
 def test_settings_without_usable_workers_are_refused() -> None:
-    for settings, message in (
-        (Settings(workers=0), "the service has no workers"),
-        (Settings(worker_urls=("gpu1:5000",)), "'gpu1:5000' is not the address of a worker"),
+    data = Path("/data")
+    for settings, folder, message in (
+        (Settings(workers=0), data, "the service has no workers"),
+        (Settings(worker_urls=("gpu1:5000",)), data, "'gpu1:5000' is not the address of a worker"),
+        (Settings(), Path("/data:1"), "the folder '/data:1' has ':' in its path"),
     ):
         with pytest.raises(RestoreError, match=message) as caught:
-            Workers(settings)
+            Workers(settings, folder)
         assert caught.value.code is Code.OPTION_INVALID
     assert Workers(Settings(workers=0, database_url="postgresql://a/b")).list() == ()
