@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,8 @@ MAX_HELD_BYTES = 4 * MAX_BODY_BYTES
 """Limit of all bodies together. Cog's server handles one prediction at a time."""
 STALL_TIMEOUT_S = 60.0
 """Time without any new byte after which a request is refused."""
+MIN_BYTES_PER_S = 8192
+"""Slowest body after the first STALL_TIMEOUT_S."""
 
 TOO_MANY = {
     "error": "The server holds too many uploads. Send the request again later.",
@@ -38,25 +41,30 @@ class BodyReader:
             ClientDisconnect: the client has left.
         """
         body = bytearray()
+        size = 0
         try:
             await self._fill(body, request)
-            yield bytes(body)
+            size = len(body)
+            content = bytes(body)
+            body.clear()  # one copy is enough
+            yield content
         finally:
-            self.held_bytes -= len(body)
+            self.held_bytes -= size or len(body)
 
     async def _fill(self, body: bytearray, request: Request) -> None:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
             raise _too_large()
         chunks = request.stream()
+        started_s = time.monotonic()
         while True:
+            allowed_s = STALL_TIMEOUT_S + len(body) / MIN_BYTES_PER_S
+            left_s = allowed_s - (time.monotonic() - started_s)
             try:
-                async with asyncio.timeout(STALL_TIMEOUT_S):
+                async with asyncio.timeout(min(STALL_TIMEOUT_S, left_s)):
                     chunk = await anext(chunks, None)
             except TimeoutError as error:
-                raise Refusal(
-                    408, f"No data arrived for {STALL_TIMEOUT_S:.0f} s", close=True
-                ) from error
+                raise Refusal(408, "The body arrived too slowly", close=True) from error
             if chunk is None:
                 return
             body += chunk

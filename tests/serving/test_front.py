@@ -181,6 +181,26 @@ def test_upload_that_stops_is_refused(url: str, monkeypatch: pytest.MonkeyPatch)
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_upload_that_drips_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_reader, "STALL_TIMEOUT_S", 0.2)
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=9) as client:
+        client.sendall(
+            b"POST /predictions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000\r\n\r\n{"
+        )
+        client.setblocking(False)
+        for _ in range(200):
+            time.sleep(0.02)
+            try:
+                assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+            except BlockingIOError:
+                client.send(b" ")
+            else:
+                return
+    pytest.fail("the body was read for ever")
+
+
 def test_body_without_a_type_is_refused_instead_of_dropped(url: str, cog: FakeCog) -> None:
     response = requests.post(f"{url}/predictions", data=b'{"input": {}}', timeout=10)
     assert response.status_code == 415
