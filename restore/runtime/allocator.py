@@ -59,6 +59,17 @@ def _glibc() -> ctypes.CDLL | None:
     return library
 
 
+def return_large_blocks(threshold_bytes: int) -> None:
+    """Let blocks of at least this size return to the system as soon as they are freed.
+
+    For a process that holds large blocks for short times. By default glibc raises the threshold to
+    32 MiB after the first ones, and keeps smaller blocks. Does nothing with another C library.
+    """
+    library = _glibc()
+    if library is not None:
+        library.mallopt(MMAP_THRESHOLD, threshold_bytes)
+
+
 class Allocator:
     """Controls malloc for the whole process. Use the single instance `ALLOCATOR`."""
 

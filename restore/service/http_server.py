@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from restore.runtime.allocator import return_large_blocks
 from restore.service.app import create_app
 from restore.service.connections import TimedProtocol
 from restore.service.service import Service
@@ -26,6 +27,8 @@ KEEP_ALIVE_S = 75
 DRAIN_S = 10
 """Time in which responses are sent after the first signal to stop."""
 OPEN_FILES = 65_536
+LARGE_BLOCK_BYTES = 2**20
+"""Photos in JSON are held as blocks of this size and more, and only for a moment."""
 INTERRUPTED = 130
 READY_POLL_S = 0.2
 
@@ -57,6 +60,7 @@ def serve(settings: Settings, announce: Announce) -> int:
     """
     allowed_sources()  # a wrong value of RESTORE_ALLOW would fail each request
     _raise_open_files()
+    return_large_blocks(LARGE_BLOCK_BYTES)
     with listening(settings.host, settings.port) as listener:
         port: int = listener.getsockname()[1]
         service = Service(settings.model_copy(update={"port": port}))

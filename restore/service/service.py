@@ -13,6 +13,7 @@ from typing import Any
 
 from restore.service import database, gateways
 from restore.service.api.health import Models
+from restore.service.api.json_body import LARGE_BODIES
 from restore.service.api.metrics import Metrics
 from restore.service.api.models import ModelVersion
 from restore.service.api.prediction import prediction_json
@@ -50,6 +51,7 @@ class Service:
         workers: those of this gateway.
         access: finds out whose a request is.
         bodies: reads JSON bodies.
+        large_bodies: limits the number of large bodies that are worked on.
         version: the version of the predictor.
         secrets: sign webhooks.
         models, metrics: figures for GET /health and GET /metrics.
@@ -71,6 +73,7 @@ class Service:
         self.keys = KeyStore(self.engine)
         self.access = Access(settings, self.keys, Limits(settings))
         self.bodies = BodyReader()
+        self.large_bodies = asyncio.Semaphore(LARGE_BODIES)
         self.version = ModelVersion()
         self.secrets = SecretStore(settings.data)
         self.models, self.metrics = Models(settings.weights), Metrics(self)

@@ -124,3 +124,20 @@ def test_other_c_libraries_are_left_unchanged(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(allocator, "_glibc", lambda: None)
     with Allocator().keep_freed_memory():
         assert np.ones(LARGE_BYTES, np.uint8).sum() == LARGE_BYTES
+
+
+def test_large_blocks_return_to_the_system_at_once() -> None:
+    """In a process of its own, because the setting cannot be taken back."""
+    code = (
+        "from pathlib import Path\n"
+        "from restore.runtime.allocator import return_large_blocks\n"
+        "def resident(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4096\n"
+        "return_large_blocks(2**20)\n"
+        "bytearray(20 * 2**20)  # raises glibc's own threshold\n"
+        "blocks = [bytearray(2**20) for _ in range(100)]\n"
+        "keeper, full = bytearray(1000), resident()\n"
+        "del blocks\n"
+        "print((full - resident()) >> 20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 90

@@ -16,6 +16,9 @@ from restore.serving.request_body import parse_body
 
 INLINE_BYTES = 2**16
 """Larger bodies are parsed in a thread, so that other requests do not wait."""
+LARGE_BODIES = 2
+"""Number of such bodies that are worked on at a time: each takes several times its size of memory.
+Others wait, but are read already: a slow client holds up nobody."""
 
 
 @asynccontextmanager
@@ -42,7 +45,8 @@ async def json_body(request: Request) -> AsyncIterator[dict[str, Any]]:
     async with bodies.read(request) as body:
         if len(body) <= INLINE_BYTES:
             yield parse_body(body)
-        else:
+            return
+        async with request.app.state.service.large_bodies:
             yield await asyncio.to_thread(parse_body, body)
 
 
