@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
@@ -27,8 +28,15 @@ FILE_NAME = "service.sqlite3"
 BUSY_TIMEOUT_S = 30.0
 CONNECTIONS = 8
 MORE_CONNECTIONS = 32
-SCHEMA_LOCK = 24_060_124
-"""Key of PostgreSQL's advisory lock for the creation of the tables."""
+
+
+class Lock(IntEnum):
+    """Keys of PostgreSQL's advisory locks."""
+
+    SCHEMA = 24_060_124
+    SUBMIT = 24_060_125
+    QUOTA = 24_060_126
+
 
 _READ_ONLY, _DURABLE = "restore_read_only", "restore_durable"
 
@@ -82,6 +90,15 @@ def write(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
         if not durable and connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL synchronous_commit = off"))
         yield connection
+
+
+def exclude_others(connection: Connection, lock: Lock) -> None:
+    """Wait for other transactions that called this, and keep them waiting until this one ends.
+
+    SQLite's transactions follow each other anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": int(lock)})
 
 
 def now(connection: Connection) -> datetime:
@@ -172,9 +189,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 def _prepare(engine: Engine) -> None:
     with write(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            # Several gateways may start at the same time.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+        exclude_others(connection, Lock.SCHEMA)  # several gateways may start at the same time
         tables.metadata.create_all(connection)
         version = connection.execute(select(tables.schema.c.version)).scalar()
         if version is None:

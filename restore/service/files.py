@@ -20,7 +20,7 @@ from restore.errors import Code, RestoreError
 from restore.service import database, job_files, url_tokens
 from restore.service.file_writer import FileWriter
 from restore.service.ids import is_id, new_id
-from restore.service.quota import UPLOAD_SHARE, Quota, over_quota
+from restore.service.quota import UPLOAD_SHARE, Quota, check_new_file, over_quota
 from restore.service.records import StoredFile
 from restore.service.secret_file import secret
 from restore.service.settings import MIB, Settings
@@ -181,9 +181,6 @@ class FileStore:
 
     @contextmanager
     def _writing(self, draft: _Draft) -> Iterator[FileWriter]:
-        limit = self.quota.limit_bytes
-        if draft.job_id is None:
-            limit = int(limit * UPLOAD_SHARE)
         used_by_owner = 0 if draft.owner_limit_bytes is None else self.total_bytes(draft.owner)
 
         def check_size(size: int) -> None:
@@ -196,15 +193,24 @@ class FileStore:
 
         path = self._path(draft.id, draft.job_id)
         with (
-            self.quota.reservation(limit) as reservation,
+            self.quota.reservation(self._limit_bytes(draft)) as reservation,
             FileWriter(path, check_size) as writer,
         ):
             yield writer
 
     def _finish(self, draft: _Draft, writer: FileWriter) -> StoredFile:
         sha256 = writer.finish()
+        try:
+            return self._record(draft, writer.size, sha256)
+        except RestoreError:  # anything else may have been committed: the cleaner decides
+            self._path(draft.id, draft.job_id).unlink()
+            raise
+
+    def _record(self, draft: _Draft, size: int, sha256: str) -> StoredFile:
         # The record of a result reaches the disk with the end of its job.
         with database.write(self._engine, durable=draft.job_id is None) as connection:
+            limits = self._limit_bytes(draft), draft.owner, draft.owner_limit_bytes
+            check_new_file(connection, size, *limits)
             now = database.now(connection)
             file = StoredFile(
                 id=draft.id,
@@ -212,13 +218,17 @@ class FileStore:
                 job_id=draft.job_id,
                 name=clean_name(draft.name),
                 content_type=clean_type(draft.content_type),
-                size=writer.size,
+                size=size,
                 sha256=sha256,
                 created_at=now,
                 expires_at=now + self._keep,
             )
             connection.execute(insert(files).values(asdict(file)))
         return file
+
+    def _limit_bytes(self, draft: _Draft) -> int:
+        share = UPLOAD_SHARE if draft.job_id is None else 1
+        return int(self.quota.limit_bytes * share)
 
     def _path(self, file_id: str, job_id: str | None) -> Path:
         return (self.uploads if job_id is None else self.results) / file_id[:2] / file_id

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, outbox, transitions
@@ -16,9 +16,6 @@ from restore.service.job_reads import count, unended
 from restore.service.job_rows import new_values, to_job
 from restore.service.records import Job, NewJob, Renewal, Status
 from restore.service.tables import jobs
-
-SUBMIT_LOCK = 24_060_125
-"""Key of PostgreSQL's advisory lock under which waiting jobs are counted."""
 
 
 class JobStore(JobChanges):
@@ -252,9 +249,8 @@ def _check_limits(
 ) -> None:
     if waiting is None and of_owner is None:
         return
-    if connection.dialect.name == "postgresql":
-        # Concurrent submissions would not see each other's jobs.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SUBMIT_LOCK})
+    # Concurrent submissions would not see each other's jobs.
+    database.exclude_others(connection, database.Lock.SUBMIT)
     if waiting is not None and count(connection, unended()) >= waiting:
         raise _queue_full(f"{waiting} jobs are waiting or running, which is the limit")
     if of_owner is not None and count(connection, unended(), jobs.c.owner == owner) >= of_owner:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database
@@ -32,11 +32,8 @@ class Quota:
 
     def used_bytes(self, owner: str | None = None) -> int:
         """Return the size of all stored files, or of those of an owner."""
-        query = select(func.coalesce(func.sum(files.c.size), 0))
-        if owner is not None:
-            query = query.where(files.c.owner == owner)
         with database.read(self._engine) as connection:
-            return int(connection.execute(query).scalar_one())
+            return stored_bytes(connection, owner)
 
     @contextmanager
     def reservation(self, limit_bytes: int) -> Iterator[Reservation]:
@@ -77,6 +74,31 @@ class Reservation:
         self.size = size
         if self._used_bytes + incoming > self._limit_bytes:
             raise over_quota(self._limit_bytes)
+
+
+def stored_bytes(connection: Connection, owner: str | None = None) -> int:
+    """Return the size of all stored files, or of those of an owner."""
+    query = select(func.coalesce(func.sum(files.c.size), 0))
+    if owner is not None:
+        query = query.where(files.c.owner == owner)
+    return int(connection.execute(query).scalar_one())
+
+
+def check_new_file(
+    connection: Connection, size: int, limit_bytes: int, owner: str, owner_limit_bytes: int | None
+) -> None:
+    """Check that a received file may be recorded in this transaction.
+
+    Other files may have been recorded since it began to arrive, by other gateways, too.
+
+    Raises:
+        RestoreError: DISK_QUOTA if the file exceeds a limit.
+    """
+    database.exclude_others(connection, database.Lock.QUOTA)
+    if stored_bytes(connection) + size > limit_bytes:
+        raise over_quota(limit_bytes)
+    if owner_limit_bytes is not None and stored_bytes(connection, owner) + size > owner_limit_bytes:
+        raise over_quota(owner_limit_bytes)
 
 
 def over_quota(limit_bytes: int) -> RestoreError:

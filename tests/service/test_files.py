@@ -173,6 +173,32 @@ def test_quota_counts_uploads_that_are_being_received(store: FileStore) -> None:
     upload(store)  # the refused uploads take no part of the quota any more
 
 
+def test_quota_counts_what_was_stored_meanwhile(store: FileStore) -> None:
+    """By this gateway or another one, while the last upload was being received."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(MIB)
+        for _ in range(4):
+            await save(store, chunks(bytes(2 * MIB)), owner="berta")
+        yield bytes(MIB)
+
+    with pytest.raises(RestoreError, match="would take more than 9 MiB"):
+        asyncio.run(save(store, slow()))
+    assert store.total_bytes() == 8 * MIB
+    assert len(on_disk(store)) == 4
+
+
+def test_limit_of_an_owner_counts_what_was_stored_meanwhile(store: FileStore) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(MIB)
+        await save(store, chunks(bytes(MIB)))
+        yield b"end"
+
+    with pytest.raises(RestoreError, match="would take more than 2 MiB"):
+        asyncio.run(save(store, slow(), owner_limit_bytes=2 * MIB))
+    assert store.total_bytes() == MIB
+
+
 def test_limit_of_an_owner(store: FileStore) -> None:
     upload(store, bytes(MIB), owner_limit_bytes=2 * MIB)
     with pytest.raises(RestoreError, match="would take more than 2 MiB"):
