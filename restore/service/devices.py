@@ -39,9 +39,9 @@ def worker_environments(
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the CUDA devices that workers may use, as CUDA_VISIBLE_DEVICES names them.
 
-    There are none if RESTORE_DEVICE names another device than `cuda`.
+    There are none if RESTORE_DEVICE names a CPU or one GPU.
     """
-    if environment.get("RESTORE_DEVICE", "").strip() not in {"", "cuda"}:
+    if environment.get("RESTORE_DEVICE", "").strip() not in {"", "auto", "cuda"}:
         return []
     if VISIBLE_DEVICES in environment:
         names = environment[VISIBLE_DEVICES].split(",")

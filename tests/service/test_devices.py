@@ -51,7 +51,9 @@ def test_environment_chooses_among_the_gpus(listed: Path) -> None:
     assert visible_devices({"CUDA_VISIBLE_DEVICES": "1, 0"}) == ["1", "0"]
     assert visible_devices({"CUDA_VISIBLE_DEVICES": ""}) == []
     assert visible_devices({"RESTORE_DEVICE": "cpu"}) == []
-    assert len(visible_devices({"RESTORE_DEVICE": "cuda"})) == 2
+    assert visible_devices({"RESTORE_DEVICE": "cuda:1"}) == []
+    for device in ("auto", "cuda", ""):
+        assert len(visible_devices({"RESTORE_DEVICE": device})) == 2
 
 
 def test_workers_share_the_cores_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
