@@ -71,6 +71,7 @@ def test_whole_way_with_the_keyboard_alone(browser: Browser, api: FakeApi) -> No
         page.evaluate("() => document.getElementById('main').focus()")  # as the skip link does
         tab_to(page, "Restore photo")
         page.keyboard.press("Enter")
+        assert page.evaluate("() => document.activeElement.id") == "cards-title"
         user.cards.locator(".result").wait_for()
         tab_to(page, "Before and after of 1.jpg")
         page.keyboard.press("ArrowLeft")

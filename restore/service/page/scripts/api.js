@@ -27,16 +27,10 @@ export class Api {
     return response.blob();
   }
 
-  account() {
-    return this.json("/v1/account");
-  }
-
-  model(name) {
-    return this.json(`/v1/models/${name}`);
-  }
-
-  version(name, id) {
-    return this.json(`/v1/models/${name}/versions/${id}`);
+  /** Return the model of the service, which has one. */
+  async model() {
+    const models = await this.json("/v1/models");
+    return models.results[0];
   }
 
   /** Store a file for the next predictions. */

@@ -16,8 +16,8 @@ async function start() {
   const problem = byId("page-problem");
   problem.replaceChildren();
   try {
-    const models = await api.json("/v1/models");
-    page = new Page(api, models.results[0].latest_version);
+    const model = await api.model();
+    page = new Page(api, model.latest_version);
   } catch (error) {
     if (error.status !== 401) problem.replaceChildren(errorBox(error, start));
     return;
@@ -28,7 +28,7 @@ async function start() {
 
 /** `/#ID` shows the job with this id, as `urls.web` of a prediction. */
 function openFromAddress() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = location.hash.slice(1);
   if (!/^[a-z0-9]{20,}$/.test(id) || !page) return;
   history.replaceState(null, "", location.pathname);
   page.open(id);

@@ -101,6 +101,9 @@ export class Page {
     this.#setProblem(null);
     try {
       const prediction = await this.api.prediction(id);
+      if (prediction.input.task === INSPECT_TASK) {
+        throw new Error("This job inspected a photo. It has no restored photo to show.");
+      }
       const address = prediction.input.image ?? prediction.input.images?.[0];
       if (!address) throw new Error("The service has removed this photo and its result.");
       const name = decodeURIComponent(new URL(address, location.href).pathname.split("/").pop());
@@ -189,6 +192,7 @@ export class Page {
       return;
     }
     this.#ready.forEach((card) => card.start());
+    byId("cards-title").focus(); // the button is hidden while there is nothing to start
   }
 
   async #saveAll() {

@@ -241,13 +241,15 @@ export class PhotoCard {
       }
       byId(`photo-${photo.number}-mark`)?.focus();
     };
-    const disabled = !photo.canBeShown; // there is nothing to paint on
+    const disabled = !photo.canBeShown;
+    const title = disabled ? "The browser cannot show this photo: convert it to PNG first." : null;
     return button({
       text,
       symbol: "brush",
       kind,
       id: `photo-${photo.number}-mark`,
       disabled,
+      title,
       onclick,
     });
   }

@@ -96,8 +96,8 @@ export class Result {
     const steps = report?.steps?.map((step) => taskTitle(step.task)) ?? [];
     return [
       steps.length ? steps.join(", ") : taskTitle(input.task),
-      width && height ? `${width} × ${height} pixels` : null,
-      metrics?.predict_time ? duration(metrics.predict_time) : null,
+      width && height ? `${width}\u00a0×\u00a0${height}\u00a0pixels` : null,
+      metrics?.predict_time ? duration(metrics.predict_time).replaceAll(" ", "\u00a0") : null,
     ]
       .filter(Boolean)
       .join(" · ");

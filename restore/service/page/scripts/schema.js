@@ -23,11 +23,6 @@ export function tasksOf(openapi) {
   return choicesOf(openapi, inputOf(openapi).task) ?? [];
 }
 
-/** Tell whether the model has an input with a name. */
-export function hasInput(openapi, name) {
-  return name in inputOf(openapi);
-}
-
 /**
  * Return the options as fields of a form, in the order of the schema.
  *
