@@ -202,9 +202,7 @@ class TestOutput:
         assert shown["image"].endswith("/image.png")
         assert api("GET", shown["image"]).content == b"before"
 
-    @pytest.mark.parametrize(
-        "agent", ["replicate-python/1.0.7", "replicate-javascript/1.4.0", "Replicate/Python 2.0.0"]
-    )
+    @pytest.mark.parametrize("agent", ["replicate-python/1.0.7", "replicate-javascript/1.4.0"])
     def test_clients_get_data_uris_over_plain_http(self, api: Api, agent: str) -> None:
         """They make no FileOutput of a plain http URL."""
         path = f"/v1/predictions/{self.finished(api)}"

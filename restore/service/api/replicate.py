@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 
-_CLIENT = re.compile(r"(async)?replicate[-/]", re.IGNORECASE)
+_NEEDS_DATA_URIS = re.compile(r"replicate-(python|javascript)/", re.IGNORECASE)
+"""The clients that make no FileOutput of a plain http URL. Those of version 2 name themselves
+otherwise, and their `use` needs URLs."""
 router = APIRouter(prefix="/v1", tags=["predictions"])
 Owner = Annotated[str, Depends(owner_of)]
 
@@ -147,7 +149,9 @@ async def _response(
     """
     service: Service = request.app.state.service
     base = base_url(request)
-    inline = base.startswith("http:") and _CLIENT.match(request.headers.get("user-agent", ""))
+    inline = base.startswith("http:") and _NEEDS_DATA_URIS.match(
+        request.headers.get("user-agent", "")
+    )
 
     headers = {}
     if waited_s is not None:
