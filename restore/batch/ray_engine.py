@@ -7,6 +7,8 @@ Every node needs this package and access to the input folder.
 from __future__ import annotations
 
 import logging
+import os
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from threading import Event
@@ -35,12 +37,18 @@ class RayEngine:
     Args:
         num_gpus: GPUs of each actor; None means one if the cluster has any, else none.
         concurrency: largest number of actors; None means as many as the cluster has room for.
+        actor: the class of the actors; tests replace it.
 
     Raises:
         RestoreError: OPTION_INVALID if Ray is not installed.
     """
 
-    def __init__(self, num_gpus: float | None = None, concurrency: int | None = None) -> None:
+    def __init__(
+        self,
+        num_gpus: float | None = None,
+        concurrency: int | None = None,
+        actor: type[RayProcessor] | None = None,
+    ) -> None:
         if find_spec("ray") is None:
             raise RestoreError(
                 Code.OPTION_INVALID,
@@ -48,6 +56,7 @@ class RayEngine:
                 "Run pip install 'restore[batch]', or use --engine local.",
             )
         self.num_gpus, self.concurrency = num_gpus, concurrency
+        self.actor = actor or RayProcessor
 
     def __call__(
         self,
@@ -94,14 +103,16 @@ class RayEngine:
             gpus = 1.0 if resources.get("GPU") else 0.0
         room = int(resources.get("GPU" if gpus else "CPU", 1.0) // (gpus or 1.0))
         largest = self.concurrency or max(1, room)
+        warnings.filterwarnings("ignore", message=".*ray_remote_args", module="restore.batch")
         return ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
-            RayProcessor,
+            self.actor,
             batch_size=GPU_GROUP_SIZE if gpus else 1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(largest, blocks)),
             fn_constructor_args=(job, folder.place),
             num_cpus=1,
             num_gpus=gpus or None,
-            ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": MAX_RETRIES},
+            max_restarts=-1,
+            max_task_retries=MAX_RETRIES,
         )
 
 
@@ -117,6 +128,10 @@ class RayProcessor:
         self.processor = Processor(job)
         self.folder = open_folder(place)
 
+    def restore(self, works: list[Work]) -> list[Outcome]:
+        """Restore photos that have been read."""
+        return self.processor.restore(works)
+
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Outcome]]:
         """Restore the photos of a batch with the columns `name` and `size`."""
         outcomes: list[Outcome] = []
@@ -125,7 +140,7 @@ class RayProcessor:
             read = read_photo(self.folder, str(name), int(size))
             (works if isinstance(read, Work) else outcomes).append(read)  # type: ignore[arg-type]
         if works:
-            outcomes += self.processor.restore(works)
+            outcomes += self.restore(works)
         return {"outcome": outcomes}
 
 
@@ -135,8 +150,13 @@ def connect() -> None:
     import ray.data  # noqa: PLC0415
 
     if not ray.is_initialized():
-        # The dashboard's job API runs commands of everybody who can reach it.
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            # Without an address, Ray would look for a cluster on this machine, which may have died.
+            address=os.environ.get("RAY_ADDRESS", "").strip() or "local",
+            include_dashboard=False,  # its job API runs commands of everybody who can reach it
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
