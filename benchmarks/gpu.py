@@ -6,12 +6,12 @@
     python -m benchmarks.gpu --part server
 
 The part `requests` runs every task in each profile and mode, with quality against baseline and
-safe. `setup` measures the start of a server with all tasks. Both append to
-results/gpu_requests.jsonl. The part `nets` prepares all networks at the same time, each in its own
-process, and times those that are ready after `--minutes`. Each row is appended to `--rows` as soon
-as it is measured. Rows that are already there are not measured again, so that an interrupted run
-can be continued. With `--device cpu --small` all parts run in a few minutes on a CPU, as a test of
-the benchmark.
+safe, and compares pixels on the device with pixels on the host. `setup` measures the start of a
+server with all tasks. Both append to results/gpu_requests.jsonl. The part `nets` prepares all
+networks at the same time, each in its own process, and times those that are ready after
+`--minutes`. Each row is appended to `--rows` as soon as it is measured. Rows that are already there
+are not measured again, so that an interrupted run can be continued. With `--device cpu --small` all
+parts run in a few minutes on a CPU, as a test of the benchmark.
 
 Networks without an official file have recipe-made weights, which take the same time. Quality is the
 distance to the float32 output of the library's network: PSNR with the value range of that output as

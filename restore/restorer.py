@@ -81,8 +81,8 @@ class Restorer:
         self.progress = progress
         self.pixel_devices = PIXEL_DEVICES
         self.encodes_early = False
-        """Whether results of requests with several photos are encoded while the next photos are
-        processed. Only for callers that always save the results."""
+        """Whether results of requests with several photos are encoded while the device processes
+        the next ones. Only for callers that always save the results."""
         # The policy `auto` has the embedded weights, so it does not wait long for a network.
         patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
@@ -198,7 +198,9 @@ class Restorer:
         if request.task == INSPECT_TASK:
             return self._inspect(request, photos, runtime)
         encoder = EarlyEncoder(request.output)
-        on_finished = encoder.start if self.encodes_early and len(photos) > 1 else _ignore
+        # On a CPU, encoding and networks would compete for the cores.
+        is_parallel = self.device.type in self.pixel_devices and len(photos) > 1
+        on_finished = encoder.start if self.encodes_early and is_parallel else _ignore
         engine = Engine(self.cache, self.detectors, self.compiler, self.progress, on_finished)
         try:
             restored, found_masks = engine.run(request, photos, runtime)

@@ -143,6 +143,7 @@ def test_photo_is_encoded_while_the_next_one_is_processed(
 ) -> None:
     events: list[str] = []
     restorer = copy.copy(lite)
+    restorer.pixel_devices = frozenset({"cpu"})
     restorer.progress = lambda what, done, total: events.append(f"{what} {done}")
     monkeypatch.setattr(
         EarlyEncoder, "start", lambda self, index, photo: events.append(f"encode {index}")
@@ -160,6 +161,8 @@ def test_early_files_are_written(lite: Restorer, photo_file: PhotoFile, tmp_path
     restorer = copy.copy(lite)
     restorer.encodes_early = True
     paths = [photo_file(name) for name in ("a.png", "b.png")]
+    assert set(restorer.run("upscale", paths, scale=1).encoded) == set()  # on a CPU
+    restorer.pixel_devices = frozenset({"cpu"})
     results = restorer.run("upscale", paths, scale=1)
     assert set(results.encoded) == {0, 1}
     assert set(restorer.run("upscale", paths[:1], scale=1).encoded) == set()

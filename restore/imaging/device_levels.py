@@ -98,7 +98,7 @@ def _download_cells(sums: list[Tensor]) -> np.ndarray:
     return download(torch.stack(sums)).transpose(0, 2, 3, 1)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=8)
 def _membership(edges: tuple[int, ...], device: torch.device) -> Tensor:
     """Return pixels x cells, 1 where a pixel belongs to a cell.
 

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+MAX_KEPT_PX = 1024
+"""Matrices for longer sides are not kept, which bounds the memory."""
+
 
 def gaussian_blur(planes: Tensor, side_px: int, sigma_px: float = 0.0) -> Tensor:
     """Blur planes as `cv2.GaussianBlur` does, mirrored at the border without the outermost pixel.
@@ -19,13 +22,14 @@ def gaussian_blur(planes: Tensor, side_px: int, sigma_px: float = 0.0) -> Tensor
         side_px: odd side of the kernel.
         sigma_px: standard deviation; 0 derives it from the side as OpenCV does.
     """
-    kernel = _gaussian_kernel(side_px, sigma_px, planes.device)
-    radius = side_px // 2
-    padded = mirror(planes, (radius, radius), (radius, radius))
-    # cuDNN would be tuned for each size of a face, and TF32 is too coarse for a mask.
-    with torch.backends.cudnn.flags(benchmark=False, allow_tf32=False):
-        rows = F.conv2d(padded, kernel[None, None, :, None])
-        return F.conv2d(rows, kernel[None, None, None, :])
+    # Products with matrices: cuDNN would be tuned for each size of a face.
+    rows, columns = (
+        (_kept_blur_matrix if side <= MAX_KEPT_PX else _blur_matrix)(
+            side, side_px, sigma_px, planes.device
+        )
+        for side in planes.shape[-2:]
+    )
+    return rows @ planes @ columns.T
 
 
 def mirror(planes: Tensor, rows_px: tuple[int, int], columns_px: tuple[int, int]) -> Tensor:
@@ -65,7 +69,14 @@ def dilate(planes: Tensor, side_px: int) -> Tensor:
     return F.max_pool2d(F.max_pool2d(padded, (side_px, 1), 1), (1, side_px), 1)
 
 
-@functools.lru_cache(maxsize=32)
-def _gaussian_kernel(side_px: int, sigma_px: float, device: torch.device) -> Tensor:
-    kernel = cv2.getGaussianKernel(side_px, sigma_px, cv2.CV_32F)
-    return torch.from_numpy(kernel[:, 0].copy()).to(device)
+def _blur_matrix(length: int, side_px: int, sigma_px: float, device: torch.device) -> Tensor:
+    """Return length x length weights that blur one axis."""
+    kernel = cv2.getGaussianKernel(side_px, sigma_px, cv2.CV_32F)[:, 0]
+    padded = np.pad(np.arange(length), side_px // 2, mode="reflect")
+    sources = np.lib.stride_tricks.sliding_window_view(padded, side_px)
+    indices = torch.from_numpy(sources.copy()).to(device)
+    weights = torch.from_numpy(kernel.copy()).to(device).expand(length, side_px)
+    return torch.zeros(length, length, device=device).scatter_add_(1, indices, weights)
+
+
+_kept_blur_matrix = functools.lru_cache(maxsize=16)(_blur_matrix)
