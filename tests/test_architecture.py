@@ -98,7 +98,14 @@ def test_dynamic_imports_are_seen() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["restore", "predict", "restore.cli.main", "restore.serving.launcher", "restore.options"],
+    [
+        "restore",
+        "predict",
+        "restore.cli.main",
+        "restore.options",
+        "restore.service.app",
+        "restore.serving.launcher",
+    ],
 )
 def test_torch_is_not_imported_before_it_is_needed(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
