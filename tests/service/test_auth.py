@@ -1,13 +1,14 @@
 """Tests of keys in requests, of the refusal to start without one, and of the browser guard."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from apicalls import Api
 from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
@@ -184,6 +185,34 @@ class TestExposure:
     def test_open_with_a_key_is_refused(self) -> None:
         with pytest.raises(RestoreError, match="--open serves without keys"):
             check_exposure(Settings(open=True), has_keys=True)
+
+
+class TestCors:
+    """Whether pages of other sites may read responses."""
+
+    ORIGIN: ClassVar = {"origin": "https://app.example"}
+    PREFLIGHT: ClassVar = {**ORIGIN, "access-control-request-method": "POST"}
+
+    def test_it_is_off_by_default(self, api: Api) -> None:
+        for method, headers in (("GET", self.ORIGIN), ("OPTIONS", self.PREFLIGHT)):
+            response = api(method, "/v1/predictions", headers=headers)
+            assert not [name for name in response.headers if name.startswith("access-control")]
+
+    def test_configured_site_may_read_responses_but_no_other(
+        self, api_of: Callable[..., Api]
+    ) -> None:
+        api = api_of(cors_origins=("https://app.example",))
+        for method, headers in (("GET", self.ORIGIN), ("OPTIONS", self.PREFLIGHT)):
+            response = api(method, "/v1/predictions", headers=headers)
+            assert response.status_code == 200
+            assert response.headers["access-control-allow-origin"] == "https://app.example"
+            assert "access-control-allow-credentials" not in response.headers
+        other = api("GET", "/v1/predictions", headers={"origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+    def test_there_are_no_cookies(self, api: Api) -> None:
+        for path in ("/", "/health", "/docs", "/v1/account"):
+            assert "set-cookie" not in api("GET", path).headers
 
 
 class TestBrowserGuard:

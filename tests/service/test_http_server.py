@@ -17,16 +17,22 @@ from restore.service import bodies, connections, http_server
 from restore.service.app import create_app
 from restore.service.connections import TimedProtocol
 from restore.service.http_server import address
+from restore.service.records import Status
 from restore.service.settings import Settings
 
 
 @pytest.fixture
-def port(api_of: Callable[..., Api]) -> Iterator[int]:
+def api(api_of: Callable[..., Api]) -> Api:
+    return api_of(max_file_mib=1)
+
+
+@pytest.fixture
+def port(api: Api) -> Iterator[int]:
     """The port of a service without workers whose limits of time are short."""
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
         patch.setattr(connections, "HEADER_TIMEOUT_S", 0.4)
         patch.setattr(bodies, "STALL_TIMEOUT_S", 0.4)
-        app = create_app(api_of(max_file_mib=1).service)
+        app = create_app(api.service)
         config = uvicorn.Config(app, http=TimedProtocol, lifespan="off", log_level="error")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -106,6 +112,21 @@ def test_connection_stays_open_between_requests_and_for_a_long_one(port: int) ->
         connection.request("POST", "/upscale?wait=0.6", body, headers)
         response = connection.getresponse()
         assert (response.status, statuses) == (202, [200] * 3)
+
+
+def test_client_that_leaves_cancels_its_job(port: int, api: Api) -> None:
+    body = b'{"image": "https://93.184.215.14/a.jpg", "wait": 60}'
+    head = b"POST /upscale HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with connected(port, head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)):
+        wait_until(lambda: api.service.jobs.counts()[Status.STARTING] == 1)
+    wait_until(lambda: api.service.jobs.counts()[Status.CANCELED] == 1)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("size_mib", [2, 100])

@@ -14,6 +14,7 @@ import pytest
 from apicalls import Api, data_uri, detail, jpeg
 
 from restore.options import TASKS
+from restore.service.limits import KeyLimits
 from restore.service.records import Job, Status
 
 RESULT = jpeg(200)
@@ -334,6 +335,19 @@ class TestLimits:
         large = {"files": [("image", ("a.jpg", bytes(700 * 2**10)))], "headers": headers}
         assert api("POST", "/upscale?wait=0", **large).status_code == 202
         detail(api("POST", "/upscale?wait=0", **large), 507, "E605")
+
+    def test_waiting_jobs_of_a_key_are_limited(self, api_of: Callable[..., Api]) -> None:
+        api = api_of(api_key="simple key", key_waiting_jobs=5)
+        _, secret = api.service.keys.create("phone", KeyLimits(waiting_jobs=1))
+        body = {"image": "https://93.184.215.14/photo.jpg", "wait": 0}
+
+        def statuses(key: str) -> list[int]:
+            headers = {"x-api-key": key}
+            answers = [api("POST", "/upscale", json=body, headers=headers) for _ in range(2)]
+            return [answer.status_code for answer in answers]
+
+        assert statuses(secret) == [202, 429]
+        assert statuses("simple key") == [202, 202]
 
     def test_thousand_jobs_are_queued_or_refused(self, api_of: Callable[..., Api]) -> None:
         api = api_of(max_waiting_jobs=3)
