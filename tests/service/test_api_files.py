@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from apicalls import BASE, Api, data_uri, detail, jpeg
 
 from restore.service.settings import MIB
@@ -113,15 +112,15 @@ class TestDownload:
         api.service.files.path(stored).unlink()
         detail(api("GET", uploaded["urls"]["download"]), 404, "E201")
 
-    @pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "text/javascript"])
-    def test_uploads_never_run_in_a_browser(self, api: Api, media_type: str) -> None:
-        parts = {"content": ("a.jpg", b"<script>alert(1)</script>", media_type)}
-        url = api("POST", "/v1/files", files=parts).json()["urls"]["download"]
-        headers = api("GET", url).headers
-        assert headers["content-type"] == "application/octet-stream"
-        assert headers["content-disposition"].startswith("attachment")
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    def test_uploads_never_run_in_a_browser(self, api: Api) -> None:
+        for media_type in ("text/html", "image/svg+xml", "text/javascript"):
+            parts = {"content": ("a.jpg", b"<script>alert(1)</script>", media_type)}
+            url = api("POST", "/v1/files", files=parts).json()["urls"]["download"]
+            headers = api("GET", url).headers
+            assert headers["content-type"] == "application/octet-stream"
+            assert headers["content-disposition"].startswith("attachment")
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["content-security-policy"] == "default-src 'none'; sandbox"
 
 
 def test_result_can_be_the_input_of_the_next_prediction(api: Api) -> None:

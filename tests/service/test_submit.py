@@ -138,16 +138,17 @@ class TestPhotos:
         job = submitted(api, {"image": stored})
         assert (job.input["image"], job.filenames) == (f"file:{stored.id}", ("a.png",))
 
-    @pytest.mark.parametrize(
-        "photo",
-        [
-            "file:{id}",
+    def test_other_sources_are_refused(self, api: Api) -> None:
+        """No file of the machine, of another key or of the local network can be read."""
+        stored = api.upload()["id"]
+        for photo in (
+            f"file:{stored}",
             "file:///etc/passwd",
             "/etc/passwd",
             "@/etc/passwd",
             "",
             "http://",
-            "http://127.0.0.1:{port}/x",
+            "http://127.0.0.1:8000/x",
             "http://localhost/x",
             "http://169.254.169.254/latest",
             "http://[::ffff:10.0.0.1]/",
@@ -158,15 +159,11 @@ class TestPhotos:
             "ftp://example.org/a.jpg",
             "data:image/png;base64",
             "data:image/png;base64,%%%",
-            BASE + "/v1/files/" + "a" * 26,
-        ],
-    )
-    def test_other_sources_are_refused(self, api: Api, photo: str) -> None:
-        """No file of the machine, of another key or of the local network can be read."""
-        upload = api.upload()
-        with pytest.raises(RestoreError, match="photo 'image': ") as raised:
-            submitted(api, {"image": photo.format(id=upload["id"], port=80)})
-        assert raised.value.code == "E201"
+            f"{BASE}/v1/files/{'a' * 26}",
+        ):
+            with pytest.raises(RestoreError, match="photo 'image': ") as raised:
+                submitted(api, {"image": photo})
+            assert raised.value.code == "E201", photo
 
     def test_file_of_another_owner_does_not_exist(self, api: Api) -> None:
         theirs = api.service.files.save_bytes(
