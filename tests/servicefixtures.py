@@ -93,27 +93,50 @@ def _wait_for_server(folder: Path) -> None:
             return
 
 
+@pytest.fixture(scope="session")
+def postgresql_engine(postgresql_url: str) -> Iterator["Engine"]:
+    """An engine of the PostgreSQL database of the session; connecting takes longer than a test."""
+    from restore.service import database
+    from restore.service.settings import Settings
+
+    connected = database.connect(Settings(database_url=postgresql_url))
+    yield connected
+    connected.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with empty tables; copying it is faster than creating the tables."""
+    from restore.service import database
+    from restore.service.settings import Settings
+
+    folder = tmp_path_factory.mktemp("sqlite")
+    database.connect(Settings(data=folder)).dispose()
+    return folder / database.FILE_NAME
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_settings(request: pytest.FixtureRequest, settings: "Settings") -> Iterator["Settings"]:
     """Settings with an empty database: SQLite, then PostgreSQL."""
     if request.param == "sqlite":
+        settings.data.mkdir(mode=0o700)
+        shutil.copy(request.getfixturevalue("sqlite_file"), settings.data)
         yield settings
         return
-    from restore.service import database
-
+    connected = request.getfixturevalue("postgresql_engine")
     url = request.getfixturevalue("postgresql_url")
-    chosen = settings.model_copy(update={"database_url": url})
-    yield chosen
-    connected = database.connect(chosen)
+    yield settings.model_copy(update={"database_url": url})
     empty(connected)
-    connected.dispose()
 
 
 @pytest.fixture
-def engine(database_settings: "Settings") -> Iterator["Engine"]:
+def engine(request: pytest.FixtureRequest, database_settings: "Settings") -> Iterator["Engine"]:
     """An engine of an empty database: SQLite, then PostgreSQL."""
     from restore.service import database
 
+    if database_settings.database_url is not None:
+        yield request.getfixturevalue("postgresql_engine")
+        return
     connected = database.connect(database_settings)
     yield connected
     connected.dispose()

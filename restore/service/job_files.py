@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, s
 from sqlalchemy.exc import IntegrityError
 
 from restore.errors import Code, RestoreError
+from restore.service.ids import is_id
 from restore.service.job_reads import unended
 from restore.service.records import Job, NewJob, StoredFile
 from restore.service.tables import files, job_files, jobs
@@ -39,7 +40,8 @@ def link_inputs(connection: Connection, new: NewJob) -> None:
     wanted = sorted(set(file_ids(new.input)))
     if not wanted:
         return
-    query = select(files.c.id).where(files.c.id.in_(wanted), files.c.owner == new.owner)
+    possible = [file_id for file_id in wanted if is_id(file_id)]
+    query = select(files.c.id).where(files.c.id.in_(possible), files.c.owner == new.owner)
     found = set(connection.execute(query).scalars())
     missing = [file_id for file_id in wanted if file_id not in found]
     if missing:

@@ -252,30 +252,30 @@ def test_another_owner_sees_no_file(store: FileStore) -> None:
     assert store.get(file.id, "anna") == file
 
 
-@pytest.mark.parametrize("file_id", ["", "..", "../../etc/passwd", "a/b", "a" * 27, "a\0" * 13])
-def test_text_that_is_no_id_finds_nothing(store: FileStore, file_id: str) -> None:
-    assert store.get(file_id) is None
-    assert not store.delete(file_id)
+def test_text_that_is_no_id_finds_nothing(store: FileStore) -> None:
+    for file_id in ("", "..", "../../etc/passwd", "a/b", "a" * 27, "a\0" * 13):
+        assert store.get(file_id) is None
+        assert not store.delete(file_id)
 
 
-NAMES = [
-    ("../../etc/passwd", "passwd"),
-    ("C:\\Users\\me\\a.jpg", "a.jpg"),
-    ("a\0b\r\nc\x1b[31m.jpg", "abc[31m.jpg"),
-    ("..", "photo"),
-    ("", "photo"),
-    ("/", "photo"),
-    (" é\u4e2d 1.jpg ", "é\u4e2d 1.jpg"),
-    ("\u202egpj.exe", "gpj.exe"),
-    ("x" * 500 + ".jpg", "x" * 196 + ".jpg"),
-]
+NAMES = {
+    "../../etc/passwd": "passwd",
+    "C:\\Users\\me\\a.jpg": "a.jpg",
+    "a\0b\r\nc\x1b[31m.jpg": "abc[31m.jpg",
+    "..": "photo",
+    "": "photo",
+    "/": "photo",
+    " é\u4e2d 1.jpg ": "é\u4e2d 1.jpg",
+    "\u202egpj.exe": "gpj.exe",
+    "x" * 500 + ".jpg": "x" * 196 + ".jpg",
+}
 
 
-@pytest.mark.parametrize(("name", "cleaned"), NAMES, ids=range(len(NAMES)))
-def test_names_are_cleaned_and_never_paths(store: FileStore, name: str, cleaned: str) -> None:
-    file = upload(store, name=name)
-    assert file.name == cleaned
-    assert on_disk(store) == [store.uploads / file.id[:2] / file.id]
+def test_names_are_cleaned_and_never_paths(store: FileStore) -> None:
+    stored = {name: upload(store, name=name) for name in NAMES}
+    assert {name: file.name for name, file in stored.items()} == NAMES
+    paths = [store.uploads / file.id[:2] / file.id for file in stored.values()]
+    assert sorted(on_disk(store)) == sorted(paths)
 
 
 @given(st.text())
@@ -315,9 +315,9 @@ def test_token_gives_access_to_one_file_until_it_expires(store: FileStore) -> No
     assert not store.check_token(file.id, f"{int(time) + 60}.{signature}")
 
 
-@pytest.mark.parametrize("token", ["", ".", "9999999999.", "9999999999.x", "x.y", "é.\ud800"])
-def test_forged_tokens_are_refused(store: FileStore, token: str) -> None:
-    assert not store.check_token(upload(store).id, token)
+def test_forged_tokens_are_refused(store: FileStore) -> None:
+    for token in ("", ".", "9999999999.", "9999999999.x", "x.y", "é.\ud800"):
+        assert not store.check_token("a" * 26, token)
 
 
 def test_tokens_are_valid_after_a_restart(
@@ -340,11 +340,11 @@ def test_job_takes_the_files_of_its_input(store: FileStore, jobs: JobStore) -> N
     assert on_disk(store) == []
 
 
-@pytest.mark.parametrize("file_id", ["a" * 26, "../x", ""])
-def test_job_with_a_missing_file_is_refused(jobs: JobStore, file_id: str) -> None:
-    with pytest.raises(RestoreError, match="does not exist or has been removed") as refused:
-        jobs.submit(new_job(input={"image": f"file:{file_id}"}))
-    assert refused.value.code is Code.PHOTO_MISSING
+def test_job_with_a_missing_file_is_refused(jobs: JobStore) -> None:
+    for file_id in ("a" * 26, "../x", "", "a\0b"):
+        with pytest.raises(RestoreError, match="does not exist or has been removed") as refused:
+            jobs.submit(new_job(input={"image": f"file:{file_id}"}))
+        assert refused.value.code is Code.PHOTO_MISSING
     assert jobs.list(None).jobs == ()
 
 
