@@ -27,7 +27,9 @@ CONTENT, METADATA = "content", "metadata"
 LIMITS = FormLimits(files=2, fields=8)
 """The file, and its metadata, which the client for JavaScript sends as a file, too."""
 
-SHOWN_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"})
+SHOWN_TYPES = frozenset(
+    {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "application/json"}
+)
 """Types that a browser may show. Other files are downloaded: an upload may be a page."""
 DOWNLOAD_HEADERS = {
     "cache-control": "private, max-age=3600, immutable",
