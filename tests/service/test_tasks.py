@@ -20,6 +20,63 @@ from restore.service.records import Job, Status
 RESULT = jpeg(200)
 
 
+NAMES = [
+    ("../../etc/passwd", "passwd"),
+    ("C:\\Windows\\win.ini", "win"),
+    ("..", "photo"),
+    ("/", "photo"),
+    (".", "photo"),
+    ('a"b\r\nx: y.jpg', "a%22b"),
+    ("x" * 300 + ".jpg", "x" * 100),
+    ("Größe \u202e.jpg", "Größe"),
+]
+
+WAITS = ["-1", "601", "nan", "soon"]
+
+FAILURES = [
+    ("[E203] photo 'a.jpg': 60.0 megapixels, the limit is 50. Use less.", 422, "E203"),
+    ("[E202] photo 'a.jpg': it has 40 MiB. Send a smaller file.", 413, "E202"),
+    ("[E501] out of memory. Use tiles. Or less.", 500, "E501"),
+    ("[E504] the server is busy. Wait.", 503, "E504"),
+    ("something else", 500, "E505"),
+]
+
+DEFAULTS = [
+    ("/colorize", {"task": "colorize", "render_factor": 35}),
+    ("/restore", {"task": "restore", "tile_size": 0}),
+    (
+        "/face-restore",
+        {"task": "face_restore", "codeformer_fidelity": 0.5, "face_upscale": 2},
+    ),
+    ("/upscale", {"task": "upscale", "scale": 4, "tile_size": 512}),
+    (
+        "/old-photo-restore",
+        {
+            "task": "old_photo_restore",
+            "with_scratch": True,
+            "with_face": True,
+            "scratch_threshold": 0.4,
+        },
+    ),
+    ("/pipeline", {"task": "pipeline"}),
+    ("/inspect", {"task": "inspect"}),
+]
+
+INVALID_FORMS = [
+    ([], {}, "E103"),
+    ([("image", "a.jpg")] * 5, {}, "E103"),
+    ([("picture", "a.jpg")], {}, "E101"),
+    ([("image", "a.jpg")], {"size": "3"}, "E101"),
+    ([("image", "a.jpg")], {"scale": "9"}, "E102"),
+    ([("image", "a.jpg")], {"scale": "wide"}, "E102"),
+    ([("image", "a.jpg")], {"face_enhance": "maybe"}, "E102"),
+    ([("image", "a.jpg")], {"task": "colorize"}, "E102"),
+    ([("image", "a.jpg")], {"image": "http://127.0.0.1/b.jpg"}, "E201"),
+]
+
+OTHER_TYPES = ["image/jpeg", "", "application/x-www-form-urlencoded"]
+
+
 @contextmanager
 def worker(api: Api, work: Callable[[Job], None]) -> Iterator[list[Job]]:
     """Play a worker in a thread inside a `with` block; yield the jobs that it has taken."""
@@ -86,30 +143,16 @@ class TestResults:
         assert archive.read("a.jpg") == RESULT
         assert len(jobs[0].input["images"]) == 3
 
-    @pytest.mark.parametrize(
-        ("name", "safe"),
-        [
-            ("../../etc/passwd", "passwd"),
-            ("C:\\Windows\\win.ini", "win"),
-            ("..", "photo"),
-            ("/", "photo"),
-            (".", "photo"),
-            ('a"b\r\nx: y.jpg', "a%22b"),
-            ("x" * 300 + ".jpg", "x" * 100),
-            ("Größe \u202e.jpg", "Größe"),
-        ],
-    )
-    def test_names_of_photos_are_no_paths_and_no_headers(
-        self, api: Api, name: str, safe: str
-    ) -> None:
-        with worker(api, succeeding(api, "0.jpg", "1.jpg")):
-            response = api("POST", "/upscale", **form(("image", name), ("image", "second.jpg")))
-        assert "\n" not in response.headers["content-disposition"]
-        first = zipfile.ZipFile(io.BytesIO(response.content)).namelist()[0]
-        assert first.startswith(safe), first
-        assert not set(first) & set('/\\"\r\n:'), first
-        stored = api.service.files.uploads
-        assert all(path.is_relative_to(stored) for path in stored.rglob("*"))
+    def test_names_of_photos_are_no_paths_and_no_headers(self, api: Api) -> None:
+        for name, safe in NAMES:
+            with worker(api, succeeding(api, "0.jpg", "1.jpg")):
+                response = api("POST", "/upscale", **form(("image", name), ("image", "second.jpg")))
+            assert "\n" not in response.headers["content-disposition"]
+            first = zipfile.ZipFile(io.BytesIO(response.content)).namelist()[0]
+            assert first.startswith(safe), first
+            assert not set(first) & set('/\\"\r\n:'), first
+            stored = api.service.files.uploads
+            assert all(path.is_relative_to(stored) for path in stored.rglob("*"))
 
     def test_client_that_asks_for_json_gets_urls(self, api: Api) -> None:
         with worker(api, succeeding(api, "out.jpg")):
@@ -134,28 +177,17 @@ class TestResults:
         assert done["status"] == "succeeded"
         assert api("POST", "/upscale?wait=0", **form(("image", "a.jpg"))).status_code == 202
 
-    @pytest.mark.parametrize("wait", ["-1", "601", "nan", "soon"])
-    def test_wait_has_limits(self, api: Api, wait: str) -> None:
-        response = api("POST", "/upscale", **form(("image", "a.jpg"), wait=wait))
-        assert "0 to 600" in detail(response, 422, "E607")
+    def test_wait_has_limits(self, api: Api) -> None:
+        for wait in WAITS:
+            response = api("POST", "/upscale", **form(("image", "a.jpg"), wait=wait))
+            assert "0 to 600" in detail(response, 422, "E607")
 
-    @pytest.mark.parametrize(
-        ("error", "status", "code"),
-        [
-            ("[E203] photo 'a.jpg': 60.0 megapixels, the limit is 50. Use less.", 422, "E203"),
-            ("[E202] photo 'a.jpg': it has 40 MiB. Send a smaller file.", 413, "E202"),
-            ("[E501] out of memory. Use tiles. Or less.", 500, "E501"),
-            ("[E504] the server is busy. Wait.", 503, "E504"),
-            ("something else", 500, "E505"),
-        ],
-    )
-    def test_failure_has_the_status_of_its_code(
-        self, api: Api, error: str, status: int, code: str
-    ) -> None:
-        with worker(api, failing(api, error)):
-            response = api("POST", "/restore", **form(("image", "a.jpg")))
-        shown = detail(response, status, code)
-        assert error.rstrip(".") in shown
+    def test_failure_has_the_status_of_its_code(self, api: Api) -> None:
+        for error, status, code in FAILURES:
+            with worker(api, failing(api, error)):
+                response = api("POST", "/restore", **form(("image", "a.jpg")))
+            shown = detail(response, status, code)
+            assert error.rstrip(".") in shown
 
     def test_cancelled_job_is_409(self, api: Api) -> None:
         def cancel(job: Job) -> None:
@@ -168,35 +200,11 @@ class TestResults:
 
 
 class TestInputs:
-    @pytest.mark.parametrize(
-        ("path", "inputs"),
-        [
-            ("/colorize", {"task": "colorize", "render_factor": 35}),
-            ("/restore", {"task": "restore", "tile_size": 0}),
-            (
-                "/face-restore",
-                {"task": "face_restore", "codeformer_fidelity": 0.5, "face_upscale": 2},
-            ),
-            ("/upscale", {"task": "upscale", "scale": 4, "tile_size": 512}),
-            (
-                "/old-photo-restore",
-                {
-                    "task": "old_photo_restore",
-                    "with_scratch": True,
-                    "with_face": True,
-                    "scratch_threshold": 0.4,
-                },
-            ),
-            ("/pipeline", {"task": "pipeline"}),
-            ("/inspect", {"task": "inspect"}),
-        ],
-    )
-    def test_route_has_its_own_defaults(
-        self, api: Api, path: str, inputs: dict[str, object]
-    ) -> None:
-        job = self.job(api, path, **form(("image", "a.jpg")))
-        assert {name: value for name, value in job.input.items() if name != "image"} == inputs
-        assert job.filenames == ("a.jpg",)
+    def test_route_has_its_own_defaults(self, api: Api) -> None:
+        for path, inputs in DEFAULTS:
+            job = self.job(api, path, **form(("image", "a.jpg")))
+            assert {name: value for name, value in job.input.items() if name != "image"} == inputs
+            assert job.filenames == ("a.jpg",)
 
     def test_every_task_has_a_route(self, api: Api) -> None:
         paths = api("GET", "/openapi.json").json()["paths"]
@@ -240,43 +248,26 @@ class TestInputs:
         assert (len(job.input["images"]), len(job.input["masks"])) == (2, 2)
         assert job.filenames == ("a.jpg", "b.jpg")
 
-    @pytest.mark.parametrize(
-        ("photos", "fields", "code"),
-        [
-            ([], {}, "E103"),
-            ([("image", "a.jpg")] * 5, {}, "E103"),
-            ([("picture", "a.jpg")], {}, "E101"),
-            ([("image", "a.jpg")], {"size": "3"}, "E101"),
-            ([("image", "a.jpg")], {"scale": "9"}, "E102"),
-            ([("image", "a.jpg")], {"scale": "wide"}, "E102"),
-            ([("image", "a.jpg")], {"face_enhance": "maybe"}, "E102"),
-            ([("image", "a.jpg")], {"task": "colorize"}, "E102"),
-            ([("image", "a.jpg")], {"image": "http://127.0.0.1/b.jpg"}, "E201"),
-        ],
-    )
-    def test_invalid_form_is_refused_at_once_and_nothing_of_it_stays(
-        self, api: Api, photos: list[tuple[str, str]], fields: dict[str, str], code: str
-    ) -> None:
-        request = form(*photos, **fields)
-        if not photos:
-            request["files"] = [("scale", (None, b"2"))]
-        detail(api("POST", "/upscale", **request), 422, code)
-        assert sum(api.service.jobs.counts().values()) == 0
-        assert api.service.files.total_bytes() == 0
-        assert not [path for path in api.service.files.uploads.rglob("*") if path.is_file()]
+    def test_invalid_form_is_refused_at_once_and_nothing_of_it_stays(self, api: Api) -> None:
+        for photos, fields, code in INVALID_FORMS:
+            request = form(*photos, **fields)
+            if not photos:
+                request["files"] = [("scale", (None, b"2"))]
+            detail(api("POST", "/upscale", **request), 422, code)
+            assert sum(api.service.jobs.counts().values()) == 0
+            assert api.service.files.total_bytes() == 0
+            assert not [path for path in api.service.files.uploads.rglob("*") if path.is_file()]
 
     def test_option_that_is_given_twice_is_refused(self, api: Api) -> None:
         request = form(("image", "a.jpg"), scale="2")
         request["files"].append(("scale", (None, b"3")))
         assert "scale is given twice" in detail(api("POST", "/upscale", **request), 422, "E102")
 
-    @pytest.mark.parametrize(
-        "content_type", ["image/jpeg", "", "application/x-www-form-urlencoded"]
-    )
-    def test_other_bodies_are_415(self, api: Api, content_type: str) -> None:
-        headers = {"content-type": content_type}
-        response = api("POST", "/upscale", content=b"image=x", headers=headers)
-        assert "curl -F image=@photo.jpg" in detail(response, 415, "E607")
+    def test_other_bodies_are_415(self, api: Api) -> None:
+        for content_type in OTHER_TYPES:
+            headers = {"content-type": content_type}
+            response = api("POST", "/upscale", content=b"image=x", headers=headers)
+            assert "curl -F image=@photo.jpg" in detail(response, 415, "E607")
 
     def job(self, api: Api, path: str, **request: Any) -> Job:
         """The job that a request has created."""
