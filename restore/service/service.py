@@ -51,7 +51,7 @@ class Service:
         workers: those of this gateway.
         access: finds out whose a request is.
         bodies: reads JSON bodies.
-        large_bodies: limits the number of large bodies that are worked on.
+        large_bodies: limits the number of large bodies that are read or written at a time.
         version: the version of the predictor.
         secrets: sign webhooks.
         models, metrics: figures for GET /health and GET /metrics.

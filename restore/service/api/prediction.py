@@ -14,7 +14,7 @@ from restore.service.records import Job, Status, StoredFile
 if TYPE_CHECKING:
     from restore.service.files import FileStore
 
-MAX_INLINE_BYTES = 256 * 2**20
+MAX_INLINE_BYTES = 64 * 2**20
 """Results of one prediction that are larger than this are never sent as data URIs."""
 
 

@@ -168,7 +168,10 @@ async def _response(
             prediction["status"] = Status.STARTING.value
         return JSONResponse(prediction, status, headers)
 
-    return await asyncio.to_thread(response)
+    if not inline:
+        return await asyncio.to_thread(response)
+    async with service.large_bodies:
+        return await asyncio.to_thread(response)
 
 
 def _existing(job: Job | None, prediction_id: str) -> Job:
