@@ -23,6 +23,7 @@ from benchmarks.quality import psnr_db
 from benchmarks.rows import machine
 from restore import Restorer
 from restore.imaging.photo import Photo, open_photo
+from restore.results import Results
 from restore.runtime.transfers import recorded_transfers
 
 Row = dict[str, Any]
@@ -110,15 +111,9 @@ def _measure(
     of 255 from those of the same request with pixels on the host.
     """
     on_host = with_pixels_on(restorer, ())
-    if case.pixels == "host":
-        restorer = on_host
-    else:
-        restorer = with_pixels_on(restorer, (restorer.device.type,))
-    inputs = {
-        **TASKS[case.task],
-        "runtime_profile": case.profile,
-        "stability_mode": case.mode,
-    }
+    types = (restorer.device.type,) if case.pixels == "device" else ()
+    restorer = with_pixels_on(restorer, types)
+    inputs = {**TASKS[case.task], "runtime_profile": case.profile, "stability_mode": case.mode}
     times_ms = []
     try:
         started_s = time.perf_counter()
@@ -135,19 +130,26 @@ def _measure(
             compared = {"near_host": near_share(results.photos, expected)}
     except Exception as error:  # noqa: BLE001 - the other requests are still measured
         return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-    pairs = zip(results.photos, reference, strict=True)
-    worst_db = min(psnr_db(first.pixels, second.pixels) for first, second in pairs)
-    report = results.reports[0]
     return {
         "ms": round(statistics.median(times_ms), 2),
         "first_s": round(first_s, 2),
         "photos_per_s": round(1000 * case.photos / statistics.median(times_ms), 2),
-        "worst_psnr_db": round(min(worst_db, 200.0), 1),
-        "precision": report.precision,
-        "recompiles": report.recompiles,
         "uploaded_bytes": transfers.uploads,
         "downloaded_bytes": transfers.downloads,
         **compared,
+        **_facts(results, reference),
+    }
+
+
+def _facts(results: Results, reference: Sequence[Photo]) -> Row:
+    """Return the quality against a reference, and facts of the first report."""
+    pairs = zip(results.photos, reference, strict=True)
+    worst_db = min(psnr_db(first.pixels, second.pixels) for first, second in pairs)
+    report = results.reports[0]
+    return {
+        "worst_psnr_db": round(min(worst_db, 200.0), 1),
+        "precision": report.precision,
+        "recompiles": report.recompiles,
         "profile_effects": report.profile_effects,
         "stages_ms": report.stages_ms,
         "warnings": report.warnings,

@@ -170,11 +170,12 @@ class Engine:
             for photo, context in zip(photos, contexts, strict=True):
                 with _name_step_in_errors(number, step, len(group.steps)):
                     spec.check(photo, options, _output_format(request, photo), context)
-            before, photos = (
-                photos,
-                [_placeholder(photo, spec.output_size(photo, options)) for photo in photos],
+            network_scale = max(
+                spec.running_model(model, options).row.scale for model in loaded.models.values()
             )
-            largest_px = max(photo.width * photo.height for photo in (*before, *photos))
+            network_px = max(photo.width * photo.height for photo in photos) * network_scale**2
+            photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
+            largest_px = max(network_px, *(photo.width * photo.height for photo in photos))
             planned.append(PlannedStep(spec, options, contexts, bool(reason), largest_px))
             uses.append(StepUse(step, spec, options, loaded.models))
         for warning in unused_option_warnings(request, uses):

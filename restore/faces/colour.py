@@ -48,10 +48,13 @@ def is_grey(pixels: np.ndarray) -> bool:
         return True
     sums, squares, count = np.zeros(3), np.zeros(3), pixels.shape[0] * pixels.shape[1]
     for top in range(0, pixels.shape[0], _BAND_ROWS):
-        band = _to_float_levels(pixels[top : top + _BAND_ROWS])
-        differences = (band - np.roll(band, 1, axis=2)).reshape(-1, 3)
-        sums += differences.sum(axis=0)
-        squares += np.einsum("ij,ij->j", differences, differences)
+        band = pixels[top : top + _BAND_ROWS]
+        red, green, blue = cv2.split(to_8_bits(band) if band.dtype == np.uint16 else band)
+        depth = cv2.CV_16S if red.dtype == np.uint8 else cv2.CV_64F
+        for index, pair in enumerate(((red, blue), (green, red), (blue, green))):
+            mean, deviation = cv2.meanStdDev(cv2.subtract(*pair, dtype=depth))
+            sums[index] += red.size * float(mean[0, 0])
+            squares[index] += red.size * float(mean[0, 0] ** 2 + deviation[0, 0] ** 2)
     return bool((squares / count - (sums / count) ** 2).mean() <= MAX_GREY_VARIANCE)
 
 

@@ -17,7 +17,6 @@ from restore.faces.colour import (
     VARIANCE_FLOOR,
     YCBCR_TO_RGB,
     Tone,
-    classify_tone,
     tone_size,
     toning_residual,
 )
@@ -31,14 +30,12 @@ from restore.runtime.transfers import download, upload
 def classify_tone_on_device(photo: DevicePhoto) -> Tone:
     """Classify a photo as grey, toned or colour, as `classify_tone` does.
 
-    Pixels that the host has are examined there. Otherwise sums and a reduced photo are downloaded.
+    Sums and a reduced photo are downloaded.
     """
-    if photo.host_pixels is not None:
-        return classify_tone(photo.host_pixels)
     if photo.is_grey:
         return "grey"
     levels = (photo.unit() * 255).round()
-    differences = (levels - levels.roll(1, dims=1)).double()
+    differences = levels - levels.roll(1, dims=1)
     variance = float(differences.var(dim=(0, 2, 3), correction=0).mean())
     if variance <= MAX_GREY_VARIANCE:
         return "grey"

@@ -13,8 +13,9 @@ from torch import nn
 from restore.errors import Code, RestoreError
 from restore.models import checkpoint_file
 from restore.models.adapters import AdapterT, adapter_for, adapter_of_kind, detect_adapter
-from restore.models.adapters.base import Adapter, without_storage
+from restore.models.adapters.base import Adapter
 from restore.models.catalog import NET, Checkpoint
+from restore.models.empty_nets import without_storage
 from restore.models.policy import Resolved
 from restore.models.precision import FLOAT32, PrecisionName
 from restore.nets.local_pooling import use_local_pooling

@@ -36,7 +36,8 @@ class PlannedStep:
         options: its options.
         contexts: one context for each photo of its group.
         is_proposed: whether `steps=auto` proposed it.
-        largest_px: pixels of the largest input or result of one of its photos.
+        largest_px: pixels of the largest result of one of its photos, or of a network's output if
+            that is larger.
     """
 
     spec: TaskSpec

@@ -138,14 +138,11 @@ def run_tiled(
     padded = _pad(pixels, rows.padded_px - height, columns.padded_px - width)
     result = np.empty((height * scale, width * scale, *pixels.shape[2:]), pixels.dtype)
 
-    def read(tile: Box) -> Tensor:
-        return to_planes(padded[tile], runtime.device)[None]
-
     def write(first: int, end: int, planes: Tensor) -> None:
         _quantise_into(result[first:end], planes)
 
     blend_tiles(
-        read,
+        lambda tile: to_planes(padded[tile], runtime.device)[None],
         write,
         net,
         rows=rows,

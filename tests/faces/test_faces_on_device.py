@@ -143,9 +143,6 @@ SEPIA = np.clip(to_grey(PHOTO)[..., None] * np.array([1.0, 0.8, 0.6]) + 10, 0, 2
 
 @pytest.mark.parametrize("pixels", [PHOTO, SEPIA, to_rgb(to_grey(PHOTO)), to_grey(PHOTO)])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_tone_of_a_changed_photo_equals_that_of_the_host(pixels: np.ndarray, bits: int) -> None:
+def test_tone_equals_that_of_the_host(pixels: np.ndarray, bits: int) -> None:
     pixels = pixels.astype(np.uint16) * 257 if bits == 16 else pixels
-    device = on_device(pixels)
-    changed = device.with_levels(device.levels.clone(), None)
-    assert classify_tone_on_device(changed) == classify_tone(pixels)
-    assert classify_tone_on_device(device) == classify_tone(pixels)
+    assert classify_tone_on_device(on_device(pixels)) == classify_tone(pixels)

@@ -8,7 +8,7 @@ Facts about one checkpoint (size, ranges, scale, tiles) belong to its manifest r
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -16,21 +16,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from restore.models import checkpoint_file
 from restore.models.catalog import Checkpoint
 from restore.models.checkpoint_file import StateDict
+from restore.models.empty_nets import without_storage
 from restore.nets.folding import fold_norms
 from restore.nets.low_precision.layers import Float32Boundary, convert_floats
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
-_RANDOM_FILLS: tuple[Callable[..., Any], ...] = (
-    Tensor.normal_,
-    Tensor.uniform_,
-    nn.init.normal_,
-    nn.init.uniform_,
-)
 
 
 class UnknownSizesError(LookupError):
@@ -250,43 +244,6 @@ class UpscaleAdapter(Adapter):
     def without_grain(self, net: nn.Module) -> nn.Module:
         """Return the part of the network that adds no film grain; the network if it adds none."""
         return net
-
-
-def without_storage(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a network whose tensors are all assigned, if possible without allocating memory first.
-
-    Args:
-        build: builds the network and assigns its tensors; may be called twice.
-    """
-    try:
-        with torch.device("meta"), _WithoutRandomValues():
-            net = build()
-        if not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
-            return net
-    except (NotImplementedError, RuntimeError):
-        pass  # a constructor that computes with its tensors does not run on the meta device
-    return build()
-
-
-class _WithoutRandomValues(TorchFunctionMode):
-    """Skip random values for tensors without storage.
-
-    Torch computes them with its compiler (torch._dynamo), whose import takes seconds.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - the result of any function of torch
-        given = kwargs or {}
-        if func in _RANDOM_FILLS:
-            tensor: Tensor = args[0] if args else given["tensor"]
-            if tensor.is_meta:
-                return tensor
-        return func(*args, **given)
 
 
 def random_input(
