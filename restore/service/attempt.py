@@ -17,6 +17,7 @@ from restore.service.file_writer import unwritable
 from restore.service.files import CHUNK_BYTES, FileStore
 from restore.service.job_files import PREFIX
 from restore.service.jobs import JobStore
+from restore.service.photo_names import reports_with_file_names, with_file_names
 from restore.service.records import Job, StoredFile
 from restore.service.request_body import request_body
 from restore.service.worker import Worker
@@ -105,7 +106,7 @@ class Attempt:
         predict_s, status = metrics.get("predict_time"), body.get("status")
         if status == "succeeded":
             output = await self.watch.over(self._store(answer.outputs))
-            reports = metrics.get("photos") or []
+            reports = reports_with_file_names(metrics.get("photos") or [], job)
             await self._write(
                 lambda: self.jobs.succeed(
                     job.id,
@@ -121,7 +122,7 @@ class Attempt:
                 raise WorkerLost("somebody else cancelled the prediction")
             await self._write(lambda: self.jobs.cancelled(job.id, job.attempt, logs=logs))
         else:
-            error = error_text(str(body.get("error") or ""))
+            error = with_file_names(error_text(str(body.get("error") or "")), job)
             await self._fail(error, predict_s=predict_s, logs=logs)
 
     async def _fail(

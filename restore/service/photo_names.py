@@ -1,0 +1,39 @@
+"""The names of photos in the messages and reports of workers.
+
+A worker knows a photo by its input, such as `image` or `images[1]`. Users know its file name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from restore.service.records import NewJob
+
+
+def with_file_names(message: str, job: NewJob) -> str:
+    """Replace the name of an input in a message by the name of its file."""
+    for label, name in _names(job):
+        message = message.replace(f"photo '{label}'", f"photo '{name}'")
+    return message
+
+
+def reports_with_file_names(
+    reports: Iterable[Mapping[str, Any]], job: NewJob
+) -> list[dict[str, Any]]:
+    """Replace the names of inputs in reports by the names of their files."""
+    names = dict(_names(job))
+    return [
+        {**report, "photo": names.get(report.get("photo", ""), report.get("photo", ""))}
+        for report in reports
+    ]
+
+
+def _names(job: NewJob) -> Iterator[tuple[str, str]]:
+    """Yield the input and the file name of each photo that has one."""
+    several = job.input.get("images") or ()
+    labels = ["image"] if job.input.get("image") else []
+    labels += [f"images[{index}]" for index in range(len(several))]
+    for label, name in zip(labels, job.filenames, strict=False):  # a job may have no names
+        if name:
+            yield label, name

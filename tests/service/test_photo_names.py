@@ -1,0 +1,34 @@
+"""Tests of the names of photos in messages and reports of workers."""
+
+import pytest
+
+from restore.service.photo_names import reports_with_file_names, with_file_names
+from restore.service.records import NewJob
+
+
+def job(filenames: tuple[str, ...], **photos: object) -> NewJob:
+    return NewJob("id", "", "restore/restore", "1", {"task": "upscale", **photos}, filenames)
+
+
+TWO = job(("a.jpg", "b'.png"), image="file:1", images=["file:2"])
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"), [("image", "a.jpg"), ("images[0]", "b'.png"), ("images[1]", "images[1]")]
+)
+def test_inputs_in_messages_become_file_names(label: str, shown: str) -> None:
+    message = "[E205] photo '{}': it is no image. Send another one than image."
+    assert with_file_names(message.format(label), TWO) == message.format(shown)
+
+
+def test_photo_without_a_file_name_keeps_the_name_of_its_input() -> None:
+    message = "[E205] photo 'image': it is no image."
+    assert with_file_names(message, job(("",), image="https://example.org/a.jpg")) == message
+    assert with_file_names(message, job((), image="file:1")) == message
+
+
+def test_reports_have_file_names() -> None:
+    reports = [{"photo": "image", "task": "upscale"}, {"photo": "images[0]"}, {"photo": "other"}]
+    named = reports_with_file_names(reports, TWO)
+    assert [report["photo"] for report in named] == ["a.jpg", "b'.png", "other"]
+    assert named[0]["task"] == "upscale"
