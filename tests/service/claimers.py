@@ -2,7 +2,7 @@
 
     python claimers.py DATA DATABASE_URL THREADS
 
-It waits for a line on its input before it begins, and ends when no job waits.
+It prints "ready", waits for a line on its input, and ends when no job waits.
 """
 
 import sys
@@ -26,6 +26,8 @@ def claim_all(jobs: JobStore, worker: str) -> list[str]:
 def main(data: Path, database_url: str | None, threads: int) -> None:
     """Run the threads; see the module."""
     jobs = JobStore(database.connect(Settings(data=data, database_url=database_url)))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.readline()
     workers = [f"worker {number}" for number in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
