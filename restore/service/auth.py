@@ -12,6 +12,7 @@ import ipaddress
 import time
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import DBAPIError
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 
@@ -105,7 +106,8 @@ class Access:
     def __init__(self, settings: Settings, keys: KeyStore, limits: Limits) -> None:
         self._secret = environment_key(settings)
         self._settings, self._keys, self._limits = settings, keys, limits
-        self._has_keys, self._checked_s = False, -REFRESH_S
+        self._has_keys = False
+        self._checked_s: float | None = None
         self._hashing = asyncio.Semaphore(2)  # each hash takes 16 MiB
 
     async def owner_of(self, connection: HTTPConnection) -> str:
@@ -135,8 +137,13 @@ class Access:
         """Return whether requests need a key: as soon as there is or was one."""
         if self._secret or self._has_keys:
             return True
-        if time.monotonic() - self._checked_s >= REFRESH_S:
-            self._has_keys = await asyncio.to_thread(self._keys.exists)
+        if self._checked_s is None or time.monotonic() - self._checked_s >= REFRESH_S:
+            try:
+                self._has_keys = await asyncio.to_thread(self._keys.exists)
+            except DBAPIError:
+                # Nobody can create a key while the database does not answer.
+                if self._checked_s is None:
+                    raise
             self._checked_s = time.monotonic()
         return self._has_keys
 

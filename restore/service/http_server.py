@@ -124,7 +124,9 @@ def _signals(server: uvicorn.Server) -> Iterator[None]:
             os._exit(INTERRUPTED)  # nothing is lost: the next start recovers the jobs
         server.should_exit = True
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield

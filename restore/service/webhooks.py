@@ -85,10 +85,8 @@ class Deliverer:
 
     async def run(self) -> None:
         """Send events as they become due."""
-        with (
-            self._changes.subscribe(DELIVERIES) as news,
-            ThreadPoolExecutor(THREADS, "webhook") as threads,
-        ):
+        threads = ThreadPoolExecutor(THREADS, "webhook")
+        with self._changes.subscribe(DELIVERIES) as news:
             try:
                 while True:
                     await self._start_due(threads)
@@ -97,6 +95,8 @@ class Deliverer:
             finally:
                 for task in self._tasks:
                     task.cancel()
+                # What a thread is sending is not waited for: it would block all other tasks.
+                threads.shutdown(wait=False, cancel_futures=True)
 
     async def _start_due(self, threads: ThreadPoolExecutor) -> None:
         free = THREADS - self._busy.total()

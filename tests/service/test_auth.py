@@ -12,6 +12,7 @@ from apicalls import Api
 from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from restore.errors import Code, RestoreError
 from restore.service import auth, database, keys
@@ -113,6 +114,25 @@ class TestKeys:
             patch.setattr(keys, "RECHECK_S", 0.0)
             assert get(client, keys_of_this_client).status_code == 401
         assert get(client).status_code == 401
+
+    def test_failing_database_does_not_open_the_service(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(store: KeyStore) -> bool:
+            raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+        settings = Settings()
+        access = Access(settings, KeyStore(engine), Limits(settings))
+        with monkeypatch.context() as patch:
+            patch.setattr(KeyStore, "exists", fail)
+            with pytest.raises(OperationalError):
+                asyncio.run(access.needs_key())
+        assert asyncio.run(access.needs_key()) is False
+        with monkeypatch.context() as patch:
+            patch.setattr(KeyStore, "exists", fail)
+            assert asyncio.run(access.needs_key()) is False, "what was known stays"
+        KeyStore(engine).create("phone")
+        assert asyncio.run(access.needs_key()) is True
 
     def test_requests_are_counted_for_each_key(self, engine: Engine) -> None:
         _, secret = KeyStore(engine).create("phone", auth.KeyLimits(requests_per_minute=2))
