@@ -68,10 +68,10 @@ def measure(arguments: argparse.Namespace) -> Json:
         try:
             service.wait_until_ready()
             if part == "overhead":
-                figures = measure_overhead(service, clients[0], jobs)
+                figures = measure_overhead(service, clients[0], jobs, arguments.photo_px)
                 figures["met"] = figures["overhead_p50_ms"] <= MAX_OVERHEAD_MS
             elif part == "throughput":
-                figures = measure_throughput(service, clients[0], jobs)
+                figures = measure_throughput(service, clients[0], jobs, arguments.photo_px)
                 figures["met"] = figures["ratio"] >= MIN_RATIO
             else:
                 warm_up(service, api_key, WARM_UP_ROUNDS, arguments.seed)
@@ -108,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--jobs", type=count_from(1), help=f"defaults: {JOBS}")
     parser.add_argument("--clients", type=count_from(1), default=8, help="of kill (default: 8)")
+    parser.add_argument(
+        "--photo-px",
+        type=count_from(64),
+        default=96,
+        help="long side of the photo of overhead and throughput (default: 96)",
+    )
     parser.add_argument("--gateway-kills", type=count_from(0), default=5, metavar="N")
     parser.add_argument("--worker-kills", type=count_from(0), default=10, metavar="N")
     parser.add_argument("--seed", type=int, default=1)

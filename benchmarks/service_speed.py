@@ -21,7 +21,6 @@ from restore.imaging.photo import open_photo
 TIMEOUT_S = 60.0
 BLOCK = 10
 """Jobs that are sent to one side before the other one takes its turn."""
-PHOTO_PX = 96
 CLIENTS = 4
 """Clients at the same time in the measurement of the throughput."""
 
@@ -47,20 +46,17 @@ class Times:
         return 1e3 * statistics.median(wall_s - predict_s for wall_s, predict_s in pairs)
 
 
-def small_job() -> Json:
-    """Return the inputs of a small job: enlarge a photo of PHOTO_PX."""
-    photo = resized(open_photo(DATA / PHOTOS[0]), PHOTO_PX)
+def job_of(long_px: int) -> Json:
+    """Return the inputs of a job that enlarges a photo with this long side."""
+    photo = resized(open_photo(DATA / PHOTOS[0]), long_px)
     return {"task": "upscale", "scale": 2, "image": photo_uri(photo)}
 
 
 def service_sender(service: ServiceProcess, api_key: str, inputs: Json) -> Send:
-    """Return a function that runs a job through the service, and returns Cog's time for it."""
+    """Return a function that runs a job, downloads its result, and returns Cog's time for it."""
     session = requests.Session()
     session.trust_env = False
-    # The results arrive as data URIs, as from Cog.
-    session.headers.update(
-        {"x-api-key": api_key, "prefer": "wait=60", "user-agent": "replicate-benchmark/1"}
-    )
+    session.headers.update({"x-api-key": api_key, "prefer": "wait=60"})
     body = json.dumps({"input": inputs}).encode()
 
     def send() -> float:
@@ -72,8 +68,10 @@ def service_sender(service: ServiceProcess, api_key: str, inputs: Json) -> Send:
         )
         answer.raise_for_status()
         job = answer.json()
-        if job["status"] != "succeeded" or not job["output"][0].startswith("data:image/"):
-            raise RuntimeError(f"a job of the benchmark has failed: {job['error']}")
+        if job["status"] != "succeeded":
+            raise RuntimeError(f"a job of the benchmark has not succeeded: {answer.text[:500]}")
+        for url in job["output"]:  # Cog's answer contains the result, too
+            session.get(url, timeout=TIMEOUT_S).raise_for_status()
         return float(job["metrics"]["predict_time"])
 
     return send
@@ -92,12 +90,12 @@ def cog_sender(client: Client, inputs: Json) -> Send:
     return send
 
 
-def measure_overhead(service: ServiceProcess, api_key: str, jobs: int) -> Json:
+def measure_overhead(service: ServiceProcess, api_key: str, jobs: int, long_px: int) -> Json:
     """Compare jobs through the service with the same predictions, sent to its only worker.
 
     Both sides take turns of BLOCK jobs, so that the load of the machine is the same for both.
     """
-    inputs = small_job()
+    inputs = job_of(long_px)
     [worker_url] = service.worker_sessions().values()
     with Client(worker_url) as client:
         sides = {
@@ -116,6 +114,7 @@ def measure_overhead(service: ServiceProcess, api_key: str, jobs: int) -> Json:
     overhead_ms = through.p50_ms - direct.p50_ms
     return {
         "jobs": len(through.wall_s),
+        "photo_px": long_px,
         "direct_p50_ms": round(direct.p50_ms, 1),
         "service_p50_ms": round(through.p50_ms, 1),
         "overhead_p50_ms": round(overhead_ms, 1),
@@ -125,13 +124,13 @@ def measure_overhead(service: ServiceProcess, api_key: str, jobs: int) -> Json:
     }
 
 
-def measure_throughput(service: ServiceProcess, api_key: str, jobs: int) -> Json:
+def measure_throughput(service: ServiceProcess, api_key: str, jobs: int, long_px: int) -> Json:
     """Compare two workers behind the service with one of them without the service.
 
     Each worker has one thread. The sides take turns; each side has several clients, which send the
     next job when one has ended.
     """
-    inputs = small_job()
+    inputs = job_of(long_px)
     worker_url = next(iter(service.worker_sessions().values()))
     rates: dict[str, list[float]] = {"direct": [], "service": []}
     with Client(worker_url, concurrency=CLIENTS) as client:
@@ -147,6 +146,7 @@ def measure_throughput(service: ServiceProcess, api_key: str, jobs: int) -> Json
     ratios = [two / one for one, two in zip(rates["direct"], rates["service"], strict=True)]
     return {
         "jobs": 2 * BLOCK * len(ratios),
+        "photo_px": long_px,
         "clients": CLIENTS,
         "one_cog_per_s": round(statistics.median(rates["direct"]), 2),
         "two_workers_per_s": round(statistics.median(rates["service"]), 2),
