@@ -1,6 +1,7 @@
 """Tests of the routes for predictions, without a worker."""
 
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -218,6 +219,24 @@ class TestOutput:
         monkeypatch.setattr("restore.service.api.prediction.MAX_INLINE_BYTES", 4)
         path = f"/v1/predictions/{self.finished(api)}"
         assert api("GET", path, headers=CLIENT).json()["output"][0].startswith(BASE)
+
+    def test_expired_data_are_not_shown(self, api_of: Callable[..., Api]) -> None:
+        """Their URLs do not work any more, even if the cleaner comes later."""
+        api = api_of(keep_s=0.3)
+        path = f"/v1/predictions/{self.finished(api)}"
+        time.sleep(0.4)
+        prediction = api("GET", path, headers=CLIENT).json()
+        assert (prediction["input"], prediction["output"]) == ({}, None)
+        assert prediction["data_removed"] is True
+
+    def test_deleted_input_is_shown_without_its_content(self, api: Api) -> None:
+        upload = api.upload()
+        job_id = api.create({"image": upload["urls"]["get"]}).json()["id"]
+        api.finish(job_id, {"a.jpg": b"after"})
+        api("DELETE", upload["urls"]["get"])
+        prediction = api("GET", f"/v1/predictions/{job_id}").json()
+        assert prediction["input"]["image"] == upload["urls"]["get"]
+        assert prediction["output"] is not None
 
     def test_removed_data_are_not_shown(self, api: Api) -> None:
         job_id = self.finished(api)

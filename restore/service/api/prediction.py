@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from restore.service.api.urls import download_url
+from restore.service.api.urls import download_url, file_url
 from restore.service.job_files import PREFIX, file_ids
 from restore.service.records import Job, Status, StoredFile
 
@@ -36,7 +36,8 @@ def prediction_json(
     """
     found = files.get_many([*file_ids(job.input), *file_ids(job.output)])
     outputs = [found.get(file_id) for file_id in file_ids(job.output)]
-    removed = job.removed or None in outputs
+    now = datetime.now(UTC)  # expired files are removed a little later
+    removed = job.removed or any(each is None or each.expires_at <= now for each in outputs)
     urls = {each.id: _url(base, each, files) for each in found.values()}
     output = None
     if job.output is not None and not removed:
@@ -51,7 +52,7 @@ def prediction_json(
         "model": job.model,
         "version": job.version,
         "status": job.status.value,
-        "input": {} if removed else _with_urls(job.input, urls),
+        "input": {} if removed else _with_urls(job.input, urls, base),
         "output": output,
         "logs": job.logs,
         "error": job.error,
@@ -89,14 +90,15 @@ def _metrics(job: Job, queue_position: int | None) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if value is not None}
 
 
-def _with_urls(value: Any, urls: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
-    """Replace each `file:ID` of an input by the URL of the file, if there still is one."""
+def _with_urls(value: Any, urls: Mapping[str, str], base: str) -> Any:  # noqa: ANN401 - any JSON
+    """Replace each `file:ID` of an input by a URL of the file."""
     if isinstance(value, str) and value.startswith(PREFIX):
-        return urls.get(value.removeprefix(PREFIX), value)
+        file_id = value.removeprefix(PREFIX)
+        return urls.get(file_id) or file_url(base, file_id)
     if isinstance(value, Mapping):
-        return {name: _with_urls(item, urls) for name, item in value.items()}
+        return {name: _with_urls(item, urls, base) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_with_urls(item, urls) for item in value]
+        return [_with_urls(item, urls, base) for item in value]
     return value
 
 
