@@ -166,6 +166,12 @@ class TestResults:
         assert (response.status_code, prediction["status"]) == (200, "succeeded")
         assert api("GET", prediction["output"][0]).content == RESULT
 
+    def test_result_of_inspect_is_json_itself(self, api: Api) -> None:
+        headers = {"accept": "application/json"}
+        with worker(api, succeeding(api, "out.json")):
+            response = api("POST", "/inspect", **form(("image", "a.jpg")), headers=headers)
+        assert (response.status_code, response.content) == (200, RESULT)
+
     def test_job_that_takes_longer_than_wait_is_202_and_goes_on(self, api: Api) -> None:
         response = api("POST", "/upscale", **form(("image", "a.jpg"), wait="0"))
         prediction = response.json()

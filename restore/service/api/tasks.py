@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from restore.errors import Code
-from restore.options import TASKS
+from restore.options import INSPECT_TASK, TASKS
 from restore.service.api.errors import PROBLEMS, STATUS_OF_CODE
 from restore.service.api.prediction import prediction_json
 from restore.service.api.results import results_response
@@ -75,7 +75,8 @@ async def _run(request: Request, owner: str, task: str) -> Response:
     service: Service = request.app.state.service
     submitted = await submit_task(request, owner, task)
     job = await _wait_while_connected(request, submitted.job, submitted.wait_s)
-    wants_json = "application/json" in request.headers.get("accept", "")
+    # The result of `inspect` is JSON itself.
+    wants_json = task != INSPECT_TASK and "application/json" in request.headers.get("accept", "")
     if not job.status.is_final or (wants_json and job.status is Status.SUCCEEDED):
         return await _prediction(request, job)
     if job.status is not Status.SUCCEEDED:
