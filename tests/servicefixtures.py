@@ -115,9 +115,12 @@ def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / database.FILE_NAME
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database_settings(request: pytest.FixtureRequest, settings: "Settings") -> Iterator["Settings"]:
-    """Settings with an empty database: SQLite, then PostgreSQL."""
+    """Settings with an empty database: SQLite, and with --slow PostgreSQL, too.
+
+    Tests of what depends on the database name both (`BOTH` of servicejobs.py).
+    """
     if request.param == "sqlite":
         settings.data.mkdir(mode=0o700)
         shutil.copy(request.getfixturevalue("sqlite_file"), settings.data)
@@ -131,7 +134,7 @@ def database_settings(request: pytest.FixtureRequest, settings: "Settings") -> I
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest, database_settings: "Settings") -> Iterator["Engine"]:
-    """An engine of an empty database: SQLite, then PostgreSQL."""
+    """An engine of an empty database; see `database_settings`."""
     from restore.service import database
 
     if database_settings.database_url is not None:
@@ -144,7 +147,7 @@ def engine(request: pytest.FixtureRequest, database_settings: "Settings") -> Ite
 
 @pytest.fixture
 def jobs(engine: "Engine") -> "JobStore":
-    """The jobs of an empty database: SQLite, then PostgreSQL."""
+    """The jobs of an empty database; see `database_settings`."""
     from restore.service.jobs import JobStore
 
     return JobStore(engine)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, select, update
 
 from restore.service import database, tables
@@ -11,6 +12,8 @@ from restore.service.jobs import JobStore
 from restore.service.records import Job, NewJob
 
 LEASE_S = 60.0
+BOTH = pytest.mark.parametrize("database_settings", ["sqlite", "postgresql"], indirect=True)
+"""Runs a test that uses a database on SQLite and on PostgreSQL, also without --slow."""
 
 
 def new_job(owner: str = "", **fields: Any) -> NewJob:

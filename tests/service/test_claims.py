@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from claimers import claim_all
-from servicejobs import new_job
+from servicejobs import BOTH, new_job
 from sqlalchemy import Engine
 
 from restore.errors import Code, RestoreError
@@ -18,7 +18,9 @@ from restore.service.settings import Settings
 
 SCRIPT = Path(__file__).with_name("claimers.py")
 PROJECT = SCRIPT.parents[2]
-THREADS, JOBS = 4, 80
+THREADS, JOBS = 4, 40
+
+pytestmark = BOTH
 
 
 def test_eight_threads_of_two_processes_get_each_job_once(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from servicejobs import LEASE_S, new_job, running, set_back
+from servicejobs import BOTH, LEASE_S, new_job, running, set_back
 from sqlalchemy import func, select, update
 
 from restore.errors import Code, RestoreError
@@ -105,6 +105,7 @@ def test_files_of_waiting_and_running_jobs_are_kept_for_ever(shop: Shop) -> None
     assert all(map(shop.exists, inputs))
 
 
+@BOTH
 def test_file_that_another_job_still_needs_is_kept(shop: Shop) -> None:
     shared = shop.file()
     shop.finished(shared)
@@ -117,6 +118,7 @@ def test_file_that_another_job_still_needs_is_kept(shop: Shop) -> None:
     assert claimed.id == waits.id
 
 
+@BOTH
 def test_job_is_refused_or_keeps_its_expired_file(shop: Shop) -> None:
     """Jobs are submitted while two cleaners remove the files that they name."""
     uploads = [shop.file() for _ in range(24)]
@@ -145,6 +147,7 @@ def test_job_is_refused_or_keeps_its_expired_file(shop: Shop) -> None:
     assert refused == expected
 
 
+@BOTH
 def test_records_of_jobs_are_deleted_at_last(shop: Shop, database_settings: Settings) -> None:
     job = running(shop.jobs, webhook="https://example.org/hook")
     shop.jobs.fail(job.id, 1, "broken")

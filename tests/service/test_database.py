@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from servicejobs import new_job
+from servicejobs import BOTH, new_job
 from sqlalchemy import Engine, select, text, update
 
 from restore.errors import Code, RestoreError
@@ -51,6 +51,7 @@ def test_data_folder_is_private(settings: Settings) -> None:
     assert settings.data.stat().st_mode & 0o077 == 0
 
 
+@BOTH
 def test_tables_are_kept_at_the_next_start(database_settings: Settings) -> None:
     first = database.connect(database_settings)
     job = JobStore(first).submit(new_job())
@@ -77,6 +78,7 @@ def test_gateways_may_create_the_tables_at_the_same_time(
         engine.dispose()
 
 
+@BOTH
 def test_tables_of_another_version_are_refused(database_settings: Settings) -> None:
     engine = database.connect(database_settings)
     change = update(tables.schema)
@@ -121,6 +123,7 @@ def test_damaged_file_is_reported(settings: Settings) -> None:
         database.connect(settings)
 
 
+@BOTH
 def test_transactions_that_read_and_then_write_follow_each_other(engine: Engine) -> None:
     """Eight threads increase one number; no increase is lost, none is refused."""
     job = JobStore(engine).submit(new_job())
@@ -146,6 +149,7 @@ def test_transactions_that_read_and_then_write_follow_each_other(engine: Engine)
     assert found.attempt == 40
 
 
+@BOTH
 def test_failed_transaction_changes_nothing(engine: Engine) -> None:
     job = JobStore(engine).submit(new_job())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servicejobs import LEASE_S, new_job, running
+from servicejobs import BOTH, LEASE_S, new_job, running
 from sqlalchemy import Engine
 
 from restore.errors import Code, RestoreError
@@ -159,6 +159,7 @@ def test_quota_refuses_uploads_before_results(store: FileStore) -> None:
     assert store.total_bytes() == 8 * MIB + 1
 
 
+@BOTH
 def test_quota_counts_uploads_that_are_being_received(store: FileStore) -> None:
     async def scenario() -> list[StoredFile | BaseException]:
         saving = [save(store, chunks(bytes(2 * MIB))) for _ in range(8)]
@@ -327,6 +328,7 @@ def test_tokens_are_valid_after_a_restart(
     assert FileStore(engine, database_settings).check_token(file.id, store.url_token(file))
 
 
+@BOTH
 def test_job_takes_the_files_of_its_input(store: FileStore, jobs: JobStore) -> None:
     file = upload(store)
     deep = {"photos": ["https://example.org/a.jpg", f"file:{file.id}"], "more": {"mask": "file"}}
@@ -340,6 +342,7 @@ def test_job_takes_the_files_of_its_input(store: FileStore, jobs: JobStore) -> N
     assert on_disk(store) == []
 
 
+@BOTH
 def test_job_with_a_missing_file_is_refused(jobs: JobStore) -> None:
     for file_id in ("a" * 26, "../x", "", "a\0b"):
         with pytest.raises(RestoreError, match="does not exist or has been removed") as refused:
@@ -354,6 +357,7 @@ def test_job_with_the_file_of_another_owner_is_refused(store: FileStore, jobs: J
         jobs.submit(new_job("berta", input={"image": f"file:{file.id}"}))
 
 
+@BOTH
 def test_files_are_kept_from_the_end_of_their_job(store: FileStore, jobs: JobStore) -> None:
     file = upload(store, owner="")
     job = running(jobs, input={"image": f"file:{file.id}"})
@@ -372,6 +376,7 @@ def test_files_are_kept_from_the_end_of_their_job(store: FileStore, jobs: JobSto
     assert after_end == {"input": hour, "result": hour, "lost": now}
 
 
+@BOTH
 def test_two_jobs_may_share_a_file(store: FileStore, jobs: JobStore) -> None:
     file = upload(store, owner="")
     first, second = (jobs.submit(new_job(input={"image": f"file:{file.id}"})) for _ in range(2))

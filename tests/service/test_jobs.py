@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from servicejobs import LEASE_S, events, new_job, running, set_back
+from servicejobs import BOTH, LEASE_S, events, new_job, running, set_back
 from sqlalchemy import Engine, func, select
 
 from restore.errors import Code, RestoreError
@@ -12,6 +12,7 @@ from restore.service.ids import new_id
 from restore.service.jobs import JobStore
 from restore.service.records import MAX_FAILURES, Renewal, Status
 
+pytestmark = BOTH
 MAX_ATTEMPTS = MAX_FAILURES + 4
 HOOK = "https://example.org/hook"
 

@@ -52,7 +52,23 @@ def kill_at(server: Server, settings: Settings, stage: str) -> str:
     return str(job_id)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+TRANSACTIONS = ("submitting", "claiming", "claimed", "recording the result")
+"""Stages at which PostgreSQL has to undo or keep a transaction; the others only with --slow."""
+
+
+@pytest.mark.parametrize(
+    ("database_settings", "stage"),
+    [
+        *(("sqlite", stage) for stage in STAGES),
+        *(("postgresql", stage) for stage in TRANSACTIONS),
+        *(
+            pytest.param("postgresql", stage, marks=pytest.mark.slow)
+            for stage in STAGES
+            if stage not in TRANSACTIONS
+        ),
+    ],
+    indirect=["database_settings"],
+)
 def test_accepted_job_is_finished_once(
     gateways_to_kill: Server,
     database_settings: Settings,

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from servicefixtures import empty
-from servicejobs import LEASE_S, events, new_job, set_back
+from servicejobs import BOTH, LEASE_S, events, new_job, set_back
 from sqlalchemy import Engine
 
 from restore.service import tables, transitions
@@ -184,11 +184,11 @@ def assert_consistent(job: Job) -> None:
     assert (job.started_at is None) or job.attempt > 0
 
 
+@BOTH
 def test_each_job_ends_exactly_once(engine: Engine) -> None:
-    """On both databases."""
     machine = type("Machine", (QueueMachine,), {"engine": engine})
     few = settings(
-        max_examples=10,
+        max_examples=7,
         stateful_step_count=40,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
