@@ -53,6 +53,6 @@ class Settings(BaseSettings):
     disk_quota_mib: int = Field(default=10_240, ge=1)
     """Limit of all stored files together."""
     max_waiting_jobs: int = Field(default=10_000, ge=1)
-    key_requests_per_minute: int = Field(default=600, ge=1)
+    key_requests_per_minute: int = Field(default=3_000, ge=1)
     key_waiting_jobs: int = Field(default=1_000, ge=1)
     key_stored_mib: int = Field(default=4_096, ge=1)
