@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
+
+import torch
 
 from restore.engine import Engine
 from restore.errors import Code, RestoreError
@@ -172,19 +175,16 @@ class Restorer:
             try:
                 return self._run_once(request, sources, mask_sources, runtime)
             except RestoreError as error:
-                replaced = runtime.optimized or runtime.low_precision
-                if error.code is not Code.BAD_NUMBERS or not replaced:
+                fallback = _fallback_of(runtime, error)
+                if fallback is None:
                     raise
-                reason = error.reason
             # Outside of the handler, because the traceback would keep tensors alive.
-            failed = "optimized" if runtime.optimized else "low-precision"
-            runtime = runtime_for(runtime.profile, self.device)
+            runtime, warning = fallback
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
             results = self._run_once(request, sources, mask_sources, runtime)
         for report in results.reports:
-            report.warn(
-                f"the {failed} networks failed ({reason}): the request was repeated without them, "
-                "in float32"
-            )
+            report.warn(warning)
         return results
 
     def _run_once(
@@ -246,6 +246,22 @@ class Restorer:
             low_precision=True,
             pixels_on_device=self.device.type in self.pixel_devices,
         )
+
+
+def _fallback_of(runtime: Runtime, error: RestoreError) -> tuple[Runtime, str] | None:
+    """Return with which runtime a failed request is repeated, and the warning; None to fail."""
+    if error.code is Code.BAD_NUMBERS and (runtime.optimized or runtime.low_precision):
+        failed = "optimized" if runtime.optimized else "low-precision"
+        return runtime_for(runtime.profile, runtime.device), (
+            f"the {failed} networks failed ({error.reason}): the request was repeated without them,"
+            " in float32"
+        )
+    if error.code is Code.OUT_OF_MEMORY and runtime.pixels_on_device:
+        return replace(runtime, pixels_on_device=False), (
+            f"{error.reason} with the photos on the device: the request was repeated with the"
+            " photos on the host"
+        )
+    return None
 
 
 def _ignore(index: int, photo: Photo) -> None:

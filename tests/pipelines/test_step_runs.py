@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from facefakes import ASTRONAUT
 
 from restore import Restorer
@@ -201,4 +202,20 @@ def test_photo_that_does_not_fit_stays_on_the_host(
     assert transfers.uploads == []
     assert results.reports[0].profile_effects == [
         "pixels were processed on the host: its photos may not fit on the device"
+    ]
+
+
+def test_request_is_repeated_on_the_host_if_memory_runs_out(
+    lite: Restorer, on_device: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("restore.pipelines.device_restore.keep_levels", fail)
+    results = on_device.run("restore", [photo_of("")], runtime_profile="fast")
+    expected = lite.run("restore", [photo_of("")], runtime_profile="fast")
+    np.testing.assert_array_equal(results.photos[0].pixels, expected.photos[0].pixels)
+    assert results.reports[0].warnings == [
+        "memory ran out while restoring it with the photos on the device: the request was repeated"
+        " with the photos on the host"
     ]
