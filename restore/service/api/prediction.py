@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from restore.service.api.urls import download_url, file_url
@@ -23,6 +24,7 @@ def prediction_json(
     base: str,
     files: FileStore,
     *,
+    found: Mapping[str, StoredFile] | None = None,
     queue_position: int | None = None,
     inline: bool = False,
 ) -> dict[str, Any]:
@@ -31,28 +33,28 @@ def prediction_json(
     Args:
         base: base of all URLs, as of `base_url` or `default_base_url`.
         files: the store of the inputs and outputs.
+        found: those of its files that exist, as of `files_of`; None means to look for them.
         queue_position: number of jobs before this one; None if it is not known.
         inline: send the results as data URIs, not as URLs.
     """
-    found = files.get_many([*file_ids(job.input), *file_ids(job.output)])
-    outputs = [found.get(file_id) for file_id in file_ids(job.output)]
+    if found is None:
+        found = files_of([job], files)
+    urls = partial(_file_url, found, base, files)
+    results = [found.get(file_id) for file_id in file_ids(job.output)]
     now = datetime.now(UTC)  # expired files are removed a little later
-    removed = job.removed or any(each is None or each.expires_at <= now for each in outputs)
-    urls = {each.id: _url(base, each, files) for each in found.values()}
+    stored = [each for each in results if each is not None and each.expires_at > now]
+    removed = job.removed or len(stored) < len(results)
     output = None
     if job.output is not None and not removed:
-        stored = [each for each in outputs if each is not None]
-        is_small = sum(each.size for each in stored) <= MAX_INLINE_BYTES
-        output = [
-            _data_uri(each, files) if inline and is_small else urls[each.id] for each in stored
-        ]
+        inline = inline and sum(each.size for each in stored) <= MAX_INLINE_BYTES
+        output = [_data_uri(each, files) if inline else urls(each.id) for each in stored]
     prediction_url = f"{base}/v1/predictions/{job.id}"
     return {
         "id": job.id,
         "model": job.model,
         "version": job.version,
         "status": job.status.value,
-        "input": {} if removed else _with_urls(job.input, urls, base),
+        "input": {} if removed else _with_urls(job.input, urls),
         "output": output,
         "logs": job.logs,
         "error": job.error,
@@ -69,6 +71,12 @@ def prediction_json(
         "deadline": timestamp(job.deadline),
         "source": "api",
     }
+
+
+def files_of(jobs: Sequence[Job], files: FileStore) -> dict[str, StoredFile]:
+    """Return the stored inputs and outputs of jobs by their ids. Blocks."""
+    wanted = [file_id for job in jobs for file_id in file_ids([job.input, job.output])]
+    return files.get_many(wanted)
 
 
 def timestamp(time: datetime | None) -> str | None:
@@ -90,22 +98,25 @@ def _metrics(job: Job, queue_position: int | None) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if value is not None}
 
 
-def _with_urls(value: Any, urls: Mapping[str, str], base: str) -> Any:  # noqa: ANN401 - any JSON
-    """Replace each `file:ID` of an input by a URL of the file."""
-    if isinstance(value, str) and value.startswith(PREFIX):
-        file_id = value.removeprefix(PREFIX)
-        return urls.get(file_id) or file_url(base, file_id)
-    if isinstance(value, Mapping):
-        return {name: _with_urls(item, urls, base) for name, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_with_urls(item, urls, base) for item in value]
-    return value
-
-
-def _url(base: str, stored: StoredFile, files: FileStore) -> str:
+def _file_url(found: Mapping[str, StoredFile], base: str, files: FileStore, file_id: str) -> str:
+    """Return the URL of the content of a file, or of its record if it does not exist."""
+    stored = found.get(file_id)
+    if stored is None:
+        return file_url(base, file_id)
     return download_url(base, stored.id, files.url_token(stored), stored.name)
 
 
+def _with_urls(value: Any, url_of: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
+    """Replace each `file:ID` of an input by a URL of the file."""
+    if isinstance(value, str) and value.startswith(PREFIX):
+        return url_of(value.removeprefix(PREFIX))
+    if isinstance(value, Mapping):
+        return {name: _with_urls(item, url_of) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_with_urls(item, url_of) for item in value]
+    return value
+
+
 def _data_uri(stored: StoredFile, files: FileStore) -> str:
-    encoded = base64.b64encode(files.path(stored).read_bytes()).decode()
+    encoded = base64.b64encode(files.read_bytes(stored)).decode()
     return f"data:{stored.content_type};base64,{encoded}"

@@ -17,7 +17,7 @@ from restore.service.api import schemas
 from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.json_body import json_body
 from restore.service.api.models import check_model, check_version
-from restore.service.api.prediction import prediction_json
+from restore.service.api.prediction import files_of, prediction_json
 from restore.service.api.prediction_docs import CREATE, CREATED
 from restore.service.api.submit import submit
 from restore.service.api.urls import base_url
@@ -71,7 +71,8 @@ async def list_predictions(
         return cursor and f"{base}/v1/predictions?cursor={cursor}"
 
     def response() -> JSONResponse:
-        results = [prediction_json(job, base, service.files) for job in page.jobs]
+        found = files_of(page.jobs, service.files)
+        results = [prediction_json(job, base, service.files, found=found) for job in page.jobs]
         previous_url, next_url = page_url(page.previous), page_url(page.next)
         return JSONResponse({"previous": previous_url, "next": next_url, "results": results})
 
