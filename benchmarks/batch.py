@@ -1,6 +1,6 @@
 """Compare `restore batch` with a plain loop over Restorer.run, on the same generated photos.
 
-    python -m benchmarks.batch --photos 100 --rounds 2 --engines local,ray --record
+    python benchmarks/batch.py --photos 100 --rounds 2 --engines local,ray --record
 
 Each round runs the loop and each engine once, by turns, with the embedded weights. Two speeds are
 given: with the start (networks are loaded, and by an engine in each worker), and `steady`, from the
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.arguments import count_from, names_from
 from benchmarks.rows import machine, record
