@@ -23,6 +23,7 @@ from restore.service.api import (
 )
 from restore.service.browser_guard import BrowserGuard
 from restore.service.page_files import PageFiles
+from restore.service.unread_bodies import UnreadBodies
 from restore.version import __version__
 
 if TYPE_CHECKING:
@@ -66,4 +67,5 @@ def create_app(service: Service) -> FastAPI:
             allow_headers=["*"],
         )
     app.add_middleware(BrowserGuard, access=service.access, settings=service.settings)
+    app.add_middleware(UnreadBodies)
     return app
