@@ -39,5 +39,5 @@ def write_failures(target: Folder, manifest: Manifest) -> int:
     writer.writerow(["photo", "code", "message"])
     for name in sorted(errors):
         writer.writerow([name, errors[name]["code"], errors[name]["message"]])
-    target.write(FAILED_NAME, text.getvalue().encode())
+    target.write(FAILED_NAME, text.getvalue().encode(errors="surrogateescape"))
     return len(errors)

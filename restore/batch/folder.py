@@ -5,6 +5,7 @@ Local folders are read and written without fsspec, because that is faster and ke
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -103,7 +104,7 @@ class LocalFolder(Folder):
     def entries(self, *, recursive: bool = True) -> Iterator[Entry]:
         """Yield the files in the order of their names; links to folders are not followed."""
         try:
-            yield from self._entries_below(self.path, "", recursive=recursive)
+            yield from self._below(str(self.path), "", recursive=recursive)
         except OSError as error:
             place = error.filename or self.place
             raise RestoreError(
@@ -112,7 +113,7 @@ class LocalFolder(Folder):
                 "Check the path and its permissions.",
             ) from error
 
-    def _entries_below(self, path: Path, prefix: str, *, recursive: bool) -> Iterator[Entry]:
+    def _below(self, path: str, prefix: str, *, recursive: bool) -> Iterator[Entry]:
         with os.scandir(path) as found:
             children = sorted(found, key=lambda child: child.name)
         for child in children:
@@ -120,14 +121,10 @@ class LocalFolder(Folder):
                 continue
             if child.is_dir(follow_symlinks=False):
                 if recursive:
-                    yield from self._entries_below(
-                        Path(child.path), f"{prefix}{child.name}/", recursive=True
-                    )
-            elif child.is_file():
-                status = child.stat()
+                    yield from self._below(child.path, f"{prefix}{child.name}/", recursive=True)
+            elif status := _file_status(child):
                 changed_ns = status.st_mtime_ns
-                name = f"{prefix}{child.name}"
-                yield Entry(name, status.st_size, str(changed_ns), changed_ns)
+                yield Entry(prefix + child.name, status.st_size, str(changed_ns), changed_ns)
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of this name."""
@@ -219,9 +216,8 @@ class RemoteFolder(Folder):
             ) from error
         for path, facts in sorted(found.items()):
             name = path[len(self._root) :].lstrip("/")
-            if facts.get("type") == "file" and not any(
-                part.startswith(".") for part in name.split("/")
-            ):
+            hidden = any(part.startswith(".") for part in name.split("/"))
+            if facts.get("type") == "file" and not hidden:
                 yield Entry(name, int(facts["size"]), _state_of(facts), None)
 
     def exists(self, name: str) -> bool:
@@ -264,8 +260,7 @@ def open_folder(place: str) -> Folder:
     Raises:
         RestoreError: OPTION_INVALID for a URL whose scheme is unknown.
     """
-    if place.startswith("file" + URL_MARK):
-        place = place.removeprefix("file" + URL_MARK)
+    place = place.removeprefix("file" + URL_MARK)
     return RemoteFolder(place) if URL_MARK in place else LocalFolder(Path(place))
 
 
@@ -288,9 +283,17 @@ def require_separate(source: Folder, target: Folder) -> None:
         )
 
 
+def _file_status(child: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the facts of a file; None if it is none, has vanished, or is a link to itself."""
+    try:
+        return child.stat() if child.is_file() else None
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP}:
+            return None
+        raise
+
+
 def _state_of(facts: dict[str, Any]) -> str:
     """Return what a store tells of the content of a file."""
-    for key in ("ETag", "etag", "md5Hash", "checksum", "LastModified", "mtime", "created"):
-        if facts.get(key) is not None:
-            return str(facts[key])
-    return ""
+    keys = ("ETag", "etag", "md5Hash", "checksum", "LastModified", "mtime", "created")
+    return next((str(facts[key]) for key in keys if facts.get(key) is not None), "")

@@ -16,7 +16,7 @@ from restore.batch.folder import Folder
 from restore.batch.manifest import Row
 from restore.batch.run import Summary
 
-REPORT_NAME = "report.html"
+REPORT_STEM = "report"
 THUMBNAIL_PX = 360
 MAX_LISTED_FAILURES = 200
 
@@ -33,7 +33,8 @@ td, th { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #888
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { display: inline-grid; grid-template-columns: 1fr 1fr; gap: .25rem; margin: 0 1rem 1rem 0; }
 figure img { max-width: 22rem; width: 100%; }
-figcaption { grid-column: 1 / 3; font-size: .85rem; overflow-wrap: anywhere; }
+figcaption { grid-column: 1 / 3; width: 0; min-width: 100%; font-size: .85rem;
+  overflow-wrap: anywhere; }
 </style>
 <h1>Batch of $source</h1>
 <p>Results: $target</p>
@@ -51,12 +52,18 @@ $failures
 
 
 def write_report(
-    source: Folder, target: Folder, summary: Summary, figures: Statistics, wall_s: float
+    source: Folder,
+    target: Folder,
+    summary: Summary,
+    figures: Statistics,
+    wall_s: float,
+    shard: str = "",
 ) -> str:
     """Write the report into the output folder.
 
     Args:
         wall_s: duration of the run in seconds.
+        shard: name of the shard, part of the file's name.
 
     Returns:
         Its path or URL.
@@ -73,8 +80,9 @@ def write_report(
         warnings=_kinds(figures.warnings),
         failures=_kinds(figures.errors) + _failures(summary),
     )
-    target.write(REPORT_NAME, page.encode())
-    return f"{target.place.rstrip('/')}/{REPORT_NAME}"
+    name = f"{REPORT_STEM}{f'-{shard}' if shard else ''}.html"
+    target.write(name, page.encode(errors="backslashreplace"))
+    return f"{target.place.rstrip('/')}/{name}"
 
 
 def _counts(summary: Summary, figures: Statistics, wall_s: float) -> Iterator[tuple[str, str]]:
@@ -120,6 +128,8 @@ def _thumbnail(content: bytes) -> str:
     with Image.open(io.BytesIO(content)) as image:
         image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # Pillow would clip 16 bits, not scale them
+            upright = upright.convert("I").point(lambda value: value / 256.0).convert("L")
         upright.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
         buffer = io.BytesIO()
         upright.convert("RGB").save(buffer, "JPEG", quality=80)

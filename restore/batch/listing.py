@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def take_shard(photos: Iterable[BatchPhoto], index: int, count: int) -> list[Bat
         index: number of the shard, 1 to count.
         count: number of shards.
     """
-    return [photo for photo in photos if crc32(photo.name.encode()) % count == index - 1]
+    return [photo for photo in photos if crc32(os.fsencode(photo.name)) % count == index - 1]
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ photo counts. Memory holds a few words per photo, never the reports.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,7 +15,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from io import BufferedWriter
+from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from restore.errors import Code, RestoreError
 
 FOLDER = ".restore-batch"
 """The folder in the output folder that holds the manifest."""
-SUFFIX = ".jsonl"
+NAME, SUFFIX = "manifest", ".jsonl"
 SEGMENT_ROWS = 500
 SEGMENT_S = 30.0
 
@@ -110,12 +111,16 @@ class Manifest:
         self._flushed_s = time.monotonic()
         self._run = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         self._segments = 0
-        self._name = f"{FOLDER}/manifest{f'-{shard}' if shard else ''}"
-        self._file: BufferedWriter | None = None
-        for row in read_rows(folder):
-            self._remember(row)
+        self._name = f"{FOLDER}/{NAME}{f'-{shard}' if shard else ''}"
+        self._file: FileIO | None = None
         if isinstance(folder, LocalFolder) and not read_only:
+            # Before the rows are read, so that a run which is just ending has written all of them.
             self._file = _open_for_append(folder, f"{self._name}{SUFFIX}")
+        try:
+            self.read_again()
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, row: Row) -> None:
         """Add a row; in a local folder it is on the disk when this returns.
@@ -124,15 +129,18 @@ class Manifest:
             OSError: it cannot be written.
         """
         if self._file:
-            self._file.write(row.to_line())
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            _append(self._file, row.to_line())
         else:
             self._pending.append(row.to_line())
             due = time.monotonic() - self._flushed_s > SEGMENT_S
             if due or len(self._pending) >= SEGMENT_ROWS:
                 self.flush()
         self._remember(asdict(row))
+
+    def read_again(self) -> None:
+        """Learn of the rows that runs of other shards have written meanwhile."""
+        for row in read_rows(self.folder):
+            self._remember(row)
 
     def flush(self) -> None:
         """Write the rows that wait for their segment."""
@@ -202,7 +210,7 @@ def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
     return row
 
 
-def _open_for_append(folder: LocalFolder, name: str) -> BufferedWriter:
+def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
     """Open the manifest and lock it, so that no other run writes the same one.
 
     Raises:
@@ -211,22 +219,19 @@ def _open_for_append(folder: LocalFolder, name: str) -> BufferedWriter:
     path = folder.path / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
+        file = try_lock(path)
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
             f"the manifest '{path}' cannot be written ({error.strerror})",
             "Choose another output folder, or check its permissions.",
         ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
+    if file is None:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
             f"another run is writing into '{folder.place}'",
             "Wait until it has ended, or give each run its part with --shard 1/2 and --shard 2/2.",
-        ) from error
+        )
     if file.tell():  # a killed process may have left half a line
         with path.open("rb") as written:
             written.seek(-1, os.SEEK_END)
@@ -235,6 +240,49 @@ def _open_for_append(folder: LocalFolder, name: str) -> BufferedWriter:
     return file
 
 
+def try_lock(path: Path) -> FileIO | None:
+    """Open a manifest to append to it, and lock it; None if another run has locked it.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    file = path.open("ab", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _append(file: FileIO, line: bytes) -> None:
+    """Append a line and sync; if that fails, nothing of it is left.
+
+    Raises:
+        OSError: the disk is full, or the file was deleted.
+    """
+    if not os.fstat(file.fileno()).st_nlink:
+        raise OSError(errno.ENOENT, "the manifest was deleted during the run")
+    end = file.tell()
+    try:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)
+        file.seek(end)
+        raise
+
+
 def _end_of_last_line(path: Path) -> int:
-    content = path.read_bytes()
-    return content.rfind(b"\n") + 1
+    """Return the length of a file without its incomplete last line."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while end:
+            start = max(0, end - 2**16)
+            file.seek(start)
+            if found := file.read(end - start).rfind(b"\n") + 1:
+                return start + found
+            end = start
+    return 0

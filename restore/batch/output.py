@@ -8,19 +8,33 @@ row.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import time
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
-from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row
+from restore.batch.manifest import (
+    DONE,
+    FAILED,
+    FOLDER,
+    NAME,
+    SUFFIX,
+    Known,
+    Manifest,
+    Row,
+    key_of,
+    try_lock,
+)
 from restore.batch.processing import Outcome
 from restore.errors import Code, RestoreError
 from restore.version import __version__
 
 PENDING = "pending"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 MASK_MARK = "-mask.png"
 
 
@@ -46,29 +60,40 @@ class Output:
     ) -> None:
         self.folder, self.manifest, self.settings = folder, manifest, settings
         self.replace = replace
+        self._started = time.time()
         self._pending = f"{FOLDER}/{PENDING}{f'-{shard}' if shard else ''}"
 
     def complete_moves(self) -> None:
         """Move the pending files that have a row to their places, and delete the others.
 
+        The files of other shards are left alone while their runs go on.
+
         Raises:
-            OSError: a file cannot be moved.
+            OSError: a file cannot be removed.
         """
-        pending = self.folder.subfolder(self._pending)
-        if pending is None or not isinstance(self.folder, LocalFolder):
+        if not isinstance(self.folder, LocalFolder):
             return
-        assert isinstance(pending, LocalFolder)
-        outputs = {
-            self._pending_name(name): name
-            for known in self.manifest.known.values()
-            for name in known.files
-        }
-        for path in pending.path.iterdir():
-            place = f"{self._pending}/{path.name}"
-            if name := outputs.get(place):
-                self.folder.move(place, name)
-            else:
-                path.unlink()
+        own = self.folder.path / FOLDER
+        for path in own.glob(f"{PENDING}*"):
+            if f"{FOLDER}/{path.name}" == self._pending:
+                self._complete_moves_from(path)
+            elif lock := try_lock(own / f"{path.name.replace(PENDING, NAME, 1)}{SUFFIX}"):
+                with lock:  # the run of this shard has ended
+                    self._complete_moves_from(path)
+
+    def _complete_moves_from(self, pending: Path) -> None:
+        assert isinstance(self.folder, LocalFolder)
+        waiting = {path.name: path for path in pending.iterdir()}
+        if not waiting:
+            return
+        for known in self.manifest.known.values():
+            for name in known.files:
+                if path := waiting.get(_pending_name(name, known.key)):
+                    # If it cannot be moved, the photo is done again, and its row says why.
+                    with suppress(OSError):
+                        self.folder.move(f"{FOLDER}/{pending.name}/{path.name}", name)
+        for path in waiting.values():
+            path.unlink(missing_ok=True)
 
     def save(self, photo: BatchPhoto, outcome: Outcome) -> Row:
         """Write the files of an outcome and add its row.
@@ -78,7 +103,7 @@ class Output:
             that is no result of this batch would be replaced.
 
         Raises:
-            OSError: the manifest cannot be written.
+            OSError: the manifest cannot be written, or the disk is full.
         """
         if outcome.content is None:
             return self._add(self._failure(photo, outcome, outcome.error or {}))
@@ -90,9 +115,9 @@ class Output:
         try:
             self._refuse_foreign_files(photo, files)
             for own_name, content in files.items():
-                self._write(own_name, content, photo.entry.modified_ns)
+                self._write(photo, own_name, content)
         except (RestoreError, OSError) as error:
-            return self._add(self._failure(photo, outcome, _facts(error, name)))
+            return self._fail(photo, outcome, error, tuple(files))
         names = tuple(files)
         row = Row(
             input=photo.name,
@@ -110,20 +135,55 @@ class Output:
         )
         self._add(row)
         if isinstance(self.folder, LocalFolder):
-            for own_name in names:
-                self.folder.move(self._pending_name(own_name), own_name)
+            try:
+                for own_name in names:
+                    self.folder.move(self._pending_place(photo, own_name), own_name)
+            except OSError as error:  # a file has the name of a folder, or the folder is read-only
+                return self._fail(photo, outcome, error, names)
         return row
 
-    def _write(self, name: str, content: bytes, modified_ns: int | None) -> None:
-        place = self._pending_name(name) if isinstance(self.folder, LocalFolder) else name
-        self.folder.write(place, content, modified_ns)
+    def _write(self, photo: BatchPhoto, name: str, content: bytes) -> None:
+        local = isinstance(self.folder, LocalFolder)
+        place = self._pending_place(photo, name) if local else name
+        self.folder.write(place, content, photo.entry.modified_ns)
+
+    def _fail(
+        self,
+        photo: BatchPhoto,
+        outcome: Outcome,
+        error: RestoreError | OSError,
+        names: tuple[str, ...],
+    ) -> Row:
+        """Remove what was written and add the row, unless the whole disk is full."""
+        if isinstance(self.folder, LocalFolder):
+            for name in names:
+                with suppress(OSError):
+                    (self.folder.path / self._pending_place(photo, name)).unlink()
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise error
+        return self._add(self._failure(photo, outcome, _facts(error, names[0])))
+
+    def _pending_place(self, photo: BatchPhoto, name: str) -> str:
+        key = key_of(photo.entry.size, photo.entry.state, self.settings)
+        return f"{self._pending}/{_pending_name(name, key)}"
 
     def _refuse_foreign_files(self, photo: BatchPhoto, files: Mapping[str, bytes]) -> None:
         known = self.manifest.known.get(photo.name)
         own = known.files if known else ()
         for name, content in files.items():
-            if self.replace or name in own or not self.folder.exists(name):
+            if name in own or not self.folder.exists(name):
                 continue
+            owner, known_owner = self._owner_of(name)
+            if self.replace and (known_owner is None or known_owner.finished < self._started):
+                continue
+            if owner:
+                raise RestoreError(
+                    Code.OUTPUT_UNWRITABLE,
+                    f"'{name}' in '{self.folder.place}' is the result of '{owner}'",
+                    "Rename one of the two photos, or remove this result, then run with"
+                    " --retry-failed.",
+                    photo=photo.name,
+                )
             # A run that was killed before it wrote the row has left the same bytes.
             if self.folder.read(name) != content:
                 raise RestoreError(
@@ -132,6 +192,11 @@ class Output:
                     "Move it away, choose another output folder, or use --force to replace it.",
                     photo=photo.name,
                 )
+
+    def _owner_of(self, name: str) -> tuple[str, Known | None]:
+        """Return the photo whose result has a name; only called when names conflict."""
+        found = ((one, known) for one, known in self.manifest.known.items() if name in known.files)
+        return next(found, ("", None))
 
     def _failure(self, photo: BatchPhoto, outcome: Outcome, error: Mapping[str, str]) -> Row:
         return Row(
@@ -146,12 +211,14 @@ class Output:
             version=__version__,
         )
 
-    def _pending_name(self, name: str) -> str:
-        return f"{self._pending}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-
     def _add(self, row: Row) -> Row:
         self.manifest.add(row)
         return row
+
+
+def _pending_name(name: str, key: str) -> str:
+    """Return a short name for a result that differs if its photo or the settings differ."""
+    return hashlib.sha256(f"{key} {name}".encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _facts(error: RestoreError | OSError, name: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ again and returns the work that it had.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from queue import Queue
 from typing import Any
 
-from restore.batch.processing import BatchJob, Outcome, Processor, Work
+from restore.batch.processing import BatchJob, Outcome, Processor, Work, remove_scratch
 from restore.errors import Code, RestoreError
 
 QUEUED_GROUPS = 2
@@ -100,6 +101,8 @@ class WorkerPool:
             worker.process.join(10)
             if worker.process.is_alive():
                 worker.process.kill()
+                worker.process.join()
+            remove_scratch(os.getpid(), worker.process.pid)
 
     @property
     def free_groups(self) -> int:
@@ -147,12 +150,18 @@ class WorkerPool:
         process = self._context.Process(
             target=self.target, args=(other, job, self.plan.threads), daemon=True
         )
-        process.start()
+        # The worker starts with Ctrl-C blocked: in a terminal, all processes of a command get it.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         other.close()  # so that the end of the process closes the connection
         return _Worker(process, own, device)
 
     def _replace(self, worker: _Worker) -> Lost:
         worker.process.join()
+        remove_scratch(os.getpid(), worker.process.pid)
         self._deaths += 1
         if self._deaths > MAX_DEATHS:
             raise RestoreError(
@@ -170,6 +179,7 @@ class WorkerPool:
 def run_worker(connection: Connection, job: BatchJob, threads: int) -> None:
     """Restore the photos that arrive until the connection is closed: the worker's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    logging.basicConfig(level=logging.ERROR)  # warnings about photos are in their reports
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
     try:

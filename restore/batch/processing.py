@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -141,7 +143,7 @@ class Processor:
     def _restore_together(self, works: Sequence[Work]) -> list[Outcome]:
         from restore.imaging.sources import NamedFile  # noqa: PLC0415 - imports OpenCV
 
-        with tempfile.TemporaryDirectory(prefix="restore-batch-") as name:
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix(os.getppid(), os.getpid())) as name:
             folder = Path(name)
             photos = []
             for index, work in enumerate(works):
@@ -170,6 +172,17 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
             zip(names, paths[: len(names)], results.reports, strict=True)
         )
     ]
+
+
+def scratch_prefix(parent: int, worker: int) -> str:
+    """Return the start of the names of the temporary folders of a worker process."""
+    return f"restore-batch-{parent}-{worker}-"
+
+
+def remove_scratch(parent: int, worker: int) -> None:
+    """Remove the temporary folders that a worker process has left because it was killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{scratch_prefix(parent, worker)}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def without_empty(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,11 +110,13 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         plan, ignored = _plan(options, source, target, manifest, settings)
         watcher.on_plan(plan, ignored)
         summary = Summary(plan)
-        if not plan.to_do:
-            return summary
 
         def on_outcome(photo: BatchPhoto, outcome: Outcome) -> None:
-            row = output.save(photo, outcome)
+            try:
+                row = output.save(photo, outcome)
+            except OSError as error:
+                _stop_unwritable(target, error, summary, stop)
+                return
             if row.status == FAILED:
                 summary.failed.append(row)
             else:
@@ -123,14 +125,20 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             if (summary.done + len(summary.failed)) % CHECK_SPACE_EVERY == 0:
                 _check_space(target, options.min_free_bytes, summary, stop)
 
-        _check_space(target, options.min_free_bytes, summary, stop)
-        if not stop.is_set():
+        if plan.to_do:
+            _check_space(target, options.min_free_bytes, summary, stop)
+        if plan.to_do and not stop.is_set():
             engine(options.job, source, plan.to_do, on_outcome, stop)
         left = len(plan.to_do) - summary.done - len(summary.failed)
         if left and not summary.stopped:
             summary.stopped = f"interrupted, {left} photos are left"
-        manifest.flush()
-        write_failures(target, manifest)
+        try:
+            manifest.flush()
+            if options.shard:
+                manifest.read_again()
+            write_failures(target, manifest)
+        except OSError as error:
+            _stop_unwritable(target, error, summary, stop)
         return summary
 
 
@@ -163,6 +171,14 @@ def _plan(
         limit=options.limit,
     )
     return plan, listing.ignored
+
+
+def _stop_unwritable(folder: Folder, error: OSError, summary: Summary, stop: Event) -> None:
+    summary.stopped = (
+        f"'{folder.place}' cannot be written ({error.strerror or error}): free some space or check"
+        " its permissions, and run the command again"
+    )
+    stop.set()
 
 
 def _check_space(folder: Folder, min_free_bytes: int, summary: Summary, stop: Event) -> None:

@@ -113,9 +113,14 @@ def _restore(options: BatchOptions, values: Mapping[str, Any]) -> int:
     wall_s = time.monotonic() - started_s
     if progress.figures.done or progress.figures.failed:
         source, target = open_folder(options.source), open_folder(options.target)
-        report = write_report(source, target, summary, progress.figures, wall_s)
-        if not values["quiet"]:
-            print(f"report: {report}")
+        figures, shard = progress.figures, options.shard_name
+        try:
+            report = write_report(source, target, summary, figures, wall_s, shard)
+        except OSError as error:
+            typer.echo(f"the report cannot be written ({error.strerror or error})", err=True)
+        else:
+            if not values["quiet"]:
+                print(f"report: {report}")
     _print_summary(summary, options, quiet=values["quiet"])
     return summary.exit_code
 

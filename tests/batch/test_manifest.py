@@ -1,12 +1,17 @@
 """Tests of the manifest: rows survive kills and are found again."""
 
+import errno
 import json
+import os
+import shutil
 import uuid
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from batchfakes import photo
 
+from restore.batch import manifest as manifest_module
 from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.errors import RestoreError
@@ -91,6 +96,57 @@ def test_two_runs_at_the_same_time_are_refused_unless_sharded(tmp_path: Path) ->
         Manifest(LocalFolder(tmp_path))
     Manifest(LocalFolder(tmp_path), "2of2").close()
     first.close()
+
+
+def test_row_that_another_run_writes_until_it_ends_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run before may add its last row after this one has started."""
+    folder = LocalFolder(tmp_path)
+    before = Manifest(folder)
+    lock = manifest_module.try_lock
+
+    def lock_after_the_last_row(path: Path) -> FileIO | None:
+        before.add(row("late.jpg"))
+        before.close()
+        return lock(path)
+
+    monkeypatch.setattr(manifest_module, "try_lock", lock_after_the_last_row)
+    with Manifest(folder) as manifest:
+        assert "late.jpg" in manifest.known
+
+
+def test_manifest_that_was_deleted_during_the_run_is_an_error(tmp_path: Path) -> None:
+    with Manifest(LocalFolder(tmp_path)) as manifest:
+        shutil.rmtree(tmp_path / FOLDER)
+        with pytest.raises(OSError, match="was deleted during the run"):
+            manifest.add(row())
+
+
+def test_row_that_does_not_fit_on_the_disk_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = LocalFolder(tmp_path)
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Manifest(folder) as manifest:
+        with monkeypatch.context() as patches:
+            patches.setattr(os, "fsync", fail)
+            with pytest.raises(OSError, match="No space"):
+                manifest.add(row("a.jpg"))
+        manifest.add(row("b.jpg"))
+    assert [one["input"] for one in read_rows(folder)] == ["b.jpg"]
+
+
+def test_half_a_line_is_found_behind_many_bytes(tmp_path: Path) -> None:
+    path = tmp_path / FOLDER / "manifest.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(row("a.jpg").to_line() + b"x" * 200_000)
+    with Manifest(LocalFolder(tmp_path)) as manifest:
+        assert list(manifest.known) == ["a.jpg"]
+    assert path.read_bytes() == row("a.jpg").to_line()
 
 
 def test_read_only_manifest_writes_nothing(tmp_path: Path) -> None:

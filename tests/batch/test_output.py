@@ -1,6 +1,8 @@
 """Tests of writing results: each is made once, and no foreign file is replaced."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,15 +91,22 @@ class Killed(BaseException):
     """Stands for SIGKILL at a point of the code."""
 
 
+def kill(*_: object) -> None:
+    raise Killed
+
+
+def kill_before_the_move(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patches:
+        patches.setattr(output.folder, "move", kill)
+        with pytest.raises(Killed):
+            output.save(photo(), DONE_OUTCOME)
+
+
 @pytest.mark.parametrize("stage", ["write", "row", "move"])
 def test_kill_at_any_stage_leaves_a_result_with_a_row_or_nothing(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = output_in(tmp_path)
-
-    def kill(*_: object) -> None:
-        raise Killed
-
     with monkeypatch.context() as patches:
         if stage == "write":
             patches.setattr(output, "_add", kill)
@@ -119,11 +128,87 @@ def test_kill_at_any_stage_leaves_a_result_with_a_row_or_nothing(
 
 
 def test_pending_files_of_another_shard_are_left_alone(tmp_path: Path) -> None:
+    output_in(tmp_path, shard="2of2")
     pending = tmp_path / FOLDER / "pending-2of2"
     pending.mkdir(parents=True)
     (pending / "x").write_bytes(b"x")
     output_in(tmp_path, shard="1of2").complete_moves()
     assert (pending / "x").exists()
+
+
+def test_moves_of_a_shard_that_was_killed_are_completed_by_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = output_in(tmp_path, shard="2of2")
+    kill_before_the_move(output, monkeypatch)
+    output.manifest.close()
+    output_in(tmp_path).complete_moves()
+    assert files_in(tmp_path) == {"a.jpg": b"result"}
+    assert not list((tmp_path / FOLDER / "pending-2of2").iterdir())
+
+
+def test_pending_file_of_other_settings_does_not_become_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = output_in(tmp_path)
+    output.save(photo(), DONE_OUTCOME)
+    output.manifest.close()
+    manifest = Manifest(LocalFolder(tmp_path))
+    changed = Output(LocalFolder(tmp_path), manifest, "other settings")
+    with monkeypatch.context() as patches:
+        patches.setattr(manifest, "add", kill)
+        with pytest.raises(Killed):
+            changed.save(photo(), Outcome("a.jpg", b"other result", "jpg"))
+    manifest.close()
+    output_in(tmp_path).complete_moves()
+    assert files_in(tmp_path) == {"a.jpg": b"result"}
+
+
+def test_file_in_place_of_a_folder_fails_its_photos_and_no_later_run(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"somebody's")
+    output = output_in(tmp_path)
+    row = output.save(photo("b/a.jpg"), DONE_OUTCOME)
+    assert row.status == FAILED
+    assert row.error is not None
+    assert "'b/a.jpg' cannot be written" in row.error["message"]
+    assert output.manifest.known["b/a.jpg"].status == FAILED
+    assert not list((tmp_path / FOLDER / "pending").iterdir())
+
+
+def test_move_that_a_killed_run_left_and_that_is_impossible_now_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = output_in(tmp_path)
+    kill_before_the_move(output, monkeypatch)
+    output.manifest.close()
+    (tmp_path / "a.jpg").mkdir()
+    output_in(tmp_path).complete_moves()
+    assert not list((tmp_path / FOLDER / "pending").iterdir())
+
+
+def test_name_that_is_no_unicode_gets_its_result(tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff.jpg")
+    output_in(tmp_path).save(photo(name), Outcome(name, b"result", "jpg"))
+    assert (tmp_path / name).read_bytes() == b"result"
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_result_of_another_photo_is_not_replaced(tmp_path: Path, *, replace: bool) -> None:
+    output = output_in(tmp_path, replace=replace)
+    output.save(photo("a.tif", shares_stem=True), Outcome("a.tif", b"result", "png"))
+    row = output.save(photo("a.tif.png"), Outcome("a.tif.png", b"other", "png"))
+    assert row.error is not None
+    assert "is the result of 'a.tif'. Rename one" in row.error["message"]
+    assert files_in(tmp_path) == {"a.tif.png": b"result"}
+
+
+def test_result_of_an_earlier_run_is_replaced_on_request(tmp_path: Path) -> None:
+    output = output_in(tmp_path)
+    output.save(photo("a.tif"), Outcome("a.tif", b"result", "png"))
+    output.manifest.close()
+    row = output_in(tmp_path, replace=True).save(photo("a.png"), Outcome("a.png", b"new", "png"))
+    assert row.status == DONE
+    assert files_in(tmp_path) == {"a.png": b"new"}
 
 
 def test_file_that_cannot_be_written_is_a_failure_with_a_remedy(
@@ -132,13 +217,27 @@ def test_file_that_cannot_be_written_is_a_failure_with_a_remedy(
     output = output_in(tmp_path)
 
     def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.EFBIG, "File too large")
 
     monkeypatch.setattr(output.folder, "write", fail)
     row = output.save(photo(), DONE_OUTCOME)
     assert row.error is not None
-    assert "No space left on device" in row.error["message"]
+    assert "File too large" in row.error["message"]
     assert "--retry-failed" in row.error["message"]
+
+
+def test_full_disk_is_no_failure_of_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = output_in(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(output.folder, "write", fail)
+    with pytest.raises(OSError, match="No space left"):
+        output.save(photo(), DONE_OUTCOME)
+    assert not output.manifest.known
 
 
 def test_remote_result_without_a_row_is_taken_over_if_it_is_the_same() -> None:

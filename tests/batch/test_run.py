@@ -1,5 +1,7 @@
 """Tests of whole runs, with workers that have no networks."""
 
+import errno
+import os
 import random
 import signal
 import subprocess
@@ -16,6 +18,7 @@ from conftest import PROJECT
 from restore.batch.folder import LocalFolder, open_folder
 from restore.batch.html_report import write_report
 from restore.batch.manifest import FOLDER, Row, read_rows
+from restore.batch.plan import Plan
 from restore.batch.run import BatchOptions, Summary, preview, run_batch
 from restore.errors import RestoreError
 
@@ -108,6 +111,63 @@ def test_full_disk_stops_before_the_next_photo(
     assert recorder.rows == []
     assert "has 512 MiB left, less than 1024: free some space" in summary.stopped
     assert summary.exit_code == 1
+
+
+def test_full_disk_stops_and_the_next_run_goes_on(
+    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LocalFolder.write
+
+    def fail(self: LocalFolder, name: str, content: bytes, modified_ns: int | None = None) -> None:
+        if modified_ns is not None:  # a result
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, name, content)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(LocalFolder, "write", fail)
+        summary, recorder = run(options)
+    assert (summary.exit_code, recorder.rows) == (1, [])
+    assert "out' cannot be written (No space left on device): free some" in summary.stopped
+    assert run(options)[0].done == 3
+
+
+def test_failures_of_other_shards_are_in_the_csv_file(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    for number in range(8):
+        write_photos(tmp_path / "in", f"x{number}.jpg", content=b"bad")
+
+    class OtherShard(Recorder):
+        def on_plan(self, plan: Plan, ignored: int) -> None:
+            run(replace(options, shard=(2, 2)))
+
+    run_batch(replace(options, shard=(1, 2)), direct_engine, OtherShard(), Event())
+    assert len((tmp_path / "out" / "failed.csv").read_text().splitlines()) == 9
+
+
+def test_failures_of_a_run_that_was_killed_are_in_the_csv_file(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "in", "x.jpg", content=b"bad")
+    run(options)
+    (tmp_path / "out" / "failed.csv").unlink()
+    assert run(options)[0].exit_code == 1
+    assert (tmp_path / "out" / "failed.csv").exists()
+
+
+def test_names_that_are_no_unicode(options: BatchOptions, tmp_path: Path) -> None:
+    good, bad = os.fsdecode(b"in/\xe9t\xe9.jpg"), os.fsdecode(b"in/\xff.jpg")
+    write_photos(tmp_path, good)
+    write_photos(tmp_path, bad, content=b"bad")
+    done = [run(replace(options, shard=(index, 2)))[0].done for index in (1, 2)]
+    assert sum(done) == 4
+    assert b"\xff.jpg" in (tmp_path / "out" / "failed.csv").read_bytes()
+    summary, recorder = run(replace(options, force=True))
+    source, target = open_folder(options.source), open_folder(options.target)
+    assert (
+        "udcff.jpg"
+        in Path(write_report(source, target, summary, recorder.statistics, 1.0)).read_text()
+    )
 
 
 def test_output_inside_the_input_is_refused(options: BatchOptions) -> None:
