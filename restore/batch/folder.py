@@ -21,7 +21,7 @@ TEMPORARY_PREFIX = ".restore-tmp-"
 URL_MARK = "://"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A file below a folder.
 

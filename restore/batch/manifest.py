@@ -70,7 +70,7 @@ class Row:
         return (json.dumps(asdict(self), separators=(",", ":")) + "\n").encode()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """The part of a row that is held in memory.
 
@@ -174,7 +174,9 @@ class Manifest:
         if name in self.known and self.known[name].finished > finished:
             return
         key = key_of(row["size"], row["state"], row["settings"])
-        files = (row["output"], *row["extra"]) if row["output"] else ()
+        # The name of the result is mostly that of the photo: one text for both saves memory.
+        output = name if row["output"] == name else row["output"]
+        files = (output, *row["extra"]) if output else ()
         self.known[name] = Known(key, row["status"], files, finished)
 
 
