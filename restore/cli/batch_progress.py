@@ -51,16 +51,17 @@ class BatchProgress:
         """Show how much there is to do."""
         self._total = len(plan.to_do)
         self._started_s = time.monotonic()
-        if self._bars:
+        if self.quiet:
+            return
+        changed = f", {plan.changed} of them changed" if plan.changed else ""
+        parts = [f"{self._total} photos to restore{changed}", f"{plan.done} done before"]
+        if plan.failed:
+            parts.append(f"{len(plan.failed)} failed before")
+        if ignored:
+            parts.append(f"{ignored} other files ignored")
+        print(", ".join(parts), file=sys.stderr, flush=True)
+        if self._bars and self._total:
             self._task = self._bars.add_task("photos", total=self._total, facts="")
-        elif not self.quiet:
-            changed = f", {plan.changed} of them changed" if plan.changed else ""
-            parts = [f"{self._total} photos to restore{changed}", f"{plan.done} done before"]
-            if plan.failed:
-                parts.append(f"{len(plan.failed)} failed before")
-            if ignored:
-                parts.append(f"{ignored} other files ignored")
-            print(", ".join(parts), file=sys.stderr, flush=True)
 
     def on_row(self, row: Row) -> None:
         """Count a photo."""

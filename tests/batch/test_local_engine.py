@@ -1,17 +1,22 @@
 """Tests of the worker pool and the local engine, with workers that have no networks."""
 
+import os
+import signal
+import tempfile
 from collections.abc import Iterator
+from multiprocessing import active_children
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
 
 import pytest
-from batchfakes import JOB, restored, run_fake_worker, write_photos
+from batchfakes import JOB, answer, restored, run_fake_worker, write_photos
 
 from restore.batch.folder import LocalFolder
 from restore.batch.listing import BatchPhoto, list_photos
 from restore.batch.local_engine import LocalEngine
-from restore.batch.pool import SetupFailure, WorkerPlan, WorkerPool
-from restore.batch.processing import Outcome
+from restore.batch.pool import SetupFailure, WorkerPlan, WorkerPool, serve
+from restore.batch.processing import Outcome, scratch_prefix
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import LIMITS
 
@@ -97,6 +102,32 @@ def test_stop_finishes_the_photos_in_progress_only(tmp_path: Path, pool: WorkerP
     outcomes = run(tmp_path, pool, stop_after=3)
     assert 3 <= len(outcomes) < 20
     assert pool.groups_in_progress == 0
+
+
+def leave_scratch(connection: Connection, job: object, threads: int) -> None:
+    """A worker that is ended while it has a temporary folder."""
+    tempfile.mkdtemp(prefix=scratch_prefix(os.getppid(), os.getpid()))
+    serve(connection, answer)
+
+
+def test_interrupt_of_a_starting_worker_is_ignored_and_its_folders_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a terminal reaches the workers, too."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    write_photos(tmp_path / "in", "a.jpg")
+    others = set(active_children())
+    with WorkerPool(JOB, WorkerPlan((None,)), leave_scratch) as pool:
+        [process] = set(active_children()) - others
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        assert len(run(tmp_path / "in", pool)) == 1
+        assert set(active_children()) - others == {process}
+        assert len(list(scratch.glob("restore-batch-*"))) == 1
+    assert not list(scratch.glob("restore-batch-*"))
 
 
 def fail_setup(connection: object, job: object, threads: int) -> None:

@@ -1,8 +1,11 @@
 """Tests of whole runs, with workers that have no networks."""
 
+import base64
 import errno
+import io
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
 from conftest import PROJECT
+from PIL import Image
 
+from restore.batch.figures import Statistics
 from restore.batch.folder import LocalFolder, open_folder
 from restore.batch.html_report import write_report
-from restore.batch.manifest import FOLDER, Row, read_rows
+from restore.batch.manifest import DONE, FOLDER, Row, read_rows
 from restore.batch.plan import Plan
 from restore.batch.run import BatchOptions, Summary, preview, run_batch
 from restore.errors import RestoreError
@@ -195,6 +201,22 @@ def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: 
     assert "1.50" in page
     assert "x&lt;b&gt;.jpg" in page
     assert "<b>" not in page
+
+
+def test_report_shows_16_bits_without_clipping(options: BatchOptions, tmp_path: Path) -> None:
+    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(grey).save(tmp_path / "in" / "deep.png")
+    content = (tmp_path / "in" / "deep.png").read_bytes()
+    row = Row("deep.png", 1, "1", "s", DONE, output="deep.png")
+    figures = Statistics()
+    figures.add(row)
+    source, target = open_folder(options.source), open_folder(options.target)
+    target.write("deep.png", content)
+    summary = Summary(Plan((), 0, (), 0))
+    page = Path(write_report(source, target, summary, figures, 1.0)).read_text()
+    [before, _] = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page)
+    with Image.open(io.BytesIO(base64.b64decode(before))) as thumbnail:
+        assert 120 < np.asarray(thumbnail).mean() < 136
 
 
 DRIVER = """

@@ -14,6 +14,7 @@ import pytest
 from batchfakes import answer, write_photos
 from conftest import PROJECT
 from photofiles import file_of, picture
+from PIL import Image
 
 from restore.batch import local_engine
 from restore.batch.folder import Folder
@@ -103,6 +104,38 @@ def test_failures_are_listed_with_exit_code_1(
     assert "25 failed before (--retry-failed tries them again)" in capsys.readouterr().out
 
 
+def test_terminal_shows_what_there_is_to_do_and_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["batch", "in", "out"]) == 0
+    shown = capsys.readouterr().err
+    assert "2 photos to restore, 0 done before" in shown
+    assert "2/2" in shown
+    assert main(["batch", "in", "out"]) == 0
+    shown = capsys.readouterr().err
+    assert "0 photos to restore, 2 done before" in shown
+    assert "0/0" not in shown
+
+
+def test_report_that_cannot_be_written_is_told_and_the_summary_follows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    assert main(["batch", "in", "out"]) == 0
+    captured = capsys.readouterr()
+    assert "the report cannot be written (Is a directory)" in captured.err
+    assert "2 restored" in captured.out
+
+
+def test_each_shard_has_its_report(tmp_path: Path) -> None:
+    for shard in ("1/2", "2/2"):
+        assert main(["batch", "in", "out", "--shard", shard]) == 0
+    names = {path.name for path in (tmp_path / "out").glob("report*")}
+    assert names <= {"report-1of2.html", "report-2of2.html"}
+    assert names
+
+
 def test_dry_run_counts_estimates_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +181,8 @@ def test_real_photos_are_restored_as_by_the_single_command(tmp_path: Path) -> No
     """The only test with real workers: the bytes are those of `restore upscale`."""
     photos = tmp_path / "real"
     write_photos(photos, "a.png", content=file_of(picture(24, 32), "PNG"))
+    frame = Image.fromarray(picture(24, 32))
+    frame.save(photos / "b.gif", save_all=True, append_images=[frame.rotate(180)])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RESTORE_WEIGHTS": "lite"}
     common = [sys.executable, "-m", "restore"]
     options = ["--scale", "2", "--device", "cpu", "-q"]
@@ -156,7 +191,10 @@ def test_real_photos_are_restored_as_by_the_single_command(tmp_path: Path) -> No
         [*common, "upscale", "real/a.png", "--output-format", "same", "-o", "single", *options],
     ]
     for command in commands:
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        assert done.stderr == ""  # warnings about photos are in the manifest only
     assert (tmp_path / "out" / "a.png").read_bytes() == (tmp_path / "single/a.png").read_bytes()
 
 
