@@ -125,7 +125,8 @@ class Access:
         secret = secret_in(connection.headers)
         if secret is None:
             raise _unauthorized("the request has no API key")
-        if self._secret and hmac.compare_digest(secret.encode(), self._secret):
+        # Headers are decoded as Latin-1, whatever their bytes are.
+        if self._secret and hmac.compare_digest(secret.encode("latin-1"), self._secret):
             owner, limits = ENVIRONMENT_OWNER, self._limits.defaults
         else:
             key = await self._verify(secret, address)

@@ -76,6 +76,11 @@ class TestKeys:
             response = get(client, headers)
             assert (response.status_code, response.json()) == (200, owner), headers
 
+    def test_key_with_other_letters_than_those_of_ascii(self, engine: Engine) -> None:
+        client = client_of(engine, api_key="schl\xfcssel")
+        headers = {b"x-api-key": "schl\xfcssel".encode()}
+        assert asyncio.run(client.get("/owner", headers=headers)).json() == auth.ENVIRONMENT_OWNER
+
     @pytest.mark.parametrize(
         "headers",
         [
