@@ -181,7 +181,6 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         RestoreError: OPTION_INVALID, with the setting.
     """
     from pydantic import ValidationError  # noqa: PLC0415
-    from pydantic_settings import SettingsError  # noqa: PLC0415
 
     from restore.service.settings import Settings  # noqa: PLC0415
 
@@ -190,15 +189,12 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        reason = f"the setting {name} is {first['input']!r}: {first['msg']}"
-    except SettingsError as error:
-        reason = str(error)
-    raise RestoreError(
-        Code.OPTION_INVALID,
-        reason,
-        "Change the option, the environment variable or the line in .env; docs/service.md lists"
-        " all settings.",
-    )
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"the setting {name} is {first['input']!r}: {first['msg']}",
+            "Change the option, the environment variable or the line in .env; docs/service.md lists"
+            " all settings.",
+        ) from error
 
 
 @contextmanager

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
+MAX_KEEP_S = 10 * 365 * 86_400
+
+
+def _items(value: object) -> object:
+    """Split a text into the values of a list: JSON, or values with commas between them."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)  # its error is a ValueError, which pydantic reports
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+HttpUrls = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_items)]
 
 
 class Settings(BaseSettings):
     """The settings of one gateway.
 
     A value given on the command line wins over an environment variable `RESTORE_<NAME>`, which wins
-    over the same name in `.env` of the working directory. Some older names are read, too.
+    over the same name in `.env` of the working directory. Some older names are read, too. An empty
+    value, as in a template of `.env`, is the same as none.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="RESTORE_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="RESTORE_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     host: str = "127.0.0.1"
@@ -29,26 +51,26 @@ class Settings(BaseSettings):
     """SQLAlchemy URL of a PostgreSQL database; None means SQLite in the folder `data`."""
     workers: int = Field(default=1, ge=0, le=64)
     """Cog servers to start; 0 if all are given by `worker_urls`."""
-    worker_urls: tuple[str, ...] = ()
+    worker_urls: HttpUrls = ()
     """Addresses of Cog servers that run elsewhere."""
     weights: str | None = None
     """RESTORE_WEIGHTS of the workers that are started."""
-    public_url: str | None = None
+    public_url: HttpUrl | None = None
     """Base of the URLs in responses; None means the address of the request."""
     model: str = Field(default="restore/restore", pattern=r"^[\w.-]{1,60}/[\w.-]{1,60}$")
     """The name `OWNER/NAME` by which clients of Replicate's API ask for the predictor."""
     open: bool = False
     """Serve without keys on addresses other than loopback."""
     api_key: SecretStr | None = Field(default=None, validation_alias="API_KEY")
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: HttpUrls = ()
     max_file_mib: int = Field(default=32, ge=1, validation_alias="MAX_FILE_SIZE_MB")
     upload_folder: Path | None = Field(default=None, validation_alias="UPLOAD_FOLDER")
     """None means `uploads` in `data`."""
     processed_folder: Path | None = Field(default=None, validation_alias="PROCESSED_FOLDER")
     """None means `results` in `data`."""
-    keep_s: float = Field(default=3600, gt=0)
+    keep_s: float = Field(default=3600, gt=0, le=MAX_KEEP_S)
     """Time after the end of a job at which its input and output are removed."""
-    keep_jobs_s: float = Field(default=2_592_000, gt=0)
+    keep_jobs_s: float = Field(default=2_592_000, gt=0, le=MAX_KEEP_S)
     """Time after the removal of input and output at which the record of the job is deleted."""
     disk_quota_mib: int = Field(default=10_240, ge=1)
     """Limit of all stored files together."""

@@ -78,6 +78,24 @@ class TestSettings:
         assert (expected.host, expected.port, expected.workers) == ("127.0.0.1", 8000, 1)
 
     @pytest.mark.parametrize(
+        "text",
+        ["https://a.example, https://b.example", '["https://a.example", "https://b.example"]'],
+    )
+    def test_lists_are_texts_with_commas_or_json(
+        self, served: list[Settings], monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        monkeypatch.setenv("RESTORE_CORS_ORIGINS", text)
+        assert main(["service"]) == 0
+        assert served[0].cors_origins == ("https://a.example", "https://b.example")
+
+    def test_empty_value_is_none(self, served: list[Settings], tmp_path: Path) -> None:
+        names = ("UPLOAD_FOLDER", "MAX_FILE_SIZE_MB", "RESTORE_DATABASE_URL", "API_KEY")
+        (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in names))
+        assert main(["service"]) == 0
+        assert served[0].upload_folder is served[0].database_url is served[0].api_key is None
+        assert served[0].max_file_mib == 32
+
+    @pytest.mark.parametrize(
         ("options", "workers"), [([], 0), (["--workers", "2"], 2), (["--workers", "0"], 0)]
     )
     def test_given_workers_replace_those_that_would_be_started(
@@ -93,7 +111,11 @@ class TestSettings:
         [
             (["--port", "70000"], {}, "E102"),
             ([], {"RESTORE_PORT": "high"}, "the setting port is 'high'"),
-            ([], {"RESTORE_WORKER_URLS": "gpu1"}, 'error parsing value for field "worker_urls"'),
+            ([], {"RESTORE_WORKER_URLS": "gpu1"}, "the setting worker_urls.0 is 'gpu1'"),
+            ([], {"RESTORE_CORS_ORIGINS": '["https://a.example"'}, "the setting cors_origins"),
+            (["--public-url", "a.example"], {}, "the setting public_url is 'a.example'"),
+            ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s is 'inf'"),
+            ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "the setting keep_jobs_s is 'nan'"),
             (["--weights", "none"], {}, "'none' is not one of"),
         ],
     )
