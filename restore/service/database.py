@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -57,11 +57,7 @@ def connect(settings: Settings) -> Engine:
         _prepare(engine)
     except DBAPIError as error:
         engine.dispose()
-        raise RestoreError(
-            Code.SERVER,
-            f"the database {url.render_as_string()} cannot be used: {error.orig}",
-            "Check RESTORE_DATABASE_URL, and that the folder of the data is writable.",
-        ) from error
+        raise _unusable(url, error) from error
     except RestoreError:
         engine.dispose()
         raise
@@ -112,7 +108,9 @@ def now(connection: Connection) -> datetime:
 def _url(settings: Settings) -> URL:
     if settings.database_url is None:
         _make_folder(settings.data)
-        return URL.create("sqlite", database=str(settings.data / FILE_NAME))
+        path = settings.data / FILE_NAME
+        _make_private(path)
+        return URL.create("sqlite", database=str(path))
     try:
         url = make_url(settings.database_url)
     except ArgumentError as error:
@@ -133,6 +131,19 @@ def _wrong_url() -> RestoreError:
     )
 
 
+def _unusable(url: URL, error: DBAPIError) -> RestoreError:
+    name, remedy = url.render_as_string(), "Check RESTORE_DATABASE_URL, and that the server runs."
+    if url.drivername == "sqlite":
+        name = f"'{url.database}'"
+        remedy = (
+            "Check that its folder is writable and its disk has space. If the file is damaged,"
+            " restore it from a backup, or move it away: the service then starts without keys and"
+            " jobs."
+        )
+    reason = f"the database {name} cannot be used: {str(error.orig).strip().rstrip('.')}"
+    return RestoreError(Code.SERVER, reason, remedy)
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,6 +153,15 @@ def _make_folder(folder: Path) -> None:
             f"the data folder '{folder}' cannot be created: {error.strerror}",
             "Choose a writable folder with --data.",
         ) from error
+
+
+def _make_private(path: Path) -> None:
+    """Create the database file, or change its mode, so that only its user can read it."""
+    # Errors are those of the connection, too, which reports them. SQLite's other files get the
+    # same mode.
+    with suppress(OSError):
+        path.touch(mode=0o600)
+        path.chmod(0o600)
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -51,6 +51,17 @@ def test_data_folder_is_private(settings: Settings) -> None:
     assert settings.data.stat().st_mode & 0o077 == 0
 
 
+def test_database_is_private_in_a_folder_that_others_can_read(settings: Settings) -> None:
+    settings.data.mkdir(mode=0o755)
+    engine = database.connect(settings)
+    with database.read(engine) as connection:
+        connection.execute(select(tables.schema.c.version))
+        modes = {path.name: path.stat().st_mode & 0o077 for path in settings.data.iterdir()}
+    engine.dispose()
+    assert modes == dict.fromkeys(modes, 0)
+    assert len(modes) == 3, "the database, its log and its index"
+
+
 @BOTH
 def test_tables_are_kept_at_the_next_start(database_settings: Settings) -> None:
     first = database.connect(database_settings)
@@ -119,8 +130,10 @@ def test_folder_that_cannot_be_used_is_reported(tmp_path: Path, settings: Settin
 def test_damaged_file_is_reported(settings: Settings) -> None:
     settings.data.mkdir()
     (settings.data / database.FILE_NAME).write_bytes(b"no database" * 1000)
-    with pytest.raises(RestoreError, match="not a database"):
+    with pytest.raises(RestoreError, match=r"not a database.* If the file is damaged") as refused:
         database.connect(settings)
+    assert f"'{settings.data / database.FILE_NAME}'" in str(refused.value)
+    assert "RESTORE_DATABASE_URL" not in str(refused.value), "this database has no URL"
 
 
 @BOTH
