@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 
 from restore.errors import Code, RestoreError
@@ -82,6 +83,24 @@ class FileWriter:
         except OSError as error:
             raise unwritable(error) from error
         return self._digest.hexdigest()
+
+
+def check_folder(folder: Path) -> None:
+    """Check at the start what would otherwise fail at each upload or result.
+
+    Raises:
+        RestoreError: SERVER.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RestoreError(
+            Code.SERVER,
+            f"no files can be stored in '{folder}': {error.strerror}",
+            "Choose writable folders with --data, UPLOAD_FOLDER and PROCESSED_FOLDER.",
+        ) from error
 
 
 def disk_full() -> RestoreError:

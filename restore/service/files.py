@@ -18,7 +18,7 @@ from sqlalchemy import Engine, insert, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, url_tokens
-from restore.service.file_writer import FileWriter
+from restore.service.file_writer import FileWriter, check_folder
 from restore.service.ids import is_id, new_id
 from restore.service.quota import UPLOAD_SHARE, Quota, check_new_file, over_quota
 from restore.service.records import StoredFile
@@ -48,6 +48,8 @@ class FileStore:
         self._max_upload_bytes = settings.max_file_mib * MIB
         self._keep = timedelta(seconds=settings.keep_s)
         self._secret = secret(settings.data, "urls")
+        for folder in (self.uploads, self.results):
+            check_folder(folder)
 
     async def save(
         self,

@@ -30,6 +30,17 @@ def store(engine: Engine, database_settings: Settings) -> FileStore:
     return FileStore(engine, database_settings.model_copy(update=SMALL))
 
 
+@pytest.mark.parametrize("name", ["upload_folder", "processed_folder"])
+def test_folder_that_cannot_be_written_is_reported_at_the_start(
+    engine: Engine, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    chosen = settings.model_copy(update={name: tmp_path / "file" / "photos"})
+    with pytest.raises(RestoreError, match=r"no files can be stored in '.*photos'") as refused:
+        FileStore(engine, chosen)
+    assert refused.value.code is Code.SERVER
+
+
 async def chunks(data: bytes, size: int = 65_536) -> AsyncIterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
@@ -216,6 +227,7 @@ def test_full_disk_is_reported(store: FileStore, monkeypatch: pytest.MonkeyPatch
 
 
 def test_folder_that_cannot_be_written_is_reported_without_its_path(store: FileStore) -> None:
+    store.uploads.rmdir()
     store.uploads.write_text("a file in place of the folder")
     with pytest.raises(RestoreError, match="cannot store files: ") as refused:
         upload(store)
