@@ -74,7 +74,8 @@ def make_plan(
         limit: largest number of photos to restore; None means all.
     """
     present = {entry.name for entry in folder.entries()} if manifest.known else set()
-    to_do, failed, done, changed = [], [], 0, 0
+    to_do, failed, done = [], [], 0
+    changed: set[str] = set()
     for photo in photos:
         known = manifest.known.get(photo.name)
         current = manifest.is_current(photo, settings)
@@ -86,9 +87,10 @@ def make_plan(
                 done += 1
                 continue
         elif known and known.status == DONE:
-            changed += 1
+            changed.add(photo.name)
         to_do.append(photo)
-    return Plan(tuple(to_do[:limit]), done, tuple(failed), changed)
+    chosen = tuple(to_do[:limit])
+    return Plan(chosen, done, tuple(failed), sum(photo.name in changed for photo in chosen))
 
 
 def estimate(folder: Folder, settings: str) -> Estimate | None:

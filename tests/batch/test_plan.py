@@ -68,6 +68,12 @@ def test_limit(output: Output) -> None:
     assert plan(output, force=True, limit=2).to_do == (DONE, FAILED)
 
 
+def test_only_changed_photos_within_the_limit_are_counted(output: Output) -> None:
+    photos = (NEW, DONE)
+    made = make_plan(photos, output.manifest, "other", output.folder, limit=1)
+    assert made == Plan((NEW,), done=0, failed=(), changed=0)
+
+
 def test_estimate_comes_from_photos_with_the_same_settings(output: Output) -> None:
     found = estimate(output.folder, "s")
     assert found is not None
