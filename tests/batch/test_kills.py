@@ -1,0 +1,88 @@
+"""SIGKILL of the command and of its workers at random moments, with the real networks."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+from PIL import Image
+
+from restore.batch.folder import LocalFolder
+from restore.batch.manifest import FOLDER, read_rows
+
+COMMAND = [sys.executable, "-m", "restore", "batch"]
+OPTIONS = ["--task", "upscale", "--scale", "2", "--device", "cpu", "--workers", "2", "-q"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "RESTORE_WEIGHTS": "lite"}
+
+
+def write_crops(folder: Path, count: int) -> None:
+    """Write photos of 64 to 128 px in three formats and ten subfolders."""
+    moments = random.Random(1)
+    samples = [Image.open(path).convert("RGB") for path in sorted((PROJECT / "data").glob("*.jpg"))]
+    for number in range(count):
+        sample = moments.choice(samples)
+        side = moments.uniform(0.3, 1.0) * min(sample.size)
+        left, top = (moments.uniform(0, length - side) for length in sample.size)
+        size = (moments.randint(64, 128), moments.randint(64, 128))
+        suffix = moments.choice(["jpg", "png", "webp"])
+        path = folder / str(number % 10) / f"{number:04}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sample.resize(size, box=(left, top, left + side, top + side)).save(path, quality=80)
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Checksums of all results by name."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and FOLDER not in path.parts and path.name != "report.html"
+    }
+
+
+def count_rows(folder: Path) -> int:
+    """Number of complete rows of a manifest that may not exist yet."""
+    path = folder / FOLDER / "manifest.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def worker_ids(command: int) -> list[int]:
+    """Process ids of the workers of a command."""
+    children = Path(f"/proc/{command}/task/{command}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("photos", "kills"), [(60, 4), (1000, 20)])
+def test_killed_runs_have_the_results_of_an_undisturbed_run(
+    tmp_path: Path, photos: int, kills: int
+) -> None:
+    write_crops(tmp_path / "in", photos)
+    out, moments = tmp_path / "out", random.Random(25)
+    arguments = [*COMMAND, str(tmp_path / "in"), str(out), *OPTIONS]
+    undisturbed = [*COMMAND, str(tmp_path / "in"), str(tmp_path / "undisturbed"), *OPTIONS]
+    subprocess.run(undisturbed, env=ENVIRONMENT, check=True)
+    for kill in range(kills):
+        with subprocess.Popen(arguments, env=ENVIRONMENT) as process:
+            goal = count_rows(out) + moments.randrange(1, photos // kills)
+            while count_rows(out) < goal and process.poll() is None:
+                time.sleep(0.002)
+            if kill % 2:
+                os.kill(moments.choice(worker_ids(process.pid)), signal.SIGKILL)
+                time.sleep(moments.uniform(0.0, 2.0))
+            process.kill()
+    subprocess.run(arguments, env=ENVIRONMENT, check=True)
+    assert checksums(out) == checksums(tmp_path / "undisturbed")
+    inputs = [row["input"] for row in read_rows(LocalFolder(out))]
+    assert len(inputs) == len(set(inputs)) == photos
+    hidden = {path.name for path in (out / FOLDER).rglob("*")}
+    assert hidden == {"manifest.jsonl", "pending"}
