@@ -8,12 +8,13 @@ from threading import Event
 from typing import Protocol
 
 from restore.batch.failures import write_failures
-from restore.batch.folder import Folder, open_folder, require_separate
+from restore.batch.folder import Folder, LocalFolder, open_folder, require_separate
 from restore.batch.listing import BatchPhoto, list_photos, take_shard
 from restore.batch.manifest import FAILED, Manifest, Row
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
+from restore.errors import Code, RestoreError
 
 MIN_FREE_BYTES = 2**30
 """Free space on the disk of the results below which a run stops."""
@@ -159,6 +160,7 @@ def _plan(
 ) -> tuple[Plan, int]:
     listing = list_photos(source, options.globs, recursive=options.recursive)
     photos: Sequence[BatchPhoto] = listing.photos
+    _refuse_results_among_photos(source, target, photos)
     if options.shard:
         photos = take_shard(photos, *options.shard)
     plan = make_plan(
@@ -171,6 +173,25 @@ def _plan(
         limit=options.limit,
     )
     return plan, listing.ignored
+
+
+def _refuse_results_among_photos(
+    source: Folder, target: Folder, photos: Sequence[BatchPhoto]
+) -> None:
+    """Refuse an output folder around the photos' folder if a result would get into the latter."""
+    if not isinstance(source, LocalFolder) or not isinstance(target, LocalFolder):
+        return
+    inner, outer = source.path.resolve(), target.path.resolve()
+    if outer not in inner.parents:
+        return
+    inside = f"{inner.relative_to(outer).as_posix()}/"
+    for photo in photos:
+        if photo.name.startswith(inside):
+            raise RestoreError(
+                Code.OUTPUT_UNWRITABLE,
+                f"the result of '{photo.name}' would be among the photos of '{source.place}'",
+                "Choose an output folder that does not hold the photos.",
+            )
 
 
 def _stop_unwritable(folder: Folder, error: OSError, summary: Summary, stop: Event) -> None:

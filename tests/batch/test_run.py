@@ -181,6 +181,17 @@ def test_output_inside_the_input_is_refused(options: BatchOptions) -> None:
         run(replace(options, target=f"{options.source}/out"))
 
 
+def test_result_that_would_get_among_the_photos_is_refused(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    around = replace(options, target=str(tmp_path), force=True)
+    assert run(around)[0].done == 3
+    write_photos(tmp_path / "in" / "in", "a.jpg", content=b"photo of a subfolder")
+    with pytest.raises(RestoreError, match=r"'in/a\.jpg' would be among the photos"):
+        run(around)
+    assert (tmp_path / "in" / "a.jpg").read_bytes() == b"photo"
+
+
 def test_remote_folders(options: BatchOptions) -> None:
     remote = replace(options, target="memory://batch-results")
     assert run(remote)[0].done == 3
