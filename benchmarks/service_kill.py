@@ -131,7 +131,7 @@ def problems_of(
     known = {job.id for job in finished}
     return {
         "lost": jobs - len(known & set(ids)),
-        "duplicated": sum(ids.values()) - len(known) + sum(photos.values()) - len(photos),
+        "duplicated": ids.total() - len(known & set(ids)) + photos.total() - len(photos),
         "not_succeeded": sum(row["status"] != "succeeded" for row in rows),
         "bad_results": sum(not _is_image(job) for job in finished),
         "without_event": len(known - set(events.ids_of)),
