@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import requests
@@ -16,6 +17,7 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 CHUNK_BYTES = 2**16
 MAX_CAUSE_CHARACTERS = 200
+_CONNECTION = re.compile(r"\w+\(host='[^']*', port=\d+\): ")
 
 
 def download(url: str, name: str, *, public: bool) -> bytes:
@@ -44,7 +46,7 @@ def _download(url: str, name: str, session: requests.Session) -> bytes:
         data = _read_response(url, name, session)
     except (requests.RequestException, HTTPError, ValueError) as error:
         # The libraries raise ValueError for text that is not a URL.
-        reason = f"the download failed ({str(error)[:MAX_CAUSE_CHARACTERS]})"
+        reason = f"the download failed ({_cause(error)})"
         if time.monotonic() >= deadline_s:
             reason = took_too_long
         raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=name) from error
@@ -52,6 +54,13 @@ def _download(url: str, name: str, session: requests.Session) -> bytes:
         # A connection that was shut down can look like a complete response.
         raise RestoreError(Code.PHOTO_MISSING, took_too_long, remedy, photo=name)
     return data
+
+
+def _cause(error: Exception) -> str:
+    """Return what is wrong with a connection, without the names of the library's classes."""
+    wrapped = error.args[0] if error.args else None
+    cause = getattr(wrapped, "reason", None) or error  # of a MaxRetryError
+    return _CONNECTION.sub("", str(cause))[:MAX_CAUSE_CHARACTERS]
 
 
 def _read_response(url: str, name: str, session: requests.Session) -> bytes:

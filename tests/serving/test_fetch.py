@@ -21,6 +21,13 @@ def test_file_keeps_its_name(tmp_path: Path) -> None:
     assert fetch_photo("a.jpg", tmp_path / "0") == NamedFile("a.jpg", Path("a.jpg"))
 
 
+def test_failed_download_is_described_without_names_of_classes(tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match=r"\(Failed to establish a new connection") as refused:
+        fetch_photo(closed_port_url("a.jpg"), tmp_path / "0")
+    assert "Pool" not in str(refused.value)
+    assert "Connection(" not in str(refused.value)
+
+
 def test_data_uri_is_decoded(tmp_path: Path) -> None:
     body = base64.b64encode(b"bytes").decode()
     named = fetch_photo(f"data:image/png;base64,{body}", tmp_path / "0")
