@@ -264,6 +264,13 @@ class TestInputs:
             assert api.service.files.total_bytes() == 0
             assert not [path for path in api.service.files.uploads.rglob("*") if path.is_file()]
 
+    @pytest.mark.parametrize("text", ["photo.jpg", "file:///etc/passwd"])
+    def test_name_of_a_file_is_refused_with_the_way_to_send_it(self, api: Api, text: str) -> None:
+        request = {"files": [("image", (None, text.encode()))]}
+        refused = detail(api("POST", "/upscale", **request), 422, "E201")
+        assert f"image is the text '{text}'" in refused
+        assert "put an @ before its name" in refused
+
     def test_option_that_is_given_twice_is_refused(self, api: Api) -> None:
         request = form(("image", "a.jpg"), scale="2")
         request["files"].append(("scale", (None, b"3")))

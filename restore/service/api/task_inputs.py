@@ -20,6 +20,7 @@ from restore.service.api.uploads import stored_form
 from restore.service.forms import Form, FormLimits
 from restore.service.http_errors import HttpError
 from restore.service.records import Job, StoredFile
+from restore.serving.fetch import DATA_SCHEME, URL_SCHEMES, has_scheme
 from restore.serving.inputs import cog_inputs
 from restore.serving.request_body import in_cog_form
 
@@ -141,7 +142,7 @@ def _form_inputs(task: str, form: Form[StoredFile]) -> dict[str, object]:
         if not text.strip():
             continue  # an empty field of a page
         if short in PHOTO_NAMES:
-            photos.append((short, text.strip()))
+            photos.append((short, _address(name, text.strip())))
         elif name in given:
             raise RestoreError(Code.OPTION_INVALID, f"{name} is given twice", "Send it once.")
         else:
@@ -153,6 +154,21 @@ def _form_inputs(task: str, form: Form[StoredFile]) -> dict[str, object]:
             raise RestoreError(Code.OPTION_UNKNOWN, reason, "Send photos as image, masks as mask.")
         photos.append((short, stored))
     return given | _photos(photos)
+
+
+def _address(name: str, text: str) -> str:
+    """Return the URL or data URI of a photo.
+
+    Raises:
+        RestoreError: PHOTO_MISSING for the name of a file, as of curl without an @.
+    """
+    if has_scheme(text, *URL_SCHEMES, DATA_SCHEME):
+        return text
+    raise RestoreError(
+        Code.PHOTO_MISSING,
+        f"{name[:60]} is the text '{text[:60]}', which is neither a file nor a URL",
+        "Send the file itself. With curl, put an @ before its name: -F image=@photo.jpg",
+    )
 
 
 def _photos(named: Iterable[tuple[str, object]]) -> dict[str, object]:
