@@ -114,7 +114,9 @@ test("points of faces are sent with tasks that restore faces", () => {
     inputFor(photo, "old_photo_restore", { with_face: false }).input.face_points,
     undefined,
   );
-  assert.match(inputFor(photoWith({ facePoints: [] }), "enhance", {}).problem, /one face/);
+  const noFace = photoWith({ facePoints: [] });
+  assert.match(inputFor(noFace, "enhance", {}).problem, /one face, or another task/);
+  assert.match(inputFor(noFace, "pipeline", {}).problem, /one face, or leave out the steps/);
 });
 
 test("a mask belongs to inpaint, and to pipelines with that step or with proposed steps", () => {

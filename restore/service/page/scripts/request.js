@@ -12,7 +12,7 @@ import { FACE_TASKS } from "./tasks.js";
  */
 export function inputFor(photo, task, options) {
   if (task === "inpaint" && !photo.mask) {
-    return refuse("Mark the areas to fill first: choose “Mark areas” under the photo.");
+    return refuse("Mark the areas to fill first: choose “Mark areas to fill” under the photo.");
   }
   const input = { task, ...options };
   if (task === "pipeline" && photo.inspection === "done") {
@@ -20,7 +20,10 @@ export function inputFor(photo, task, options) {
     Object.assign(input, pipelineInput(photo, options));
   }
   const faces = restoresFaces(photo, task, input) ? photo.facePoints : null;
-  if (faces && !faces.length) return refuse("Choose at least one face, or another task.");
+  if (faces && !faces.length) {
+    const other = task === "pipeline" ? "leave out the steps for faces" : "another task";
+    return refuse(`Choose at least one face, or ${other}.`);
+  }
   if (faces) input.face_points = JSON.stringify(faces);
   return { input, problem: "" };
 }
