@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from predict import Predictor as RealPredictor
+from restore.imaging import outputs
 from restore.pipelines import face_batches
 from restore.report import Report
 from restore.restorer import Restorer
@@ -43,10 +44,11 @@ class Predictor(RealPredictor):
         _wrap(Path, "write_bytes", write_bytes)
         _wrap(Restorer, "run", run)
         _wrap(Report, "stage", stage)
+        _wrap(outputs, "encode_timed", encode_timed)
 
 
 def forward(original: Callable[..., Any], net: Callable[..., Any], tile: Any, *args: Any) -> Any:
-    if (limit := fault("memory")) and max(tile.shape[:2]) > int(limit[0]):
+    if (limit := fault("memory")) and max(tile.shape[-2:]) > int(limit[0]):
         raise torch.OutOfMemoryError(OUT_OF_MEMORY)
     factor = torch.nan if fault("nan") is not None else 1.0
     return original(lambda tensor: net(tensor) * factor, tile, *args)
@@ -78,9 +80,19 @@ def run(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 @contextmanager
 def stage(original: Callable[..., Any], report: Report, name: str) -> Iterator[None]:
     with original(report, name):
-        if (stall := fault("stall")) and stall[0] == name:
-            wait(float(stall[1]))
+        stall_in(name)
         yield
+
+
+def encode_timed(original: Callable[..., Any], *args: Any) -> Any:
+    stall_in("encode")
+    return original(*args)
+
+
+def stall_in(name: str) -> None:
+    """Wait if it is ordered for this stage."""
+    if (stall := fault("stall")) and stall[0] == name:
+        wait(float(stall[1]))
 
 
 def wait(seconds: float) -> None:
