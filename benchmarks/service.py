@@ -25,6 +25,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from benchmarks.arguments import count_from
 from benchmarks.inputs import Json
 from benchmarks.rows import machine, record

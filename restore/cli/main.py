@@ -157,6 +157,8 @@ def main(argv: Sequence[str] | None = None, interrupts: Sequence[int] = ()) -> i
             logging.getLogger("restore").info("unexpected error", exc_info=True)
         print_failure(usage_error(error) if is_usage_error else unexpected(error), arguments)
         return 2
+    if code == INTERRUPTED:  # Typer has turned the interrupt into this code
+        return _report_interrupt()
     return code if isinstance(code, int) else 0
 
 

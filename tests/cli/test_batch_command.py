@@ -245,6 +245,7 @@ def test_first_interrupt_finishes_the_photo_and_the_second_ends_at_once(
         assert process.wait() == code
     assert "stopping after the photos in progress" in errors
     done = presses == 1
+    assert ("interrupted\n" in errors) is not done
     assert (tmp_path / "out" / "a.jpg").exists() is done
     assert ("interrupted, 1 photos are left" in errors) is done
     assert not (tmp_path / "out" / "sub").exists()

@@ -1,6 +1,7 @@
 """Tests of the limits for each key."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +15,7 @@ from restore.service.settings import Settings
 
 
 def a_key(**own: int) -> ApiKey:
-    return ApiKey(id="k", name="phone", created_at=datetime.now(UTC), **own)
+    return replace(ApiKey(id="k", name="phone", created_at=datetime.now(UTC)), **own)
 
 
 def test_limits_of_a_key_replace_the_defaults_one_by_one() -> None:
