@@ -97,7 +97,7 @@ class RayEngine:
         import ray  # noqa: PLC0415 - an optional package
         import ray.data  # noqa: PLC0415
 
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()
         gpus = self.num_gpus
         if gpus is None:
             gpus = 1.0 if resources.get("GPU") else 0.0
