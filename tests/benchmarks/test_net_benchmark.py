@@ -73,6 +73,7 @@ def test_every_row_is_measured_or_has_the_same_network_as_another() -> None:
     assert SIDES_PX.keys() <= {row.architecture for row in catalog.rows}
 
 
+@pytest.mark.slow
 def test_every_row_without_an_embedded_file_can_be_built_except_lama() -> None:
     for network in networks():
         if network.row.embedded:
@@ -138,6 +139,7 @@ def test_recipe_weights_are_seeded_and_not_zero() -> None:
     assert not first.training
 
 
+@pytest.mark.slow
 def test_spectral_norms_converge_before_they_are_folded() -> None:
     row = row_of("oldphoto-face-256")
     net = by_recipe(row)

@@ -20,7 +20,9 @@ def test_script_adds_the_project_to_the_path(script: Path) -> None:
     assert PATH_LINE in script.read_text()
 
 
-@pytest.mark.parametrize("name", ["run_bench", "bench_single_image"])
+@pytest.mark.parametrize(
+    "name", ["run_bench", pytest.param("bench_single_image", marks=pytest.mark.slow)]
+)
 def test_script_runs_from_another_folder(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "benchmarks" / f"{name}.py"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

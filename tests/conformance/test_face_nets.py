@@ -79,7 +79,7 @@ def error(output: np.ndarray, name: str, golden: str) -> float:
     [
         pytest.param(0.0, ["w0_s4"], marks=pytest.mark.slow),
         (0.5, ["w0.5_s4", "w0.5_crop"]),
-        (1.0, ["w1_s4"]),
+        pytest.param(1.0, ["w1_s4"], marks=pytest.mark.slow),
     ],
 )
 def test_codeformer_matches_at_every_fidelity(

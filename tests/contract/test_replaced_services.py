@@ -128,7 +128,16 @@ COG_PREDICT_JSON = (
 """Arguments of `cog predict --json`, which sends the items of lists as they are."""
 
 
-@pytest.mark.parametrize("inputs", COG_PREDICT_JSON)
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        COG_PREDICT_JSON[1],
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in (COG_PREDICT_JSON[0], COG_PREDICT_JSON[2])
+        ),
+    ],
+)
 def test_cog_predict_may_name_files_of_the_project(cog_predict: Predict, inputs: str) -> None:
     body = cog_predict(**json.loads(inputs))
     assert body["status"] == "succeeded", body

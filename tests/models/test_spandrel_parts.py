@@ -48,11 +48,13 @@ def test_whole_package_can_be_used_after_a_part(use: str) -> None:
     assert run(code) == "True True True"
 
 
+@pytest.mark.slow
 def test_part_of_a_package_that_is_initialised_already_is_the_same() -> None:
     code = f"import spandrel\nprint({PART} is spandrel.architectures.Compact)"
     assert run(code) == "True"
 
 
+@pytest.mark.slow
 def test_unknown_name_is_an_attribute_error() -> None:
     code = f"{PART}\nimport spandrel\nprint(hasattr(spandrel, 'no_such_name'), spandrel.__name__)"
     assert run(code) == "False spandrel"

@@ -46,7 +46,14 @@ def half() -> Iterator[Restorer]:
         yield Restorer(weights="lite", device="cpu")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task",
+    [
+        # It consists of the networks of upscale and face_restore.
+        pytest.param(task, marks=[pytest.mark.slow] if task == "enhance" else [])
+        for task in TASKS
+    ],
+)
 def test_request_in_low_precision_has_the_quality_of_its_profile(
     half: Restorer, lite: Restorer, task: str
 ) -> None:

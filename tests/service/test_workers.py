@@ -257,7 +257,11 @@ def test_settings_without_usable_workers_are_refused() -> None:
     data = Path("/data")
     for settings, folder, message in (
         (Settings(workers=0), data, "the service has no workers"),
-        (Settings(worker_urls=("gpu1:5000",)), data, "'gpu1:5000' is not the address of a worker"),
+        (
+            Settings(worker_urls=("http://:80",)),
+            data,
+            "'http://:80' is not the address of a worker",
+        ),
         (Settings(), Path("/data:1"), "the folder '/data:1' has ':' in its path"),
     ):
         with pytest.raises(RestoreError, match=message) as caught:

@@ -77,7 +77,17 @@ def only_entry(folder: Path) -> dict[str, object]:
     return entry
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+SLOW_RECIPES = {"upscale_real_x4", "upscale_x2"}
+"""Recipes whose networks take longest; the others train in the same way."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_RECIPES else [])
+        for name in sorted(RECIPES)
+    ],
+)
 def test_recipe_trains_resumes_and_writes_a_file_that_loads(
     name: str, settings: TrainSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -95,7 +105,9 @@ def test_recipe_trains_resumes_and_writes_a_file_that_loads(
     assert file.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("name", ["denoise", "upscale_real_x4"])
+@pytest.mark.parametrize(
+    "name", ["denoise", pytest.param("upscale_real_x4", marks=pytest.mark.slow)]
+)
 def test_resumed_training_gives_the_same_weights(name: str, settings: TrainSettings) -> None:
     for steps in (1, 2):
         train(name, dataclasses.replace(settings, steps=steps))
