@@ -110,6 +110,7 @@ def test_built_network_has_as_many_values_as_its_official_file(row_id: str) -> N
     assert sum(tensor.numel() for tensor in blank(row_of(row_id)).state_dict().values()) == official
 
 
+@pytest.mark.slow
 def test_large_and_tiny_ddcolor_differ_in_the_size_of_the_encoder() -> None:
     large, tiny = (
         blank(row_of(f"ddcolor-{name}")).state_dict() for name in ("modelscope", "paper-tiny")

@@ -262,6 +262,7 @@ def test_worker_that_dies_in_a_prediction_fails_it(server: Server) -> None:
     server.wait_for("READY", READY_TIMEOUT_S)
 
 
+@pytest.mark.slow  # it waits for 20 s; tests/serving/test_watchdog.py has the rule
 def test_leaked_slot_is_freed(server: Server) -> None:
     # The front refuses this id. Without the front, Cog's only slot is lost.
     assert idle_status(server.url) == "READY"

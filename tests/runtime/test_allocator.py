@@ -14,7 +14,7 @@ from restore.runtime.allocator import Allocator
 LARGE_BYTES = 48 << 20  # above the sizes that glibc keeps by default
 PAGE_BYTES = 4096
 
-# Run in a separate process, so that memory freed by other tests is not reused.
+# Run in separate processes, so that memory freed by other tests is not reused.
 COUNT_PAGE_FAULTS = """
 import ctypes, resource
 from restore.runtime.allocator import Allocator
@@ -35,6 +35,19 @@ with Allocator().keep_freed_memory():
     faults()
     inside = faults()
 print(outside, inside)
+"""
+
+MEASURE_MEMORY = """
+import numpy as np
+from restore.runtime import allocator
+
+allocator.MAX_RETAINED_BYTES = 1 << 20
+before = allocator.resident_bytes()
+with allocator.Allocator().keep_freed_memory():
+    blocks = [np.ones(LARGE_BYTES, np.uint8) for _ in range(4)]
+    del blocks
+    inside = allocator.resident_bytes() - before
+print(inside, allocator.resident_bytes() - before)
 """
 
 needs_glibc = pytest.mark.skipif(allocator._glibc() is None, reason="the C library is not glibc")
@@ -87,17 +100,14 @@ def test_defaults_return_after_an_error(applied: list[dict[int, int]]) -> None:
 
 
 @needs_glibc
-def test_large_freed_memory_is_returned_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator, "MAX_RETAINED_BYTES", 1 << 20)
-    library = allocator._glibc()
-    assert library
-    library.malloc_trim(0)  # free memory of earlier tests would be used again
-    before = allocator.resident_bytes()
-    with Allocator().keep_freed_memory():
-        blocks = [np.ones(LARGE_BYTES, np.uint8) for _ in range(4)]
-        del blocks
-        assert allocator.resident_bytes() - before > 2 * LARGE_BYTES
-    assert allocator.resident_bytes() - before < LARGE_BYTES
+def test_large_freed_memory_is_returned_to_the_system() -> None:
+    code = MEASURE_MEMORY.replace("LARGE_BYTES", str(LARGE_BYTES))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    inside, outside = map(int, done.stdout.split())
+    assert inside > 2 * LARGE_BYTES
+    assert outside < LARGE_BYTES
 
 
 @needs_glibc
