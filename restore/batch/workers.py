@@ -18,8 +18,8 @@ MEMORY_PER_WORKER_BYTES = 3 * 2**30
 def plan_workers(device: str | None, workers: int | None = None) -> WorkerPlan:
     """Return one worker per GPU, or on a CPU one per core as far as the memory suffices.
 
-    Several workers with one thread each are faster than one with several threads, because most
-    operations on small photos are too short to be divided.
+    Each worker on a CPU has its share of the threads, because most operations on small photos are
+    too short to be divided among many.
 
     Args:
         device: as for Restorer; None means CUDA if there is a GPU.
