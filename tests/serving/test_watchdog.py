@@ -18,18 +18,24 @@ Sleeper = subprocess.Popen[bytes]
 
 @pytest.fixture
 def sleeper() -> Iterator[Callable[..., Sleeper]]:
-    """Return a function that starts a process which does nothing."""
+    """Return a function that starts a process which does nothing, and waits until it runs.
+
+    Linux shows the arguments of a process only some time after `Popen` has returned.
+    """
     started: list[Sleeper] = []
 
     def start(*arguments: str) -> Sleeper:
-        command = [sys.executable, "-c", "import time; time.sleep(60)", *arguments]
-        started.append(subprocess.Popen(command))
+        program = "import time; print('started', flush=True); time.sleep(60)"
+        command = [sys.executable, "-c", program, *arguments]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        assert started[-1].stdout is not None
+        assert started[-1].stdout.readline() == b"started\n"
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 class Setting:
