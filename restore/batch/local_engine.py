@@ -12,6 +12,7 @@ from restore.batch.listing import BatchPhoto
 from restore.batch.pool import Lost, WorkerPool
 from restore.batch.processing import BatchJob, Outcome, Work, failure
 from restore.batch.run import Engine, OnOutcome
+from restore.batch.workers import plan_workers
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import LIMITS
 
@@ -128,8 +129,6 @@ def run_local(workers: int | None = None) -> Engine:
         on_outcome: OnOutcome,
         stop: Event,
     ) -> None:
-        from restore.batch.workers import plan_workers  # noqa: PLC0415 - imports torch
-
         with WorkerPool(job, plan_workers(job.device, workers)) as pool:
             LocalEngine(pool, folder, on_outcome, stop).run(photos)
 

@@ -26,6 +26,8 @@ QUEUED_GROUPS = 2
 MAX_DEATHS = 10
 """Ends of workers in succession, without a result of any, after which the batch is given up."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
 
 @dataclass(frozen=True)
 class WorkerPlan:
@@ -33,7 +35,7 @@ class WorkerPlan:
 
     Attributes:
         devices: the device of each worker; None means the default.
-        threads: threads of each worker; 0 leaves torch's default.
+        threads: threads of each worker; 0 leaves the default of torch and OpenCV.
         group_size: photos per request, 1 to 4. Photos of a request share batches of faces.
     """
 
@@ -180,8 +182,8 @@ def run_worker(connection: Connection, job: BatchJob, threads: int) -> None:
     """Restore the photos that arrive until the connection is closed: the worker's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     logging.basicConfig(level=logging.ERROR)  # warnings about photos are in their reports
-    if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
+    if threads:  # before torch and OpenCV are imported
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         processor = Processor(job)
     except RestoreError as error:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import cv2
@@ -14,6 +12,7 @@ import torch
 
 from restore.errors import Code, RestoreError
 from restore.options import MIN_TILE_PX
+from restore.runtime.host_memory import host_free_bytes
 
 T = TypeVar("T")
 log = logging.getLogger("restore")
@@ -23,8 +22,6 @@ MAX_FIRST_TILE_PX = 1024
 
 USABLE_MEMORY_FRACTION = 0.8
 """The fraction of the free memory that a forward pass may be planned to use."""
-
-CGROUP_FOLDER = Path("/sys/fs/cgroup")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -131,46 +128,12 @@ def affordable_tile(
 def free_memory_bytes(device: torch.device) -> int:
     """Return the memory that a forward pass on `device` may still use.
 
-    For a GPU this is its free memory plus torch's own cache. For a CPU it is the smaller of the
-    system's available memory and what the container limit (cgroup v2) leaves.
+    For a GPU this is its free memory plus torch's own cache. For a CPU, see `host_free_bytes`.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    free_bytes = _system_free_bytes()
-    container_bytes = _container_free_bytes()
-    return free_bytes if container_bytes is None else max(0, min(free_bytes, container_bytes))
-
-
-def _system_free_bytes() -> int:
-    memory_info = Path("/proc/meminfo")
-    if not memory_info.exists():
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # MemAvailable includes the file cache, which the kernel can reclaim.
-    available = next(
-        line for line in memory_info.read_text().splitlines() if line.startswith("MemAvailable")
-    )
-    return int(available.split()[1]) * 1024
-
-
-def _container_free_bytes() -> int | None:
-    """Return what the cgroup limit leaves, or None without a limit."""
-    try:
-        limit, used, statistics = (
-            (CGROUP_FOLDER / name).read_text().strip()
-            for name in ("memory.max", "memory.current", "memory.stat")
-        )
-    except OSError:
-        return None
-    if limit == "max":
-        return None
-    # The used memory includes the file cache, which the kernel can reclaim.
-    file_cache_bytes = sum(
-        int(line.split()[1])
-        for line in statistics.splitlines()
-        if line.startswith(("inactive_file ", "active_file "))
-    )
-    return int(limit) - int(used) + file_cache_bytes
+    return host_free_bytes()
 
 
 def _tile_side(tile_px: int, longest_px: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from restore.errors import Code, RestoreError
-from restore.runtime import memory
+from restore.runtime import host_memory
 from restore.runtime.memory import (
     affordable_tile,
     free_memory_bytes,
@@ -116,7 +116,7 @@ def test_free_memory_is_limited_by_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cpu = torch.device("cpu")
-    monkeypatch.setattr(memory, "CGROUP_FOLDER", tmp_path)
+    monkeypatch.setattr(host_memory, "CGROUP_FOLDER", tmp_path)
     assert free_memory_bytes(cpu) > 10**8
     (tmp_path / "memory.current").write_text("50000000\n")
     (tmp_path / "memory.stat").write_text(
