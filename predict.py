@@ -30,6 +30,7 @@ class Predictor(BasePredictor):
                 "colorize",
                 "old_photo_restore",
                 "inpaint",
+                "colors",
                 "pipeline",
                 "inspect",
             ],
@@ -135,6 +136,11 @@ class Predictor(BasePredictor):
             ge=1,
             le=100,
             default=35,
+        ),
+        colors_variant: str = Input(
+            description="colors: Network for faded colours; auto uses the environment variable MODEL_COLORS, else lite, which needs no download.",
+            choices=["auto", "lite"],
+            default="auto",
         ),
         old_photo_variant: str = Input(
             description="old_photo_restore: Networks for old photos; auto uses the environment variable MODEL_OLD_PHOTO, else v1; lite needs no download.",
@@ -256,6 +262,7 @@ class Predictor(BasePredictor):
             restore_variant=restore_variant,
             colorize_variant=colorize_variant,
             render_factor=render_factor,
+            colors_variant=colors_variant,
             old_photo_variant=old_photo_variant,
             with_scratch=with_scratch,
             with_face=with_face,

@@ -35,6 +35,8 @@ class Report:
             boxes are in pixels of the photo as that step got it.
         face_restoration_applied: whether any face was restored.
         scratched_share: fraction of the photo detected as scratches; None if not looked for.
+        fading: black and white points, fading and cast of the photo before the step `colors`, and
+            by how much the step changes its colours (mean CIE76 difference).
         status: "done"; "reduced" if a step did less than requested, because more would have damaged
             the photo; "skipped" if it returned the photo unchanged for that reason. A warning gives
             the reason. For the task `pipeline`: the worst status of its steps.
@@ -65,6 +67,7 @@ class Report:
     faces: list[dict[str, object]] = field(default_factory=list)
     face_restoration_applied: bool = False
     scratched_share: float | None = None
+    fading: dict[str, object] = field(default_factory=dict)
     status: str = "done"
     harm: dict[str, object] = field(default_factory=dict)
     why: str = ""

@@ -359,6 +359,7 @@ def test_environment_may_name_a_variant_by_its_older_name() -> None:
         "upscale": ("MODEL_UPSCALE", "x4anime", "x4anime"),
         "old_photo_restore": ("MODEL_OLD_PHOTO", "v1", "scratch"),
         "inpaint": ("MODEL_INPAINT", "big", "big"),
+        "colors": ("MODEL_COLORS", "lite", "lite"),
     }
     for task, (name, value, variant) in others.items():
         options = TASK_OPTIONS[task]()  # type: ignore[index]

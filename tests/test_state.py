@@ -42,6 +42,7 @@ REQUESTS: dict[str, tuple[Photo, dict[str, Any]]] = {
     "colorize": (SMALL, {}),
     "old_photo_restore": (SMALL, {"with_scratch": True, "with_face": False, "return_mask": True}),
     "inpaint": (SMALL, {"points": POLYGON}),
+    "colors": (SMALL, {}),
     "pipeline": (SMALL, {"steps": "restore,colorize,upscale", "scale": 1}),
     "inspect": (FACE, {}),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from training.recipe import Recipe
 from training.recipe_colorize import COLORIZE_RECIPE
+from training.recipe_colors import COLORS_RECIPE
 from training.recipe_deblur import DEBLUR_RECIPE
 from training.recipe_denoise import DENOISE_RECIPE
 from training.recipe_faces import FACE_RECIPE
@@ -21,4 +22,5 @@ RECIPES: dict[str, Recipe] = {
     "scratches": SCRATCH_RECIPE,
     "inpaint": INPAINT_RECIPE,
     "colorize": COLORIZE_RECIPE,
+    "colors": COLORS_RECIPE,
 }

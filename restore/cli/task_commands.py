@@ -48,6 +48,7 @@ SUMMARIES: Mapping[str, str] = {
     "colorize": "Give colours to black-and-white photos.",
     "old_photo_restore": "Repair old photos: scratches, noise and faces.",
     "inpaint": "Fill the holes that a mask or polygons mark.",
+    "colors": "Correct faded colours and casts.",
     "pipeline": "Run several steps; without --steps, those that each photo needs.",
     "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
 }

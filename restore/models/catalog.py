@@ -33,7 +33,14 @@ X2_PARTNER = "x2_partner"
 """Role of a network with scale 2 that replaces a main one with scale 4 when 2 is enough."""
 
 CatalogTask = Literal[
-    "upscale", "restore", "face_restore", "face_detect", "colorize", "old_photo_restore", "inpaint"
+    "upscale",
+    "restore",
+    "face_restore",
+    "face_detect",
+    "colorize",
+    "old_photo_restore",
+    "inpaint",
+    "colors",
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 # The first download is trusted, so plain HTTP is allowed for this machine only (tests).

@@ -38,6 +38,7 @@ from restore.options.shared import FaceOptions, TaskOptions, UpscalerOptions
 from restore.options.tasks import (
     TASK_OPTIONS,
     ColorizeOptions,
+    ColorsOptions,
     EnhanceOptions,
     FaceRestoreOptions,
     InpaintOptions,
@@ -47,6 +48,7 @@ from restore.options.tasks import (
 )
 from restore.options.variants import (
     BACKGROUND,
+    COLORS,
     DDCOLOR,
     FACE,
     LAMA,
@@ -59,6 +61,7 @@ from restore.options.variants import (
 __all__ = [
     "BACKGROUND",
     "CATALOG_TASKS",
+    "COLORS",
     "COMPILE_BACKENDS",
     "DDCOLOR",
     "DEFAULT_TASK",
@@ -80,6 +83,7 @@ __all__ = [
     "UPSCALER",
     "Alias",
     "ColorizeOptions",
+    "ColorsOptions",
     "CompileBackend",
     "EnhanceOptions",
     "FaceOptions",

@@ -40,6 +40,7 @@ INPUT_ORDER = (
     "restore_variant",
     "colorize_variant",
     "render_factor",
+    "colors_variant",
     "old_photo_variant",
     "with_scratch",
     "with_face",

@@ -8,7 +8,14 @@ from restore.errors import Code, RestoreError
 from restore.options.suggest import MAX_SHOWN_CHARACTERS, did_you_mean
 
 Step = Literal[
-    "face_restore", "enhance", "upscale", "restore", "colorize", "old_photo_restore", "inpaint"
+    "face_restore",
+    "enhance",
+    "upscale",
+    "restore",
+    "colorize",
+    "old_photo_restore",
+    "inpaint",
+    "colors",
 ]
 Task = Literal[
     "face_restore",
@@ -18,6 +25,7 @@ Task = Literal[
     "colorize",
     "old_photo_restore",
     "inpaint",
+    "colors",
     "pipeline",
     "inspect",
 ]
@@ -30,6 +38,7 @@ FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "
 ColorizeVariant = Literal["auto", "modelscope", "artistic", "paper_tiny", "lite"]
 OldPhotoVariant = Literal["auto", "v1", "lite"]
 InpaintVariant = Literal["auto", "big", "lite"]
+ColorsVariant = Literal["auto", "lite"]
 RuntimeProfile = Literal["baseline", "fast", "max_speed"]
 StabilityMode = Literal["safe", "optimized"]
 CompileBackend = Literal["auto", "none", "eager", "aot_eager", "inductor", "cudagraphs"]

@@ -38,6 +38,7 @@ CATALOG_TASKS: Mapping[Step, tuple[str, ...]] = {
     "colorize": ("colorize",),
     "old_photo_restore": ("old_photo_restore",),
     "inpaint": ("inpaint",),
+    "colors": ("colors",),
 }
 """Catalog tasks whose checkpoints a task needs with its default options."""
 

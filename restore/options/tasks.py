@@ -12,6 +12,7 @@ from restore.options.base import Fraction, Number, WholeNumber
 from restore.options.json_text import JsonText
 from restore.options.names import (
     ColorizeVariant,
+    ColorsVariant,
     InpaintVariant,
     OldPhotoVariant,
     RestoreVariant,
@@ -25,6 +26,7 @@ from restore.options.shared import (
 )
 from restore.options.variants import (
     BACKGROUND,
+    COLORS,
     DDCOLOR,
     FACE,
     LAMA,
@@ -213,6 +215,25 @@ class InpaintOptions(TaskOptions):
         return {"tile_size": "inpaint does not use tiles"}
 
 
+class ColorsOptions(TaskOptions):
+    """Options of `colors`: correct faded colours and casts."""
+
+    default_tile_px = 0
+    variant_choices = (COLORS,)
+
+    colors_variant: ColorsVariant = Field(
+        default="auto",
+        description=(
+            "Network for faded colours; auto uses the environment variable MODEL_COLORS, else lite,"
+            " which needs no download."
+        ),
+    )
+
+    def without_effect(self) -> Mapping[str, str]:
+        """The network sees the whole photo, reduced to a square."""
+        return {"tile_size": "colors does not use tiles"}
+
+
 TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {
     "face_restore": FaceRestoreOptions,
     "enhance": EnhanceOptions,
@@ -221,4 +242,5 @@ TASK_OPTIONS: Mapping[Step, type[TaskOptions]] = {
     "colorize": ColorizeOptions,
     "old_photo_restore": OldPhotoOptions,
     "inpaint": InpaintOptions,
+    "colors": ColorsOptions,
 }

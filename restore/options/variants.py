@@ -42,3 +42,4 @@ FACE = VariantChoice(
 DDCOLOR = VariantChoice("colorize_variant", "colorize", "MODEL_COLORIZE", "modelscope")
 OLD_PHOTO = VariantChoice("old_photo_variant", "old_photo_restore", "MODEL_OLD_PHOTO", "v1")
 LAMA = VariantChoice("inpaint_variant", "inpaint", "MODEL_INPAINT", "big")
+COLORS = VariantChoice("colors_variant", "colors", "MODEL_COLORS", "lite")

@@ -12,6 +12,7 @@ from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import (
     BACKGROUND,
+    COLORS,
     DDCOLOR,
     FACE,
     LAMA,
@@ -25,6 +26,7 @@ from restore.options import (
     VariantChoice,
 )
 from restore.pipelines.colorize import run_colorize
+from restore.pipelines.colors import run_colors
 from restore.pipelines.context import StepContext, run_each_photo
 from restore.pipelines.device_colorize import colorize_on_device
 from restore.pipelines.device_faces import enhance_on_device, restore_faces_on_device
@@ -161,6 +163,12 @@ TASK_SPECS: Mapping[Step, TaskSpec] = MappingProxyType(
             check=check_inpaint,
             choices=lambda options: (LAMA,),
             expected=Expected.NOTHING,
+        ),
+        "colors": TaskSpec(
+            run=run_each_photo(run_colors),
+            check=check_same_size,
+            choices=lambda options: (COLORS,),
+            expected=Expected.CAST,
         ),
     }
 )

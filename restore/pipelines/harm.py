@@ -7,7 +7,7 @@ the photo, in which noise and detail cancel out.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 import cv2
@@ -26,6 +26,9 @@ MIN_VISIBLE_SHARE = 0.25
 LARGE_CHANGE_LEVELS = 40.0
 """Pixels that change by more than this count in `changed_share`."""
 
+CLIPPED_LEVELS = 0.5
+"""Samples count as clipped up to this distance from black or full."""
+
 MIN_SPREAD_LEVELS = 4.0
 """Photos whose cells spread less than this have no contrast that could be lost."""
 
@@ -41,6 +44,8 @@ class Expected(StrEnum):
     """colorize: the lightness (CIE L*) stays the same."""
     TONE = "tone"
     """old_photo_restore: the official networks map the whole photo and change its tones."""
+    CAST = "cast"
+    """colors: brightness and colour change everywhere; what is light or dark stays so."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,22 @@ class Harm:
         changed_share: fraction of pixels whose luminance changes by more than LARGE_CHANGE_LEVELS.
         contrast: spread of the means of cells (5th to 95th percentile of luminance) in the result,
             divided by that in the input; 1 if the input has none.
+        clipped_share: fraction of samples that became black or full and were neither before;
+            measured for `CAST` only.
+        structure: correlation of the luminance of cells before and after; for `CAST` only.
     """
 
     cell_shift: float = 0.0
     mean_shift: float = 0.0
     changed_share: float = 0.0
     contrast: float = 1.0
+    clipped_share: float | None = None
+    structure: float | None = None
 
     def facts(self) -> dict[str, object]:
-        """Return the figures for a report."""
-        return {name: round(value, 3) for name, value in asdict(self).items()}
+        """Return the figures for a report, without those that were not measured."""
+        figures = asdict(self).items()
+        return {name: round(value, 3) for name, value in figures if value is not None}
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,12 @@ def measure_harm(
         weights=_reduce(weights[..., None], size)[..., 0],
         changed_share=float(large.mean()),
     )
-    return harm_of(comparison, measure_cells(before.pixels) if measures_noise(expected) else None)
+    harm = harm_of(comparison, measure_cells(before.pixels) if measures_noise(expected) else None)
+    if expected is not Expected.CAST:
+        return harm
+    clipped = _is_clipped(second) & ~_is_clipped(first)
+    structure = _correlation(comparison)
+    return replace(harm, clipped_share=float(clipped[visible].mean()), structure=structure)
 
 
 def measures_noise(expected: Expected) -> bool:
@@ -218,6 +234,22 @@ def _spread(cells: np.ndarray) -> float:
     """Return the distance of the 5th and the 95th percentile of the mean of the channels."""
     low, high = np.percentile(cells.mean(axis=-1), (5, 95))
     return float(high - low)
+
+
+def _is_clipped(levels: np.ndarray) -> np.ndarray:
+    return (levels < CLIPPED_LEVELS) | (levels > 255 - CLIPPED_LEVELS)
+
+
+def _correlation(comparison: CellComparison) -> float:
+    """Correlate the luminance of cells before and after; 1 if either photo is plain."""
+    counted = comparison.weights > 0
+    weights = comparison.weights[counted]
+    first, second = (
+        (sums.mean(axis=-1)[counted] / weights) for sums in (comparison.sums, comparison.other_sums)
+    )
+    if min(first.std(), second.std()) < MIN_SPREAD_LEVELS / 4:
+        return 1.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _squeeze(levels: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ result is damaged. docs/harm.md has the figures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,8 @@ class Bounds:
     max_mean_shift: float
     max_changed_share: float
     min_contrast: float
+    max_clipped_share: float = 1.0
+    min_structure: float = -1.0
 
     def exceeded(self, harm: Harm) -> list[str]:
         """Describe every figure that exceeds its bound; empty if the result is harmless."""
@@ -48,6 +51,18 @@ class Bounds:
             f"the contrast fell to {100 * harm.contrast:.0f} % (limit"
             f" {100 * self.min_contrast:g} %)",
         )
+        if harm.clipped_share is not None:
+            yield (
+                harm.clipped_share > self.max_clipped_share,
+                f"{100 * harm.clipped_share:.0f} % of the samples became black or full"
+                f" (limit {100 * self.max_clipped_share:g} %)",
+            )
+        if harm.structure is not None:
+            yield (
+                harm.structure < self.min_structure,
+                f"light and dark areas keep only {100 * harm.structure:.0f} % of their relation"
+                f" (limit {100 * self.min_structure:g} %)",
+            )
 
 
 BOUNDS: Mapping[Expected, Bounds] = MappingProxyType(
@@ -56,5 +71,6 @@ BOUNDS: Mapping[Expected, Bounds] = MappingProxyType(
         Expected.DETAIL: Bounds(12.0, 8.0, 1.0, 0.8),
         Expected.COLOUR: Bounds(20.0, 8.0, 0.05, 0.7),
         Expected.TONE: Bounds(40.0, 16.0, 0.25, 0.6),
+        Expected.CAST: Bounds(math.inf, math.inf, 1.0, 0.8, 0.1, 0.8),
     }
 )

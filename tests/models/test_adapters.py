@@ -12,6 +12,7 @@ from weightrows import manifest_row
 from restore.models.adapters import ADAPTERS, adapter_for, adapter_of_kind
 from restore.models.adapters.base import (
     ColorizeAdapter,
+    ColorTableAdapter,
     FaceAdapter,
     InpaintAdapter,
     UnknownSizesError,
@@ -28,6 +29,7 @@ KINDS = {
     "face_restore": FaceAdapter,
     "inpaint": InpaintAdapter,
     "colorize": ColorizeAdapter,
+    "colors": ColorTableAdapter,
     "upscale": UpscaleAdapter,
 }
 FROM_FILE_ONLY = {"lama-big", "lite-upscale-x4", "lite-upscale-x2", "lite-denoise"}
@@ -37,6 +39,7 @@ SMALL = (
     "lite-deblur",
     "lite-faces",
     "lite-colorize",
+    "lite-colors",
     "lite-scratches",
     "lite-inpaint",
     "realesr-animevideov3",

@@ -198,6 +198,7 @@ class TestShippedManifest:
             "colorize": ("modelscope", "artistic", "paper_tiny", "lite"),
             "old_photo_restore": ("quality", "scratch", "scratch_hr", "lite"),
             "inpaint": ("big", "lite"),
+            "colors": ("lite",),
         }
 
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ MAX_FILE_BYTES = {
     "lite_scratches.safetensors": 2e6,
     "lite_inpaint.safetensors": 4e6,
     "lite_colorize.safetensors": 4e6,
+    "lite_colors.safetensors": 1e6,
 }
 
 

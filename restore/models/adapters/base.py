@@ -235,6 +235,24 @@ class ColorizeAdapter(Adapter):
         return self.predict_ab(net, inputs[0])
 
 
+class ColorTableAdapter(Adapter):
+    """A network that predicts a look-up table of colours from a thumbnail."""
+
+    purpose = "colour correction"
+
+    def predict_table(self, net: nn.Module, thumbnail: Tensor) -> Tensor:
+        """Predict tables: Nx3xSxS RGB in [0, 1] to Nx3xTxTxT, the new RGB at old blue, green, red.
+
+        Args:
+            net: the network of this adapter.
+            thumbnail: photos reduced to the input size of the row.
+        """
+        raise NotImplementedError
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        return self.predict_table(net, inputs[0])
+
+
 class UpscaleAdapter(Adapter):
     """A network that enlarges a photo by the scale of its row."""
 

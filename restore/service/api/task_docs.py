@@ -18,6 +18,7 @@ SUMMARIES: Mapping[str, str] = MappingProxyType(
         "colorize": "Give colours to black-and-white photos",
         "old_photo_restore": "Repair old photos: scratches, noise and faces",
         "inpaint": "Fill the holes that a mask or polygons mark",
+        "colors": "Correct faded colours and casts",
         "inspect": "Propose steps for photos and find their faces, as JSON; changes nothing",
         "pipeline": "Run several steps; without `steps`, those that each photo needs",
     }

@@ -39,6 +39,11 @@ export const TASKS = {
     summary: "Fill scratches and cracks, restore faces.",
     options: ["with_scratch", "with_face", "scratch_threshold", "output_format"],
   },
+  colors: {
+    title: "Refresh colours",
+    summary: "For faded, yellow or magenta photos.",
+    options: ["strength", "output_format"],
+  },
   inpaint: {
     title: "Fill marked areas",
     summary: "Remove what you paint over, such as a stain.",

@@ -1,0 +1,111 @@
+"""colors: correct the colours of faded photos and of photos with a cast.
+
+A small network sees the photo as a square thumbnail and predicts a look-up table from old to new
+colours (after Zeng et al., TPAMI 2020), which is applied to every pixel. A photo whose colours the
+table would hardly change is returned as it is. A grey or toned photo keeps its tone: only its
+contrast is restored.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.faces.colour import Tone, classify_tone
+from restore.imaging.colour import srgb_to_space
+from restore.imaging.colour_tables import (
+    apply_curve,
+    apply_table,
+    convert_values,
+    look_up,
+    table_in_space,
+    tone_curve,
+)
+from restore.imaging.convert import to_8_bits, to_grey, to_rgb
+from restore.imaging.fading import estimate_fading
+from restore.imaging.photo import Photo
+from restore.imaging.resize import blend_pixels
+from restore.models.adapters.base import ColorTableAdapter
+from restore.models.loader import Model
+from restore.options import ColorsOptions
+from restore.pipelines.context import StepContext
+from restore.runtime.output_checks import checked_output
+from restore.runtime.tensors import to_batch
+
+MIN_CHANGE = 1.5
+"""Mean CIE76 difference of the thumbnail below which a photo is not changed."""
+
+
+def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Photo:
+    """Correct the colours of a photo; alpha is not changed.
+
+    The report gets the fading of the photo, and how much its colours change.
+
+    Raises:
+        RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
+    """
+    if options.strength == 0.0:
+        return photo
+    report = context.report
+    tone = classify_tone(photo.pixels)
+    with report.stage("net"):
+        thumbnail = make_thumbnail(photo, tone, context.models["colors"])
+        table = predict_table(thumbnail, context)
+    change = mean_change(thumbnail, table)
+    report.fading = {**estimate_fading(photo).facts(), "change": round(change, 2)}
+    if change < MIN_CHANGE:
+        report.notes.append("the colours of this photo need no correction, so it was not changed")
+        return photo
+    with report.stage("merge"):
+        if tone == "colour":
+            matrix = srgb_to_space(photo.icc)
+            result = apply_table(
+                photo.pixels, table if matrix is None else table_in_space(table, matrix)
+            )
+        else:
+            report.notes.append(f"this photo is {tone}: only its contrast was restored")
+            result = apply_curve(photo.pixels, tone_curve(table))
+    return photo.with_pixels(blend_pixels(result, photo.pixels, options.strength), photo.alpha)
+
+
+def make_thumbnail(photo: Photo, tone: Tone, model: Model) -> np.ndarray:
+    """Reduce a photo to the network's square input: SxSx3 float32 sRGB values in [0, 1].
+
+    Grey and toned photos become grey.
+    """
+    side_px = model.row.input_px
+    assert side_px is not None
+    pixels = to_rgb(to_8_bits(photo.pixels))
+    small = cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    if tone != "colour":
+        small = to_rgb(to_grey(small))
+    values = small.astype(np.float32) / np.float32(255)
+    if (matrix := srgb_to_space(photo.icc)) is not None:
+        values = convert_values(values, np.linalg.inv(matrix)).clip(0.0, 1.0)
+    return values
+
+
+def predict_table(thumbnail: np.ndarray, context: StepContext) -> np.ndarray:
+    """Call the network: SxSx3 to the table of `apply_table` for sRGB.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
+    model = context.models["colors"]
+    adapter = model.adapter_of_kind(ColorTableAdapter)
+    inputs = to_batch([thumbnail], context.runtime.device)
+    with torch.inference_mode():
+        output: Tensor = adapter.predict_table(model.net, inputs).float()
+    table = checked_output(output, inputs, model.row.file)[0]
+    return np.ascontiguousarray(table.permute(1, 2, 3, 0).cpu().numpy())
+
+
+def mean_change(thumbnail: np.ndarray, table: np.ndarray) -> float:
+    """Return the mean CIE76 difference that a table makes to SxSx3 float32 sRGB values."""
+    labs = [
+        cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_RGB2LAB)
+        for values in (thumbnail, look_up(thumbnail, table).clip(0.0, 1.0))
+    ]
+    return float(np.linalg.norm(labs[1] - labs[0], axis=-1).mean())
