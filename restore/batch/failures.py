@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Container
 
 from restore.batch.folder import Folder
 from restore.batch.manifest import FAILED, Manifest, read_rows
@@ -11,12 +12,18 @@ from restore.batch.manifest import FAILED, Manifest, read_rows
 FAILED_NAME = "failed.csv"
 
 
-def write_failures(target: Folder, manifest: Manifest) -> int:
+def write_failures(
+    source: Folder, target: Folder, manifest: Manifest, listed: Container[str] = ()
+) -> int:
     """Write the photos whose last row says that they failed, with code and message.
 
+    Photos that have been removed from the input folder are left out.
+
     Args:
+        source: the input folder.
         target: the output folder.
         manifest: its manifest, with all rows written.
+        listed: names of photos that are known to exist in the input folder.
 
     Returns:
         Their number. Without any, an older file is replaced by one without rows.
@@ -25,7 +32,9 @@ def write_failures(target: Folder, manifest: Manifest) -> int:
         OSError: the file cannot be written.
     """
     failed = {
-        name: known.finished for name, known in manifest.known.items() if known.status == FAILED
+        name: known.finished
+        for name, known in manifest.known.items()
+        if known.status == FAILED and (name in listed or source.exists(name))
     }
     if not failed and not target.exists(FAILED_NAME):
         return 0

@@ -8,7 +8,6 @@ photo counts. Memory holds a few words per photo, never the reports.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
+from restore.batch.locks import lock_manifest
 from restore.errors import Code, RestoreError
 
 FOLDER = ".restore-batch"
@@ -213,7 +213,7 @@ def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
 
 
 def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
-    """Open the manifest and lock it, so that no other run writes the same one.
+    """Open the manifest and lock it, so that no other run writes the same photos.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE.
@@ -221,39 +221,18 @@ def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
     path = folder.path / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = try_lock(path)
+        file = lock_manifest(path, folder.place)
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
             f"the manifest '{path}' cannot be written ({error.strerror})",
             "Choose another output folder, or check its permissions.",
         ) from error
-    if file is None:
-        raise RestoreError(
-            Code.OUTPUT_UNWRITABLE,
-            f"another run is writing into '{folder.place}'",
-            "Wait until it has ended, or give each run its part with --shard 1/2 and --shard 2/2.",
-        )
     if file.tell():  # a killed process may have left half a line
         with path.open("rb") as written:
             written.seek(-1, os.SEEK_END)
             if written.read(1) != b"\n":
                 file.truncate(_end_of_last_line(path))
-    return file
-
-
-def try_lock(path: Path) -> FileIO | None:
-    """Open a manifest to append to it, and lock it; None if another run has locked it.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    file = path.open("ab", buffering=0)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
     return file
 
 

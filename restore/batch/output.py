@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
+from restore.batch.locks import try_lock
 from restore.batch.manifest import (
     DONE,
     FAILED,
@@ -27,7 +28,6 @@ from restore.batch.manifest import (
     Manifest,
     Row,
     key_of,
-    try_lock,
 )
 from restore.batch.processing import Outcome
 from restore.errors import Code, RestoreError

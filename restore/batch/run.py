@@ -137,10 +137,15 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             manifest.flush()
             if options.shard:
                 manifest.read_again()
-            write_failures(target, manifest)
+            write_failures(source, target, manifest, _failed_names(summary))
         except OSError as error:
             _stop_unwritable(target, error, summary, stop)
         return summary
+
+
+def _failed_names(summary: Summary) -> set[str]:
+    """Return the listed photos that have failed in this run or before."""
+    return {photo.name for photo in summary.plan.failed} | {row.input for row in summary.failed}
 
 
 def preview(options: BatchOptions) -> tuple[Plan, int]:

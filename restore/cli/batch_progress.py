@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from restore.batch.figures import Statistics
+from restore.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 30.0
 
 
-class BatchProgress:
+class BatchProgress(TerminalProgress):
     """Shows a bar on a terminal, and elsewhere a line every LINE_EVERY_S.
 
     Attributes:
@@ -26,26 +26,12 @@ class BatchProgress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
         self.quiet = quiet
         self.figures = Statistics()
         self._total = 0
         self._started_s = self._line_s = time.monotonic()
-        self._bars = None if quiet or not sys.stderr.isatty() else _new_bars()
         self._task: TaskID | None = None
-
-    def __enter__(self) -> BatchProgress:
-        if self._bars:
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._bars:
-            self._bars.stop()
 
     def on_plan(self, plan: Plan, ignored: int) -> None:
         """Show how much there is to do."""
@@ -60,15 +46,15 @@ class BatchProgress:
         if ignored:
             parts.append(f"{ignored} other files ignored")
         print(", ".join(parts), file=sys.stderr, flush=True)
-        if self._bars and self._total:
-            self._task = self._bars.add_task("photos", total=self._total, facts="")
+        if self.bars and self._total:
+            self._task = self.bars.add_task("photos", total=self._total, facts="")
 
     def on_row(self, row: Row) -> None:
         """Count a photo."""
         self.figures.add(row)
-        if self._bars and self._task is not None:
+        if self.bars and self._task is not None:
             done = self.figures.done + self.figures.failed
-            self._bars.update(self._task, completed=done, facts=self.facts())
+            self.bars.update(self._task, completed=done, facts=self.facts())
         elif not self.quiet and time.monotonic() - self._line_s > LINE_EVERY_S:
             self._line_s = time.monotonic()
             print(self.line(), file=sys.stderr, flush=True)
@@ -89,23 +75,23 @@ class BatchProgress:
             facts.append(f"slowest stage: {stage}")
         return ", ".join(facts)
 
+    def new_bars(self) -> Progress:
+        """Return one bar with the facts of the run."""
+        from rich.console import Console  # noqa: PLC0415 - takes a while
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
-def _new_bars() -> Progress:
-    from rich.console import Console  # noqa: PLC0415 - only terminals need it
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from batchfakes import photo
 
-from restore.batch import manifest as manifest_module
+from restore.batch import locks
 from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.errors import RestoreError
@@ -90,28 +90,20 @@ def test_line_that_is_no_row_is_an_error_that_names_it(tmp_path: Path, line: str
         Manifest(LocalFolder(tmp_path), read_only=True)
 
 
-def test_two_runs_at_the_same_time_are_refused_unless_sharded(tmp_path: Path) -> None:
-    first = Manifest(LocalFolder(tmp_path))
-    with pytest.raises(RestoreError, match="another run is writing"):
-        Manifest(LocalFolder(tmp_path))
-    Manifest(LocalFolder(tmp_path), "2of2").close()
-    first.close()
-
-
 def test_row_that_another_run_writes_until_it_ends_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run before may add its last row after this one has started."""
     folder = LocalFolder(tmp_path)
     before = Manifest(folder)
-    lock = manifest_module.try_lock
+    lock = locks.try_lock
 
     def lock_after_the_last_row(path: Path) -> FileIO | None:
         before.add(row("late.jpg"))
         before.close()
         return lock(path)
 
-    monkeypatch.setattr(manifest_module, "try_lock", lock_after_the_last_row)
+    monkeypatch.setattr(locks, "try_lock", lock_after_the_last_row)
     with Manifest(folder) as manifest:
         assert "late.jpg" in manifest.known
 

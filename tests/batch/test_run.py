@@ -161,6 +161,17 @@ def test_failures_of_a_run_that_was_killed_are_in_the_csv_file(
     assert (tmp_path / "out" / "failed.csv").exists()
 
 
+def test_photos_that_were_deleted_are_not_in_the_csv_file(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "in", "x.jpg", "sub/y.jpg", content=b"bad")
+    run(options)
+    (tmp_path / "in" / "x.jpg").unlink()
+    assert run(replace(options, recursive=False))[0].exit_code == 0
+    lines = (tmp_path / "out" / "failed.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["photo", "sub/y.jpg"]
+
+
 def test_names_that_are_no_unicode(options: BatchOptions, tmp_path: Path) -> None:
     good, bad = os.fsdecode(b"in/\xe9t\xe9.jpg"), os.fsdecode(b"in/\xff.jpg")
     write_photos(tmp_path, good)
