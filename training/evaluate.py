@@ -10,6 +10,7 @@ from pathlib import Path
 
 from training import (
     measure_colorize,
+    measure_colors,
     measure_deblur,
     measure_denoise,
     measure_faces,
@@ -36,6 +37,7 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "deblur": measure_deblur.EVALUATION,
     "faces": measure_faces.EVALUATION,
     "colorize": measure_colorize.EVALUATION,
+    "colors": measure_colors.EVALUATION,
     "inpaint": measure_inpaint.EVALUATION,
     "scratches": measure_scratches.EVALUATION,
 }
