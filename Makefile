@@ -40,7 +40,7 @@ $(SERVICE): $(RUNTIME) requirements-service.txt
 	@touch $@
 
 demo: $(RUNTIME)
-	@RESTORE_WEIGHTS=lite $(VENV)/bin/restore demo -o out
+	@RESTORE_WEIGHTS=lite $(VENV)/bin/restore demo -o out --index
 
 # Two processes with one thread each: most tests are too small to use two threads.
 test: $(DEV) lint

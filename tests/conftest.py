@@ -54,6 +54,7 @@ def empty_caches_of_other_programs(tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "WEIGHTS_DIR"):
             patch.setenv(name, folder)
+        patch.setenv("PIP_NO_INDEX", "1")  # no test fetches weights from the package index
         # The probe takes seconds, and its verdict depends on the machine.
         patch.setenv("RESTORE_CPU_PRECISION", "float32")
         yield

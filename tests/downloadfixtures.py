@@ -1,4 +1,4 @@
-"""Fixtures of the download tests: a target, a downloader that records its pauses, a full disk."""
+"""Fixtures of the download tests: a target, a downloader with its pauses, a full disk, hashes."""
 
 import random
 import shutil
@@ -8,6 +8,7 @@ import pytest
 from fileserver import sha256_of
 
 from restore.models import download
+from restore.models import store as store_module
 from restore.models.download import Downloader
 from restore.models.partial_download import DownloadTarget
 
@@ -34,3 +35,17 @@ def downloader(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> Download
 @pytest.fixture
 def target(tmp_path: Path) -> DownloadTarget:
     return DownloadTarget(tmp_path / "net.pth", len(BODY), sha256_of(BODY))
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that the store hashes."""
+    names: list[str] = []
+    original = store_module.file_sha256
+
+    def record(path: Path) -> str:
+        names.append(path.name)
+        return original(path)
+
+    monkeypatch.setattr(store_module, "file_sha256", record)
+    return names

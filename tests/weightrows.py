@@ -1,5 +1,6 @@
 """Manifest rows for tests, the content of their files, and weight stores."""
 
+import os
 import random
 from pathlib import Path
 
@@ -76,3 +77,14 @@ def put(store: WeightStore, checkpoint: Checkpoint, body: bytes = BODY) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body)
     return path
+
+
+def flip_a_byte(path: Path, *, keep_time: bool = False) -> None:
+    """Change one byte of a file, and its modification time unless `keep_time` is set."""
+    facts = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    # The clock of a file system may not advance between two writes.
+    mtime_ns = facts.st_mtime_ns if keep_time else facts.st_mtime_ns + 1_000_000
+    os.utime(path, ns=(mtime_ns, mtime_ns))

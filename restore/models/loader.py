@@ -18,6 +18,7 @@ from restore.models.catalog import NET, Checkpoint
 from restore.models.empty_nets import without_storage
 from restore.models.policy import Resolved
 from restore.models.precision import FLOAT32, PrecisionName
+from restore.models.verified_file import VerifiedFile
 from restore.nets.local_pooling import use_local_pooling
 
 _LOAD_ERRORS = (
@@ -39,7 +40,8 @@ class Model:
         net: the network in eval mode, without gradients, on its device.
         partners: partner networks by role, such as `denoise_partner` or `parser`.
         partner_rows: manifest rows of the partners by role.
-        weights: file name, sha256 and licence of each checkpoint, for the report.
+        weights: file name, sha256 and licence of each checkpoint, for the report; `source` if it is
+            a copy from the package index.
         compiled_shapes: input shapes for which an optimized copy is compiled or recorded.
         files: path of each checkpoint by role, NET for that of the network.
         precisions: precision of each network by role; float32 where it is absent.
@@ -90,9 +92,7 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
         for role, partner in resolved.partners.items()
     }
     files = (resolved.net, *resolved.partners.values())
-    weights: tuple[dict[str, object], ...] = tuple(
-        {"file": f.path.name, "sha256": f.sha256, "licence": f.row.licence} for f in files
-    )
+    weights = tuple(_weights_facts(file) for file in files)
     rows = {role: partner.row for role, partner in resolved.partners.items()}
     paths = {role: partner.path for role, partner in resolved.partners.items()}
     return Model(
@@ -104,6 +104,15 @@ def load_model(resolved: Resolved, device: torch.device) -> Model:
         weights,
         files={NET: resolved.net.path, **paths},
     )
+
+
+def _weights_facts(file: VerifiedFile) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "file": file.path.name,
+        "sha256": file.sha256,
+        "licence": file.row.licence,
+    }
+    return facts | ({"source": file.source} if file.source else {})
 
 
 def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:

@@ -24,9 +24,15 @@ class Patience:
     attempts: int
     budget_s: float = math.inf
     probe_timeout_s: float | None = None
+    index_s: float = 600.0
 
 
 PATIENT = Patience(connect_timeout_s=5.0, read_timeout_s=30.0, attempts=3)
 BRIEF = Patience(
-    connect_timeout_s=5.0, read_timeout_s=5.0, attempts=1, budget_s=3.0, probe_timeout_s=2.0
+    connect_timeout_s=5.0,
+    read_timeout_s=5.0,
+    attempts=1,
+    budget_s=3.0,
+    probe_timeout_s=2.0,
+    index_s=30.0,
 )

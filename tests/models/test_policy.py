@@ -139,7 +139,7 @@ def test_unknown_variant_is_rejected(store_of: StoreOf, policy: Policy) -> None:
 def test_auto_without_network_takes_seconds_for_all_rows(tmp_path: Path) -> None:
     tasks, url = ("upscale", "restore"), closed_port_url("file")
     official = [
-        checkpoint.model_copy(update={"urls": (url,) * 3})
+        checkpoint.model_copy(update={"urls": (url,) * 3, "index_copy": None})
         for checkpoint in Catalog.load().rows
         if checkpoint.task in tasks and not checkpoint.embedded
     ]
