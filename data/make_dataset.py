@@ -30,7 +30,8 @@ from restore.errors import Code, RestoreError
 
 SAMPLES = Path(__file__).resolve().parent
 MANIFEST = "manifest.csv"
-LONG_SIDES_PX = (128, 1024)
+MIN_PX, MAX_PX = 128, 1024
+"""Bounds of the longer side of a photo."""
 CROP_SHARES = (0.5, 1.0)
 JPEG_QUALITIES = (60, 96)
 VARIATION = (0.5, 1.5)  # of each value of a preset
@@ -72,21 +73,23 @@ class PhotoPlan:
     jpeg_quality: int
 
 
-def plan_photo(index: int, seed: int, sizes: Sequence[tuple[str, int, int]]) -> PhotoPlan:
+def plan_photo(
+    index: int, seed: int, sizes: Sequence[tuple[str, int, int]], max_px: int = MAX_PX
+) -> PhotoPlan:
     """Draw the plan of one photo.
 
     Args:
         index: index of the photo in the dataset, from 0.
         seed: seed of the dataset.
         sizes: name, width and height of each sample; samples are used in turn.
+        max_px: bound of the longer side.
     """
     generator = np.random.default_rng([seed, index])
     source, width, height = sizes[index % len(sizes)]
     crop_width, crop_height = (
         round(side * generator.uniform(*CROP_SHARES)) for side in (width, height)
     )
-    min_px, max_px = LONG_SIDES_PX
-    long_side_px = min_px * (max_px / min_px) ** generator.random()  # uniform in its logarithm
+    long_side_px = MIN_PX * (max_px / MIN_PX) ** generator.random()  # uniform in its logarithm
     factor = long_side_px / max(crop_width, crop_height)
     kind = str(generator.choice([CLEAN, *PRESETS]))
     return PhotoPlan(
@@ -141,7 +144,13 @@ def make_photo(sample: Photo, plan: PhotoPlan) -> Photo:
 
 
 def make_dataset(
-    out: Path, count: int, seed: int, samples: Sequence[Path], *, overwrite: bool = False
+    out: Path,
+    count: int,
+    seed: int,
+    samples: Sequence[Path],
+    *,
+    overwrite: bool = False,
+    max_px: int = MAX_PX,
 ) -> list[PhotoPlan]:
     """Write photos and their manifest into a folder.
 
@@ -151,6 +160,7 @@ def make_dataset(
         seed: seed of all random values.
         samples: files that crops are taken from.
         overwrite: delete an earlier dataset in the folder.
+        max_px: bound of the longer side of a photo, at least MIN_PX.
 
     Raises:
         RestoreError: OUTPUT_UNWRITABLE if the folder is not empty or cannot be written to;
@@ -164,7 +174,7 @@ def make_dataset(
         )
     photos = {sample.name: read_photo(sample) for sample in samples}
     sizes = [(name, photo.shape[1], photo.shape[0]) for name, photo in photos.items()]
-    plans = [plan_photo(index, seed, sizes) for index in range(count)]
+    plans = [plan_photo(index, seed, sizes, max_px) for index in range(count)]
     try:
         _prepare_folder(out, overwrite=overwrite)
         for plan in tqdm(plans, unit="photo", file=sys.stderr):
@@ -229,6 +239,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="N", help="seed of all random values (default: 1)"
     )
     parser.add_argument(
+        "--max-px",
+        type=int,
+        default=MAX_PX,
+        metavar="N",
+        help=f"largest longer side in pixels (default: {MAX_PX})",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the dataset in the folder"
     )
     return parser
@@ -242,12 +259,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
-    if options.count < 1 or options.seed < 0:
-        parser.error("--count must be at least 1, --seed at least 0")
+    if options.count < 1 or options.seed < 0 or options.max_px < MIN_PX:
+        parser.error(f"--count must be at least 1, --seed at least 0, --max-px at least {MIN_PX}")
     samples = sorted(SAMPLES.glob("*.jpg"), key=lambda path: int(path.stem))
     try:
         plans = make_dataset(
-            options.out, options.count, options.seed, samples, overwrite=options.overwrite
+            options.out,
+            options.count,
+            options.seed,
+            samples,
+            overwrite=options.overwrite,
+            max_px=options.max_px,
         )
     except RestoreError as error:
         print(f"error: {error}", file=sys.stderr)

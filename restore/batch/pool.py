@@ -18,15 +18,20 @@ from multiprocessing.connection import Connection, wait
 from queue import Queue
 from typing import Any
 
-from restore.batch.processing import BatchJob, Outcome, Processor, Work, remove_scratch
+from restore.batch.processing import (
+    BatchJob,
+    Outcome,
+    Processor,
+    Work,
+    limit_threads,
+    remove_scratch,
+)
 from restore.errors import Code, RestoreError
 
 QUEUED_GROUPS = 2
 """Groups of photos that a worker has: one that it works on, and one that is ready."""
 MAX_DEATHS = 10
 """Ends of workers in succession, without a result of any, after which the batch is given up."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 @dataclass(frozen=True)
@@ -182,9 +187,9 @@ def run_worker(connection: Connection, job: BatchJob, threads: int) -> None:
     """Restore the photos that arrive until the connection is closed: the worker's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     logging.basicConfig(level=logging.ERROR)  # warnings about photos are in their reports
-    if threads:  # before torch and OpenCV are imported
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
+        if threads:
+            limit_threads(threads)
         processor = Processor(job)
     except RestoreError as error:
         connection.send(SetupFailure(error.code, error.reason, error.remedy))

@@ -121,6 +121,7 @@ class Processor:
             from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
 
             restorer = Restorer(weights=job.weights, device=job.device)
+            restorer.encodes_early = True
         self.restorer = restorer
 
     def restore(self, works: Sequence[Work]) -> list[Outcome]:
@@ -152,6 +153,17 @@ class Processor:
                 photos.append(NamedFile(Path(work.name).name, path))
             results = self.restorer.run(self.job.task, photos, **self.job.inputs)
             return _read_results(results, [work.name for work in works], folder / "results")
+
+
+def limit_threads(threads: int) -> None:
+    """Set the number of threads of numpy, torch and OpenCV in this process."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # numpy reads it when it is imported
+    import cv2  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    # A main module that imports torch is imported in its workers, too, before this.
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
 
 
 def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[Outcome]:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 from restore.batch.folder import Folder, open_folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.local_engine import lost_error, read_photo
-from restore.batch.processing import BatchJob, Outcome, Processor, Work, failure
+from restore.batch.processing import (
+    BatchJob,
+    Outcome,
+    Processor,
+    Work,
+    failure,
+    limit_threads,
+)
 from restore.batch.run import OnOutcome
 from restore.errors import Code, RestoreError
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 PHOTOS_PER_BLOCK = 8
 """Photos that Ray schedules together."""
 GPU_GROUP_SIZE = 4
+CPUS_PER_ACTOR = 1
 MAX_RETRIES = 2
 """Times that Ray repeats a block whose actor or node has ended."""
 
@@ -108,8 +116,8 @@ class RayEngine:
             self.actor,
             batch_size=GPU_GROUP_SIZE if gpus else 1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(largest, blocks)),
-            fn_constructor_args=(job, folder.place),
-            num_cpus=1,
+            fn_constructor_args=(job, folder.place, 0 if gpus else CPUS_PER_ACTOR),
+            num_cpus=CPUS_PER_ACTOR,
             num_gpus=gpus or None,
             max_restarts=-1,
             max_task_retries=MAX_RETRIES,
@@ -122,9 +130,12 @@ class RayProcessor:
     Args:
         job: what to do.
         place: path or URL of the input folder.
+        threads: threads of the networks; 0 leaves the defaults.
     """
 
-    def __init__(self, job: BatchJob, place: str) -> None:
+    def __init__(self, job: BatchJob, place: str, threads: int = 0) -> None:
+        if threads:
+            limit_threads(threads)
         self.processor = Processor(job)
         self.folder = open_folder(place)
 

@@ -33,7 +33,7 @@ pytestmark = [
 class FakeProcessor(RayProcessor):
     """An actor without networks; a photo whose content starts with `die` kills it."""
 
-    def __init__(self, job: BatchJob, place: str) -> None:
+    def __init__(self, job: BatchJob, place: str, threads: int) -> None:
         self.folder = LocalFolder(Path(place))
 
     def restore(self, works: list[Work]) -> list[Outcome]:

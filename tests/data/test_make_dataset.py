@@ -82,6 +82,15 @@ def test_plans_are_varied_and_within_their_bounds() -> None:
     assert len({(each.left, each.top) for each in plans}) > 100
 
 
+def test_longest_side_can_be_chosen() -> None:
+    sides = [
+        max(each.width, each.height)
+        for each in (plan_photo(number, 3, SIZES, 200) for number in range(100))
+    ]
+    assert 127 <= min(sides) < 140
+    assert 180 < max(sides) <= 200
+
+
 def test_photo_follows_its_plan() -> None:
     sample = np.zeros((300, 400, 3), np.uint8)
     sample[100:200, 50:100] = (200, 40, 10)  # the crop's left half
