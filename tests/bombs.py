@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from heiffiles import avif_file, heic_file, with_size
 from photofiles import chunk, file_of
 from PIL import Image
 
@@ -113,13 +114,16 @@ def webp_bomb(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<L", len(body) + 4) + b"WEBP" + body
 
 
-HEADERS = {
+SMALL_HEIC, SMALL_AVIF = heic_file(noise()), avif_file(noise())
+HEADERS: dict[str, Callable[[int, int], bytes]] = {
     "png": png_bomb,
     "tiff": tiff_bomb,
     "bmp": bmp_bomb,
     "gif": gif_bomb,
     "jpg": jpeg_bomb,
     "webp": webp_bomb,
+    "heic": partial(with_size, SMALL_HEIC),
+    "avif": partial(with_size, SMALL_AVIF),
 }
 LARGEST_SIDE_PX = {
     "png": 2**31 - 1,
@@ -128,6 +132,8 @@ LARGEST_SIDE_PX = {
     "gif": 65_535,
     "jpg": 65_500,
     "webp": 16_383,
+    "heic": 2**31 - 1,
+    "avif": 2**31 - 1,
 }
 
 BOMBS = {
@@ -145,6 +151,10 @@ BOMBS = {
     "jpeg-60-mp": jpeg_bomb(10_000, 6_000),
     "webp": webp_bomb(16_383, 16_383),
     "webp-60-mp": webp_bomb(10_000, 6_000),
+    "heic": with_size(SMALL_HEIC, 2**31 - 1, 2**31 - 1),
+    "heic-60-mp": with_size(SMALL_HEIC, 10_000, 6_000),
+    "avif": with_size(SMALL_AVIF, 65_535, 65_535),
+    "avif-60-mp": with_size(SMALL_AVIF, 10_000, 6_000),
 }
 
 

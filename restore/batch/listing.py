@@ -17,10 +17,10 @@ from restore.errors import Code, RestoreError
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
-        *(".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif", ".avif", ".jxl", ".jp2"),
+        *(".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2"),
     }
 )
-"""Suffixes of files that are taken for photos. A format that is not supported fails with a row."""
+"""Suffixes of files that are taken for photos. JPEG XL and JPEG 2000 fail with a row."""
 FORMAT_SUFFIXES = {"jpg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "png": {".png"}, "webp": {".webp"}}
 
 

@@ -10,6 +10,8 @@ from PIL import Image, JpegImagePlugin
 
 SAME_FORMAT = "same"
 _OWN_FORMATS = {"JPEG": "jpg", "WEBP": "webp"}
+_NEAREST_FORMATS = {"HEIC": "jpg", "AVIF": "webp"}
+"""For lossy formats that are read but not written. AVIF often has transparency, as webp has."""
 _LOSSLESS_OWN_FORMAT = "png"
 _TABLE_SIDE = 8
 _FULL_CHROMA, _HALF_WIDTH_CHROMA = 0, 1
@@ -72,11 +74,16 @@ def read_coding(image: Image.Image, data: bytes) -> Coding | None:
 def output_format_of(requested: str, file_format: str) -> str:
     """Return 'jpg', 'png' or 'webp': the requested format, or for 'same' that of the photo.
 
-    TIFF, BMP and GIF become png, which loses nothing of them.
+    TIFF, BMP and GIF become png, which loses nothing of them; HEIC becomes jpg and AVIF webp.
     """
     if requested != SAME_FORMAT:
         return requested
-    return _OWN_FORMATS.get(file_format, _LOSSLESS_OWN_FORMAT)
+    return (_OWN_FORMATS | _NEAREST_FORMATS).get(file_format, _LOSSLESS_OWN_FORMAT)
+
+
+def is_not_written(file_format: str) -> bool:
+    """Return whether `same` is another lossy format, because this one is only read."""
+    return file_format in _NEAREST_FORMATS
 
 
 def distinct_tables(tables: Sequence[tuple[int, ...]]) -> list[list[int]]:

@@ -52,6 +52,7 @@ class Raster:
         icc: the colour profile.
         exif: the EXIF block.
         is_upright: whether the decoder has already applied the orientation, as for TIFF.
+        orientation: the orientation that the file states beside EXIF; None if it states none.
         warnings: what was degraded.
         metadata: captions, comments and the density.
         coding: how the file codes its samples.
@@ -67,6 +68,7 @@ class Raster:
     warnings: tuple[str, ...] = ()
     metadata: Metadata = NO_METADATA
     coding: Coding | None = None
+    orientation: int | None = None
 
 
 def decode_raster(file: CheckedFile, name: str) -> Raster:

@@ -16,7 +16,13 @@ from restore.imaging.attachments import (
     iptc_segment,
     png_chunks_of,
 )
-from restore.imaging.coding import SAME_FORMAT, Coding, distinct_tables, output_format_of
+from restore.imaging.coding import (
+    SAME_FORMAT,
+    Coding,
+    distinct_tables,
+    is_not_written,
+    output_format_of,
+)
 from restore.imaging.colour import from_working_space
 from restore.imaging.convert import to_8_bits
 from restore.imaging.limits import check_output_size
@@ -55,10 +61,13 @@ def encode(
     Raises:
         RestoreError: OPTION_INVALID or OUTPUT_TOO_LARGE.
     """
-    coding = photo.coding if output_format == SAME_FORMAT else None
-    output_format = output_format_of(output_format, photo.format)
-    check_output_size(photo.name, photo.width, photo.height, output_format)
     notes: list[str] = []
+    keeps_format = output_format == SAME_FORMAT
+    coding = photo.coding if keeps_format else None
+    output_format = output_format_of(output_format, photo.format)
+    if keeps_format and is_not_written(photo.format):
+        notes.append(f"{photo.format} is not written: the result is {output_format}")
+    check_output_size(photo.name, photo.width, photo.height, output_format)
     pixels, icc = from_working_space(
         photo.pixels,
         photo.icc,

@@ -27,9 +27,15 @@ _FORMATS = (
     ),
 )
 _BMP_FILE_HEADER_BYTES = 14
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset(
+    {
+        *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+        *(b"mif1", b"mif2", b"msf1"),
+    }
+)
+_MAX_BRANDS = 100
 _UNSUPPORTED = (
-    ("HEIC", re.compile(rb"....ftyp(hei|hev|mif|msf)", re.DOTALL)),
-    ("AVIF", re.compile(rb"....ftypavi", re.DOTALL)),
     ("a camera raw file", re.compile(rb"II[*+]\x00|MM\x00[*+]|....ftypcrx", re.DOTALL)),
     ("a video", re.compile(rb"....ftyp|RIFF....AVI |\x1aE\xdf\xa3", re.DOTALL)),
     ("PDF", re.compile(rb"%PDF")),
@@ -37,7 +43,7 @@ _UNSUPPORTED = (
     ("a Photoshop document", re.compile(rb"8BPS")),
     ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
     ("JPEG 2000", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
-    ("a ZIP archive", re.compile(rb"PK\x03\x04")),
+    ("a ZIP archive (.livp files are, too)", re.compile(rb"PK\x03\x04")),
     ("SVG", re.compile(rb".{0,1000}<svg", re.DOTALL | re.IGNORECASE)),
     ("an HTML page", re.compile(rb".{0,1000}<(!doctype )?html", re.DOTALL | re.IGNORECASE)),
     ("text", re.compile(rb"[\t\n\f\r -\x7e\x80-\xff]{16,1024}\Z")),
@@ -46,7 +52,9 @@ _MAX_HEAD_BYTES = 1024
 
 
 def identify(data: bytes, name: str) -> str:
-    """Return the format of a file: 'JPEG', 'PNG', 'GIF', 'WEBP', 'TIFF', 'BMP' or 'DIB'.
+    """Return the format of a file by its content.
+
+    It is 'JPEG', 'PNG', 'GIF', 'WEBP', 'HEIC', 'AVIF', 'TIFF', 'BMP' or 'DIB'.
 
     Args:
         data: the content of the file.
@@ -58,10 +66,15 @@ def identify(data: bytes, name: str) -> str:
     for file_format, signature in _FORMATS:
         if signature.match(data):
             return file_format
+    brands = _brands(data)
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    if brands & _HEIC_BRANDS and b"crx " not in brands:
+        return "HEIC"
     raise RestoreError(
         Code.PHOTO_FORMAT,
         f"its content looks like {_describe(data)}, which is not supported",
-        "Send JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        "Send JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
         photo=name,
     )
 
@@ -73,6 +86,15 @@ def dib_as_bmp(data: bytes) -> bytes:
     """
     size = len(data) + _BMP_FILE_HEADER_BYTES
     return b"BM" + size.to_bytes(4, "little") + bytes(8) + data
+
+
+def _brands(data: bytes) -> frozenset[bytes]:
+    """Return the brands of a file of the ISO base media format; none for other files."""
+    if data[4:8] != b"ftyp":
+        return frozenset()
+    end = min(int.from_bytes(data[:4], "big"), len(data), 4 * _MAX_BRANDS)
+    # The version of the first brand lies between it and the others.
+    return frozenset({data[8:12], *(data[at : at + 4] for at in range(16, end, 4))})
 
 
 def _describe(data: bytes) -> str:

@@ -103,7 +103,7 @@ def check_limits(data: bytes, file_format: str, name: str, limits: Limits = LIMI
     if file_format == "JPEG":
         _check_jpeg_bits(data, name)
     image = _read_header(data, file_format, directory, name, limits)
-    _check_pixels(*image.size, name, limits)
+    check_pixels(*image.size, name, limits)
     check_samples(data, file_format, name)
     return CheckedFile(data, file_format, image, directory, notes)
 
@@ -160,7 +160,7 @@ def _read_header(
         return Image.open(io.BytesIO(data), formats=[file_format])
     except Image.DecompressionBombError as error:  # Pillow's limit, which is far above ours
         pixels = re.search(r"\((\d+) pixels\)", str(error))
-        raise _too_many_pixels(int(pixels[1]) if pixels else 0, name, limits) from error
+        raise too_many_pixels(int(pixels[1]) if pixels else 0, name, limits) from error
     except UnidentifiedImageError as error:
         if directory is not None and directory.intact:
             raise unsupported_layout(
@@ -169,9 +169,14 @@ def _read_header(
         raise
 
 
-def _check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
+def check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
+    """Reject a photo with too many pixels or too short a side.
+
+    Raises:
+        RestoreError: PHOTO_TOO_MANY_PIXELS or PHOTO_TOO_SMALL.
+    """
     if width * height > limits.max_pixels_in:
-        raise _too_many_pixels(width * height, name, limits)
+        raise too_many_pixels(width * height, name, limits)
     if min(width, height) < limits.min_side_px:
         raise RestoreError(
             Code.PHOTO_TOO_SMALL,
@@ -181,7 +186,8 @@ def _check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
         )
 
 
-def _too_many_pixels(pixels: int, name: str, limits: Limits) -> RestoreError:
+def too_many_pixels(pixels: int, name: str, limits: Limits) -> RestoreError:
+    """Return the error for a photo of this many pixels."""
     megapixels = math.ceil(pixels / 1e5) / 10
     return RestoreError(
         Code.PHOTO_TOO_MANY_PIXELS,

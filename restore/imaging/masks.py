@@ -24,7 +24,7 @@ from restore.imaging.resize import resize_mask
 from restore.report import Report
 
 MAX_ASPECT_DIFFERENCE = 0.01
-LOSSY_FORMATS = frozenset({"JPEG", "WEBP"})
+LOSSY_FORMATS = frozenset({"JPEG", "WEBP", "HEIC", "AVIF"})
 
 _REMEDY = (
     "Paint the area to fill white on black, or in any colour on a transparent layer, and send the"

@@ -95,9 +95,9 @@ def read_embedded(
         exif=_first((exif, stored, profiles.get("exif"), app1 if app1_exif else None)),
         icc=_first((info.get("icc_profile"), profiles.get("icc"), profiles.get("icm"))),
         metadata=Metadata(
-            xmp=_limited(_first((info.get("xmp"), texts.xmp, *xmp_texts)), "XMP", notes),
-            iptc=_limited(_first((iptc, *raw_iptc)), "IPTC", notes),
-            comment=_limited(_first((b"\n".join(comments), info.get("comment"))), "comment", notes),
+            xmp=limited(_first((info.get("xmp"), texts.xmp, *xmp_texts)), "XMP", notes),
+            iptc=limited(_first((iptc, *raw_iptc)), "IPTC", notes),
+            comment=limited(_first((b"\n".join(comments), info.get("comment"))), "comment", notes),
             texts=_plain_texts(texts, notes),
             dpi=_density(image, exif, notes),
         ),
@@ -157,7 +157,8 @@ def _first(candidates: Iterable[object]) -> bytes | None:
     return next((each for each in candidates if isinstance(each, bytes) and each), None)
 
 
-def _limited(block: bytes | None, name: str, notes: list[str]) -> bytes | None:
+def limited(block: bytes | None, name: str, notes: list[str]) -> bytes | None:
+    """Return a block of metadata; None, with a warning, if it is larger than MAX_BLOCK_BYTES."""
     if block is None or len(block) <= MAX_BLOCK_BYTES:
         return block
     limit = f"the limit is {MAX_BLOCK_BYTES}"

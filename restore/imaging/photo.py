@@ -21,6 +21,8 @@ from restore.imaging.decoder_errors import (
     translate_decoder_errors,
 )
 from restore.imaging.exif import FIRST_TRANSPOSED, UPRIGHT, clean_exif
+from restore.imaging.heif import HEIF_FORMATS
+from restore.imaging.heif_samples import decode_still_picture
 from restore.imaging.identify import dib_as_bmp, identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
 from restore.imaging.metadata import NO_METADATA, Metadata
@@ -40,7 +42,8 @@ class Photo:
         pixels: HxW (grey) or HxWx3 (RGB), uint8 or uint16, upright, in the colour space of `icc`,
             or in sRGB without it (see `restore.imaging.colour`).
         alpha: HxW of the same dtype, not premultiplied; None without transparency.
-        format: the format of the file: 'JPEG', 'PNG', 'WEBP', 'TIFF', 'BMP' or 'GIF'.
+        format: the format of the file: 'JPEG', 'PNG', 'WEBP', 'HEIC', 'AVIF', 'TIFF', 'BMP' or
+            'GIF'.
         icc: the colour profile of the file.
         exif: the EXIF block (b'Exif\\0\\0' and a TIFF header), with orientation 1 and GPS.
         warnings: what was degraded while decoding.
@@ -48,7 +51,7 @@ class Photo:
             sRGB.
         native: the pixels as stored, if `converted` is set. Values that no task changes are
             restored from them.
-        orientation: the EXIF orientation that was applied, 1 to 8.
+        orientation: the orientation that was applied, 1 to 8, as EXIF numbers it.
         metadata: captions, comments and the density.
         coding: how the file codes its samples, for results in the same format.
     """
@@ -126,7 +129,7 @@ def open_photo(path: Path | str, *, name: str | None = None, limits: Limits = LI
 
 
 def decode(data: bytes, name: str, limits: Limits = LIMITS) -> Photo:
-    """Decode the first frame of a JPEG, PNG, WebP, TIFF, BMP or GIF.
+    """Decode the first frame of a JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.
 
     Args:
         data: the content of the file, which alone decides the format. It may be hostile.
@@ -176,6 +179,8 @@ def _read_raster(data: bytes, file_format: str, name: str, limits: Limits) -> Ra
         One of DECODER_ERRORS: the file is damaged; the error is that of the unrepaired file.
     """
     with collected_warnings():  # of Pillow, about damaged metadata
+        if file_format in HEIF_FORMATS:
+            return decode_still_picture(data, file_format, name, limits)
         try:
             return decode_raster(check_limits(data, file_format, name, limits), name)
         except DECODER_ERRORS:
@@ -193,6 +198,8 @@ def _normalise(raster: Raster, name: str) -> Photo:
     """Convert samples to the working colour space and turn them upright."""
     notes = list(raster.warnings)
     exif, orientation = clean_exif(raster.exif, notes)
+    if raster.orientation is not None:
+        orientation = raster.orientation
     working = to_working_space(raster, notes)
     native = working.native
     turn = UPRIGHT if raster.is_upright else orientation

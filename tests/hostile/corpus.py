@@ -11,6 +11,7 @@ from functools import partial
 
 import bombs
 from bombs import BOMBS, HEADERS, LARGEST_SIDE_PX, floods, noise, png_header, png_with
+from corpus_heif import heif_specimens
 from corpus_metadata import metadata_specimens
 from corpus_structure import frame_specimens, seeded_specimens, structure_specimens
 from originals import BASELINE, VALID, layouts, oriented, scenes, suffix
@@ -62,6 +63,7 @@ def _fixed() -> Iterator[Specimen]:
         for name, data in files.items():
             yield specimen_of(f"{kind}-{name}.{suffix(name)}", kind, data, ACCEPTED)
     yield from metadata_specimens()
+    yield from heif_specimens()
     yield from _unsupported_layouts()
     yield from frame_specimens()
     yield from structure_specimens()
@@ -184,7 +186,7 @@ def _polyglots() -> Iterator[Specimen]:
         "scans": b"\xff\xda" * 5000,
         "zeros": bytes(10_000),
     }
-    names = ("jpeg", "png", "gif", "webp", "bmp", "tiff")
+    names = ("jpeg", "png", "gif", "webp", "bmp", "tiff", "heic", "avif")
     for (tail, extra), name in itertools.product(tails.items(), names):
         file_name = f"polyglot-{name}-and-{tail}.{suffix(name)}"
         yield specimen_of(file_name, "polyglot", VALID[name] + extra, ACCEPTED, VALID[name])

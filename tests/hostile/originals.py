@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from bombs import jpeg_segment, noise, png_header, run_length_bmp
+from heiffiles import avif_file, deep_avif_file, heic_file, phone_heic
 from photofiles import (
     adobe_profile,
     chunk,
@@ -78,12 +79,22 @@ VALID = {
         noise(channels=1), "TIFF", compression="tiff_lzw", tiffinfo={317: 2}
     ),
     "tiff-16": file_of(noise(channels=1, dtype=np.uint16), "TIFF"),
+    "heic": heic_file(noise()),
+    "heic-phone": phone_heic(),
+    "heic-alpha-16": heic_file(noise(channels=4, dtype=np.uint16)),
+    "avif": avif_file(noise()),
+    "avif-alpha": avif_file(noise(channels=4), exif=EXIF, icc_profile=ICC),
+    "avif-10": deep_avif_file(noise(dtype=np.uint16) >> 6, 10),
+    "avif-animated": animation("AVIF"),
 }
 VALID |= {
     f"{kind.lower()}-tagged": file_of(noise(), kind, exif=EXIF, icc_profile=ICC)
     for kind in ("JPEG", "PNG", "WEBP")
 }
-BASELINE = ("jpeg", "jpeg-grey", "png", "webp", "gif", "bmp", "tiff", "tiff-deflate")
+BASELINE = (
+    *("jpeg", "jpeg-grey", "png", "webp", "gif", "bmp", "tiff", "tiff-deflate"),
+    *("heic", "heic-phone", "avif"),
+)
 
 
 def suffix(name: str) -> str:

@@ -148,9 +148,6 @@ def test_tiff_whose_entries_claim_the_whole_file_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("data", "description"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0", "HEIC"),
-        (b"\0\0\0\x18ftypavif\0\0\0\0", "AVIF"),
         (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"\0\0\0\x18ftypcrx \0\0\0\0", "a camera raw file"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(50), "a camera raw file"),
@@ -161,7 +158,7 @@ def test_tiff_whose_entries_claim_the_whole_file_is_rejected() -> None:
         (b"Dear Grandma, here is the photo that you asked for.", "text"),
         (b"BM is how this text begins, and it is no bitmap at all.", "text"),
         (b"8BPS\0\1" + bytes(30), "a Photoshop document"),
-        (b"PK\x03\x04" + bytes(30), "a ZIP archive"),
+        (b"PK\x03\x04" + bytes(30), "a ZIP archive (.livp files are, too)"),
         (b"\xff\x0a" + bytes(30), "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         (bytes(range(256)), "an unknown file type"),
@@ -171,7 +168,7 @@ def test_unsupported_type_is_named_in_the_error(data: bytes, description: str) -
     error = rejection(data)
     assert error.code == Code.PHOTO_FORMAT
     assert f"looks like {description}, which is not supported" in error.reason
-    assert error.remedy == "Send JPEG, PNG, WebP, TIFF, BMP or GIF."
+    assert error.remedy == "Send JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF."
 
 
 def test_empty_file_is_rejected() -> None:

@@ -3,9 +3,6 @@
 import struct
 
 WRONG_TYPES = {
-    "heic": b"\0\0\0\x18ftypheic\0\0\0\0",
-    "mif1": b"\0\0\0\x18ftypmif1\0\0\0\0",
-    "avif": b"\0\0\0\x18ftypavif\0\0\0\0",
     "mp4": b"\0\0\0\x18ftypisom\0\0\0\0",
     "cr3": b"\0\0\0\x18ftypcrx \0\0\0\0",
     "cr2": b"II*\0\x10\0\0\0CR\x02\0" + bytes(50),
