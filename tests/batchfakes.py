@@ -1,11 +1,15 @@
-"""Stand-ins for the networks of a batch: workers that answer at once, fail, or die."""
+"""Photos for batches, and stand-ins for the networks: workers that answer at once, fail, or die."""
 
 import os
+import random
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
+
+from conftest import PROJECT
+from PIL import Image
 
 from restore.batch.figures import Statistics
 from restore.batch.folder import Entry, Folder
@@ -59,6 +63,21 @@ def write_photos(folder: Path, *names: str, content: bytes = b"photo") -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def write_crops(folder: Path, count: int) -> None:
+    """Write photos of 64 to 128 px in three formats and ten subfolders."""
+    moments = random.Random(1)
+    samples = [Image.open(path).convert("RGB") for path in sorted((PROJECT / "data").glob("*.jpg"))]
+    for number in range(count):
+        sample = moments.choice(samples)
+        side = moments.uniform(0.3, 1.0) * min(sample.size)
+        left, top = (moments.uniform(0, length - side) for length in sample.size)
+        size = (moments.randint(64, 128), moments.randint(64, 128))
+        suffix = moments.choice(["jpg", "png", "webp"])
+        path = folder / str(number % 10) / f"{number:04}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sample.resize(size, box=(left, top, left + side, top + side)).save(path, quality=80)
 
 
 class Recorder:

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from batchfakes import write_crops
 from conftest import PROJECT
-from PIL import Image
 
 from restore.batch.folder import LocalFolder
 from restore.batch.manifest import FOLDER, read_rows
@@ -19,21 +19,6 @@ from restore.batch.manifest import FOLDER, read_rows
 COMMAND = [sys.executable, "-m", "restore", "batch"]
 OPTIONS = ["--task", "upscale", "--scale", "2", "--device", "cpu", "--workers", "2", "-q"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PROJECT), "RESTORE_WEIGHTS": "lite"}
-
-
-def write_crops(folder: Path, count: int) -> None:
-    """Write photos of 64 to 128 px in three formats and ten subfolders."""
-    moments = random.Random(1)
-    samples = [Image.open(path).convert("RGB") for path in sorted((PROJECT / "data").glob("*.jpg"))]
-    for number in range(count):
-        sample = moments.choice(samples)
-        side = moments.uniform(0.3, 1.0) * min(sample.size)
-        left, top = (moments.uniform(0, length - side) for length in sample.size)
-        size = (moments.randint(64, 128), moments.randint(64, 128))
-        suffix = moments.choice(["jpg", "png", "webp"])
-        path = folder / str(number % 10) / f"{number:04}.{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sample.resize(size, box=(left, top, left + side, top + side)).save(path, quality=80)
 
 
 def checksums(folder: Path) -> dict[str, str]:
