@@ -21,9 +21,9 @@ MAX_SIDE_ABSORPTION = 0.25
 MAX_FADING = 0.6
 """Largest mean share of the density that is lost."""
 
-UNSTABLE_DYES = ((1.4, 0.8, 1.0), (0.9, 1.3, 0.8), (1.0, 1.0, 1.0))
-UNSTABLE_DYE_PROBABILITIES = (0.5, 0.25, 0.25)
-"""Which dye fades fastest: cyan in the dark (the photo turns red), magenta in light, or none."""
+UNSTABLE_DYES = ((1.4, 0.8, 1.0), (0.9, 1.3, 0.8), (1.0, 0.8, 1.4), (1.0, 1.0, 1.0))
+UNSTABLE_DYE_PROBABILITIES = (0.35, 0.15, 0.25, 0.25)
+"""Which dye fades fastest: cyan (the photo turns red), magenta (green), yellow (blue), or none."""
 
 DYE_SPREAD = 0.4
 """How much the three dyes differ further in the share that they lose, relative to its mean."""
@@ -33,11 +33,18 @@ STAIN_DENSITIES = (0.06, 0.12, 0.30)
 """Largest stain of the base in red, green and blue: yellow to brown."""
 
 MAX_HAZE = 0.08
-EXPOSURE_GAINS = (0.8, 1.1)
-CONTRAST_GAMMAS = (0.85, 1.15)
+BLACK_PROBABILITY = 0.5
+MIN_BLACK = 0.6
+"""Half of the scans subtract at least this share of the darkest channel's black point: slides and
+scans with an automatic black level have faded middle tones, but a black."""
+
+MAX_EXPOSURE, EXPOSURE_RANGE = 1.1, 0.35
+GAMMA_SIGMA = 0.15
+"""Light of white, how much darker a scan may be, and the spread of its contrast."""
+
 VIGNETTE_PROBABILITY = 0.3
 MAX_VIGNETTE = 0.25
-CAST_SIGMA = (0.3, 0.1)
+CAST_SIGMA = (0.35, 0.16)
 """Standard deviations of the natural logarithms of the gains: warm to cold, green to magenta."""
 
 MAX_NOISE_LEVELS = 4.0
@@ -91,13 +98,24 @@ def vignette(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def scan(light: np.ndarray, rng: np.random.Generator) -> Photo:
-    """Scan a print: haze, exposure, contrast, noise and JPEG; HxWx3 linear light to uint8."""
+    """Scan a print or slide: haze, black level, exposure, contrast, noise and JPEG.
+
+    Args:
+        light: HxWx3 linear light.
+        rng: random generator.
+
+    Returns:
+        HxWx3 uint8.
+    """
     haze = MAX_HAZE * rng.random() ** 2
-    colour = rng.uniform(0.8, 1.0, 3)
-    brightest = np.quantile(light, 0.99)
-    gain = rng.uniform(*EXPOSURE_GAINS) / brightest if rng.random() < 0.7 else 1.0
-    scanned = (1.0 - haze) * gain * light + haze * colour
-    return add_scan_noise(np.clip(scanned, 0.0, 1.0) ** rng.uniform(*CONTRAST_GAMMAS), rng)
+    light = (1.0 - haze) * light + haze * rng.uniform(0.8, 1.0, 3)
+    if rng.random() < BLACK_PROBABILITY:
+        darkest = np.quantile(light, 0.01, axis=(0, 1)).min()
+        light = np.maximum(light - rng.uniform(MIN_BLACK, 1.0) * darkest, 0.0)
+    brightest = max(float(np.quantile(light, 0.99)), 10.0**-MAX_DENSITY)
+    exposure = MAX_EXPOSURE * EXPOSURE_RANGE ** (rng.random() ** 2)
+    scanned = np.clip(light * exposure / brightest, 0.0, 1.0)
+    return add_scan_noise(scanned ** np.exp(rng.normal(0.0, GAMMA_SIGMA)), rng)
 
 
 def cast(photo: Photo, rng: np.random.Generator) -> Photo:

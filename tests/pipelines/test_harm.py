@@ -141,3 +141,41 @@ def test_plain_enlargement_of_a_dither_is_no_harm() -> None:
     harm = measure_harm(photo, resize_photo(photo, (256, 192)), Expected.DETAIL)
     assert harm.mean_shift > 4
     assert not BOUNDS[Expected.DETAIL].exceeded(harm)
+
+
+class TestCast:
+    """colors may change brightness and colour, but not clip the photo or invert it."""
+
+    def test_change_of_all_colours_is_no_harm(self) -> None:
+        photo = gradient()
+        stretched = photo.with_pixels(np.rint(photo.pixels * (1.3, 1.1, 0.8)).astype(np.uint8))
+        harm = measure_harm(photo, stretched, Expected.CAST)
+        assert harm.mean_shift > 20
+        assert harm.structure is not None
+        assert harm.structure > 0.9
+        assert not BOUNDS[Expected.CAST].exceeded(harm)
+        assert measure_harm(photo, stretched, Expected.DETAIL).structure is None
+
+    def test_inverted_photo_is_harm(self) -> None:
+        photo = gradient()
+        [problem] = BOUNDS[Expected.CAST].exceeded(
+            measure_harm(photo, photo.with_pixels(255 - photo.pixels), Expected.CAST)
+        )
+        assert "relation" in problem
+
+    @pytest.mark.parametrize("end", [0, 255])
+    def test_clipped_samples_are_harm_unless_they_were_clipped_before(self, end: int) -> None:
+        photo = gradient()
+        pixels = photo.pixels.copy()
+        pixels[:48, :64] = end
+        clipped = photo.with_pixels(pixels)
+        harm = measure_harm(photo, clipped, Expected.CAST)
+        assert harm.clipped_share == pytest.approx(0.25, abs=0.01)
+        assert any("black or full" in each for each in BOUNDS[Expected.CAST].exceeded(harm))
+        again = clipped.with_pixels(pixels.copy())
+        assert measure_harm(clipped, again, Expected.CAST).clipped_share == 0
+
+    def test_lost_contrast_is_harm(self) -> None:
+        photo = gradient()
+        flat = photo.with_pixels((128 + (photo.pixels.astype(float) - 128) / 2).astype(np.uint8))
+        assert BOUNDS[Expected.CAST].exceeded(measure_harm(photo, flat, Expected.CAST))
