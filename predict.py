@@ -37,7 +37,7 @@ class Predictor(BasePredictor):
             default="face_restore",
         ),
         image: Optional[Path] = Input(
-            description="One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
+            description="One photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
             default=None,
         ),
         images: Optional[list[Path]] = Input(
@@ -63,7 +63,7 @@ class Predictor(BasePredictor):
         ),
         face_detector: str = Input(
             description="face_restore, enhance, upscale: Face detector; auto uses retinaface_resnet50, or dlib (needs no download) with the lite face network.",
-            choices=["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"],
+            choices=["auto", "retinaface_resnet50", "retinaface_mobile0.25", "centerface", "dlib"],
             default="auto",
         ),
         only_center_face: bool = Input(
@@ -111,6 +111,18 @@ class Predictor(BasePredictor):
             le=8,
             default=4,
         ),
+        target_px: Optional[int] = Input(
+            description="enhance, upscale: Long side of the result in pixels, instead of scale; smaller than the photo, it reduces it without the network.",
+            ge=16,
+            le=65500,
+            default=None,
+        ),
+        target_mp: Optional[float] = Input(
+            description="enhance, upscale: Megapixels of the result, instead of scale or target_px.",
+            ge=0.001,
+            le=100,
+            default=None,
+        ),
         denoise_strength: float = Input(
             description="face_restore, enhance, upscale: Denoising by general_x4v3: 0 keeps the grain, 1 removes all noise.",
             ge=0,
@@ -119,7 +131,7 @@ class Predictor(BasePredictor):
         ),
         grain: bool = Input(
             description="face_restore, enhance, upscale: Let the lite network add fine grain where a worn photo has lost its texture.",
-            default=True,
+            default=False,
         ),
         restore_variant: str = Input(
             description="restore: NAFNet network; auto uses the environment variable MODEL_RESTORE, else denoise; lite (denoises) and lite_deblur (removes camera shake) need no download.",
@@ -187,7 +199,7 @@ class Predictor(BasePredictor):
             default=None,
         ),
         steps: str = Input(
-            description="pipeline: Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; auto proposes them for each photo.",
+            description="pipeline: Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; auto proposes repairs for each photo, auto,colorize also adds colours.",
             default="auto",
         ),
         tile_size: Optional[int] = Input(
@@ -217,7 +229,7 @@ class Predictor(BasePredictor):
             default="auto",
         ),
         output_format: str = Input(
-            description="File format of the results; png keeps 16 bits, png and webp keep transparency; same is the photo's own format, or png for TIFF, BMP and GIF.",
+            description="File format of the results; png keeps 16 bits, png and webp keep transparency; same is the photo's own format, or jpg for HEIC, webp for AVIF, and png for TIFF, BMP and GIF.",
             choices=["jpg", "png", "webp", "same"],
             default="jpg",
         ),
@@ -239,6 +251,16 @@ class Predictor(BasePredictor):
             description="face_restore, enhance, upscale, old_photo_restore: Restore only the faces whose box contains one of these points, as JSON: [[x, y], ...] in pixels of the upright photo; if not set or empty, all faces.",
             default=None,
         ),
+        max_megapixels: Optional[float] = Input(
+            description="Reduce photos with more megapixels than this before all steps; photos of up to 120 megapixels are accepted then.",
+            ge=0.01,
+            le=50,
+            default=None,
+        ),
+        record_steps: bool = Input(
+            description="Record in the XMP history of the result which steps and networks made it.",
+            default=False,
+        ),
     ) -> list[Path]:
         """Restore the photos and return one file for each, in order."""
         response = self.worker.respond(
@@ -257,6 +279,8 @@ class Predictor(BasePredictor):
             face_enhance=face_enhance,
             upscale_variant=upscale_variant,
             scale=scale,
+            target_px=target_px,
+            target_mp=target_mp,
             denoise_strength=denoise_strength,
             grain=grain,
             restore_variant=restore_variant,
@@ -284,6 +308,8 @@ class Predictor(BasePredictor):
             keep_gps=keep_gps,
             harm_check=harm_check,
             face_points=face_points,
+            max_megapixels=max_megapixels,
+            record_steps=record_steps,
         )
         self.record_metric("photos", response.reports)
         return [Path(path) for path in response.paths]

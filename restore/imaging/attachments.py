@@ -13,6 +13,7 @@ from restore.imaging.metadata import IPTC_RESOURCE, RESOURCE_PREFIX, Metadata
 from restore.imaging.png import png_chunk
 from restore.imaging.png_texts import XMP_KEYWORD
 from restore.imaging.xmp import xmp_for_output
+from restore.imaging.xmp_history import Event, with_history
 
 _MAX_JPEG_XMP_BYTES = 65_504  # without the prefix of its segment
 _MAX_KEYWORD_CHARACTERS = 79
@@ -71,6 +72,8 @@ def attachments_for(
     added = metadata.dpi if output_format == "webp" else None
     block = exif_for_output(exif, size, output_format, notes, keep_gps=keep_gps, dpi=added)
     xmp = xmp_for_output(metadata.xmp, size, notes, keep_gps=keep_gps)
+    if metadata.history:
+        xmp = _with_history(xmp, metadata.history, output_format, notes)
     if not keep_gps:  # ImageMagick stores each EXIF tag of a JPEG also as a text of its PNG
         public = tuple(each for each in metadata.texts if not _POSITION_KEYWORD.search(each[0]))
         metadata = replace(metadata, texts=public)
@@ -101,6 +104,21 @@ def attachments_for(
         texts=texts,
         dpi=dpi,
     )
+
+
+def _with_history(
+    xmp: bytes | None, history: tuple[Event, ...], output_format: str, notes: list[str]
+) -> bytes | None:
+    """Add the history to XMP, unless the format can hold the XMP only without it."""
+    extended = with_history(xmp, history, notes)
+    size = len(extended or b"")
+    if output_format == "jpg" and size > _MAX_JPEG_XMP_BYTES >= len(xmp or b""):
+        notes.append(
+            f"the steps were not recorded: its XMP would have {size} bytes, jpg holds at most"
+            f" {_MAX_JPEG_XMP_BYTES}"
+        )
+        return xmp
+    return extended
 
 
 def _captions(

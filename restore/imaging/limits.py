@@ -27,10 +27,20 @@ MAX_SIDE_PX = {"jpg": 65_500, "png": 1_000_000, "webp": 16_383}
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on the size of photos and results."""
+    """Limits on the size of photos and results.
+
+    Attributes:
+        max_bytes: size of a file.
+        max_pixels_in: pixels of a photo.
+        max_pixels_reduced: pixels of a photo that is reduced before all steps (max_megapixels);
+            phones write up to 108 megapixels.
+        max_pixels_out: pixels of a result.
+        min_side_px: shorter side of a photo.
+    """
 
     max_bytes: int = 32 * 2**20
     max_pixels_in: int = 50_000_000
+    max_pixels_reduced: int = 120_000_000
     max_pixels_out: int = 100_000_000
     min_side_px: int = 8
 
@@ -192,6 +202,8 @@ def too_many_pixels(pixels: int, name: str, limits: Limits) -> RestoreError:
     return RestoreError(
         Code.PHOTO_TOO_MANY_PIXELS,
         f"{megapixels} megapixels, the limit is {limits.max_pixels_in / 1e6:g}",
-        "Make the photo smaller.",
+        "Make the photo smaller, or set max_megapixels to have it reduced."
+        if limits.max_pixels_in < pixels <= limits.max_pixels_reduced
+        else "Make the photo smaller.",
         photo=name,
     )

@@ -13,6 +13,7 @@ from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.exif import EXIF_PREFIX, MAX_EXIF_BYTES, exif_density, valid_density
 from restore.imaging.png_texts import PngTexts
 from restore.imaging.tiff import Directory, read_bytes, read_directory
+from restore.imaging.xmp_history import Event
 
 MAX_BLOCK_BYTES = 2**20
 """Limit on XMP, on IPTC, on a comment and on all texts together."""
@@ -40,6 +41,7 @@ class Metadata:
         comment: the comment of a JPEG or GIF, in any encoding.
         texts: (keyword, text) of the texts of a PNG.
         dpi: horizontal and vertical density in pixels per inch.
+        history: what was done to the photo, to be added to its XMP.
     """
 
     xmp: bytes | None = None
@@ -47,6 +49,7 @@ class Metadata:
     comment: bytes | None = None
     texts: tuple[tuple[str, str], ...] = ()
     dpi: tuple[float, float] | None = None
+    history: tuple[Event, ...] = ()
 
 
 NO_METADATA = Metadata()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from restore.errors import RestoreError
+from restore.imaging.limits import LIMITS, Limits
 from restore.imaging.photo import Photo, open_photo
 
 
@@ -35,8 +36,12 @@ def source_name(source: Source) -> str:
     return source.name if isinstance(source, Photo | NamedFile) else Path(source).name
 
 
-def read_source(source: Source) -> Photo:
+def read_source(source: Source, limits: Limits = LIMITS) -> Photo:
     """Decode a source; return a photo that is decoded already unchanged.
+
+    Args:
+        source: the photo.
+        limits: the limits to apply to a file.
 
     Raises:
         RestoreError: any PHOTO_* code.
@@ -44,18 +49,18 @@ def read_source(source: Source) -> Photo:
     if isinstance(source, Photo):
         return source
     if isinstance(source, NamedFile):
-        return open_photo(source.path, name=source.name)
-    return open_photo(Path(source))
+        return open_photo(source.path, name=source.name, limits=limits)
+    return open_photo(Path(source), limits=limits)
 
 
-def read_mask(source: Source) -> Photo:
+def read_mask(source: Source, limits: Limits = LIMITS) -> Photo:
     """Decode a source as `read_source`; errors say that the file is a mask.
 
     Raises:
         RestoreError: any PHOTO_* code.
     """
     try:
-        return read_source(source)
+        return read_source(source, limits)
     except RestoreError as error:
         name = f"{error.photo or source_name(source)} (a mask)"
         raise RestoreError(error.code, error.reason, error.remedy, photo=name) from error

@@ -35,6 +35,8 @@ INPUT_ORDER = (
     "face_enhance",
     "upscale_variant",
     "scale",
+    "target_px",
+    "target_mp",
     "denoise_strength",
     "grain",
     "restore_variant",
@@ -62,10 +64,12 @@ INPUT_ORDER = (
     "keep_gps",
     "harm_check",
     "face_points",
+    "max_megapixels",
+    "record_steps",
 )
 """The order of all inputs in the Cog schema, on the command line and in the documentation."""
 
-INSPECT_OPTIONS = ("face_model", "face_detector", "min_face_px", "points")
+INSPECT_OPTIONS = ("face_model", "face_detector", "min_face_px", "points", "max_megapixels")
 """The options of other tasks that `inspect` uses: what they change in the proposed steps."""
 
 
@@ -112,7 +116,7 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
     PhotoInput(
         "image",
         False,
-        "One photo: JPEG, PNG, WebP, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
+        "One photo: JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF, up to 32 MiB and 50 megapixels.",
     ),
     PhotoInput(
         "images",

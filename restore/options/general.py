@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from restore.options.base import Options, WholeNumber
+from restore.options.base import Number, Options, WholeNumber
 from restore.options.names import (
+    MAX_MAX_MEGAPIXELS,
     MAX_STEPS,
+    MIN_MAX_MEGAPIXELS,
     STEPS,
     CompileBackend,
     OutputFormat,
@@ -16,6 +18,9 @@ from restore.options.names import (
     StabilityMode,
 )
 from restore.options.suggest import did_you_mean
+
+AUTO_STEPS = "auto"
+"""The first of the steps, if the others are proposed for each photo."""
 
 
 def parse_steps(text: str) -> tuple[str, ...]:
@@ -25,8 +30,10 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 def _check_steps(text: str) -> str:
     names = parse_steps(text)
-    if names == ("auto",):
-        return text
+    if names[:1] == (AUTO_STEPS,):
+        names = names[1:]
+        if not names:
+            return text
     if not 1 <= len(names) <= MAX_STEPS or any(name not in STEPS for name in names):
         raise ValueError("not a list of steps")
     return text
@@ -39,10 +46,11 @@ class PipelineOptions(Options):
         default="auto",
         description=(
             "Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; "
-            "auto proposes them for each photo."
+            "auto proposes repairs for each photo, auto,colorize also adds colours."
         ),
         json_schema_extra={
-            "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas"
+            "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas,"
+            " which may follow auto"
         },
     )
 
@@ -60,7 +68,8 @@ class OutputOptions(Options):
         default="jpg",
         description=(
             "File format of the results; png keeps 16 bits, png and webp keep transparency; same "
-            "is the photo's own format, or png for TIFF, BMP and GIF."
+            "is the photo's own format, or jpg for HEIC, webp for AVIF, and png for TIFF, BMP "
+            "and GIF."
         ),
     )
     output_quality: WholeNumber = Field(
@@ -69,6 +78,10 @@ class OutputOptions(Options):
     keep_gps: bool = Field(
         default=False,
         description="Keep the GPS position of the photo in the EXIF data of the result.",
+    )
+    record_steps: bool = Field(
+        default=False,
+        description=("Record in the XMP history of the result which steps and networks made it."),
     )
 
 
@@ -83,6 +96,15 @@ class RunOptions(Options):
         ),
     )
 
+    max_megapixels: Number | None = Field(
+        default=None,
+        ge=MIN_MAX_MEGAPIXELS,
+        le=MAX_MAX_MEGAPIXELS,
+        description=(
+            "Reduce photos with more megapixels than this before all steps; photos of up to 120 "
+            "megapixels are accepted then."
+        ),
+    )
     runtime_profile: RuntimeProfile = Field(
         default="baseline",
         description=(

@@ -34,7 +34,7 @@ UpscaleVariant = Literal[
 ]
 RestoreVariant = Literal["auto", "denoise", "deblur", "lite", "lite_deblur"]
 FaceModel = Literal["auto", "codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"]
-FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "dlib"]
+FaceDetector = Literal["auto", "retinaface_resnet50", "retinaface_mobile0.25", "centerface", "dlib"]
 ColorizeVariant = Literal["auto", "modelscope", "artistic", "paper_tiny", "lite"]
 OldPhotoVariant = Literal["auto", "v1", "lite"]
 InpaintVariant = Literal["auto", "big", "lite"]
@@ -54,6 +54,13 @@ DEFAULT_TASK: Task = "face_restore"
 MAX_STEPS = 8
 MAX_PHOTOS = 4
 MIN_TILE_PX = 64
+MIN_TARGET_PX, MAX_TARGET_PX = 16, 65_500
+MIN_TARGET_MP, MAX_TARGET_MP = 0.001, 100
+"""Sizes of a result; every format but webp can hold the longest side."""
+MIN_MAX_MEGAPIXELS, MAX_MAX_MEGAPIXELS = 0.01, 50
+"""Sizes to which large photos are reduced."""
+SIZE_OPTIONS = ("scale", "target_px", "target_mp")
+"""Options that state the size of a result, of which a request may give one."""
 
 
 def check_task(name: str) -> None:

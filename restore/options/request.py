@@ -11,11 +11,18 @@ from restore.errors import Code, RestoreError
 from restore.options.aliases import aliases_for, resolve_aliases
 from restore.options.base import Options
 from restore.options.describe import INPUT_ORDER, INSPECT_OPTIONS
-from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
+from restore.options.general import (
+    AUTO_STEPS,
+    OutputOptions,
+    PipelineOptions,
+    RunOptions,
+    parse_steps,
+)
 from restore.options.names import (
     INSPECT_TASK,
     MIN_TILE_PX,
     PIPELINE_TASK,
+    SIZE_OPTIONS,
     Step,
     Task,
     check_task,
@@ -49,6 +56,7 @@ class Request(BaseModel):
     Attributes:
         steps: the tasks to run in order: one, unless the task is `pipeline`. Empty if the steps are
             to be proposed for each photo, as `inspect` does too.
+        further_steps: the tasks to run beside proposed ones.
         options: the options of every task.
         given: names of the options that the caller gave.
         notes: older option names that were replaced.
@@ -59,6 +67,7 @@ class Request(BaseModel):
 
     task: Task
     steps: tuple[Step, ...]
+    further_steps: tuple[Step, ...] = ()
     options: dict[Step, Any]
     output: OutputOptions
     run: RunOptions
@@ -79,14 +88,16 @@ class Request(BaseModel):
         check_task(task)
         inputs, notes = resolve_aliases(task, inputs)
         _check_names(task, inputs)
+        _check_sizes(inputs)
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
-        proposes = task == INSPECT_TASK or steps == ("auto",)
+        proposes = task == INSPECT_TASK or steps[0] == AUTO_STEPS
         request = cls.model_validate(
             {
                 "task": task,
                 "steps": () if proposes else steps,
+                "further_steps": steps[1:] if proposes else (),
                 "options": options,
                 "output": OutputOptions.from_inputs(inputs),
                 "run": RunOptions.from_inputs(inputs),
@@ -119,6 +130,18 @@ def _warnings(request: Request) -> Iterator[str]:
     backend = request.run.compile_backend
     if request.run.stability_mode == "safe" and backend not in {"auto", "none"}:
         yield f"compile_backend {backend} has no effect: stability_mode is safe"
+
+
+def _check_sizes(inputs: Mapping[str, object]) -> None:
+    """Refuse more than one option that states the size of the result.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    given = [name for name in SIZE_OPTIONS if inputs.get(name) is not None]
+    if len(given) > 1:
+        reason = f"{' and '.join(given)} both state the size of the result"
+        raise RestoreError(Code.OPTION_INVALID, reason, f"Use one of {', '.join(SIZE_OPTIONS)}.")
 
 
 def _check_names(task: str, inputs: Mapping[str, object]) -> None:

@@ -102,7 +102,7 @@ class UpscalerOptions(TaskOptions):
         description="Denoising by general_x4v3: 0 keeps the grain, 1 removes all noise.",
     )
     grain: bool = Field(
-        default=True,
+        default=False,
         description="Let the lite network add fine grain where a worn photo has lost its texture.",
     )
 

@@ -11,6 +11,10 @@ from pydantic import Field
 from restore.options.base import Fraction, Number, WholeNumber
 from restore.options.json_text import JsonText
 from restore.options.names import (
+    MAX_TARGET_MP,
+    MAX_TARGET_PX,
+    MIN_TARGET_MP,
+    MIN_TARGET_PX,
     ColorizeVariant,
     ColorsVariant,
     InpaintVariant,
@@ -75,6 +79,34 @@ class EnhanceOptions(FaceOptions, UpscalerOptions):
     scale: Annotated[Number, Field(ge=1, le=8, allow_inf_nan=False)] = Field(
         default=4.0, description="Enlarge the result by exactly this factor."
     )
+    target_px: WholeNumber | None = Field(
+        default=None,
+        ge=MIN_TARGET_PX,
+        le=MAX_TARGET_PX,
+        description=(
+            "Long side of the result in pixels, instead of scale; smaller than the photo, it "
+            "reduces it without the network."
+        ),
+    )
+    target_mp: Number | None = Field(
+        default=None,
+        ge=MIN_TARGET_MP,
+        le=MAX_TARGET_MP,
+        description="Megapixels of the result, instead of scale or target_px.",
+    )
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the request states the size of the result instead of a factor."""
+        return self.target_px is not None or self.target_mp is not None
+
+    def scale_for(self, width: int, height: int) -> float:
+        """Return the factor from a photo of this size to the result; below 1 it is reduced."""
+        if self.target_px is not None:
+            return self.target_px / max(width, height)
+        if self.target_mp is not None:
+            return float((self.target_mp * 1e6 / (width * height)) ** 0.5)
+        return self.scale
 
 
 class UpscaleOptions(EnhanceOptions):

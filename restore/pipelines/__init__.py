@@ -97,7 +97,7 @@ def _upscale_choices(options: UpscaleOptions) -> tuple[VariantChoice, ...]:
 
 
 def _scaled_size(photo: Photo, options: EnhanceOptions) -> tuple[int, int]:
-    return output_size(photo, options.scale)
+    return output_size(photo, options.scale_for(photo.width, photo.height))
 
 
 def _upscaler_for_scale(model: Model, options: EnhanceOptions) -> Model:

@@ -70,7 +70,8 @@ def restore_faces_on_device(
         with context.report.stage("resize"):
             return resize_photo(photo, size, convention_of(context).background_interpolation)
 
-    return _restore_faces(photos, options, contexts, scale, make_background)
+    scales = [scale] * len(photos)
+    return _restore_faces(photos, options, contexts, scales, make_background)
 
 
 def enhance_on_device(
@@ -83,19 +84,21 @@ def enhance_on_device(
     """
 
     def make_background(photo: DevicePhoto, context: StepContext) -> DevicePhoto:
-        return enlarge_on_device(photo, options.scale, options, context)
+        scale = options.scale_for(photo.width, photo.height)
+        return enlarge_on_device(photo, scale, options, context)
 
-    return _restore_faces(photos, options, contexts, options.scale, make_background)
+    scales = [options.scale_for(photo.width, photo.height) for photo in photos]
+    return _restore_faces(photos, options, contexts, scales, make_background)
 
 
 def _restore_faces(
     photos: Sequence[DevicePhoto],
     options: FaceOptions,
     contexts: Sequence[StepContext],
-    scale: float,
+    scales: Sequence[float],
     make_background: MakeDeviceBackground,
 ) -> Iterator[DevicePhoto]:
-    """Restore the faces of all photos together, each photo enlarged by `scale`."""
+    """Restore the faces of all photos together, each photo enlarged by its scale."""
     aligned = []
     for index, (photo, context) in enumerate(zip(photos, contexts, strict=True)):
         context.progress("looking for faces", index, len(photos))
@@ -107,7 +110,9 @@ def _restore_faces(
     ]
     crops = [[face.crop for face in faces] for faces in aligned]
     restored = restore_crops(crops, tones, options, contexts, DEVICE_CROPS)
-    for photo, found, made, context in zip(photos, aligned, restored, contexts, strict=True):
+    for photo, found, made, scale, context in zip(
+        photos, aligned, restored, scales, contexts, strict=True
+    ):
         with context.name_photo_in_errors():
             faces, levels = keep_usable_faces(found, made, context, measure_change_on_device)
             base = make_background(photo, context)

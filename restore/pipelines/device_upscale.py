@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from restore.imaging.device_levels import keep_levels
-from restore.imaging.device_photo import DevicePhoto
+from restore.imaging.device_photo import DevicePhoto, download_photo, upload_photo
 from restore.imaging.device_resize import blend_photos, resize_photo
+from restore.imaging.reduce import reduce_photo
 from restore.options import UpscaleOptions, UpscalerOptions
 from restore.pipelines.cleanness import middle_of
 from restore.pipelines.context import StepContext
@@ -22,12 +23,15 @@ from restore.runtime.transfers import download
 def upscale_on_device(
     photo: DevicePhoto, options: UpscaleOptions, context: StepContext
 ) -> DevicePhoto:
-    """Enlarge a photo, alpha included, by exactly `options.scale`; see `run_upscale`.
+    """Enlarge a photo, alpha included, to exactly the size that the options state.
+
+    See `run_upscale`.
 
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    enlarged = enlarge_on_device(photo, options.scale, options, context)
+    scale = options.scale_for(photo.width, photo.height)
+    enlarged = enlarge_on_device(photo, scale, options, context)
     return blend_photos(enlarged, photo, options.strength)
 
 
@@ -39,8 +43,12 @@ def enlarge_on_device(
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    plan = plan_enlargement(lambda: middle_on_host(photo), scale, options, context)
     size = output_size(photo, scale, context.rules)
+    if scale < 1:
+        with context.report.stage("resize"):
+            reduced = reduce_photo(download_photo(photo), size)
+            return upload_photo(reduced, photo.levels.device)
+    plan = plan_enlargement(lambda: middle_on_host(photo), scale, options, context)
     with context.report.stage("net"):
         levels = run_network_on_device(photo.levels, plan.net, plan.row, plan.tile_px, context)
         levels = keep_levels(levels, photo.levels)

@@ -14,16 +14,17 @@ from restore.pipelines.upscale import enlarge, run_upscale
 def run_enhance(
     photos: Sequence[Photo], options: EnhanceOptions, contexts: Sequence[StepContext]
 ) -> list[Photo]:
-    """Enlarge each photo by exactly `options.scale` and restore the faces in it.
+    """Enlarge each photo to exactly the size that the options state and restore its faces.
 
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
 
     def make_background(photo: Photo, context: StepContext) -> Photo:
-        return enlarge(photo, options.scale, options, context)
+        return enlarge(photo, options.scale_for(photo.width, photo.height), options, context)
 
-    return restore_faces_in_photos(photos, options, contexts, options.scale, make_background)
+    scales = [options.scale_for(photo.width, photo.height) for photo in photos]
+    return restore_faces_in_photos(photos, options, contexts, scales, make_background)
 
 
 def run_upscale_or_enhance(

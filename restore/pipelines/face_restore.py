@@ -28,9 +28,9 @@ def run_face_restore(
     def make_background(photo: Photo, context: StepContext) -> Photo:
         return enlarge(photo, scale, options, context)
 
-    return restore_faces_in_photos(
-        photos, options, contexts, scale, make_background if options.background_enhance else None
-    )
+    background = make_background if options.background_enhance else None
+    scales = [scale] * len(photos)
+    return restore_faces_in_photos(photos, options, contexts, scales, background)
 
 
 def check_face_restore(

@@ -42,10 +42,10 @@ def restore_faces_in_photos(
     photos: Sequence[Photo],
     options: FaceOptions,
     contexts: Sequence[StepContext],
-    scale: float,
+    scales: Sequence[float],
     make_background: MakeBackground | None,
 ) -> list[Photo]:
-    """Restore the faces of all photos, each photo enlarged by `scale`.
+    """Restore the faces of all photos, each photo enlarged by its scale.
 
     The faces of all photos go through the network together.
 
@@ -53,7 +53,7 @@ def restore_faces_in_photos(
         photos: the photos of the request.
         options: the options of the step.
         contexts: one context for each photo.
-        scale: factor of the result's size.
+        scales: factor of the size of each result.
         make_background: makes the photo behind the faces; None to resize it.
 
     Raises:
@@ -75,7 +75,9 @@ def restore_faces_in_photos(
     crops = [[face.crop for face in faces] for faces in aligned]
     restored = restore_crops(crops, tones, options, contexts, HOST_CROPS)
     results = []
-    for photo, found, made, context in zip(prepared, aligned, restored, contexts, strict=True):
+    for photo, found, made, scale, context in zip(
+        prepared, aligned, restored, scales, contexts, strict=True
+    ):
         with context.name_photo_in_errors():
             faces, levels = keep_usable_faces(found, made, context, measure_change)
             if make_background is None:

@@ -37,6 +37,39 @@ def check_same_size(
     check_output_size(photo.name, photo.width, photo.height, output_format)
 
 
+def check_target_size(photo: Photo, scale: float, model: Model, output_format: str) -> str:
+    """Check a result whose size the request states (target_px, target_mp).
+
+    Args:
+        photo: the photo before it is enlarged.
+        scale: the factor to this size.
+        model: the upscaler for this factor.
+        output_format: jpg, png or webp.
+
+    Returns:
+        A warning if the network cannot enlarge that much or does not run at all, or an empty text.
+
+    Raises:
+        RestoreError: OUTPUT_TOO_LARGE.
+    """
+    width, height = output_size(photo, scale)
+    check_output_size(photo.name, width, height, output_format)
+    if min(width, height) < LIMITS.min_side_px:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"the result would have {width}x{height} pixels, each side must have at least"
+            f" {LIMITS.min_side_px}",
+            "Use a larger target_px or target_mp.",
+            photo=photo.name,
+        )
+    sizes = f"{photo.width}x{photo.height} to {width}x{height}"
+    if scale < 1:
+        return f"the photo was reduced from {sizes}, without the upscaling network"
+    if scale > model.row.scale:
+        return f"the network enlarges {model.row.scale} times; from {sizes}, the rest is resizing"
+    return ""
+
+
 def check_scaled_size(photo: Photo, scale: float, option_name: str, output_format: str) -> None:
     """Check that a photo enlarged by `scale` is within the pixel limit and fits the output format.
 

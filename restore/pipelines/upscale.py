@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from restore.imaging.photo import Photo
+from restore.imaging.reduce import reduce_photo
 from restore.imaging.resize import blend_photos
 from restore.models.adapters.base import UpscaleAdapter
 from restore.models.catalog import DENOISE_PARTNER, NET, X2_PARTNER, Checkpoint
@@ -23,8 +24,14 @@ from restore.models.loader import Model
 from restore.options import EnhanceOptions, UpscaleOptions, UpscalerOptions
 from restore.pipelines.cleanness import is_sharp_and_clean
 from restore.pipelines.context import StepContext
-from restore.pipelines.sizes import check_network_output_size, check_scaled_size, output_size
+from restore.pipelines.sizes import (
+    check_network_output_size,
+    check_scaled_size,
+    check_target_size,
+    output_size,
+)
 from restore.pipelines.tiles import as_function, run_network
+from restore.report import Report
 from restore.runtime.tiling import Net
 
 CLEAN_UPSCALER = "upscale clean photos"
@@ -35,22 +42,28 @@ TILE_WORKING_BYTES = 600e6
 
 
 def run_upscale(photo: Photo, options: UpscaleOptions, context: StepContext) -> Photo:
-    """Enlarge a photo, alpha included, by exactly `options.scale`.
+    """Enlarge a photo, alpha included, to exactly the size that the options state.
 
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    return blend_photos(enlarge(photo, options.scale, options, context), photo, options.strength)
+    scale = options.scale_for(photo.width, photo.height)
+    return blend_photos(enlarge(photo, scale, options, context), photo, options.strength)
 
 
 def enlarge(photo: Photo, scale: float, options: UpscalerOptions, context: StepContext) -> Photo:
     """Enlarge a photo by exactly `scale`, without blending; also used behind restored faces.
 
+    Below 1, the photo is reduced without the network.
+
     Raises:
         RestoreError: OUT_OF_MEMORY, BAD_NUMBERS.
     """
-    plan = plan_enlargement(lambda: photo.pixels, scale, options, context)
     size = output_size(photo, scale, context.rules)
+    if scale < 1:
+        with context.report.stage("resize"):
+            return reduce_photo(photo, size)
+    plan = plan_enlargement(lambda: photo.pixels, scale, options, context)
     with context.report.stage("net"):
         pixels = run_network(photo.pixels, plan.net, plan.row, plan.tile_px, context)
         pixels = context.rules.keep_levels(pixels, photo.pixels)
@@ -109,12 +122,17 @@ def _choose_network(pixels: Callable[[], np.ndarray], scale: float, context: Ste
         return model
     report = context.report
     report.notes.append(f"{other.row.variant} enlarged the photo, because it is sharp and clean")
-    replaced = {facts["file"] for facts in model.weights}
-    report.weights = [facts for facts in report.weights if facts["file"] not in replaced]
-    report.weights += [dict(facts) for facts in other.weights]
+    _replace_weights(report, model, other)
     if next(iter(context.models)) == "upscale":
         report.variant = other.row.variant
     return other
+
+
+def _replace_weights(report: Report, model: Model, other: Model | None) -> None:
+    """Name the weights of another network in a report, or of none, instead of those of `model`."""
+    replaced = {facts["file"] for facts in model.weights}
+    report.weights = [facts for facts in report.weights if facts["file"] not in replaced]
+    report.weights += [dict(facts) for facts in other.weights] if other else []
 
 
 def check_upscale(
@@ -125,8 +143,17 @@ def check_upscale(
     Raises:
         RestoreError: OUTPUT_TOO_LARGE, naming the size and the largest allowed factor.
     """
-    check_scaled_size(photo, options.scale, "scale", output_format)
-    check_network_output_size(photo, network_for_scale(context.models["upscale"], options.scale))
+    scale = options.scale_for(photo.width, photo.height)
+    model = network_for_scale(context.models["upscale"], scale)
+    if options.has_target:
+        described = network_for_scale(context.models["upscale"], options.scale)
+        _replace_weights(context.report, described, model if scale >= 1 else None)
+        if warning := check_target_size(photo, scale, model, output_format):
+            context.report.warn(warning)
+    else:
+        check_scaled_size(photo, scale, "scale", output_format)
+    if scale >= 1:
+        check_network_output_size(photo, model)
 
 
 def default_tile_px(row: Checkpoint, context: StepContext) -> int:
