@@ -26,6 +26,7 @@ from restore.pipelines.context import StepContext
 from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import PROPOSED_OPTIONS, Judge
+from restore.pipelines.record import record_steps
 from restore.pipelines.request_photos import RequestPhoto
 from restore.pipelines.step_runs import PlannedStep, run_steps
 from restore.pipelines.unused import StepUse, unused_option_warnings
@@ -113,6 +114,8 @@ class Engine:
             )
             for index, photo in zip(plan.group.indices, restored, strict=True):
                 finished[index] = prepared[index].finish(photo, photos[index].mask)
+                if request.output.record_steps:
+                    finished[index] = record_steps(finished[index], photos[index].report)
                 self.on_finished(index, finished[index])
             for step in plan.steps:
                 for index, context in zip(plan.group.indices, step.contexts, strict=True):
