@@ -1,0 +1,150 @@
+"""Requests: their steps, given options, defaults and warnings."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from restore.errors import Code, RestoreError
+from restore.options import (
+    GROUPS,
+    TASK_OPTIONS,
+    TASKS,
+    OutputOptions,
+    Request,
+    RestoreOptions,
+    UpscaleOptions,
+    describe_options,
+)
+
+OPTION_NAMES = {name for group in GROUPS for name in group.model_fields}
+
+
+def test_defaults_make_a_valid_request_for_every_task() -> None:
+    for task in TASKS:
+        request = Request.from_inputs(task, {})
+        assert {step: type(options) for step, options in request.options.items()} == dict(
+            TASK_OPTIONS
+        )
+        assert request.steps == (() if task in {"pipeline", "inspect"} else (task,))
+        assert request.output == OutputOptions()
+
+
+def test_task_uses_its_own_options_and_ignores_the_others() -> None:
+    request = Request.from_inputs(
+        "restore",
+        {"scale": 2, "restore_variant": "deblur", "output_format": "png", "strength": 0.25},
+    )
+    assert request.options["restore"] == RestoreOptions(restore_variant="deblur", strength=0.25)
+    assert request.output.output_format == "png"
+
+
+def test_invalid_option_of_another_task_is_refused() -> None:
+    with pytest.raises(RestoreError, match="scale is 99"):
+        Request.from_inputs("restore", {"scale": 99})
+
+
+def test_steps_keep_their_order_and_may_repeat() -> None:
+    request = Request.from_inputs(
+        "pipeline", {"steps": " colorize, face_restore ,upscale,colorize", "scale": 2}
+    )
+    assert request.steps == ("colorize", "face_restore", "upscale", "colorize")
+    assert request.options["upscale"].scale == 2
+    assert Request.from_inputs("restore", {"steps": "upscale"}).steps == ("restore",)
+
+
+def test_none_means_not_given() -> None:
+    request = Request.from_inputs("upscale", {"tile_size": None, "scale": None})
+    assert request.options["upscale"] == UpscaleOptions()
+
+
+def test_none_is_not_set_for_every_option() -> None:
+    request = Request.from_inputs("pipeline", dict.fromkeys(OPTION_NAMES))
+    assert request == Request.from_inputs("pipeline", {})
+
+
+def test_default_tile_size_depends_on_the_task() -> None:
+    assert UpscaleOptions().tile_px == 512
+    assert RestoreOptions().tile_px == 0
+    assert UpscaleOptions(tile_size=0).tile_px == 0
+    assert RestoreOptions(tile_size=65).tile_px == 65
+
+
+@pytest.mark.parametrize("tile_px", [1, 63])
+def test_small_tile_is_raised_to_the_minimum_with_a_warning(tile_px: int) -> None:
+    request = Request.from_inputs("restore", {"tile_size": tile_px})
+    assert request.options["restore"].tile_px == 64
+    assert request.warnings == (f"tile_size was raised from {tile_px} to 64, the smallest tile",)
+    for valid in (0, 64):
+        assert Request.from_inputs("restore", {"tile_size": valid}).warnings == ()
+
+
+def test_given_options_are_those_with_a_value() -> None:
+    request = Request.from_inputs("upscale", {"scale": 4, "tile_size": None, "fidelity": 0.3})
+    assert request.given == {"scale", "codeformer_fidelity"}
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor", "cudagraphs"])
+def test_compile_backend_in_safe_mode_is_a_warning(backend: str) -> None:
+    safe = Request.from_inputs("restore", {"compile_backend": backend, "stability_mode": "safe"})
+    assert safe.warnings == (f"compile_backend {backend} has no effect: stability_mode is safe",)
+    optimized = {"compile_backend": backend, "stability_mode": "optimized"}
+    assert Request.from_inputs("restore", optimized).warnings == ()
+
+
+def test_scratch_threshold_may_be_0_or_1() -> None:
+    for threshold in (0, 1):
+        request = Request.from_inputs("old_photo_restore", {"scratch_threshold": threshold})
+        assert request.options["old_photo_restore"].scratch_threshold == threshold
+
+
+def test_strength_of_zero_is_a_warning() -> None:
+    [warning] = Request.from_inputs("inpaint", {"strength": 0}).warnings
+    assert "strength is 0" in warning
+    assert Request.from_inputs("inpaint", {"strength": 0.01}).warnings == ()
+
+
+def test_inspect_has_options_that_change_its_result_only() -> None:
+    names = [option.name for option in describe_options("inspect")]
+    assert names == ["face_model", "face_detector", "min_face_px", "points", "max_megapixels"]
+    inputs = {"scale": 2, "strength": 0, "tile_size": 8, "min_face_px": 40}
+    assert Request.from_inputs("inspect", inputs).warnings == tuple(
+        f"{name} has no effect: it is not an option of inspect"
+        for name in ("scale", "strength", "tile_size")
+    )
+
+
+def test_size_of_the_result_is_a_factor_or_a_target() -> None:
+    def scale(**options: float) -> float:
+        inputs = Request.from_inputs("upscale", options).options["upscale"]
+        assert isinstance(inputs, UpscaleOptions)
+        return inputs.scale_for(400, 300)
+
+    assert scale() == 4.0
+    assert scale(scale=2) == 2.0
+    assert scale(target_px=1600) == 4.0
+    assert scale(target_px=100) == 0.25
+    assert scale(target_mp=0.48) == pytest.approx(2.0)
+    assert not UpscaleOptions(scale=2).has_target
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"scale": 4, "target_px": 900},
+        {"target_px": 900, "target_mp": 2},
+        {"scale": 2, "target_px": 900, "target_mp": 2},
+    ],
+)
+def test_two_sizes_of_the_result_are_refused(inputs: Mapping[str, object]) -> None:
+    for task in ("upscale", "enhance", "pipeline", "restore"):
+        with pytest.raises(RestoreError, match=" and ".join(inputs)) as caught:
+            Request.from_inputs(task, inputs)
+        assert caught.value.code is Code.OPTION_INVALID
+        assert "Use one of scale, target_px, target_mp" in caught.value.remedy
+
+
+def test_options_that_change_the_look_of_results_are_off() -> None:
+    request = Request.from_inputs("upscale", {})
+    assert request.options["upscale"].grain is False
+    assert request.output.record_steps is False
+    assert request.run.max_megapixels is None
