@@ -230,14 +230,17 @@ def _own_parameters() -> list[inspect.Parameter]:
     recursive = _option("--recursive/--no-recursive", "Look into subfolders, too.")
     formats = _option(
         "--format",
-        "File format of the results; same is that of each photo, or png for TIFF, BMP and GIF.",
+        "File format of the results; same is that of each photo, or jpg for HEIC, webp for AVIF, "
+        "and png for TIFF, BMP and GIF.",
         metavar="[same|jpg|png|webp]",
     )
     limit = _option("--limit", "Restore at most this many photos.", minimum=1)
     shard = _option("--shard", "Restore one part of the photos, such as 1/4: several runs share.")
     space = _option("--min-free-mib", "Stop if the disk has less free space.", minimum=0)
     workers = _option(
-        "--workers", "Worker processes. Default: one per GPU, or one per core.", minimum=1
+        "--workers",
+        "Worker processes. Default: one per GPU, or one per core if the memory suffices.",
+        minimum=1,
     )
     engine = _option("--engine", "ray needs `pip install 'restore\\[batch]'`.")
     gpus = _option("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", minimum=0)
