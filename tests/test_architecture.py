@@ -140,4 +140,4 @@ def test_server_with_lite_weights_imports_no_slow_library(tmp_path: Path) -> Non
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == "9 []", done.stderr
+    assert done.stdout.strip() == "10 []", done.stderr

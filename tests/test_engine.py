@@ -1,5 +1,6 @@
 """The task pipeline: named steps, proposed steps, masks and errors."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -13,8 +14,9 @@ from skimage import data
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
-from restore.pipelines import propose
-from restore.pipelines.propose import Assessment
+from restore.pipelines.assessment import findings
+from restore.pipelines.assessment.limits import LIMITS
+from restore.pipelines.propose import Assessment, ProposedStep
 
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
 CAT = data.chelsea()[:96, :96]
@@ -123,18 +125,31 @@ class TestMasks:
 
 class TestProposedSteps:
     def test_each_photo_gets_its_own_steps(self, lite: Restorer) -> None:
-        photos = [Photo("colour", ASTRONAUT), Photo("cat", CAT)]
+        photos = [Photo("grey", GREY), Photo("cat", CAT)]
         results = lite.run("pipeline", photos, scale=2)
         steps = [[step.task for step in report.steps] for report in results.reports]
         assert steps == [["face_restore", "upscale"], ["upscale"]]
-        assert "dlib found" in results.reports[0].steps[0].why
+        assert "1 face" in results.reports[0].steps[0].why
         shapes = [photo.pixels.shape for photo in results.photos]
-        assert shapes == [(512, 512, 3), (192, 192, 3)]
+        assert shapes == [(512, 512), (192, 192, 3)]
+
+    def test_steps_after_auto_run_beside_the_proposed_ones(self, lite: Restorer) -> None:
+        photos = [Photo("grey", GREY[100:164, 100:164].copy())]
+        [report] = lite.run("pipeline", photos, steps="auto,colorize", scale=1).reports
+        assert [(step.task, bool(step.why)) for step in report.steps] == [
+            ("colorize", False),
+            ("upscale", True),
+        ]
+        assert {"noise", "tone", "long_side"} <= {finding["name"] for finding in report.findings}
+
+    def test_proposed_scale_reaches_the_size_of_a_screen(self, lite: Restorer) -> None:
+        results = lite.run("pipeline", [Photo("cat", CAT)])
+        assert results.photos[0].width == 4 * CAT.shape[1]
 
     def test_photo_that_needs_nothing_is_returned_with_a_warning(
         self, lite: Restorer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(propose, "MIN_LONG_SIDE_PX", 10)
+        monkeypatch.setattr(findings, "LIMITS", dataclasses.replace(LIMITS, small_px=10))
         results = lite.run("pipeline", [Photo("cat", CAT)])
         np.testing.assert_array_equal(results.photos[0].pixels, CAT)
         assert any("seems to need no step" in text for text in results.reports[0].warnings)
@@ -162,7 +177,9 @@ class TestProposedSteps:
     ) -> None:
         monkeypatch.setattr(
             "restore.pipelines.propose.assess_photo",
-            lambda *args, **options: Assessment([("old_photo_restore", "it looks scratched")], []),
+            lambda *args, **options: Assessment(
+                [ProposedStep("old_photo_restore", reason="it looks scratched")], []
+            ),
         )
         scratched = np.minimum(GREY, 200)
         scratched[100:112] = 255

@@ -22,7 +22,7 @@ from restore.faces.limits import (
     DetectorLimits,
     limits_of,
 )
-from restore.faces.pictures import Picture, crop_picture, find_in, reduce_picture, turn_picture
+from restore.faces.pictures import Picture, crop_picture, find_in, resize_picture, turn_picture
 from restore.faces.rotation import QUARTERS, turn_face_back
 
 CHECK_PX = 256
@@ -113,7 +113,7 @@ def misfit_px(face: Face) -> float:
 
 def _find_again(crop: Picture, detector: Detector, limits: DetectorLimits) -> _Again | None:
     """Return the face of a 512x512x3 crop; in doubt, the better of four rotations of the crop."""
-    small = reduce_picture(crop, (CHECK_PX, CHECK_PX))
+    small = resize_picture(crop, (CHECK_PX, CHECK_PX))
     best = _find_turned(small, 0, detector, limits)
     fits = best is not None and best.error_px <= MAX_AGAIN_ERROR_PX
     if best is not None and fits and best.face.score >= limits.clear_again_score:
@@ -132,7 +132,7 @@ def _find_turned(
     faces = find_in(
         detector,
         turn_picture(small, quarters),
-        short_side_px=None,
+        short_side_px=CHECK_PX,
         threshold=limits.min_again_score,
     )
     found = [

@@ -69,7 +69,16 @@ DLIB = DetectorLimits(
     max_rounds=2,
 )
 
-LIMITS: Mapping[str, DetectorLimits] = MappingProxyType({"dlib": DLIB})
+CENTERFACE = DetectorLimits(
+    min_score=0.55,
+    min_turned_score=0.7,
+    sure_score=0.65,
+    min_again_score=0.55,
+    clear_again_score=0.7,
+    max_rounds=2,
+)
+
+LIMITS: Mapping[str, DetectorLimits] = MappingProxyType({"dlib": DLIB, "centerface": CENTERFACE})
 """Limits by the name of the detector, where they differ from those of networks."""
 
 

@@ -5,6 +5,8 @@ The search for faces turns, reduces and crops pictures. These functions do so wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from restore.faces.face import Face
 from restore.faces.rotation import turn
 from restore.runtime.levels import to_levels
 from restore.runtime.resampling import resize_planes
+from restore.runtime.transfers import upload
 
 Picture = np.ndarray | Tensor
 """HxWx3 uint8 RGB on the host, or 1x3xHxW uint8 on a device."""
@@ -44,11 +47,23 @@ def find_in(
     return detector.find_on_device(picture, short_side_px=short_side_px, threshold=threshold)
 
 
-def reduce_picture(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Reduce a picture to (width, height) by averaging."""
+def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize a picture to (width, height): reduce it by averaging, or enlarge it bilinearly."""
+    width, height = size_of(picture)
+    is_reduced = size[0] <= width and size[1] <= height
+    interpolation = cv2.INTER_AREA if is_reduced else cv2.INTER_LINEAR
     if isinstance(picture, Tensor):
-        return to_levels(resize_planes(picture.float(), size, cv2.INTER_AREA), picture)
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return to_levels(resize_planes(picture.float(), size, interpolation), picture)
+    return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def to_batch(pictures: Sequence[Picture], device: torch.device) -> Tensor:
+    """Return pictures of one size as an Nx3xHxW uint8 batch on a device."""
+    planes = [
+        picture if isinstance(picture, Tensor) else upload(picture, device).permute(2, 0, 1)[None]
+        for picture in pictures
+    ]
+    return torch.cat(planes)
 
 
 def turn_picture(picture: Picture, quarters: int) -> Picture:

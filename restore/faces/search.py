@@ -10,7 +10,7 @@ from restore.faces.detect import Detector
 from restore.faces.face import Face
 from restore.faces.fit import CheckedFace, check_face
 from restore.faces.limits import limits_of
-from restore.faces.pictures import Picture, find_in, reduce_picture, size_of, turn_picture
+from restore.faces.pictures import Picture, find_in, resize_picture, size_of, turn_picture
 from restore.faces.rotation import QUARTERS, turn_face_back
 
 TURNED_SHORT_SIDE_PX = 320
@@ -97,7 +97,7 @@ def _reduce(pixels: Picture) -> Picture:
     factor = TURNED_LONG_SIDE_PX / max(width, height)
     if factor >= 1.0:
         return pixels
-    return reduce_picture(pixels, (max(1, round(width * factor)), max(1, round(height * factor))))
+    return resize_picture(pixels, (max(1, round(width * factor)), max(1, round(height * factor))))
 
 
 def _without_duplicates(faces: Sequence[CheckedFace]) -> list[CheckedFace]:

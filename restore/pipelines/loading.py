@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from restore.faces.detect import Detector
-from restore.faces.detector_cache import DLIB, DetectorCache
+from restore.faces.detector_cache import AUTO, DLIB, DetectorCache
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE
 from restore.models.loader import Model
@@ -65,6 +65,8 @@ def load_step(
         with_lite = loaded[FACE.task].variant == LITE
         detector, fallback_warnings = detectors.get(options.face_detector, with_lite=with_lite)
         warnings += fallback_warnings
+    elif LITE in {model.variant for model in loaded.values()}:
+        detector, _ = detectors.get(AUTO, with_lite=True)
     else:  # old photos are aligned by dlib's landmarks, as officially
         detector, _ = detectors.get(DLIB, with_lite=False)
     return LoadedStep(loaded, detector, warnings)

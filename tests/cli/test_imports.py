@@ -50,7 +50,7 @@ print(json.dumps([code, found, sorted(set(loaded))]))
         ),
         pytest.param(["restore"], set(), ["lite-denoise"], marks=pytest.mark.slow),
         pytest.param(["colorize"], set(), ["lite-colorize"], marks=pytest.mark.slow),
-        (["face-restore"], {"dlib"}, ["lite-faces"]),
+        (["face-restore"], set(), ["centerface", "lite-faces"]),
         pytest.param(
             ["inpaint", "--points", "[[5, 5], [20, 5], [20, 20]]"],
             set(),

@@ -266,7 +266,7 @@ def test_null_is_accepted_for_every_optional_input(predict: Predict) -> None:
     nothing = dict.fromkeys([*optional, "images", "mask", "masks"])
     assert {"tile_size", "keep_color", "points"} <= nothing.keys()
     assert report_of(predict(image=PHOTO, **nothing))["warnings"] == [
-        "no face was found by dlib, so none was restored"
+        "no face was found by centerface, so none was restored"
     ]
     assert report_of(predict(image=None, images=[PHOTO]))["task"] == "face_restore"
 

@@ -17,6 +17,7 @@ from restore.runtime.device import Runtime, runtime_for
 
 CATALOG = Catalog.load()
 RESNET50, MOBILE = "retinaface_resnet50", "retinaface_mobile0.25"
+CENTERFACE = "centerface"
 
 
 SAFE = runtime_for("baseline", torch.device("cpu"))
@@ -26,6 +27,10 @@ OPTIMIZED = runtime_for("baseline", torch.device("cpu"), "none")
 class FakeDetector:
     def __init__(self, model: Model) -> None:
         self.name, self.model = model.variant, model
+
+
+class FakeCenterFace(FakeDetector):
+    pass
 
 
 class FakeDlib:
@@ -38,6 +43,9 @@ class FakeModels:
     Attributes:
         requested: the variants that were requested.
         error: raised instead of returning a model, if set.
+        serves: the variant that is served instead of the requested one, if set.
+        warnings: the warnings about it.
+        preloaded: the catalog tasks whose networks were loaded.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -46,6 +54,9 @@ class FakeModels:
         self.catalog = CATALOG
         self.requested: list[str] = []
         self.error: RestoreError | None = None
+        self.serves: str | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.preloaded: list[str] = []
         self.models: dict[str, Model] = {}
         self.copies: dict[str, Model] = {}
 
@@ -53,9 +64,13 @@ class FakeModels:
         self.requested.append(variant)
         if self.error:
             raise self.error
-        row = CATALOG.find(task, variant)
-        model = self.models.setdefault(variant, Model(row, variant, nn.Identity()))
-        return model, ()
+        served = variant if self.serves is None else self.serves
+        row = CATALOG.find(task, served)
+        model = self.models.setdefault(served, Model(row, served, nn.Identity()))
+        return model, self.warnings
+
+    def preload(self, task: str) -> None:
+        self.preloaded.append(task)
 
     def prepare(self, model: Model, runtime: Runtime) -> tuple[Model, tuple[str, ...]]:
         if not runtime.optimized:
@@ -67,6 +82,7 @@ class FakeModels:
 @pytest.fixture
 def caches(monkeypatch: pytest.MonkeyPatch) -> Callable[[Policy], tuple[DetectorCache, Any]]:
     monkeypatch.setattr(detector_cache, "RetinaFaceDetector", FakeDetector)
+    monkeypatch.setattr(detector_cache, "CenterFaceDetector", FakeCenterFace)
     monkeypatch.setattr(detector_cache, "DlibDetector", FakeDlib)
 
     def make(policy: Policy) -> tuple[DetectorCache, Any]:
@@ -80,11 +96,13 @@ def caches(monkeypatch: pytest.MonkeyPatch) -> Callable[[Policy], tuple[Detector
     ("policy", "name", "with_lite", "expected"),
     [
         (Policy.AUTO, "auto", False, RESNET50),
-        (Policy.AUTO, "auto", True, "dlib"),
+        (Policy.AUTO, "auto", True, CENTERFACE),
         (Policy.AUTO, MOBILE, True, MOBILE),
+        (Policy.AUTO, CENTERFACE, False, CENTERFACE),
         (Policy.OFFICIAL, "auto", False, RESNET50),
         (Policy.OFFICIAL, "dlib", False, "dlib"),
-        (Policy.LITE, "auto", False, "dlib"),
+        (Policy.LITE, "auto", False, CENTERFACE),
+        (Policy.LITE, "dlib", True, "dlib"),
     ],
 )
 def test_choice_without_warning(
@@ -93,15 +111,25 @@ def test_choice_without_warning(
     detectors, _ = caches(policy)
     detector, warnings = detectors.get(name, with_lite=with_lite)
     assert (detector.name, warnings) == (expected, ())
+    assert isinstance(detector, FakeCenterFace) == (expected == CENTERFACE)
 
 
-def test_policy_lite_uses_dlib_instead_of_a_network_with_a_warning(caches: Any) -> None:
+def test_policy_lite_uses_the_embedded_network_with_a_warning(caches: Any) -> None:
     detectors, models = caches(Policy.LITE)
+    models.serves = CENTERFACE
     detector, [warning] = detectors.get(RESNET50, with_lite=True)
-    assert detector.name == "dlib"
+    assert detector.name == CENTERFACE
     assert RESNET50 in warning
-    assert "lite" in warning
-    assert models.requested == []
+    assert "'lite'" in warning
+    assert isinstance(detector, FakeCenterFace)
+
+
+def test_warnings_of_a_fallback_are_returned(caches: Any) -> None:
+    detectors, models = caches(Policy.AUTO)
+    models.serves, models.warnings = CENTERFACE, ("lite weights are used: no connection",)
+    detector, warnings = detectors.get("auto", with_lite=False)
+    assert (detector.name, warnings) == (CENTERFACE, models.warnings)
+    assert models.requested == [RESNET50]
 
 
 def test_detector_is_created_once_per_loaded_network(caches: Any) -> None:
@@ -111,19 +139,6 @@ def test_detector_is_created_once_per_loaded_network(caches: Any) -> None:
     models.models.clear()  # as if its file had changed
     second, _ = detectors.get(RESNET50, with_lite=False)
     assert second is not first
-
-
-@pytest.mark.parametrize("code", [Code.WEIGHTS_UNREACHABLE, Code.WEIGHTS_NO_SPACE])
-def test_unavailable_network_falls_back_to_dlib_without_another_attempt(
-    caches: Any, code: Code
-) -> None:
-    detectors, models = caches(Policy.AUTO)
-    models.error = RestoreError(code, "no connection", "")
-    for _ in range(2):
-        detector, [warning] = detectors.get("auto", with_lite=False)
-        assert detector.name == "dlib"
-        assert warning == f"dlib is used instead of {RESNET50}: no connection"
-    assert models.requested == [RESNET50]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +165,7 @@ def test_optimized_detector_uses_the_optimized_network(caches: Any) -> None:
     assert detectors.prepare(dlib, OPTIMIZED) == (dlib, None)
 
 
-@pytest.mark.parametrize(
-    ("policy", "networks"), [(Policy.LITE, []), (Policy.AUTO, [RESNET50, MOBILE])]
-)
-def test_preload(caches: Any, policy: Policy, networks: list[str]) -> None:
-    detectors, models = caches(policy)
+def test_preload(caches: Any) -> None:
+    detectors, models = caches(Policy.AUTO)
     detectors.preload()
-    assert models.requested == networks
+    assert models.preloaded == ["face_detect"]

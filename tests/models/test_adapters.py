@@ -44,6 +44,7 @@ SMALL = (
     "lite-inpaint",
     "realesr-animevideov3",
     "retinaface-mobile0.25",
+    "centerface",
     "oldphoto-vae-a-quality",
 )
 """Rows with networks that are built and called in seconds."""

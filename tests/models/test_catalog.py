@@ -259,7 +259,7 @@ class TestShippedManifest:
             ),
             "restore": ("denoise", "deblur", "lite", "lite_deblur"),
             "face_restore": ("codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"),
-            "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25"),
+            "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25", "centerface"),
             "colorize": ("modelscope", "artistic", "paper_tiny", "lite"),
             "old_photo_restore": ("quality", "scratch", "scratch_hr", "lite"),
             "inpaint": ("big", "lite"),

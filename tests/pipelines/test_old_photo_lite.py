@@ -57,7 +57,7 @@ def test_faces_are_restored_unless_with_face_is_false(lite: Restorer) -> None:
     photo = Photo("a", np.clip(ASTRONAUT + noise, 0, 255).astype(np.uint8))
     report = lite.run(TASK, [photo]).reports[0]
     assert report.face_restoration_applied
-    assert report.face_detector == "dlib"
+    assert report.face_detector == "centerface"
     assert not lite.run(TASK, [photo], with_face=False).reports[0].faces
 
 

@@ -113,12 +113,14 @@ def test_option_of_one_step_of_a_pipeline_has_an_effect(lite: Restorer) -> None:
 
 def test_proposed_steps_use_other_options_for_each_photo(lite: Restorer) -> None:
     waves = np.sin(np.arange(1100) / 40)[:, None] * np.ones((1, 40))
-    grey = np.rint(110 + 20 * waves).astype(np.uint8)
-    photos = [Photo("a", grey), Photo("b", np.ascontiguousarray(ASTRONAUT[:40]))]
-    results = lite.run("pipeline", photos, scale=1, render_factor=20)
+    noise = np.random.default_rng(0).normal(0, 12, waves.shape)
+    noisy = np.rint(110 + 20 * waves + noise).astype(np.uint8)
+    photos = [Photo("a", noisy), Photo("b", np.ascontiguousarray(ASTRONAUT[:40]))]
+    results = lite.run("pipeline", photos, scale=1, restore_variant="lite")
     steps = [[step.task for step in report.steps] for report in results.reports]
-    assert steps == [["colorize"], ["upscale"]]
-    assert [unused(report).keys() for report in results.reports] == [{"scale"}, {"render_factor"}]
+    assert steps == [["restore"], ["upscale"]]
+    unused_options = [unused(report).keys() for report in results.reports]
+    assert unused_options == [{"scale"}, {"restore_variant"}]
 
 
 def test_render_factor_without_effect_is_a_warning(lite: Restorer) -> None:
@@ -158,7 +160,7 @@ def test_profile_effects_are_reported(lite: Restorer) -> None:
 
 def test_report_of_a_pipeline_lists_the_faces_of_its_steps(lite: Restorer) -> None:
     report = run(lite, "pipeline", Photo("a", ASTRONAUT), steps="face_restore,enhance", scale=1)
-    assert report.face_detector == "dlib"
+    assert report.face_detector == "centerface"
     assert [face["step"] for face in report.faces] == ["face_restore", "enhance"]
     for face, step in zip(report.faces, report.steps, strict=True):
         assert {"step": step.task, **step.faces[0]} == face

@@ -17,6 +17,7 @@ MAX_FILE_BYTES = {
     "lite_inpaint.safetensors": 4e6,
     "lite_colorize.safetensors": 4e6,
     "lite_colors.safetensors": 1e6,
+    "centerface.safetensors": 4e6,
 }
 
 

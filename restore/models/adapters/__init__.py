@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from restore.models.adapters import (
+    centerface,
     codeformer,
     ddcolor,
     gfpgan,
@@ -37,6 +38,7 @@ ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
         "Compact": image.COMPACT,
         "NAFNet": image.NAFNET,
         "DRUNet": image.DRUNET,
+        "CenterFace": centerface.CENTERFACE,
         "CodeFormer": codeformer.CODEFORMER,
         "GFPGAN": gfpgan.GFPGAN,
         "RestoreFormer": restoreformer.RESTOREFORMER,

@@ -1,0 +1,249 @@
+"""CenterFace (Xu et al., 2019, arXiv:1911.03599): the embedded face detector.
+
+The whole photo is searched at one size. If it contains small faces, it is searched once more at
+twice that size. Each face's landmarks are then found again in its aligned crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity
+from restore.faces.centerface_decoding import decode_faces, without_overlaps
+from restore.faces.face import Face
+from restore.faces.pictures import Picture, crop_picture, resize_picture, size_of, to_batch
+from restore.models.loader import Model
+from restore.nets.centerface import SIZE_MULTIPLE
+from restore.runtime.output_checks import checked_output
+
+LONG_SIDE_PX = 960
+"""Long side at which a photo is searched. The network finds faces of 12 to 450 px there."""
+
+MAX_ENLARGEMENT = 2.0
+"""Small photos are enlarged by at most this factor: they contain nothing finer."""
+
+SMALL_FACE_PX = 24
+"""A face that is smaller in the first search starts the second one: there may be more of them."""
+
+FINE_FACTOR = 2.0
+"""Size of the second search relative to the first."""
+
+MIN_CANDIDATE_SCORE = 0.35
+"""Score in the photo from which a detection is looked at in its crop. Faces have 0.45 to 0.95,
+foliage and snow up to 0.7."""
+
+MAX_OVERLAP = 0.3
+"""Intersection over union of two boxes above which they are one face."""
+
+CROP_SIDE_PX = 192
+"""Side of the aligned crop in which a face is found again. It has 110 px there."""
+
+TEMPLATE_BOX_PX = 290.0
+"""Longer side of the box of a face in a crop of 512x512."""
+
+MIN_AGAIN_SCORE = 0.1
+"""Lowest score of a face in its crop; the mean with that in the mirrored crop counts."""
+
+MAX_MOVE_PX = 63.0
+"""Largest distance of the centre of the landmarks from its place, in pixels of the 512x512 crop.
+The eyes are 126 pixels apart."""
+
+MAX_CROPS = 8
+"""Crops in one batch, beside the mirrored ones."""
+
+_MIRRORED = [1, 0, 2, 4, 3]
+"""The landmarks of a mirrored face, in the order of `Face.landmarks`."""
+
+
+class CenterFaceDetector:
+    """CenterFace; the score is a probability, the mean of those in the aligned crop and mirrored.
+
+    In the photo, small patterns get high scores; in the crop they do not. The detector uses its own
+    sizes and limit of scores, because those of the official helpers were chosen for RetinaFace.
+    """
+
+    def __init__(self, model: Model) -> None:
+        """Create a detector from a model of the catalog task `face_detect`."""
+        self.name = model.variant
+        self.weights = model.weights
+        self._net = model.net
+        self._device = next(model.net.parameters()).device
+
+    def find(
+        self, pixels: np.ndarray, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find faces as described in `Detector.find`, but with the detector's own limit of scores.
+
+        Args:
+            pixels: as in `Detector.find`.
+            short_side_px: largest short side of the first search.
+            threshold: ignored.
+
+        Raises:
+            RestoreError: BAD_NUMBERS.
+        """
+        del threshold
+        return self._find(pixels, short_side_px)
+
+    def find_on_device(
+        self, levels: Tensor, *, short_side_px: int | None, threshold: float
+    ) -> list[Face]:
+        """Find faces as `find` does, without copying the photo.
+
+        Raises:
+            RestoreError: BAD_NUMBERS.
+        """
+        del threshold
+        return self._find(levels, short_side_px)
+
+    def _find(self, picture: Picture, short_side_px: int | None) -> list[Face]:
+        scale = _first_scale(picture, short_side_px)
+        faces = self._search(picture, scale)
+        fine_scale = min(FINE_FACTOR * scale, MAX_ENLARGEMENT)
+        has_small = any(face.size_px * scale < SMALL_FACE_PX for face in faces)
+        if has_small and fine_scale > scale:
+            faces = without_overlaps(faces + self._search(picture, fine_scale), MAX_OVERLAP)
+        refined = [face for face in self._refine(picture, faces) if face.score > 0.0]
+        return without_overlaps(refined, MAX_OVERLAP)
+
+    def _search(self, picture: Picture, scale: float) -> list[Face]:
+        """Return the candidates in a resized picture, in pixels of the picture."""
+        width, height = size_of(picture)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        outputs = self._run([resize_picture(picture, size)])
+        factors = np.array([width / size[0], height / size[1]])
+        return [
+            _resize_face(face, factors)
+            for face in decode_faces(outputs[0], MIN_CANDIDATE_SCORE, MAX_OVERLAP)
+        ]
+
+    def _refine(self, picture: Picture, faces: Sequence[Face]) -> list[Face]:
+        """Return the faces with landmarks and scores from their aligned crops; 0 if not found.
+
+        A face that is not found there is looked for in an upright crop around its box, because its
+        first landmarks may be wrong.
+        """
+        refined = self._find_in_crops(picture, faces, [_aligned(face) for face in faces])
+        lost = [index for index, face in enumerate(refined) if face.score < MIN_CANDIDATE_SCORE]
+        around = [faces[index] for index in lost]
+        again = self._find_in_crops(picture, around, [_around_box(face) for face in around])
+        again = self._find_in_crops(picture, again, [_aligned(face) for face in again])
+        for index, face in zip(lost, again, strict=True):
+            refined[index] = face
+        return refined
+
+    def _find_in_crops(
+        self, picture: Picture, faces: Sequence[Face], matrices: Sequence[np.ndarray | None]
+    ) -> list[Face]:
+        """Return the faces as they are found in their crops; the score is 0 if they are not.
+
+        Args:
+            picture: the picture.
+            faces: faces in it.
+            matrices: the 2x3 transform of each face to its 512x512 crop; None if it has none.
+        """
+        found = list[Face]()
+        for start in range(0, len(faces), MAX_CROPS):
+            part = slice(start, start + MAX_CROPS)
+            crops = [
+                resize_picture(crop_picture(picture, matrix), (CROP_SIDE_PX, CROP_SIDE_PX))
+                for matrix in matrices[part]
+                if matrix is not None
+            ]
+            in_crops = iter(self._faces_in_place(crops))
+            for face, matrix in zip(faces[part], matrices[part], strict=True):
+                in_crop = None if matrix is None else next(in_crops)
+                found.append(_moved(face, in_crop, matrix))
+        return found
+
+    def _faces_in_place(self, crops: Sequence[Picture]) -> list[Face | None]:
+        """Return the face in the middle of each crop, in pixels of 512x512, or None.
+
+        It is the mean of the face in the crop and in the mirrored crop.
+        """
+        if not crops:
+            return []
+        batch = to_batch(crops, self._device)
+        outputs = self._run_batch(torch.cat([batch, batch.flip(3)]))
+        found = [_face_in_place(output) for output in outputs]
+        return [
+            _mean_of_mirrored(face, mirrored)
+            for face, mirrored in zip(found[: len(crops)], found[len(crops) :], strict=True)
+        ]
+
+    def _run(self, pictures: Sequence[Picture]) -> Tensor:
+        return self._run_batch(to_batch(pictures, self._device))
+
+    def _run_batch(self, levels: Tensor) -> Tensor:
+        """Run the network on Nx3xHxW uint8 levels of any size."""
+        height, width = levels.shape[2:]
+        padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
+        with torch.inference_mode():
+            padded = torch.nn.functional.pad(levels.float(), padding)
+            return checked_output(self._net(padded), padded, type(self._net).__name__)
+
+
+def _first_scale(picture: Picture, short_side_px: int | None) -> float:
+    width, height = size_of(picture)
+    scale = min(LONG_SIDE_PX / max(width, height), MAX_ENLARGEMENT)
+    return min(scale, short_side_px / min(width, height)) if short_side_px else scale
+
+
+def _resize_face(face: Face, factors: np.ndarray) -> Face:
+    left, top, right, bottom = (float(side) for side in face.box * np.tile(factors, 2))
+    # Landmarks are coordinates of pixel centres, boxes those of pixel corners.
+    landmarks = (face.landmarks + 0.5) * factors - 0.5
+    return Face((left, top, right, bottom), face.score, landmarks)
+
+
+def _aligned(face: Face) -> np.ndarray | None:
+    return estimate_similarity(face.landmarks) if face.score > 0.0 else None
+
+
+def _around_box(face: Face) -> np.ndarray:
+    """Return the transform to an upright crop in which the box has the template's size."""
+    left, top, right, bottom = face.box
+    scale = TEMPLATE_BOX_PX / max(right - left, bottom - top, 1.0)
+    center = np.array([left + right, top + bottom]) / 2
+    offset = TEMPLATE.mean(axis=0) - scale * center
+    return np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]])
+
+
+def _face_in_place(outputs: Tensor) -> Face | None:
+    """Return the face in the middle of a crop, in pixels of 512x512."""
+    factors = np.full(2, CROP_PX / CROP_SIDE_PX)
+    best, best_move_px = None, MAX_MOVE_PX
+    for small in decode_faces(outputs, MIN_AGAIN_SCORE, MAX_OVERLAP):
+        face = _resize_face(small, factors)
+        move_px = float(np.linalg.norm(face.landmarks.mean(axis=0) - TEMPLATE.mean(axis=0)))
+        if move_px < best_move_px:
+            best, best_move_px = face, move_px
+    return best
+
+
+def _mean_of_mirrored(face: Face | None, mirrored: Face | None) -> Face | None:
+    """Return the face with the mean of landmarks and scores; a missing one has the score 0."""
+    found = [] if face is None else [face.landmarks]
+    if mirrored is not None:
+        columns = CROP_PX - 1 - mirrored.landmarks[:, 0]
+        found.append(np.stack([columns, mirrored.landmarks[:, 1]], axis=1)[_MIRRORED])
+    if not found:
+        return None
+    score = sum(each.score for each in (face, mirrored) if each is not None) / 2
+    box = (0.0, 0.0, float(CROP_PX), float(CROP_PX))
+    return Face(box, score, np.mean(found, axis=0))
+
+
+def _moved(face: Face, in_crop: Face | None, matrix: np.ndarray | None) -> Face:
+    """Return the face with the landmarks and the score that were found in its crop."""
+    if in_crop is None or matrix is None:
+        return replace(face, score=0.0)
+    to_photo = cv2.invertAffineTransform(matrix)
+    landmarks = in_crop.landmarks @ to_photo[:, :2].T + to_photo[:, 2]
+    return replace(face, score=in_crop.score, landmarks=landmarks)

@@ -1,0 +1,31 @@
+"""CenterFace against OpenCV's run of the ONNX file that it was converted from."""
+
+import numpy as np
+import torch
+from conftest import PROJECT
+from PIL import Image
+from torch import nn
+
+from restore.models.catalog import Catalog
+from restore.models.loader import load_net
+from restore.nets.centerface import CenterFace
+
+GOLDEN = PROJECT / "tests" / "conformance" / "goldens" / "CenterFace"
+# The weights are rounded to float16. Measured: 0.0012 (score), 0.0076 (logarithm of the sides),
+# 0.0014 (offset), 0.0023 (landmarks); with float32 weights, 1.4e-6.
+TOLERANCES = np.array([0.002, *[0.01] * 2, *[0.003] * 2, *[0.004] * 10])[:, None, None]
+
+
+def test_output_matches_that_of_opencv() -> None:
+    row = Catalog.load().find("face_detect", "centerface")
+    net = load_net(PROJECT / "weights" / "lite" / row.file, row)
+    with Image.open(GOLDEN / "input.png") as image:
+        levels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        output = net(levels)[0]
+        output[0] = torch.sigmoid(output[0])
+    assert (np.abs(output.numpy() - np.load(GOLDEN / "output.npy")) < TOLERANCES).all()
+
+
+def test_batch_norms_are_folded() -> None:
+    assert not [layer for layer in CenterFace().modules() if isinstance(layer, nn.BatchNorm2d)]
