@@ -53,7 +53,7 @@ from restore.options import (
             ["steps is 'upscale,sharpen'", "face_restore", "separated by commas"],
         ),
         ({"steps": "upscale,pipeline"}, ["steps is"]),
-        ({"steps": "auto,upscale"}, ["steps is"]),
+        ({"steps": "upscale,auto"}, ["steps is"]),
         ({"steps": " , "}, ["steps is"]),
         ({"steps": ",".join(["restore"] * 9)}, ["steps is", "1 to 8"]),
         ({"has_aligned": "perhaps"}, ["has_aligned is 'perhaps'", "true or false"]),
