@@ -1,12 +1,15 @@
 """Tests of what both engines do with a photo."""
 
 import io
+import os
 
+import cv2
 import pytest
+import torch
 from photofiles import file_of, picture
 from PIL import Image
 
-from restore.batch.processing import BatchJob, Processor, Work
+from restore.batch.processing import BatchJob, Processor, Work, limit_threads
 from restore.errors import Code, RestoreError
 from restore.restorer import Restorer
 
@@ -78,3 +81,17 @@ def test_fingerprint_does_not_depend_on_how_a_default_is_written() -> None:
 def test_invalid_options_are_refused_before_any_work() -> None:
     with pytest.raises(RestoreError, match="scale"):
         BatchJob("upscale", {"scale": 99}, "lite").fingerprint()
+
+
+def test_threads_of_all_libraries_are_limited_though_torch_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        limit_threads(3)
+        assert torch.get_num_threads() == cv2.getNumThreads() == 3
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
