@@ -7,6 +7,7 @@
 All official weights are requested, as when a server starts. Nothing is downloaded: `names` makes
 name resolution fail, `dropped` resolves every host to a port whose queue is full, so that
 connections get no answer, and `proxy` uses a proxy that accepts connections and never answers.
+pip, which is asked for copies of the weights, runs with an index that fails in the same way.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def measure_s() -> tuple[float, set[str]]:
 def failing_names() -> Iterator[None]:
     """Let every name resolution fail."""
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    with mock.patch("socket.getaddrinfo", side_effect=error), _without_proxy():
+    with mock.patch("socket.getaddrinfo", side_effect=error), _without_proxy("index.invalid"):
         yield
 
 
@@ -65,7 +66,8 @@ def dropped_connections() -> Iterator[None]:
             with suppress(BlockingIOError):
                 client.connect(address)
         found = [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
-        with mock.patch("socket.getaddrinfo", return_value=found), _without_proxy():
+        index = f"127.0.0.1:{address[1]}"
+        with mock.patch("socket.getaddrinfo", return_value=found), _without_proxy(index):
             yield
         for client in queue:
             client.close()
@@ -74,15 +76,24 @@ def dropped_connections() -> Iterator[None]:
 @contextmanager
 def silent_proxy() -> Iterator[None]:
     """Set a proxy that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, _without_proxy():
+    with socket.create_server(("127.0.0.1", 0)) as listener, _without_proxy("index.invalid"):
         os.environ["HTTPS_PROXY"] = f"http://127.0.0.1:{listener.getsockname()[1]}"
         yield
 
 
-def _without_proxy() -> mock._patch_dict:
-    """Return a context without the proxies of this machine."""
-    kept = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
-    return mock.patch.dict(os.environ, kept, clear=True)
+def _without_proxy(index: str) -> mock._patch_dict:
+    """Return a context without the proxies and the package indexes of this machine.
+
+    Args:
+        index: host of the index that pip asks.
+    """
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if "proxy" not in name.lower() and not name.startswith("PIP_")
+    }
+    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": f"https://{index}/simple"}
+    return mock.patch.dict(os.environ, kept | pip, clear=True)
 
 
 NETWORKS = {"names": failing_names, "dropped": dropped_connections, "proxy": silent_proxy}

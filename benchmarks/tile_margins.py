@@ -56,8 +56,8 @@ def differences(net: nn.Module, pixels: np.ndarray, cut_px: int, scale: int) -> 
             for part in (planes, planes[..., :cut_px])
         )
     absolute = (whole[..., : cut_px * scale] - tile).abs()[0].numpy().astype(np.uint8)
-    columns = np.moveaxis(absolute, -1, 0).reshape(cut_px, -1)
-    return columns[::-1]
+    columns: np.ndarray = np.moveaxis(absolute, -1, 0).reshape(cut_px, -1)[::-1]
+    return columns
 
 
 def margin_facts(by_distance: np.ndarray) -> dict[str, object]:
@@ -100,28 +100,37 @@ def measure(
     height, _, cut = rest.partition("/")
     parts = []
     for path in photos:
-        pixels = _middle(open_photo(path).pixels, int(width), int(height))
+        pixels = middle(open_photo(path).pixels, int(width), int(height))
         parts.append(differences(net, pixels, int(cut), row.scale))
         print(f"{row.id} {path.name}", flush=True)
     by_distance = np.concatenate(parts, axis=1)
-    facts = {"network": row.id, "photos": [path.name for path in photos], "size": size}
+    facts: dict[str, object] = {
+        "network": row.id,
+        "photos": [path.name for path in photos],
+        "size": size,
+    }
     return {**facts, **margin_facts(by_distance)}
 
 
-def _middle(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+def middle(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return the middle of HxWx3 pixels in this size."""
     top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
     if min(top, left) < 0:
         raise SystemExit(f"a photo of {pixels.shape[1]}x{pixels.shape[0]} pixels is too small")
     return np.ascontiguousarray(pixels[top : top + height, left : left + width, :3])
 
 
-def _net(name: str, catalog: Catalog) -> tuple[Checkpoint, nn.Module]:
+def net_of(name: str, catalog: Catalog) -> tuple[Checkpoint, nn.Module]:
+    """Load the network of a row from its own file, its copy, or the file in `ID=FILE`."""
     row_id, _, file = name.partition("=")
     row = next((row for row in catalog.rows if row.id == row_id), None)
     if row is None:
         raise SystemExit(f"the manifest has no row '{row_id}'")
+    if file:
+        return row, load_net(Path(file), row)
     store = WeightStore(catalog, offline=True)
-    return row, load_net(Path(file) if file else store.locate(row).path, row)
+    found = store.ensure_copy(row) if row.index_copy and not store.find(row) else store.locate(row)
+    return row, load_net(found.path, row)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = options.photos
     photos = sorted(path for path in folder.iterdir()) if folder.is_dir() else [folder]
     for name in options.nets:
-        row, net = _net(name, Catalog.load())
+        row, net = net_of(name, Catalog.load())
         facts = measure(row, net, photos[: options.limit], options.size)
         print(facts, flush=True)
         if options.record:

