@@ -6,7 +6,7 @@ through the same steps: all photos of the request, or each photo with the steps 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -20,12 +20,12 @@ from restore.imaging.resize import resize_mask
 from restore.models.cache import ModelCache
 from restore.models.loader import Model
 from restore.optimize.compiler import Compiler
-from restore.options import PIPELINE_TASK, Request, Step, TaskOptions
+from restore.options import PIPELINE_TASK, Request, Step
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.context import StepContext
 from restore.pipelines.loading import describe_precision, describe_step, load_step
 from restore.pipelines.prepare import prepare_photo
-from restore.pipelines.propose import PROPOSED_OPTIONS, Judge
+from restore.pipelines.propose import Judge, ProposedStep
 from restore.pipelines.record import record_steps
 from restore.pipelines.request_photos import RequestPhoto
 from restore.pipelines.step_runs import PlannedStep, run_steps
@@ -42,14 +42,12 @@ class StepGroup:
     Attributes:
         indices: the positions of the photos in the request.
         photos: the photos.
-        steps: each step with the reason for it, which is empty for steps named by the request.
-        options: the options of every step.
+        steps: the steps in order.
     """
 
     indices: Sequence[int]
     photos: Sequence[RequestPhoto]
-    steps: Sequence[tuple[Step, str]]
-    options: Mapping[Step, TaskOptions]
+    steps: Sequence[ProposedStep]
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ class Engine:
             replace(item, photo=ready.photo) for item, ready in zip(photos, prepared, strict=True)
         ]
         plans = [
-            self._plan(request, group, runtime) for group in self._group_photos(request, photos)
+            self._plan(request, group, runtime)
+            for group in self._group_photos(request, photos, runtime)
         ]
         if runtime.compile_backend is not None:
             # Set only now, because a request that is refused must not fix the backend.
@@ -124,21 +123,21 @@ class Engine:
         return [finished[index] for index in range(len(photos))], masks
 
     def _group_photos(
-        self, request: Request, photos: Sequence[RequestPhoto]
+        self, request: Request, photos: Sequence[RequestPhoto], runtime: Runtime
     ) -> Iterator[StepGroup]:
         if request.steps:
-            steps = [(step, "") for step in request.steps]
-            yield StepGroup(range(len(photos)), photos, steps, request.options)
+            steps = [ProposedStep(step) for step in request.steps]
+            yield StepGroup(range(len(photos)), photos, steps)
             return
-        options = dict(request.options)
-        for step, changes in PROPOSED_OPTIONS.items():
-            options[step] = options[step].model_copy(update=changes)
+        judge = Judge.load(request, self.models, self.detectors, runtime)
         for index, photo in enumerate(photos):
-            yield StepGroup([index], [photo], self._propose(request, photo), options)
+            yield StepGroup([index], [photo], self._propose(request, photo, judge))
 
-    def _propose(self, request: Request, item: RequestPhoto) -> Sequence[tuple[Step, str]]:
+    def _propose(
+        self, request: Request, item: RequestPhoto, judge: Judge
+    ) -> Sequence[ProposedStep]:
         """Return the steps that a photo seems to need, each with the reason."""
-        steps = Judge.load(request, self.models, self.detectors).assess(item).steps
+        steps = judge.assess(item, request).steps
         if not steps:
             item.report.warn(
                 "steps is auto, but this photo seems to need no step: it was returned unchanged"
@@ -149,8 +148,9 @@ class Engine:
         """Load the models of all steps, and check each photo at its size before each step."""
         photos = [item.photo for item in group.photos]
         planned, uses = list[PlannedStep](), list[StepUse]()
-        for number, (step, reason) in enumerate(group.steps, start=1):
-            spec, options = TASK_SPECS[step], group.options[step]
+        for number, proposed in enumerate(group.steps, start=1):
+            step, reason = proposed.step, proposed.reason
+            spec, options = TASK_SPECS[step], proposed.task_options(request)
             loaded = load_step(spec, options, self.models, self.detectors)
             contexts, progress = [], of_step(self.progress, step)
             for photo, item in zip(photos, group.photos, strict=True):
@@ -180,7 +180,7 @@ class Engine:
             photos = [_placeholder(photo, spec.output_size(photo, options)) for photo in photos]
             largest_px = max(network_px, *(photo.width * photo.height for photo in photos))
             planned.append(PlannedStep(spec, options, contexts, bool(reason), largest_px))
-            uses.append(StepUse(step, spec, options, loaded.models))
+            uses.append(StepUse(step, spec, options, loaded.models, proposed.options))
         for warning in unused_option_warnings(request, uses):
             for item in group.photos:
                 item.report.warn(warning)

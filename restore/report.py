@@ -37,6 +37,8 @@ class Report:
         scratched_share: fraction of the photo detected as scratches; None if not looked for.
         fading: black and white points, fading and cast of the photo before the step `colors`, and
             by how much the step changes its colours (mean CIE76 difference).
+        findings: for steps=auto and `inspect`, everything that was measured in the photo: name,
+            value, unit, the step that it leads to with its options, and the reason.
         status: "done"; "reduced" if a step did less than requested, because more would have damaged
             the photo; "skipped" if it returned the photo unchanged for that reason. A warning gives
             the reason. For the task `pipeline`: the worst status of its steps.
@@ -68,6 +70,7 @@ class Report:
     face_restoration_applied: bool = False
     scratched_share: float | None = None
     fading: dict[str, object] = field(default_factory=dict)
+    findings: list[dict[str, object]] = field(default_factory=list)
     status: str = "done"
     harm: dict[str, object] = field(default_factory=dict)
     why: str = ""

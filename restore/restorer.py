@@ -217,7 +217,7 @@ class Restorer:
     def _inspect(
         self, request: Request, items: Sequence[RequestPhoto], runtime: Runtime
     ) -> Results:
-        judge = Judge.load(request, self.cache, self.detectors)
+        judge = Judge.load(request, self.cache, self.detectors, runtime)
         inspections = []
         for index, item in enumerate(items):
             self.progress("photos", index, len(items))

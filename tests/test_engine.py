@@ -134,7 +134,7 @@ class TestProposedSteps:
         assert shapes == [(512, 512), (192, 192, 3)]
 
     def test_steps_after_auto_run_beside_the_proposed_ones(self, lite: Restorer) -> None:
-        photos = [Photo("grey", GREY[100:164, 100:164].copy())]
+        photos = [Photo("grey", np.asarray(Image.fromarray(CAT).convert("L")))]
         [report] = lite.run("pipeline", photos, steps="auto,colorize", scale=1).reports
         assert [(step.task, bool(step.why)) for step in report.steps] == [
             ("colorize", False),
@@ -155,7 +155,7 @@ class TestProposedSteps:
         assert any("seems to need no step" in text for text in results.reports[0].warnings)
 
     def test_mask_makes_inpaint_the_first_step(self, lite: Restorer) -> None:
-        photo = Photo("a", ASTRONAUT)
+        photo = Photo("a", GREY)
         report = lite.run("pipeline", [photo], scale=1, masks=[mask_photo()]).reports[0]
         assert report.steps[0].task == "inpaint"
         assert report.face_restoration_applied

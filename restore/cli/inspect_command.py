@@ -72,18 +72,29 @@ def _print(result: Json, bars: ProgressBars) -> None:
 
 
 def describe_inspection(result: Json) -> list[str]:
-    """Return the inspection of a photo as lines: the photo, then steps, faces and warnings."""
+    """Return the inspection of a photo as lines: steps, faces, everything measured, warnings."""
     photo = result["photo"]
     lines = [f"{photo['name']}  {photo['width']}x{photo['height']} {photo['format']}".rstrip()]
-    lines += [f"    {step['task']}: {step['reason']}" for step in result["steps"]]
+    lines += [f"    {_describe_step(step)}" for step in result["steps"]]
     if not result["steps"]:
         lines.append("    no step: the photo seems to need none")
-    lines += [
-        f"    face {number}: {_describe_face(face)}"
-        for number, face in enumerate(result["faces"], start=1)
-    ]
+    lines += [f"    face {face['index']}: {_describe_face(face)}" for face in result["faces"]]
+    lines += [f"    measured {_describe_finding(finding)}" for finding in result["findings"]]
     lines += [f"    warning: {with_flags(warning)}" for warning in result["warnings"]]
     return lines
+
+
+def _describe_step(step: Json) -> str:
+    options = ", ".join(f"{name}={value}" for name, value in step["options"].items())
+    return f"{step['task']}{f' ({options})' if options else ''}: {step['reason']}"
+
+
+def _describe_finding(finding: Json) -> str:
+    value = finding["value"]
+    words = "" if value is None else f" {value:.4g}" if isinstance(value, float) else f" {value}"
+    unit = f" {finding['unit']}" if finding["unit"] and value is not None else ""
+    leads_to = f" -> {finding['step']}" if finding["step"] else ""
+    return f"{finding['name']}{words}{unit}: {finding['reason']}{leads_to}"
 
 
 def _describe_face(face: Json) -> str:

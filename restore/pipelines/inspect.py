@@ -11,7 +11,7 @@ from restore.options import FaceOptions, Request
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, reason_to_skip
 from restore.pipelines.prepare import prepare_photo
-from restore.pipelines.propose import PROPOSED_OPTIONS, Assessment, Judge
+from restore.pipelines.propose import Assessment, Judge
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
 
@@ -26,16 +26,20 @@ class Inspection:
         photo: name, format and size in pixels of the upright photo, and other facts.
         steps: what steps=auto proposes, in order: `task`, `options` that differ from the defaults,
             and the `reason`.
-        faces: the detected faces from left to right: `box` (x0, y0, x1, y1 in pixels of the upright
-            photo, within it), `rotation` (degrees by which the photo has to be turned clockwise for
-            the face to be upright, a multiple of 90), `score`, `size_px` (shorter side of the
-            box), `restorable`, and the `reason` if it is not.
+        faces: the detected faces from left to right: `index` (from 0, for the option `faces`),
+            `box` (x0, y0, x1, y1 in pixels of the upright photo, within it), `rotation` (degrees by
+            which the photo has to be turned clockwise for the face to be upright, a multiple of
+            90), `score`, `size_px` (shorter side of the box), `restorable`, and the `reason` if it
+            is not.
+        findings: everything that was measured: `name`, `value` (null if it could not be measured),
+            `unit`, the `step` that it leads to (null if none) with its `options`, and the `reason`.
         warnings: what may be wrong with the photo or with this result.
     """
 
     photo: Json
     steps: tuple[Json, ...]
     faces: tuple[Json, ...]
+    findings: tuple[Json, ...]
     warnings: tuple[str, ...]
 
     def to_dict(self) -> Json:
@@ -52,7 +56,7 @@ def inspect_photo(
         RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
     """
     prepared = replace(item, photo=prepare_photo(item.photo, item.mask).photo)
-    assessment = judge.assess(prepared)
+    assessment = judge.assess(prepared, request)
     report = item.report
     report.face_detector = judge.detector.name
     for warning in judge.warnings:
@@ -63,10 +67,11 @@ def inspect_photo(
     facts = item.photo.facts()
     del facts["warnings"]  # the report has them, too
     steps: list[Json] = [
-        {"task": step, "options": dict(PROPOSED_OPTIONS.get(step, {})), "reason": reason}
-        for step, reason in assessment.steps
+        {"task": each.step, "options": dict(each.options), "reason": each.reason}
+        for each in assessment.steps
     ]
-    return Inspection(facts, tuple(steps), tuple(faces), tuple(report.warnings))
+    findings = tuple(report.findings)
+    return Inspection(facts, tuple(steps), tuple(faces), findings, tuple(report.warnings))
 
 
 def _describe_faces(
@@ -79,10 +84,11 @@ def _describe_faces(
         face = checked.face
         matrix = estimate_similarity(face.landmarks)
         reason = reason_to_skip(checked, matrix, item.photo, options, context)
-        facts = describe_face(face, reason)
+        facts = describe_face(face, len(described), reason)
         box = [min(max(side, 0.0), limit) for side, limit in zip(face.box, limits, strict=True)]
         described.append(
             {
+                "index": facts["index"],
                 "box": [round(side, 1) for side in box],
                 "rotation": facts.get("rotation", 0),
                 "score": facts["score"],

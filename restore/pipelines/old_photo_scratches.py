@@ -107,6 +107,18 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
         RestoreError: BAD_NUMBERS.
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
+    scratches = detect_scratches_lite(luminance, net, threshold)
+    kernel = np.ones((2 * MASK_MARGIN_PX + 1,) * 2, np.uint8)
+    mask = cv2.dilate(scratches.astype(np.uint8), kernel)
+    return cv2.resize(mask, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def detect_scratches_lite(luminance: np.ndarray, net: nn.Module, threshold: float) -> np.ndarray:
+    """Detect thin scratches and wide damage in HxW uint8; as `find_scratches_lite`, no margin.
+
+    Returns:
+        HxW bool.
+    """
     probability = scratch_probability_lite(luminance, net)
     scratches = probability >= threshold
     # Above this share the caller fills nothing and adds a warning with the whole share.
@@ -115,9 +127,7 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
     for small in _coarse_luminances(luminance):
         found = scratch_probability_lite(small, net) >= max(threshold, MIN_COARSE_THRESHOLD)
         scratches |= _fit_to_levels(luminance, keep_wide_damage(small, found))
-    kernel = np.ones((2 * MASK_MARGIN_PX + 1,) * 2, np.uint8)
-    mask = cv2.dilate(scratches.astype(np.uint8), kernel)
-    return cv2.resize(mask, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
+    return scratches
 
 
 def reduce_to(luminance: np.ndarray, long_side_px: int) -> np.ndarray:

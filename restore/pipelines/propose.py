@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Self
 
-import cv2
-import numpy as np
 from torch import nn
 
 from restore.errors import RestoreError
-from restore.faces.colour import classify_tone
-from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
 from restore.faces.detector_cache import DetectorCache
 from restore.faces.fit import CheckedFace
-from restore.faces.search import find_faces
-from restore.imaging.convert import to_8_bits, to_rgb
 from restore.imaging.photo import Photo
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE
 from restore.models.loader import Model
-from restore.options import FACE, OLD_PHOTO, FaceOptions, Request, Step
-from restore.pipelines.old_photo_scratches import find_scratches_lite
+from restore.models.policy import Policy
+from restore.options import (
+    COLORS,
+    FACE,
+    OLD_PHOTO,
+    FaceOptions,
+    Request,
+    RestoreOptions,
+    Step,
+    TaskOptions,
+)
+from restore.pipelines.assessment.colours import predicted_change
+from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding, judge_measurements
+from restore.pipelines.assessment.measurements import ColourChange, measure_photo
 from restore.pipelines.request_photos import RequestPhoto
-from restore.pipelines.rules import PixelRules
+from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
 
-MIN_LONG_SIDE_PX = 1000
-"""Photos with a shorter long side are upscaled."""
-
-SCRATCH_THRESHOLD = 0.9
-"""Probability of a scratch; high, so that only clear scratches count."""
-
-MIN_SCRATCH_LENGTH = 0.08
-"""As a fraction of the photo's diagonal. Foliage and snow contain many shorter structures."""
-
-MIN_SCRATCHED_SHARE = 0.06
-"""Fraction of the photo in long scratches. Busy streets without scratches reach 0.05."""
-
-MAX_PAPER_SATURATION = 0.7
-"""Saturation (HSV) of the lightest quarter of a toned photo. Sepia reaches 0.3, yellowed prints
-0.55; graphics in one colour and photos of which a channel is missing 0.8 to 1."""
-
-PROPOSED_OPTIONS: Mapping[Step, Mapping[str, object]] = MappingProxyType(
-    {"old_photo_restore": {"with_scratch": True, "with_face": False}}
+STEP_ORDER: tuple[tuple[Step, str], ...] = (
+    ("inpaint", ""),
+    ("old_photo_restore", ""),
+    ("restore", DENOISE),
+    ("restore", DEBLUR),
+    ("colors", ""),
+    ("colorize", ""),
+    ("face_restore", ""),
+    ("enhance", ""),
+    ("upscale", ""),
 )
-"""Options of proposed steps: old photos only get their scratches filled, faces are another step."""
+"""The order of all steps, and of the works of a step that can do several. docs/assessment.md has
+the measurements: holes are filled before a network smears them, noise is removed before it is
+sharpened, and colours are read from a clean photo."""
+
+VARIANTS: Mapping[str, str] = MappingProxyType({DENOISE: "denoise", DEBLUR: "deblur"})
+LITE_VARIANTS: Mapping[str, str] = MappingProxyType({DENOISE: "lite", DEBLUR: "lite_deblur"})
+"""The values of `restore_variant` for each work of `restore`."""
+
+FIXED_OPTIONS = frozenset({"with_scratch", "with_face"})
+"""Options of proposed steps that a request cannot change. Other options that a request gives
+replace the proposed ones."""
+
+RESTORE_WORKS: Mapping[str, str] = MappingProxyType(
+    {"denoise": DENOISE, "lite": DENOISE, "deblur": DEBLUR, "lite_deblur": DEBLUR}
+)
+"""What `restore` does with each value of `restore_variant`."""
+
+SIZE_OPTIONS = frozenset({"scale", "target_px", "target_mp"})
+"""Options of a request for the size of the result, each of which replaces the proposed scale."""
+
+
+@dataclass(frozen=True)
+class ProposedStep:
+    """A step that a photo seems to need, or that the request names.
+
+    Attributes:
+        step: its task.
+        options: options that differ from those of the request.
+        reason: why it is proposed; empty for steps that the request names.
+        work: what it does, if the step can do several things.
+    """
+
+    step: Step
+    options: Mapping[str, object] = field(default_factory=dict)
+    reason: str = ""
+    work: str = ""
+
+    def task_options(self, request: Request) -> TaskOptions:
+        """Return all options of the step in a request."""
+        options: TaskOptions = request.options[self.step]
+        return options.model_copy(update=dict(self.options))
 
 
 @dataclass(frozen=True)
@@ -56,13 +95,14 @@ class Assessment:
     """What a photo seems to need.
 
     Attributes:
-        steps: each step with the reason for it, in the order in which they run; empty if the photo
-            needs none.
+        steps: the steps that it needs, in the order in which they run; empty if it needs none.
         faces: the detected faces, the highest score first; those with a reason do not fit.
+        findings: everything that was measured, also what leads to no step.
     """
 
-    steps: Sequence[tuple[Step, str]]
+    steps: Sequence[ProposedStep]
     faces: Sequence[CheckedFace]
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -73,16 +113,22 @@ class Judge:
         face_model: the face restoration network.
         detector: the face detector.
         scratch_net: the lite network that finds scratches.
+        colour_change: predicts how much the step `colors` changes a photo.
+        restore_variants: the value of `restore_variant` for each work of `restore`.
         warnings: fallbacks that are used instead of what was requested.
     """
 
     face_model: Model
     detector: Detector
     scratch_net: nn.Module
+    colour_change: ColourChange
+    restore_variants: Mapping[str, str]
     warnings: Sequence[str]
 
     @classmethod
-    def load(cls, request: Request, models: ModelCache, detectors: DetectorCache) -> Self:
+    def load(
+        cls, request: Request, models: ModelCache, detectors: DetectorCache, runtime: Runtime
+    ) -> Self:
         """Load the models.
 
         Raises:
@@ -94,10 +140,18 @@ class Judge:
             options.face_detector, with_lite=face_model.variant == LITE
         )
         scratch_model, _ = models.get(OLD_PHOTO.task, LITE)
-        return cls(face_model, detector, scratch_model.net, (*warnings, *fallback_warnings))
+        colors_model, _ = models.get(COLORS.task, LITE)
+        return cls(
+            face_model,
+            detector,
+            scratch_model.net,
+            functools.partial(predicted_change, model=colors_model, runtime=runtime),
+            LITE_VARIANTS if models.policy is Policy.LITE else VARIANTS,
+            (*warnings, *fallback_warnings),
+        )
 
-    def assess(self, item: RequestPhoto) -> Assessment:
-        """Assess a photo of a request.
+    def assess(self, item: RequestPhoto, request: Request) -> Assessment:
+        """Assess a photo of a request, and record the findings in its report.
 
         Raises:
             RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
@@ -105,74 +159,101 @@ class Judge:
         name = item.photo.name
         try:
             with item.report.stage("propose"), translate_memory_errors(name, "analysing"):
-                return assess_photo(
-                    item.photo, self.detector, self.scratch_net, has_mask=item.mask is not None
-                )
+                assessment = assess_photo(item.photo, self, request, has_mask=item.mask is not None)
         except RestoreError as error:
             raise error.about(name) from error
+        item.report.findings = [finding.facts() for finding in assessment.findings]
+        return assessment
 
 
 def assess_photo(
-    photo: Photo, detector: Detector, scratch_net: nn.Module, *, has_mask: bool = False
+    photo: Photo, judge: Judge, request: Request, *, has_mask: bool = False
 ) -> Assessment:
-    """Find the faces of a photo and choose the steps that it seems to need.
+    """Measure a photo and choose the steps that it seems to need.
 
     Args:
         photo: the photo.
-        detector: the face detector.
-        scratch_net: the lite network that finds scratches.
+        judge: the models that look at it.
+        request: names further steps, and options that replace the proposed ones.
         has_mask: whether the request has a mask for the photo.
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    steps: list[tuple[Step, str]] = []
+    measured, faces = measure_photo(photo, judge.detector, judge.scratch_net, judge.colour_change)
+    findings = judge_measurements(measured)
+    proposed = propose_steps(findings, request, judge.restore_variants)
     if has_mask:
-        steps.append(("inpaint", "the request has a mask"))
-    share = long_scratch_share(photo, scratch_net)
-    if share >= MIN_SCRATCHED_SHARE:
-        steps.append(("old_photo_restore", f"long scratches cover {100 * share:.0f}% of it"))
-    rgb = to_rgb(to_8_bits(photo.pixels))
-    photo_tone = classify_tone(rgb)
-    if photo_tone != "colour" and not is_vivid(rgb):
-        name = "grey" if photo_tone == "grey" else "of one tone"
-        steps.append(("colorize", f"the photo is {name}"))
-    checked = find_faces(
-        detector,
-        rgb,
-        short_side_px=CODEFORMER.detect_short_side_px,
-        threshold=CODEFORMER.score_threshold,
-    )
-    faces = [each for each in checked if not each.reason]
-    if faces:
-        plural = "s" if len(faces) > 1 else ""
-        steps.append(("face_restore", f"{detector.name} found {len(faces)} face{plural}"))
-    long_side_px = max(photo.width, photo.height)
-    if long_side_px < MIN_LONG_SIDE_PX:
-        reason = f"its long side has {long_side_px} pixels, less than {MIN_LONG_SIDE_PX}"
-        steps.append(("upscale", reason))
-    return Assessment(steps, checked)
+        proposed.append(ProposedStep("inpaint", reason="the request has a mask"))
+    return Assessment(add_further_steps(proposed, request), faces, findings)
 
 
-def is_vivid(rgb: np.ndarray) -> bool:
-    """Tell whether the light areas of HxWx3 uint8 are too saturated for a toned photo on paper."""
-    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
-    saturations, values = cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2HSV))[1:]
-    light = values >= np.percentile(values, 75)
-    return float(saturations[light].mean()) / 255 > MAX_PAPER_SATURATION
+def propose_steps(
+    findings: Sequence[Finding], request: Request, restore_variants: Mapping[str, str]
+) -> list[ProposedStep]:
+    """Merge findings that lead to the same work into one step, with all reasons.
 
+    `old_photo_restore` denoises too, so that denoising is no step of its own beside it. If the
+    request names a variant of `restore`, only its work is proposed.
 
-def long_scratch_share(photo: Photo, net: nn.Module) -> float:
-    """Return the fraction of a photo in clear, long scratches, without specks and short strokes.
-
-    It is 0 if so much was detected that nothing would be filled.
+    Args:
+        findings: the findings of a photo.
+        request: the request.
+        restore_variants: the value of `restore_variant` for each work of `restore`.
     """
-    found = find_scratches_lite(photo, net, SCRATCH_THRESHOLD)
-    if found.mean() > PixelRules.max_scratched_share:
-        return 0.0
-    mask: np.ndarray = found.astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    components = stats[1:]  # the first is the background
-    lengths = np.hypot(components[:, cv2.CC_STAT_WIDTH], components[:, cv2.CC_STAT_HEIGHT])
-    is_long = lengths > MIN_SCRATCH_LENGTH * np.hypot(photo.width, photo.height)
-    return float(components[is_long, cv2.CC_STAT_AREA].sum()) / mask.size
+    groups: dict[tuple[Step, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.step is not None:
+            groups.setdefault((finding.step, finding.work), []).append(finding)
+    if ("old_photo_restore", "") in groups:
+        groups.pop(("restore", DENOISE), None)
+    restore: RestoreOptions = request.options["restore"]
+    default_work = RESTORE_WORKS[restore.variant()]
+    if restore.restore_variant != "auto":
+        other_work = DEBLUR if default_work == DENOISE else DENOISE
+        groups.pop(("restore", other_work), None)
+    steps = []
+    for (step, work), group in groups.items():
+        options: dict[str, object] = {}
+        for finding in group:
+            options |= _stronger(options, finding.options)
+        if step == "restore" and work != default_work:
+            options["restore_variant"] = restore_variants[work]
+        reason = " and ".join(finding.reason for finding in group)
+        steps.append(ProposedStep(step, _without_given(options, request), reason, work))
+    return steps
+
+
+def _stronger(options: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    """Return options with the larger of two strengths."""
+    merged = {**options, **others}
+    strengths = [given["strength"] for given in (options, others) if "strength" in given]
+    if strengths:
+        merged["strength"] = max(map(float, map(str, strengths)))
+    return merged
+
+
+def _without_given(options: Mapping[str, object], request: Request) -> dict[str, object]:
+    """Return proposed options without those that the request decides."""
+    decided = set(request.given - FIXED_OPTIONS)
+    if request.given & SIZE_OPTIONS:
+        decided.add("scale")
+    return {name: value for name, value in options.items() if name not in decided}
+
+
+def add_further_steps(
+    proposed: Sequence[ProposedStep], request: Request
+) -> tuple[ProposedStep, ...]:
+    """Add the steps that the request names after `auto`, and sort all steps by STEP_ORDER.
+
+    A step that is proposed anyway is not repeated.
+    """
+    names = {each.step for each in proposed}
+    further = [ProposedStep(step) for step in request.further_steps if step not in names]
+    return tuple(sorted((*proposed, *further), key=_position))
+
+
+def _position(proposed: ProposedStep) -> int:
+    places = [place for place, entry in enumerate(STEP_ORDER) if entry[0] == proposed.step]
+    exact = [place for place in places if STEP_ORDER[place][1] == proposed.work]
+    return (exact or places)[0]

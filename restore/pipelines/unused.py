@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from restore.models.adapters.base import FaceAdapter, UpscaleAdapter
 from restore.models.catalog import DENOISE_PARTNER, LITE
 from restore.models.loader import Model
 from restore.options import TASK_OPTIONS, Request, Step, TaskOptions, tasks_using
 from restore.pipelines import TaskSpec
-from restore.pipelines.propose import PROPOSED_OPTIONS
 from restore.pipelines.upscale import CLEAN_UPSCALER
 
 SIMILAR_OPTIONS: Mapping[tuple[str, Step], str] = {
@@ -31,12 +30,14 @@ class StepUse:
 
     Attributes:
         models: loaded models by catalog task.
+        proposed: the options that steps=auto sets.
     """
 
     step: Step
     spec: TaskSpec
     options: TaskOptions
     models: Mapping[str, Model]
+    proposed: Mapping[str, object] = field(default_factory=dict)
 
 
 def unused_option_warnings(request: Request, steps: Sequence[StepUse]) -> Iterator[str]:
@@ -48,7 +49,7 @@ def unused_option_warnings(request: Request, steps: Sequence[StepUse]) -> Iterat
     """
     if not steps:
         return
-    reasons = [_reasons(use, proposed=not request.steps) for use in steps]
+    reasons = [_reasons(use) for use in steps]
     for name in sorted(request.given & _TASK_OPTION_NAMES - _REPORTED_ELSEWHERE):
         own = [
             _foreign(name, use.step) or by_name.get(name, "")
@@ -72,12 +73,10 @@ def _foreign(name: str, step: Step) -> str:
     return f"it is an option of {', '.join(tasks_using(name))}, not of {step}{hint}"
 
 
-def _reasons(use: StepUse, *, proposed: bool) -> Mapping[str, str]:
+def _reasons(use: StepUse) -> Mapping[str, str]:
     """Return, by name, why options of a step have no effect on it."""
     reasons = dict(use.options.without_effect())
-    if proposed:
-        changes = PROPOSED_OPTIONS.get(use.step, {})
-        reasons |= {name: f"steps=auto sets it to {value}" for name, value in changes.items()}
+    reasons |= {name: f"steps=auto sets it to {value}" for name, value in use.proposed.items()}
     model = use.models[use.spec.choices(use.options)[0].task]
     if use.step == "old_photo_restore":
         if model.variant == LITE:

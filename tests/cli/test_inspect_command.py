@@ -27,17 +27,19 @@ def photo(lite: Restorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pa
 
 
 def test_photos_are_described_in_lines(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.open(photo).convert("L").save(photo)
     options = ["--weights", "lite", "--min-face-px", "150"]
     assert main(["inspect", "a b.png", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [
-        "a b.png  160x160 PNG",
-        "    face_restore: dlib found 1 face",
-        "    upscale: its long side has 160 pixels, less than 1000",
-    ]
-    assert lines[3].startswith("    face 1: (")
+    assert lines[0] == "a b.png  160x160 PNG"
+    assert lines[1].startswith("    face_restore: it has 1 face of ")
+    assert lines[2] == "    upscale (scale=4): its long side has 160 pixels, less than 1000"
+    assert lines[3].startswith("    face 0: (")
     assert "cannot be restored: its " in lines[3]
-    assert len(lines) == 4
+    measured = [line for line in lines if line.startswith("    measured ")]
+    assert lines[4:] == measured
+    assert "    measured jpeg_quality: its file is no JPEG" in measured
+    assert measured[-1].endswith("-> upscale")
     assert [path.name for path in photo.parent.iterdir()] == ["a b.png"], "it writes nothing"
 
 
@@ -50,7 +52,7 @@ def test_json_has_every_photo_and_every_failure(
     assert (answer["task"], answer["exit_code"]) == ("inspect", 1)
     found, missing = answer["photos"]
     assert found["photo"]["name"] == "a b.png"
-    assert found.keys() == {"photo", "steps", "faces", "warnings"}
+    assert found.keys() == {"photo", "steps", "faces", "findings", "warnings"}
     assert missing["photo"] == {"name": "missing.jpg"}
     assert missing["error"]["code"] == "E201"
 
@@ -63,19 +65,25 @@ def test_refused_options_and_photos(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_photo_without_steps_and_with_a_turned_face_is_described() -> None:
-    face = {"box": [1.4, 2, 30, 40.6], "score": 0.5, "rotation": 90, "restorable": True}
+    face = {"index": 0, "box": [1.4, 2, 30, 40.6], "score": 0.5, "rotation": 90, "restorable": True}
     lines = describe_inspection(
         {
             "photo": {"name": "a", "width": 9, "height": 8, "format": ""},
             "steps": [],
             "faces": [{**face, "reason": ""}],
+            "findings": [
+                {"name": "noise", "value": 0.5, "unit": "levels", "step": None, "reason": "none"},
+                {"name": "edge_width", "value": None, "unit": "px", "step": None, "reason": "few"},
+            ],
             "warnings": ["min_face_px has no effect"],
         }
     )
     assert lines == [
         "a  9x8",
         "    no step: the photo seems to need none",
-        "    face 1: (1, 2) to (30, 41), score 0.50, upright if turned by 90 degrees clockwise",
+        "    face 0: (1, 2) to (30, 41), score 0.50, upright if turned by 90 degrees clockwise",
+        "    measured noise 0.5 levels: none",
+        "    measured edge_width: few",
         "    warning: --min-face-px has no effect",
     ]
 

@@ -17,7 +17,7 @@ from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import Request
 from restore.pipelines.inspect import Inspection, inspect_photo
-from restore.pipelines.propose import Judge
+from restore.pipelines.propose import VARIANTS, Judge
 from restore.pipelines.request_photos import decode_photos
 from restore.runtime.device import runtime_for, select_device
 
@@ -30,7 +30,9 @@ def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspe
     """Inspect a photo with these faces; white pixels are scratches."""
     request = Request.from_inputs("inspect", inputs)
     [item] = decode_photos(request, [photo], [])
-    judge = Judge(model, FixedDetector(*faces), WhiteIsScratched(), ("dlib is used instead",))
+    warnings = ("dlib is used instead",)
+    detector, net = FixedDetector(*faces), WhiteIsScratched()
+    judge = Judge(model, detector, net, lambda photo, tone: 0.0, VARIANTS, warnings)
     return inspect_photo(item, request, judge, runtime_for("baseline", select_device("cpu")))
 
 
@@ -43,6 +45,7 @@ def test_faces_are_described_from_left_to_right_within_the_photo(face_net: Model
         [170.0, 80.0, 230.0, 140.0],
     ]
     assert found.faces[1] == {
+        "index": 1,
         "box": [70.0, 80.0, 130.0, 140.0],
         "rotation": 0,
         "score": 0.99,
@@ -74,8 +77,12 @@ def test_steps_have_their_options_and_reasons(face_net: Model) -> None:
         "upscale",
     ]
     options = [step["options"] for step in found.steps]
-    assert options == [{}, {"with_scratch": True, "with_face": False}, {}, {}]
+    assert options == [{}, {"with_scratch": True, "with_face": False}, {}, {"scale": 4}]
     assert found.steps[3]["reason"] == "its long side has 256 pixels, less than 1000"
+    by_name = {finding["name"]: finding for finding in found.findings}
+    assert by_name["scratches"]["step"] == "old_photo_restore"
+    assert by_name["noise"]["step"] is None
+    assert by_name["long_side"]["value"] == 256
 
 
 def test_warnings_of_photo_options_and_models_are_collected(face_net: Model) -> None:
@@ -106,7 +113,7 @@ def test_photos_of_every_mode_are_inspected(lite: Restorer, tmp_path: Path, mode
     results = lite.run("inspect", path)
     [found] = results.inspections
     tasks = [step["task"] for step in found.steps]
-    assert tasks == [*(["colorize"] if mode == "L" else []), "face_restore", "upscale"]
+    assert tasks == [*(["face_restore"] if mode == "L" else []), "upscale"]
     lefts: list[Any] = [face["box"] for face in found.faces]
     assert len(lefts) == 2
     assert lefts[1][0] - lefts[0][0] == pytest.approx(160, abs=20)
@@ -160,7 +167,8 @@ def test_steps_are_those_of_a_pipeline_with_auto(lite: Restorer) -> None:
     photo = Photo("a", SMALL.mean(axis=2).astype(np.uint8))
     [found] = lite.run("inspect", photo).inspections
     report = lite.run("pipeline", photo, scale=1, strength=0).reports[0]
-    assert len(found.steps) == 3
+    assert [step["task"] for step in found.steps] == ["face_restore", "upscale"]
     assert [(step["task"], step["reason"]) for step in found.steps] == [
         (step.task, step.why) for step in report.steps
     ]
+    assert list(found.findings) == report.findings

@@ -1,4 +1,7 @@
-"""The steps that are proposed for a photo."""
+"""The steps that are proposed for a photo, and how they join those of the request."""
+
+import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,68 +10,143 @@ from oldphotofakes import WhiteIsScratched
 from PIL import Image
 
 from restore.imaging.photo import Photo
-from restore.options import Step
-from restore.pipelines.propose import assess_photo
+from restore.models.loader import Model
+from restore.options import STEPS, Request, RestoreOptions, UpscaleOptions
+from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding
+from restore.pipelines.propose import (
+    LITE_VARIANTS,
+    RESTORE_WORKS,
+    STEP_ORDER,
+    VARIANTS,
+    Judge,
+    ProposedStep,
+    add_further_steps,
+    assess_photo,
+    propose_steps,
+)
 
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
 # Without white, which the fake scratch network detects.
 DIM, DIM_GREY = np.minimum(ASTRONAUT, 200), np.minimum(GREY, 200)
 LARGE = np.tile(DIM, (4, 4, 1))
-SEPIA = np.rint(DIM_GREY[..., None] * (1.0, 0.9, 0.7)).astype(np.uint8)
+NOISE = Finding("noise", 5.0, "levels", "it is noisy", "restore", DENOISE, {"strength": 0.75})
+BLOCKS = Finding("jpeg", 9, "", "it has blocks", "restore", DENOISE, {"strength": 1.0})
+BLUR = Finding("edges", 6.0, "px", "it is blurred", "restore", DEBLUR)
+SCRATCHES = Finding("scratches", 1.0, "", "it is torn", "old_photo_restore")
+SMALL = Finding("long_side", 300, "px", "it is small", "upscale", "", {"scale": 4})
+PLAIN = Finding("tone", "grey", "", "it is grey")
 
 
-def with_white_dots(pixels: np.ndarray) -> np.ndarray:
-    damaged = pixels.copy()
-    damaged[4::32, 4::32] = 255
-    return damaged
+def request_of(**inputs: Any) -> Request:
+    return Request.from_inputs("pipeline", inputs)
+
+
+def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
+    detector = FixedDetector(*[face_at(128, 110, 60)] * faces)
+    return Judge(
+        model, detector, WhiteIsScratched(), lambda photo, tone: colour_change, VARIANTS, ()
+    )
+
+
+def propose(*findings: Finding, **inputs: Any) -> list[ProposedStep]:
+    return propose_steps(findings, request_of(**inputs), VARIANTS)
 
 
 def with_white_line(pixels: np.ndarray) -> np.ndarray:
     damaged = pixels.copy()
-    damaged[100:112] = 255
+    damaged[100:104] = 255
     return damaged
 
 
 @pytest.mark.parametrize(
-    ("pixels", "faces", "expected"),
+    ("pixels", "faces", "change", "expected"),
     [
-        (DIM_GREY, 0, ["colorize", "upscale"]),
-        (DIM, 2, ["face_restore", "upscale"]),
-        (LARGE, 1, ["face_restore"]),
-        (LARGE, 0, []),
-        (SEPIA, 0, ["colorize", "upscale"]),
-        # Graphics in one colour, and a photo of which one channel is missing.
-        (np.full_like(DIM, (190, 170, 20)), 0, ["upscale"]),
-        (DIM * np.array([1, 1, 0], np.uint8), 0, ["upscale"]),
-        (DIM_GREY.astype(np.uint16) * 257, 1, ["colorize", "face_restore", "upscale"]),
-        (
-            with_white_line(DIM_GREY),
-            1,
-            ["old_photo_restore", "colorize", "face_restore", "upscale"],
-        ),
-        (with_white_line(DIM), 0, ["old_photo_restore", "upscale"]),
-        (with_white_dots(DIM), 0, ["upscale"]),
+        (DIM_GREY, 0, 0.0, ["upscale"]),
+        (DIM_GREY, 2, 0.0, ["face_restore", "upscale"]),
+        (DIM_GREY.astype(np.uint16) * 257, 1, 0.0, ["face_restore", "upscale"]),
+        (DIM, 1, 0.0, ["upscale"]),
+        (DIM, 0, 30.0, ["colors", "upscale"]),
+        (LARGE, 1, 0.0, []),
+        (with_white_line(DIM_GREY), 1, 0.0, ["old_photo_restore", "face_restore", "upscale"]),
+        (with_white_line(DIM), 0, 0.0, ["old_photo_restore", "upscale"]),
     ],
 )
-def test_steps_are_proposed_with_reasons(
-    pixels: np.ndarray, faces: int, expected: list[Step]
+def test_photo_gets_steps_in_order_with_reasons(
+    face_net: Model, pixels: np.ndarray, faces: int, change: float, expected: list[str]
 ) -> None:
-    detector = FixedDetector(*[face_at(128, 110, 60)] * faces)
-    assessment = assess_photo(Photo("p", pixels), detector, WhiteIsScratched())
-    assert [step for step, _ in assessment.steps] == expected
-    assert all(reason for _, reason in assessment.steps)
+    judge = judge_of(face_net, faces, change)
+    assessment = assess_photo(Photo("p", pixels), judge, request_of())
+    assert [each.step for each in assessment.steps] == expected
+    assert all(each.reason for each in assessment.steps)
     assert len(assessment.faces) == min(faces, 1), "equal faces are one face"
 
 
-@pytest.mark.parametrize(("height", "is_proposed"), [(40, True), (70, False)])
-def test_no_scratches_are_proposed_that_would_not_be_filled(height: int, is_proposed: bool) -> None:
-    pixels = DIM.copy()
-    pixels[100 : 100 + height] = 255  # of 256 rows
-    assessment = assess_photo(Photo("p", pixels), FixedDetector(), WhiteIsScratched())
-    assert ("old_photo_restore" in [step for step, _ in assessment.steps]) is is_proposed
+def test_inpaint_is_proposed_first_if_there_is_a_mask(face_net: Model) -> None:
+    photo = Photo("p", with_white_line(DIM_GREY))
+    assessment = assess_photo(photo, judge_of(face_net), request_of(), has_mask=True)
+    steps = [each.step for each in assessment.steps]
+    assert steps == ["inpaint", "old_photo_restore", "upscale"]
 
 
-def test_inpaint_is_proposed_first_if_there_is_a_mask() -> None:
-    detector, net = FixedDetector(), WhiteIsScratched()
-    assessment = assess_photo(Photo("p", LARGE), detector, net, has_mask=True)
-    assert [step for step, _ in assessment.steps] == ["inpaint"]
+def test_findings_of_the_same_work_become_one_step() -> None:
+    [denoise, deblur, upscale] = propose(NOISE, BLOCKS, PLAIN, BLUR, SMALL)
+    assert denoise.reason == "it is noisy and it has blocks"
+    assert dict(denoise.options) == {"strength": 1.0}
+    assert dict(deblur.options) == {"restore_variant": "deblur"}
+    assert dict(upscale.options) == {"scale": 4}
+
+
+def test_restoring_old_photos_denoises_too() -> None:
+    assert [each.step for each in propose(NOISE, SCRATCHES)] == ["old_photo_restore"]
+    works = [(each.step, each.work) for each in propose(NOISE, BLUR, SCRATCHES)]
+    assert sorted(works) == [("old_photo_restore", ""), ("restore", DEBLUR)]
+
+
+def test_options_of_the_request_replace_proposed_ones() -> None:
+    [upscale] = propose(SMALL, scale=3)
+    options = upscale.task_options(request_of(scale=3))
+    assert isinstance(options, UpscaleOptions)
+    assert options.scale == 3
+    [denoise] = propose(NOISE, strength=0.2)
+    assert denoise.task_options(request_of(strength=0.2)).strength == 0.2
+    fixed = dataclasses.replace(SCRATCHES, options={"with_face": False})
+    [old] = propose(fixed, with_face=True)
+    assert dict(old.options) == {"with_face": False}
+
+
+def test_named_variant_of_restore_limits_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variant, work in RESTORE_WORKS.items():
+        [step] = propose(NOISE, BLUR, restore_variant=variant)
+        assert step.work == work
+        options = step.task_options(request_of(restore_variant=variant))
+        assert isinstance(options, RestoreOptions)
+        assert options.restore_variant == variant
+    monkeypatch.setenv("MODEL_RESTORE", "deblur")
+    [denoise, deblur] = propose(NOISE, BLUR)
+    assert denoise.options["restore_variant"] == "denoise"
+    assert "restore_variant" not in deblur.options
+
+
+def test_variants_do_what_they_are_proposed_for() -> None:
+    for variants in (VARIANTS, LITE_VARIANTS):
+        assert {RESTORE_WORKS[variant]: work for work, variant in variants.items()} == {
+            DENOISE: DENOISE,
+            DEBLUR: DEBLUR,
+        }
+
+
+def test_steps_after_auto_join_the_proposed_ones_in_order() -> None:
+    request = request_of(steps="auto,upscale,colorize")
+    proposed = propose(BLUR, NOISE, SMALL)
+    steps = add_further_steps(proposed, request)
+    assert [(each.step, each.work, bool(each.reason)) for each in steps] == [
+        ("restore", DENOISE, True),
+        ("restore", DEBLUR, True),
+        ("colorize", "", False),
+        ("upscale", "", True),
+    ]
+    assert [each.step for each in add_further_steps([], request)] == ["colorize", "upscale"]
+
+
+def test_every_step_has_a_place() -> None:
+    assert {step for step, _ in STEP_ORDER} == set(STEPS)

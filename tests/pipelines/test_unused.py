@@ -112,7 +112,7 @@ def test_option_of_one_step_of_a_pipeline_has_an_effect(lite: Restorer) -> None:
 
 
 def test_proposed_steps_use_other_options_for_each_photo(lite: Restorer) -> None:
-    waves = np.sin(np.arange(1100) / 40)[:, None] * np.ones((1, 40))
+    waves = np.sin(np.arange(1100) / 40)[:, None] * np.ones((1, 80))
     noise = np.random.default_rng(0).normal(0, 12, waves.shape)
     noisy = np.rint(110 + 20 * waves + noise).astype(np.uint8)
     photos = [Photo("a", noisy), Photo("b", np.ascontiguousarray(ASTRONAUT[:40]))]

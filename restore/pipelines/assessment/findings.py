@@ -1,0 +1,183 @@
+"""What the measurements of a photo mean: for each the value, and the step that it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from restore.options import Step
+from restore.pipelines.assessment.limits import LIMITS
+from restore.pipelines.assessment.measurements import FaceCondition, Measurements
+
+Value = float | int | str | None
+
+DENOISE, DEBLUR = "denoise", "deblur"
+"""What the step `restore` does."""
+
+REDUCED_STRENGTH = 0.75
+"""Of denoising where noise is visible, but not strong, so that some grain remains."""
+
+OLD_PHOTO_OPTIONS: Mapping[str, object] = {"with_scratch": True, "with_face": False}
+"""Old photos only get their scratches filled and are denoised; faces are another step."""
+
+_TONE_NAMES = {"grey": "grey", "toned": "of one tone", "colour": "in colour"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measured value and what it means.
+
+    Attributes:
+        name: what was measured.
+        value: the value; None if it could not be measured.
+        unit: its unit, or an empty string.
+        reason: what the value means, as a part of a sentence about the photo.
+        step: the step that it leads to; None if the photo does not need it.
+        work: what the step does, if it can do several things.
+        options: the options of the step.
+    """
+
+    name: str
+    value: Value
+    unit: str
+    reason: str
+    step: Step | None = None
+    work: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, object]:
+        """Return the finding as JSON types."""
+        value = round(self.value, 3) if isinstance(self.value, float) else self.value
+        return {
+            "name": self.name,
+            "value": value,
+            "unit": self.unit,
+            "step": self.step,
+            "options": dict(self.options),
+            "reason": self.reason,
+        }
+
+
+def judge_measurements(measured: Measurements) -> list[Finding]:
+    """Return a finding for everything that was measured, whether it leads to a step or not."""
+    detail = [_scratches(measured), *_noise(measured), *_jpeg(measured), _blur(measured)]
+    is_worn = any(finding.step for finding in detail)
+    colours = [*_fading(measured), _tone(measured)]
+    faces = _faces(measured, is_worn=is_worn)
+    repairs = any(finding.step for finding in (*detail, *colours, faces))
+    return [*detail, *colours, faces, _size(measured, repairs=repairs)]
+
+
+def _scratches(measured: Measurements) -> Finding:
+    length = measured.scratch_length
+    in_colour = measured.tone == "colour"
+    limit = LIMITS.scratch_length_colour if in_colour else LIMITS.scratch_length
+    share = f"{100 * measured.scratched_share:.1f}%"
+    if length >= limit:
+        reason = f"scratches and tears of {length:.1f} times its diagonal cover {share} of it"
+        return Finding(
+            "scratches", length, "diagonals", reason, "old_photo_restore", "", OLD_PHOTO_OPTIONS
+        )
+    return Finding("scratches", length, "diagonals", "it has no long scratches or tears")
+
+
+def _noise(measured: Measurements) -> Iterator[Finding]:
+    kinds = (
+        ("noise", "noise or grain", measured.noise.luminance_levels, LIMITS.noise_levels),
+        ("colour_noise", "colour noise", measured.noise.colour_levels, LIMITS.colour_noise_levels),
+    )
+    for name, words, level, limit in kinds:
+        if level < limit:
+            yield Finding(name, level, "levels", f"it has no visible {words}")
+            continue
+        strength = 1.0 if level >= LIMITS.strong_noise_levels else REDUCED_STRENGTH
+        reason = f"its smooth areas have {words} of {level:.1f} levels of 255"
+        yield Finding(name, level, "levels", reason, "restore", DENOISE, {"strength": strength})
+
+
+def _jpeg(measured: Measurements) -> Iterator[Finding]:
+    quality, blocks = measured.jpeg_quality, measured.blocks
+    shows_blocks = blocks.smooth_share >= LIMITS.smooth_share
+    if quality is None:
+        yield Finding("jpeg_quality", None, "", "its file is no JPEG")
+    elif quality <= LIMITS.jpeg_quality and shows_blocks:
+        reason = f"its JPEG quality is {quality} of 100"
+        yield Finding(
+            "jpeg_quality", quality, "of 100", reason, "restore", DENOISE, {"strength": 1.0}
+        )
+    else:
+        yield Finding("jpeg_quality", quality, "of 100", f"its JPEG quality is {quality} of 100")
+    step = blocks.step_levels
+    if step >= LIMITS.block_levels and shows_blocks:
+        reason = f"blocks of a JPEG show in its smooth areas, with steps of {step:.1f} levels"
+        yield Finding("jpeg_blocks", step, "levels", reason, "restore", DENOISE, {"strength": 1.0})
+    else:
+        yield Finding("jpeg_blocks", step, "levels", "it has no visible blocks of a JPEG")
+
+
+def _blur(measured: Measurements) -> Finding:
+    edges = measured.edges
+    if edges is None:
+        return Finding("edge_width", None, "px", "it has too few edges to tell whether it is sharp")
+    width = edges.widest_px
+    if width < LIMITS.edge_width_px:
+        return Finding("edge_width", width, "px", "its edges are sharp")
+    reason = f"its sharpest edges are {edges.narrowest_px:.1f} to {width:.1f} pixels wide"
+    return Finding("edge_width", width, "px", reason, "restore", DEBLUR)
+
+
+def _fading(measured: Measurements) -> Iterator[Finding]:
+    fading, change = measured.fading, measured.colour_change
+    words = f"its black has a lightness of {fading.black_lightness:.0f} of 100"
+    yield Finding("black_lightness", fading.black_lightness, "of 100", words)
+    words = f"its black and white have a tint of {fading.cast:.0f} CIE units"
+    yield Finding("cast", fading.cast, "CIE units", words)
+    words = f"correcting its colours would change them by {change:.0f} CIE units on average"
+    is_faded = (
+        measured.tone == "colour"
+        and change >= LIMITS.colour_change
+        and fading.density_range >= LIMITS.density_range
+    )
+    if is_faded:
+        yield Finding("fading", change, "CIE units", f"its colours have faded: {words}", "colors")
+    else:
+        yield Finding("fading", change, "CIE units", words)
+
+
+def _tone(measured: Measurements) -> Finding:
+    words = f"it is {_TONE_NAMES[measured.tone]}"
+    if measured.tone != "colour":
+        words += "; steps=auto,colorize adds colours"
+    return Finding("tone", measured.tone, "", words)
+
+
+def _faces(measured: Measurements, *, is_worn: bool) -> Finding:
+    count = len(measured.faces)
+    if not count:
+        return Finding("faces", 0, "faces", "no face was found that can be restored")
+    sizes = [round(face.size_px) for face in measured.faces]
+    size_words = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
+    words = f"{count} face{'s' if count > 1 else ''} of {size_words} pixels"
+    if is_worn:
+        reason = f"it has {words} in a worn photo"
+    elif any(map(_is_blurred, measured.faces)):
+        reason = f"it has {words}, of which some are blurred"
+    elif measured.tone != "colour" and min(sizes) < LIMITS.sharp_face_px:
+        reason = f"it has {words} in an old photo, of which some are small"
+    else:
+        return Finding("faces", count, "faces", f"it has {words}, sharp enough as they are")
+    return Finding("faces", count, "faces", reason, "face_restore")
+
+
+def _is_blurred(face: FaceCondition) -> bool:
+    return (face.edge_width_px or 0.0) >= LIMITS.face_edge_width_px
+
+
+def _size(measured: Measurements, *, repairs: bool) -> Finding:
+    long_side_px = measured.long_side_px
+    limit = LIMITS.small_worn_px if repairs else LIMITS.small_px
+    if long_side_px >= limit:
+        return Finding("long_side", long_side_px, "px", f"its long side has {long_side_px} pixels")
+    scale = 2 if 2 * long_side_px >= LIMITS.target_px else 4
+    reason = f"its long side has {long_side_px} pixels, less than {limit}"
+    return Finding("long_side", long_side_px, "px", reason, "upscale", "", {"scale": scale})
