@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.errors import RestoreError, unexpected
+from restore.imaging.named_file import NamedFile
 from restore.models.locations import manifest_path
 from restore.options import Request
 from restore.version import __version__
@@ -142,8 +143,6 @@ class Processor:
         return [_with_seconds(outcome, seconds) for outcome in outcomes]
 
     def _restore_together(self, works: Sequence[Work]) -> list[Outcome]:
-        from restore.imaging.sources import NamedFile  # noqa: PLC0415 - imports OpenCV
-
         with tempfile.TemporaryDirectory(prefix=scratch_prefix(os.getppid(), os.getpid())) as name:
             folder = Path(name)
             photos = []

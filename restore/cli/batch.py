@@ -23,7 +23,7 @@ from restore.cli.targets import (
     require_other_files,
 )
 from restore.errors import Code, RestoreError, unexpected
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.options import Request
 
 if TYPE_CHECKING:

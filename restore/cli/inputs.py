@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from restore.errors import Code, RestoreError
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.options import PHOTO_INPUTS
 from restore.serving.fetch import fetch_photo
 

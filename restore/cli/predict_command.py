@@ -16,7 +16,7 @@ from restore.cli.option_parameters import Weights
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import FILE_FORMATS
 from restore.errors import Code, RestoreError
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.options import DEFAULT_TASK, INSPECT_TASK, OutputOptions, Request
 
 if TYPE_CHECKING:

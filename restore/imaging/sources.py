@@ -5,19 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from restore.errors import RestoreError
 from restore.imaging.limits import LIMITS, Limits
+from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo, open_photo
-
-
-class NamedFile(NamedTuple):
-    """A file with the name by which the caller knows it."""
-
-    name: str
-    path: Path
-
 
 Source = str | os.PathLike[str] | NamedFile | Photo
 

@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,10 +42,12 @@ class Output:
     Attributes:
         file: its content, in memory or in a file without a name.
         content_type: media type, as the worker names it.
+        size: bytes; known when the answer is complete.
     """
 
     file: tempfile.SpooledTemporaryFile[bytes]
     content_type: str
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,10 @@ class AnswerReader:
             raise AnswerError(f"the answer is not valid JSON ({error})") from error
         if not isinstance(body, dict):
             raise AnswerError("the answer is not a JSON object")
-        for output in self._outputs:
+        outputs = [replace(output, size=output.file.tell()) for output in self._outputs]
+        for output in outputs:
             output.file.seek(0)
-        return Answer(body, tuple(self._outputs))
+        return Answer(body, tuple(outputs))
 
     def _step(self) -> bool:
         """Read a part of the waiting bytes; return False if more are needed first."""

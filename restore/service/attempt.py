@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import PurePath
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from restore.errors import RestoreError, unexpected
-from restore.service.answer_reader import Answer, AnswerReader, Output
+from restore.service.answer_reader import (
+    MAX_RESULT_IN_MEMORY_BYTES,
+    Answer,
+    AnswerReader,
+    Output,
+)
 from restore.service.attempt_watch import AttemptWatch, ClaimLost, WorkerHangs
 from restore.service.file_writer import unwritable
 from restore.service.files import CHUNK_BYTES, FileStore
 from restore.service.job_files import PREFIX
 from restore.service.jobs import JobStore
+from restore.service.new_files import Draft, NewFiles
 from restore.service.photo_names import reports_with_file_names, with_file_names
-from restore.service.records import Job, StoredFile
+from restore.service.records import Job
 from restore.service.request_body import request_body
 from restore.service.worker import Worker
 from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_text
@@ -105,18 +112,22 @@ class Attempt:
         logs, metrics = body.get("logs") or None, body.get("metrics") or {}
         predict_s, status = metrics.get("predict_time"), body.get("status")
         if status == "succeeded":
-            output = await self.watch.over(self._store(answer.outputs))
             reports = reports_with_file_names(metrics.get("photos") or [], job)
-            await self._write(
-                lambda: self.jobs.succeed(
-                    job.id,
-                    job.attempt,
-                    output=output,
-                    reports=reports,
-                    predict_s=predict_s,
-                    logs=logs,
+            with NewFiles(self.files) as results:
+                store = cache(partial(store_results, job, answer.outputs, results))
+                if sum(output.size for output in answer.outputs) > MAX_RESULT_IN_MEMORY_BYTES:
+                    await self.watch.over(asyncio.to_thread(store))
+                await self._write(
+                    lambda: self.jobs.succeed(
+                        job.id,
+                        job.attempt,
+                        output=store(),
+                        reports=reports,
+                        predict_s=predict_s,
+                        logs=logs,
+                        also=results.record,
+                    )
                 )
-            )
         elif status == "canceled":
             if not self.watch.is_cancelling:
                 raise WorkerLost("somebody else cancelled the prediction")
@@ -139,36 +150,6 @@ class Attempt:
             lambda: self.jobs.release(
                 self.job.id, self.job.attempt, worker_died=worker_died, error=error
             )
-        )
-
-    async def _store(self, outputs: Sequence[Output]) -> list[str]:
-        """Store the results, and return their `file:ID`."""
-        storing = [self._store_one(index, output) for index, output in enumerate(outputs)]
-        # All have ended before the outputs are closed, even if one fails.
-        stored = await asyncio.gather(*storing, return_exceptions=True)
-        ids = []
-        for file in stored:
-            if isinstance(file, BaseException):
-                raise file
-            ids.append(f"{PREFIX}{file.id}")
-        return ids
-
-    async def _store_one(self, index: int, output: Output) -> StoredFile:
-        job, content_type = self.job, output.content_type
-        name = result_name(job, index, content_type)
-        begin = output.file.read(CHUNK_BYTES)
-        if len(begin) < CHUNK_BYTES:  # one change of the thread instead of several
-            return await asyncio.to_thread(
-                self.files.save_bytes,
-                begin,
-                owner=job.owner,
-                name=name,
-                content_type=content_type,
-                job_id=job.id,
-            )
-        output.file.seek(0)
-        return await self.files.save(
-            _chunks(output), owner=job.owner, name=name, content_type=content_type, job_id=job.id
         )
 
     async def _write(self, change: Callable[[], Value]) -> Value:
@@ -194,6 +175,22 @@ def result_name(job: Job, index: int, content_type: str) -> str:
     return f"{PurePath(name).stem or f'photo-{index + 1}'}{suffix}"
 
 
-async def _chunks(output: Output) -> AsyncIterator[bytes]:
-    while chunk := output.file.read(CHUNK_BYTES):
-        yield chunk
+def store_results(job: Job, outputs: Sequence[Output], results: NewFiles) -> list[str]:
+    """Write the results of a job, and return their `file:ID`. Blocks.
+
+    Raises:
+        RestoreError: as of `FileStore.save`.
+    """
+    ids = []
+    for index, output in enumerate(outputs):
+        name = result_name(job, index, output.content_type)
+        draft = Draft(job.owner, name, output.content_type, job.id)
+        ids.append(f"{PREFIX}{results.add(_content(output), draft)}")
+    return ids
+
+
+def _content(output: Output) -> bytes | Iterator[bytes]:
+    """Return a result at once if it is small, or in chunks."""
+    if output.size <= CHUNK_BYTES:
+        return output.file.read()
+    return iter(partial(output.file.read, CHUNK_BYTES), b"")

@@ -106,6 +106,8 @@ class Access:
     def __init__(self, settings: Settings, keys: KeyStore, limits: Limits) -> None:
         self._secret = environment_key(settings)
         self._settings, self._keys, self._limits = settings, keys, limits
+        # Of each key that has sent a request, as of the last one: the limits of a key never change.
+        self._known_limits: dict[str, KeyLimits] = {}
         self._has_keys = False
         self._checked_s: float | None = None
         self._hashing = asyncio.Semaphore(2)  # each hash takes 16 MiB
@@ -131,6 +133,7 @@ class Access:
         else:
             key = await self._verify(secret, address)
             owner, limits = key.id, self._limits.of_key(key)
+        self._known_limits[owner] = limits
         await self._limits.count_request(owner, limits.requests_per_minute)
         return owner
 
@@ -152,6 +155,8 @@ class Access:
         """Return the limits of an owner."""
         if owner == NO_KEY_OWNER:
             return KeyLimits()
+        if known := self._known_limits.get(owner):
+            return known
         key = None if owner == ENVIRONMENT_OWNER else await asyncio.to_thread(self._keys.get, owner)
         return self._limits.of_key(key) if key else self._limits.defaults
 

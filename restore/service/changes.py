@@ -29,9 +29,13 @@ class News:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
+        self.job: Job | None = None
+        """The job as it was after the last change that was announced, if any was."""
 
-    def announce(self) -> None:
+    def announce(self, job: Job | None = None) -> None:
         """Wake the task. Called from any thread."""
+        if job is not None:
+            self.job = job
         try:
             self._loop.call_soon_threadsafe(self._event.set)
         except RuntimeError:
@@ -60,12 +64,16 @@ class Changes:
         self._lock = threading.Lock()
         self._news: dict[str, set[News]] = {}
 
-    def notify(self, key: str) -> None:
-        """Wake all tasks that have subscribed to a key: a job's id, QUEUE or DELIVERIES."""
+    def notify(self, key: str, job: Job | None = None) -> None:
+        """Wake all tasks that have subscribed to a key: a job's id, QUEUE or DELIVERIES.
+
+        Args:
+            job: the job of this id after its change; saves the subscribers a look at the database.
+        """
         with self._lock:
             subscribers = tuple(self._news.get(key, ()))
         for news in subscribers:
-            news.announce()
+            news.announce(job)
 
     @contextmanager
     def subscribe(self, key: str) -> Iterator[News]:
@@ -113,4 +121,6 @@ async def wait_for(
             if job is None or until(job) or remaining_s <= 0:
                 return job
             await news.wait(min(pause_s, remaining_s))
+            if news.job is not None and until(news.job):
+                return news.job
             pause_s = min(1.5 * pause_s, MAX_POLL_S)

@@ -7,6 +7,8 @@ it is durable, a power failure.
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -14,7 +16,17 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -28,6 +40,8 @@ FILE_NAME = "service.sqlite3"
 BUSY_TIMEOUT_S = 30.0
 CONNECTIONS = 8
 MORE_CONNECTIONS = 32
+DISK_FULL_STATE = "53100"
+"""SQLSTATE of PostgreSQL."""
 
 
 class Lock(IntEnum):
@@ -86,6 +100,29 @@ def write(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
         if not durable and connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL synchronous_commit = off"))
         yield connection
+
+
+def flush(engine: Engine) -> None:
+    """Wait until the disk has all transactions that were committed before.
+
+    Raises:
+        OSError: the disk has failed.
+    """
+    if engine.dialect.name == "sqlite":
+        # A transaction that changes nothing would not reach the log.
+        with Path(f"{engine.url.database}-wal").open("rb") as log:
+            os.fsync(log.fileno())
+        return
+    with write(engine) as connection:  # it cannot be on the disk before the earlier ones
+        connection.execute(update(tables.schema).values(version=tables.schema.c.version))
+
+
+def is_full(error: DBAPIError) -> bool:
+    """Return whether a statement failed because the disk of the database is full."""
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == DISK_FULL_STATE
 
 
 def exclude_others(connection: Connection, lock: Lock) -> None:

@@ -64,6 +64,8 @@ class Delivery:
 class Deliveries:
     """The events of a database. The methods block; call them from threads.
 
+    What they write may be lost by a power failure: then the event is sent again.
+
     Args:
         engine: as of `database.connect`.
     """
@@ -86,7 +88,7 @@ class Deliveries:
         def has_room(owner: str) -> bool:
             return room_of is None or taken[owner] < room_of(owner)
 
-        with database.write(self._engine) as connection:
+        with database.write(self._engine, durable=False) as connection:
             now = database.now(connection)
             _drop_superseded_logs(connection, now)
             claimed: list[Delivery] = []
@@ -130,7 +132,7 @@ class Deliveries:
             self._end(delivery.id, delivered=False, error=error)
             return
         pause_s = min(FIRST_PAUSE_S * 2 ** (delivery.attempts - 1), MAX_PAUSE_S)
-        with database.write(self._engine) as connection:
+        with database.write(self._engine, durable=False) as connection:
             next_at = database.now(connection) + timedelta(seconds=pause_s)
             values = {
                 "next_attempt_at": next_at,
@@ -156,7 +158,7 @@ class Deliveries:
         )
 
     def _end(self, delivery_id: str, *, delivered: bool, error: str | None) -> None:
-        with database.write(self._engine) as connection:
+        with database.write(self._engine, durable=False) as connection:
             values = {
                 "ended_at": database.now(connection),
                 "claimed_until": None,

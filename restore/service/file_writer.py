@@ -69,20 +69,43 @@ class FileWriter:
         self._digest.update(chunk)
         self.size += len(chunk)
 
-    def finish(self) -> str:
-        """Bring the file to the disk and to its path.
+    def finish(self, *, durable: bool = True) -> str:
+        """Bring the file to its path, and to the disk.
+
+        Args:
+            durable: wait until the disk has the file; if not, call `sync_file` before somebody
+                relies on it.
 
         Returns:
             SHA-256 in hexadecimal.
         """
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            # Renamed first: then one write of the file system's journal serves both. The record
+            # of the file follows, so that nobody reads a file that a power failure has cut off.
             self._part.rename(self._path)
-            _sync_folder(self._path.parent)
+            if durable:
+                os.fsync(self._file.fileno())
+                _sync_folder(self._path.parent)
         except OSError as error:
             raise unwritable(error) from error
         return self._digest.hexdigest()
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the disk has a file, unless it has been removed.
+
+    Raises:
+        RestoreError: DISK_QUOTA if the disk fails.
+    """
+    try:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        _sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def check_folder(folder: Path) -> None:

@@ -7,19 +7,21 @@ a process that was killed; the cleaner removes them.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, url_tokens
-from restore.service.file_writer import FileWriter, check_folder
-from restore.service.ids import is_id, new_id
+from restore.service.file_names import clean_name, clean_type
+from restore.service.file_writer import FileWriter, check_folder, sync_file
+from restore.service.ids import is_id
+from restore.service.new_files import Draft, Written
 from restore.service.quota import UPLOAD_SHARE, Quota, check_new_file, over_quota
 from restore.service.records import StoredFile
 from restore.service.secret_file import secret
@@ -27,10 +29,6 @@ from restore.service.settings import MIB, Settings
 from restore.service.tables import files
 
 CHUNK_BYTES = MIB
-MAX_NAME_CHARACTERS = 200
-DEFAULT_NAME = "photo"
-DEFAULT_TYPE = "application/octet-stream"
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
 
 
 class FileStore:
@@ -73,7 +71,7 @@ class FileStore:
             RestoreError: PHOTO_TOO_LARGE, as soon as the stream exceeds the limit of one file;
                 DISK_QUOTA, as soon as it exceeds one of all files, or if the disk is full.
         """
-        draft = _Draft(owner, name, content_type, job_id, owner_limit_bytes)
+        draft = Draft(owner, name, content_type, job_id, owner_limit_bytes)
         writing = self._writing(draft)
         writer = await asyncio.to_thread(writing.__enter__)
         try:
@@ -88,7 +86,7 @@ class FileStore:
         self, data: bytes, *, owner: str, name: str, content_type: str, job_id: str | None = None
     ) -> StoredFile:
         """Store a file that is in memory; as `save`."""
-        return self._save([data], _Draft(owner, name, content_type, job_id))
+        return self._save(data, Draft(owner, name, content_type, job_id))
 
     def save_path(
         self, path: Path, *, owner: str, name: str, content_type: str, job_id: str | None = None
@@ -96,7 +94,7 @@ class FileStore:
         """Store a copy of a file; as `save`."""
         with path.open("rb") as source:
             chunks = iter(lambda: source.read(CHUNK_BYTES), b"")
-            return self._save(chunks, _Draft(owner, name, content_type, job_id))
+            return self._save(chunks, Draft(owner, name, content_type, job_id))
 
     def get(self, file_id: str, owner: str | None = None) -> StoredFile | None:
         """Return a file, or None if it does not exist or has another owner than the given one."""
@@ -125,7 +123,7 @@ class FileStore:
 
     def path(self, file: StoredFile) -> Path:
         """Return the path of a file, which is made of its id only."""
-        return self._path(file.id, file.job_id)
+        return self.path_of(file)
 
     def read_bytes(self, file: StoredFile) -> bytes:
         """Return the content of a file.
@@ -175,90 +173,99 @@ class FileStore:
         """Return whether a token gives access to a file now."""
         return url_tokens.is_valid(self._secret, file_id, token)
 
-    def _save(self, chunks: Iterable[bytes], draft: _Draft) -> StoredFile:
-        with self._writing(draft) as writer:
-            for chunk in chunks:
+    def sync(self, file_ids: Iterable[str]) -> None:
+        """Wait until the disk has uploads that were written without `durable`.
+
+        Raises:
+            RestoreError: DISK_QUOTA if the disk fails.
+        """
+        for file_id in file_ids:
+            sync_file(self.uploads / file_id[:2] / file_id)
+
+    def write(
+        self, content: bytes | Iterable[bytes], draft: Draft, *, durable: bool = True
+    ) -> Written:
+        """Write the bytes of a file, whose record is missing then.
+
+        Raises:
+            RestoreError: as of `save`.
+        """
+        # The quota of what is small is checked once, by `record`.
+        is_small = isinstance(content, bytes) and len(content) <= CHUNK_BYTES
+        opened = FileWriter(self.path_of(draft), partial(self._check_upload, draft))
+        with opened if is_small else self._writing(draft) as writer:
+            for chunk in (content,) if isinstance(content, bytes) else content:
                 writer.write(chunk)
-            return self._finish(draft, writer)
+            return Written(draft, writer.size, writer.finish(durable=durable))
+
+    def record(self, connection: Connection, written: Written) -> StoredFile:
+        """Write the record of a file in an open transaction.
+
+        Raises:
+            RestoreError: DISK_QUOTA if the file exceeds a limit.
+        """
+        draft = written.draft
+        limits = self._limit_bytes(draft), draft.owner, draft.owner_limit_bytes
+        check_new_file(connection, written.size, *limits)
+        now = database.now(connection)
+        file = StoredFile(
+            id=draft.id,
+            owner=draft.owner,
+            job_id=draft.job_id,
+            name=clean_name(draft.name),
+            content_type=clean_type(draft.content_type),
+            size=written.size,
+            sha256=written.sha256,
+            created_at=now,
+            expires_at=now + self._keep,
+        )
+        connection.execute(insert(files).values(asdict(file)))
+        return file
+
+    def path_of(self, file: StoredFile | Draft) -> Path:
+        """Return the path of a file, with or without a record."""
+        return (self.uploads if file.job_id is None else self.results) / file.id[:2] / file.id
+
+    def _save(self, content: bytes | Iterable[bytes], draft: Draft) -> StoredFile:
+        return self._record(self.write(content, draft))
 
     @contextmanager
-    def _writing(self, draft: _Draft) -> Iterator[FileWriter]:
+    def _writing(self, draft: Draft) -> Iterator[FileWriter]:
         used_by_owner = 0 if draft.owner_limit_bytes is None else self.total_bytes(draft.owner)
 
         def check_size(size: int) -> None:
-            if draft.job_id is None and size > self._max_upload_bytes:
-                raise _too_large(draft.name, self._max_upload_bytes)
+            self._check_upload(draft, size)
             owner_limit = draft.owner_limit_bytes
             if owner_limit is not None and used_by_owner + size > owner_limit:
                 raise over_quota(owner_limit)
             reservation.grow(size)
 
-        path = self._path(draft.id, draft.job_id)
         with (
             self.quota.reservation(self._limit_bytes(draft)) as reservation,
-            FileWriter(path, check_size) as writer,
+            FileWriter(self.path_of(draft), check_size) as writer,
         ):
             yield writer
 
-    def _finish(self, draft: _Draft, writer: FileWriter) -> StoredFile:
-        sha256 = writer.finish()
+    def _check_upload(self, draft: Draft, size: int) -> None:
+        if draft.job_id is None and size > self._max_upload_bytes:
+            raise _too_large(draft.name, self._max_upload_bytes)
+
+    def _finish(self, draft: Draft, writer: FileWriter) -> StoredFile:
+        return self._record(Written(draft, writer.size, writer.finish()))
+
+    def _record(self, written: Written) -> StoredFile:
+        # The record of a result reaches the disk with the end of its job.
+        durable = written.draft.job_id is None
         try:
-            return self._record(draft, writer.size, sha256)
+            with database.write(self._engine, durable=durable) as connection:
+                return self.record(connection, written)
         except RestoreError:  # anything else may have been committed: the cleaner decides
-            self._path(draft.id, draft.job_id).unlink()
+            self.path_of(written.draft).unlink()
             raise
 
-    def _record(self, draft: _Draft, size: int, sha256: str) -> StoredFile:
-        # The record of a result reaches the disk with the end of its job.
-        with database.write(self._engine, durable=draft.job_id is None) as connection:
-            limits = self._limit_bytes(draft), draft.owner, draft.owner_limit_bytes
-            check_new_file(connection, size, *limits)
-            now = database.now(connection)
-            file = StoredFile(
-                id=draft.id,
-                owner=draft.owner,
-                job_id=draft.job_id,
-                name=clean_name(draft.name),
-                content_type=clean_type(draft.content_type),
-                size=size,
-                sha256=sha256,
-                created_at=now,
-                expires_at=now + self._keep,
-            )
-            connection.execute(insert(files).values(asdict(file)))
-        return file
-
-    def _limit_bytes(self, draft: _Draft) -> int:
+    def _limit_bytes(self, draft: Draft) -> int:
         share = UPLOAD_SHARE if draft.job_id is None else 1
         return int(self.quota.limit_bytes * share)
-
-    def _path(self, file_id: str, job_id: str | None) -> Path:
-        return (self.uploads if job_id is None else self.results) / file_id[:2] / file_id
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A file that is being received."""
-
-    owner: str
-    name: str
-    content_type: str
-    job_id: str | None
-    owner_limit_bytes: int | None = None
-    id: str = field(default_factory=new_id)
-
-
-def clean_name(name: str) -> str:
-    """Return a name for display and downloads: without folders and control characters."""
-    last = re.split(r"[/\\]", name)[-1]
-    printable = "".join(character for character in last if character.isprintable())
-    return printable.strip().strip(".")[-MAX_NAME_CHARACTERS:] or DEFAULT_NAME
-
-
-def clean_type(content_type: str) -> str:
-    """Return a media type without parameters, or the one of unknown bytes."""
-    essence = content_type.partition(";")[0].strip().lower()
-    return essence if _MEDIA_TYPE.fullmatch(essence) else DEFAULT_TYPE
 
 
 async def _collected(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -78,9 +78,18 @@ def serve(settings: Settings, announce: Announce) -> int:
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
-        with _signals(server):
-            asyncio.run(_run(service, server, listener, announce))
+        with _signals(server), asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_run(service, server, listener, announce))
     return 1 if service.has_failed else 0
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop, which takes less time per request, or of asyncio without it."""
+    try:
+        import uvloop  # noqa: PLC0415 - not available on every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _run(

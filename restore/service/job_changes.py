@@ -21,6 +21,8 @@ from restore.service.tables import jobs
 
 Change = Callable[[Job, datetime], Job | None]
 """From a job and the time to the changed job, or None if the job must not change."""
+Addition = Callable[[Connection], None]
+"""Writes something else in the transaction of a job."""
 
 
 class JobChanges(JobReads):
@@ -43,17 +45,22 @@ class JobChanges(JobReads):
         self.listeners: list[Callable[[Job], None]] = []
         self._keep = timedelta(seconds=keep_s)
 
-    def change(self, job_id: str, change: Change, *, durable: bool = True) -> Job | None:
+    def change(
+        self, job_id: str, change: Change, *, durable: bool = True, also: Addition | None = None
+    ) -> Job | None:
         """Apply a change in a transaction of its own.
 
         Args:
             durable: as of `database.write`.
+            also: what else belongs to the transaction, if the job changes.
 
         Returns:
             The changed job; None if it does not exist or must not change.
         """
         with database.write(self.engine, durable=durable) as connection:
             job = self.change_in(connection, job_id, change)
+            if job is not None and also is not None:
+                also(connection)
         if job is not None:
             self.tell(job)
         return job
@@ -80,7 +87,7 @@ class JobChanges(JobReads):
         """Notify those who wait for a change of a job, for work, or for webhooks to send."""
         for listener in self.listeners:
             listener(job)
-        self.changes.notify(job.id)
+        self.changes.notify(job.id, job)
         if job.status is Status.STARTING:
             self.changes.notify(QUEUE)
         if job.webhook is not None:

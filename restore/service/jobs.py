@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, outbox, transitions
-from restore.service.job_changes import JobChanges
-from restore.service.job_reads import count, unended
+from restore.service.job_changes import Addition, JobChanges
+from restore.service.job_reads import unended
 from restore.service.job_rows import new_values, to_job
 from restore.service.records import Job, NewJob, Renewal, Status
 from restore.service.tables import jobs
@@ -30,15 +30,25 @@ class JobStore(JobChanges):
         *,
         max_waiting: int | None = None,
         max_waiting_of_owner: int | None = None,
+        durable: bool = True,
+        also: Addition | None = None,
     ) -> Job:
         """Add a job to the end of the queue, and link it to the stored files of its input.
+
+        Args:
+            max_waiting, max_waiting_of_owner: limits of the jobs that have not ended.
+            durable: as of `database.write`; if not, call `database.flush` before somebody is told
+                that the job was accepted.
+            also: what else belongs to the transaction, such as the records of new photos.
 
         Raises:
             RestoreError: QUEUE_FULL if so many jobs, or jobs of this owner, have not ended yet;
                 PHOTO_MISSING if a file of the input does not exist or has another owner.
         """
-        with database.write(self.engine) as connection:
+        with database.write(self.engine, durable=durable) as connection:
             _check_limits(connection, new.owner, max_waiting, max_waiting_of_owner)
+            if also is not None:
+                also(connection)
             values = new_values(new) | {
                 "status": Status.STARTING,
                 "cancel_requested": False,
@@ -110,12 +120,14 @@ class JobStore(JobChanges):
         reports: Sequence[Mapping[str, Any]] = (),
         predict_s: float | None = None,
         logs: str | None = None,
+        also: Addition | None = None,
     ) -> bool:
         """End a running job with its results.
 
         Args:
             output: `file:ID` of each result.
             logs: complete logs of the attempt; None keeps those of `add_logs`.
+            also: what else belongs to the transaction, such as the records of the results.
 
         Returns:
             False if the claim of the attempt is lost. Then nothing was changed.
@@ -128,7 +140,7 @@ class JobStore(JobChanges):
             predict_s=predict_s,
             logs=logs,
         )
-        return self.change(job_id, lambda job, now: end(job, now=now)) is not None
+        return self.change(job_id, lambda job, now: end(job, now=now), also=also) is not None
 
     def fail(
         self,
@@ -251,9 +263,11 @@ def _check_limits(
         return
     # Concurrent submissions would not see each other's jobs.
     database.exclude_others(connection, database.Lock.SUBMIT)
-    if waiting is not None and count(connection, unended()) >= waiting:
+    own = func.coalesce(func.sum(case((jobs.c.owner == owner, 1), else_=0)), 0)
+    found = connection.execute(select(func.count(), own).where(unended())).one()
+    if waiting is not None and found[0] >= waiting:
         raise _queue_full(f"{waiting} jobs are waiting or running, which is the limit")
-    if of_owner is not None and count(connection, unended(), jobs.c.owner == owner) >= of_owner:
+    if of_owner is not None and found[1] >= of_owner:
         raise _queue_full(f"{of_owner} of your jobs are waiting or running, which is your limit")
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, case, func, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database
@@ -95,9 +95,12 @@ def check_new_file(
         RestoreError: DISK_QUOTA if the file exceeds a limit.
     """
     database.exclude_others(connection, database.Lock.QUOTA)
-    if stored_bytes(connection) + size > limit_bytes:
+    own_size = case((files.c.owner == owner, files.c.size), else_=0)
+    sums = (func.coalesce(func.sum(each), 0) for each in (files.c.size, own_size))
+    used, used_by_owner = connection.execute(select(*sums)).one()
+    if used + size > limit_bytes:
         raise over_quota(limit_bytes)
-    if owner_limit_bytes is not None and stored_bytes(connection, owner) + size > owner_limit_bytes:
+    if owner_limit_bytes is not None and used_by_owner + size > owner_limit_bytes:
         raise over_quota(owner_limit_bytes)
 
 

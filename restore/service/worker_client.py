@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import httpx
-
 from restore.errors import Code, RestoreError
 from restore.service.answer_reader import Answer, AnswerError, AnswerReader
+from restore.service.http_client import ConnectionBroken, ConnectionFailed, HttpClient
 from restore.service.request_body import RequestBody
-from restore.serving.front import INTERRUPTED
+from restore.serving.health import INTERRUPTED
 
-CONNECT_TIMEOUT_S = 5.0
 SHORT_TIMEOUT_S = 10.0
 """Limit for answers that do not wait for a prediction."""
 BUSY_TIMEOUT_S = 5.0
@@ -25,18 +23,11 @@ BUSY_TIMEOUT_S = 5.0
 FIRST_BUSY_PAUSE_S, MAX_BUSY_PAUSE_S = 0.002, 0.1
 INLINE_BYTES = 2**16
 """Larger pieces of an answer are decoded in a thread."""
-PIECE_BYTES = 2**20
 
 CRASHED = "Worker crashed"
 """Cog's error when its worker process has ended."""
-KEEP_ALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
-)
-"""Nothing is sent while a prediction runs. Routers forget idle connections, and a machine without
-power does not close them: the kernel keeps them alive, and notices if they are dead."""
+JSON = [("content-type", "application/json"), ("accept-encoding", "identity")]
+NO_ANSWER = (ConnectionFailed, ConnectionBroken, TimeoutError)
 NOT_A_REQUEST = {"input": {"task": ""}}
 """Cog answers 202 if the named prediction runs, whatever the body is, and otherwise refuses this
 body. Cog has no other way to ask for the logs of a running prediction."""
@@ -78,31 +69,18 @@ class WorkerClient:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url,
-            timeout=httpx.Timeout(SHORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            transport=httpx.AsyncHTTPTransport(trust_env=False, socket_options=KEEP_ALIVE),
-            trust_env=False,  # a proxy cannot reach the loopback address of this machine
-            headers={"accept-encoding": "identity"},
-        )
-
-    def move(self, url: str) -> None:
-        """Send further requests to another base URL."""
-        self._client.base_url = httpx.URL(url)
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        self._client = HttpClient(url)
+        self.move, self.close = self._client.move, self._client.close
 
     async def health(self) -> Health | None:
         """Return the state of the server, or None if it does not answer."""
         try:
             async with asyncio.timeout(SHORT_TIMEOUT_S):
-                response = await self._client.get("/health-check")
-            body = response.json()
+                _, content = await self._ask("GET", "/health-check")
+            body = json.loads(content)
             setup = body.get("setup") or {}
             return Health(str(body["status"]), str(setup.get("logs", "")))
-        except (httpx.HTTPError, TimeoutError, ValueError, KeyError, TypeError, AttributeError):
+        except (*NO_ANSWER, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     async def predict(self, prediction_id: str, body: RequestBody, reader: AnswerReader) -> Answer:
@@ -120,9 +98,9 @@ class WorkerClient:
         while True:
             try:
                 answer = await self._send(prediction_id, body, reader)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            except ConnectionFailed as error:
                 raise WorkerUnavailable("no connection could be made") from error
-            except (httpx.HTTPError, AnswerError) as error:
+            except (ConnectionBroken, AnswerError) as error:
                 raise WorkerLost(f"its answer broke off ({error})") from error
             if answer is not None:
                 return answer
@@ -133,41 +111,48 @@ class WorkerClient:
 
     async def logs(self, prediction_id: str) -> str | None:
         """Return the logs of a running prediction, or None if they are not to be had."""
+        path, body = f"/predictions/{prediction_id}", json.dumps(NOT_A_REQUEST).encode()
         try:
             async with asyncio.timeout(SHORT_TIMEOUT_S):
-                response = await self._client.put(
-                    f"/predictions/{prediction_id}", json=NOT_A_REQUEST
-                )
-            return str(response.json().get("logs", "")) if response.status_code == 202 else None
-        except (httpx.HTTPError, TimeoutError, ValueError, AttributeError):
+                status, content = await self._ask("PUT", path, body)
+            if status != HTTPStatus.ACCEPTED:
+                return None
+            return str(json.loads(content).get("logs", ""))
+        except (*NO_ANSWER, ValueError, AttributeError):
             return None
 
     async def cancel(self, prediction_id: str) -> bool:
         """Cancel a prediction; return whether the server knows it."""
         try:
             async with asyncio.timeout(SHORT_TIMEOUT_S):
-                response = await self._client.post(f"/predictions/{prediction_id}/cancel")
-        except (httpx.HTTPError, TimeoutError):
+                status, _ = await self._ask("POST", f"/predictions/{prediction_id}/cancel")
+        except NO_ANSWER:
             return False
-        return response.is_success
+        return status // 100 == 2
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Send a small request, and return the status and the body of the response."""
+        async with self._client.request(method, path, body, JSON) as response:
+            return response.status, await response.read()
 
     async def _send(
         self, prediction_id: str, body: RequestBody, reader: AnswerReader
     ) -> Answer | None:
         """Send a request once; return the answer, or None if the server is busy."""
-        async with self._client.stream(
-            "PUT",
-            f"/predictions/{prediction_id}",
-            content=body.chunks(),
-            headers={"content-type": "application/json", "content-length": str(body.size)},
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-        ) as response:
-            if response.status_code == HTTPStatus.CONFLICT:
-                await response.aread()
+        path, headers = f"/predictions/{prediction_id}", JSON
+        content: bytes | AsyncIterator[bytes]
+        match body.parts:
+            case (bytes(only),):
+                content = only
+            case _:
+                content, headers = body.chunks(), [*JSON, ("content-length", str(body.size))]
+        async with self._client.request("PUT", path, content, headers) as response:
+            if response.status == HTTPStatus.CONFLICT:
+                await response.read()
                 return None
-            if response.status_code != HTTPStatus.OK:
-                raise _refusal(response.status_code, await response.aread())
-            async for piece in response.aiter_bytes(PIECE_BYTES):
+            if response.status != HTTPStatus.OK:
+                raise _refusal(response.status, await response.read())
+            async for piece in response.pieces():
                 if len(piece) <= INLINE_BYTES:
                     reader.feed(piece)
                 else:

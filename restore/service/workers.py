@@ -70,7 +70,7 @@ class Workers:
                     group.create_task(worker.run())
         finally:
             for worker in self.all:
-                await worker.client.close()
+                worker.client.close()
 
     def _shared_environment(self) -> dict[str, str]:
         environment = {INPUT_FOLDERS: self._folders, **({} if LOG_FILTER in os.environ else LOGS)}

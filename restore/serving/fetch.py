@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from restore.errors import Code, RestoreError
-
-if TYPE_CHECKING:
-    from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 
 MAX_NAME_CHARACTERS = 80
 
@@ -30,8 +27,6 @@ def fetch_photo(source: str, target: Path) -> NamedFile:
     Raises:
         RestoreError: PHOTO_MISSING if a URL or data URI cannot be read, PHOTO_TOO_LARGE.
     """
-    from restore.imaging.sources import NamedFile  # noqa: PLC0415 - imports OpenCV
-
     if path := local_file(source):
         return NamedFile(path.name, path)
     name = "data URI" if has_scheme(source, DATA_SCHEME) else _name_in_url(source)

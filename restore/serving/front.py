@@ -25,7 +25,7 @@ from starlette.routing import Route
 from restore.errors import RestoreError
 from restore.serving import cog_folders
 from restore.serving.body_reader import BodyReader
-from restore.serving.health import HOST
+from restore.serving.health import HOST, INTERRUPTED
 from restore.serving.request_body import Refusal, check_id, parse_body, write_body
 
 CONNECT_TIMEOUT_S = 10.0
@@ -42,10 +42,6 @@ CONNECTION_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding",
 NOT_READY = {
     "error": "Setup has not finished yet. Wait until it has finished, or GET /health-check for"
     " status.",
-    "status": "failed",
-}
-INTERRUPTED = {
-    "error": "The server was started again while it worked on this request. Send it again.",
     "status": "failed",
 }
 STARTING = {"status": "STARTING", "setup": {"status": "starting"}, "version": {}}

@@ -1,4 +1,7 @@
-"""The status of Cog's server, as GET /health-check says it. Imports the standard library only."""
+"""The status of Cog's server, as GET /health-check says it, and the answer when it has ended.
+
+Imports the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,11 @@ from contextlib import closing, suppress
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 5.0
+INTERRUPTED = {
+    "error": "The server was started again while it worked on this request. Send it again.",
+    "status": "failed",
+}
+"""The answer of the front to a request whose server has ended."""
 
 
 def health_status(port: int) -> str | None:

@@ -15,15 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from restore.errors import Code, RestoreError
+from restore.imaging.named_file import NamedFile
 from restore.serving.cog_cli import file_in_project, serves_cog_cli
 from restore.serving.fetch import FILE_SCHEME, has_scheme, read_url
-
-if TYPE_CHECKING:
-    from restore.imaging.sources import NamedFile
 
 ALLOW = "RESTORE_ALLOW"
 PATHS, ADDRESSES = "paths", "addresses"
@@ -68,8 +65,6 @@ def open_uploads(
         RestoreError: PHOTO_MISSING for a value that is not an upload or a URL that can be read;
             PHOTO_TOO_LARGE; SERVER if an upload cannot be written.
     """
-    from restore.imaging.sources import NamedFile  # noqa: PLC0415 - imports OpenCV
-
     named = [] if single is None else [(name, single)]
     named += [(f"{name}s[{index}]", value) for index, value in enumerate(several or ())]
     allowed = allowed_sources()

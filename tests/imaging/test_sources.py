@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from restore import RestoreError
+from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo
-from restore.imaging.sources import NamedFile, as_list, read_mask, read_source, source_name
+from restore.imaging.sources import as_list, read_mask, read_source, source_name
 
 PHOTO = Photo("b.png", np.zeros((16, 16), np.uint8))
 

@@ -20,6 +20,7 @@ from restore.service.file_writer import FileWriter
 from restore.service.files import FileStore
 from restore.service.ids import new_id
 from restore.service.jobs import JobStore
+from restore.service.new_files import Draft, NewFiles
 from restore.service.records import NewJob
 from restore.service.settings import Settings
 
@@ -75,13 +76,12 @@ def run_until(data: Path, database_url: str | None, stage: str, answer: int) -> 
         jobs.add_logs(job.id, job.attempt, "half\n")
         reached("logged")
         if stage == "storing the result":
-            FileWriter.finish = lambda _: die()  # type: ignore[assignment,method-assign,return-value]
-        result = files.save_bytes(
-            b"killed", owner="", name="r", content_type="image/png", job_id=job.id
-        )
-        reached("result stored")
-        with dying_commit(stage == "recording the result"):
-            jobs.succeed(job.id, job.attempt, output=[f"file:{result.id}"])
+            FileWriter.finish = lambda *_, **__: die()  # type: ignore[assignment,method-assign,return-value]
+        with NewFiles(files) as results:
+            result = f"file:{results.add(b'killed', Draft('', 'r', 'image/png', job.id))}"
+            reached("result stored")
+            with dying_commit(stage == "recording the result"):
+                jobs.succeed(job.id, job.attempt, output=[result], also=results.record)
         reached("succeeded")
 
 

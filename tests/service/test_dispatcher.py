@@ -133,7 +133,7 @@ async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await gateway.worker.client.close()
+        gateway.worker.client.close()
         gateway.engine.dispose()
 
 

@@ -38,7 +38,7 @@ async def running(*watched: Worker) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for each in watched:
-            await each.client.close()
+            each.client.close()
 
 
 async def until(met: Callable[[], bool]) -> None:
@@ -110,7 +110,7 @@ def test_pauses_grow_while_a_worker_answers_health_checks_only(
         watched.trust()
         watched.doubt("it refuses requests")
         await watched.pause()
-        await watched.client.close()
+        watched.client.close()
 
     monkeypatch.setattr(worker.asyncio, "sleep", sleep)
     asyncio.run(scenario())

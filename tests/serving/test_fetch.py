@@ -8,7 +8,7 @@ from fileserver import FileServer, closed_port_url
 
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.serving import url_download
 from restore.serving.fetch import fetch_photo
 from restore.version import CONTACT, PROJECT_URL, __version__

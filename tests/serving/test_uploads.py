@@ -10,7 +10,7 @@ from fileserver import FileServer
 
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.serving import uploads, url_download
 from restore.serving.uploads import allowed_sources, open_uploads
 

@@ -10,7 +10,7 @@ import pytest
 
 import restore
 from restore.errors import Code, RestoreError
-from restore.imaging.sources import NamedFile
+from restore.imaging.named_file import NamedFile
 from restore.runtime.progress import Progress
 from restore.serving import cog_patch, worker
 from restore.serving.worker import Worker

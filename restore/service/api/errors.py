@@ -19,7 +19,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from restore.errors import Code, RestoreError, unexpected
+from restore.service import database
 from restore.service.api.schemas import Problem
+from restore.service.file_writer import disk_full
 from restore.service.http_errors import CLOSE, HttpError
 from restore.serving.request_body import MAX_SHOWN_CHARACTERS, Refusal
 
@@ -133,9 +135,11 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def _on_lost_database(request: Request, error: Exception) -> Response:
-    """Answer while the database cannot be reached: clients repeat what they ask for."""
+    """Answer while the database cannot be used: clients repeat what they ask for."""
     assert isinstance(error, DBAPIError)
     log.error("%s %s: %s", request.method, request.scope["path"], error.orig)
+    if database.is_full(error):
+        return await _on_restore_error(request, disk_full())
     described = RestoreError(
         Code.SERVER, "the database of the service does not answer", "Send the request again later."
     )

@@ -13,6 +13,7 @@ from restore.errors import Code
 from restore.service.api import schemas
 from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.prediction import timestamp
+from restore.service.api.stored_response import stored_response
 from restore.service.api.uploads import stored_form
 from restore.service.api.urls import base_url, download_url, file_url
 from restore.service.auth import owner_of
@@ -115,18 +116,25 @@ async def download_file(request: Request, file_id: str, token: str, name: str) -
     service: Service = request.app.state.service
     if not service.files.check_token(file_id, token):
         raise _missing()
-    stored = await asyncio.to_thread(service.files.get, file_id)
-    path = service.files.path(stored) if stored else None
-    if stored is None or path is None or not await asyncio.to_thread(path.is_file):
-        raise _missing()
-    shown = stored.content_type in SHOWN_TYPES
-    disposition = "inline" if shown else "attachment"
-    headers = {
-        **DOWNLOAD_HEADERS,
-        "content-disposition": f"{disposition}; filename*=utf-8''{quote(stored.name, safe='')}",
-    }
-    media_type = stored.content_type if shown else "application/octet-stream"
-    return FileResponse(path, headers=headers, media_type=media_type)
+
+    def response() -> Response:
+        stored = service.files.get(file_id)
+        if stored is None:
+            raise _missing()
+        shown = stored.content_type in SHOWN_TYPES
+        disposition = "inline" if shown else "attachment"
+        name = quote(stored.name, safe="")
+        headers = {
+            **DOWNLOAD_HEADERS,
+            "content-disposition": f"{disposition}; filename*=utf-8''{name}",
+        }
+        media_type = stored.content_type if shown else "application/octet-stream"
+        try:
+            return stored_response(request, service.files.path(stored), headers, media_type)
+        except FileNotFoundError as error:
+            raise _missing() from error
+
+    return await asyncio.to_thread(response)
 
 
 def _file_json(request: Request, stored: StoredFile) -> dict[str, Any]:

@@ -21,9 +21,8 @@ from restore.service.api.prediction import files_of, prediction_json
 from restore.service.api.prediction_docs import CREATE, CREATED
 from restore.service.api.submit import submit
 from restore.service.api.urls import base_url
-from restore.service.api.wait import cancel_after, preferred_wait_s
+from restore.service.api.wait import cancel_after, preferred_wait_s, wait_for_end
 from restore.service.auth import owner_of
-from restore.service.changes import wait_for
 from restore.service.records import Job, Status
 
 if TYPE_CHECKING:
@@ -119,14 +118,13 @@ async def _create(request: Request, owner: str) -> JSONResponse:
             owner=owner,
             webhook=asked.hook(),
             deadline=datetime.now(UTC) + lifetime if lifetime else None,
+            durable=wait_s is None,
         )
     if wait_s is None:
         return await _response(request, job, 201)
     timeout_s = max(0.0, end_s - loop.time())
-    waited = await wait_for(
-        service.jobs, service.changes, job.id, lambda job: job.status.is_final, timeout_s
-    )
-    return await _response(request, waited or job, waited_s=wait_s)
+    waited = await wait_for_end(service, job, timeout_s)
+    return await _response(request, waited, waited_s=wait_s)
 
 
 def _prediction_request(body: dict[str, Any]) -> schemas.PredictionRequest:

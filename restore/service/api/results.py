@@ -9,10 +9,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from restore.errors import Code, RestoreError
 from restore.service.api.files import DOWNLOAD_HEADERS
+from restore.service.api.stored_response import stored_response
 from restore.service.job_files import file_ids
 from restore.service.records import Job, StoredFile
 
@@ -43,12 +45,13 @@ def result_names(job: Job, results: list[StoredFile]) -> list[str]:
     return names
 
 
-def results_response(service: Service, job: Job) -> Response:
+def results_response(request: Request, job: Job) -> Response:
     """Return the results of a job that has succeeded. Blocks: call it from a thread.
 
     Raises:
         RestoreError: PHOTO_MISSING if they have been removed.
     """
+    service: Service = request.app.state.service
     results = [service.files.get(file_id) for file_id in file_ids(job.output)]
     stored = [result for result in results if result is not None]
     if not stored or len(stored) < len(results):
@@ -60,7 +63,7 @@ def results_response(service: Service, job: Job) -> Response:
     paths = [service.files.path(result) for result in stored]
     if len(stored) == 1:
         headers["content-disposition"] = _disposition("inline", names[0])
-        return FileResponse(paths[0], headers=headers, media_type=stored[0].content_type)
+        return stored_response(request, paths[0], headers, stored[0].content_type)
     headers["content-disposition"] = _disposition("attachment", "restored.zip")
     files = zip(names, paths, strict=True)
     return StreamingResponse(zip_chunks(list(files)), headers=headers, media_type="application/zip")

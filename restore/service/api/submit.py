@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -14,10 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 from restore.errors import Code, RestoreError
 from restore.options import PHOTO_INPUTS
+from restore.service import database
 from restore.service.api.inputs import Inputs, PhotoValue, check_inputs
 from restore.service.api.urls import check_public, own_file_id
+from restore.service.file_writer import unwritable
 from restore.service.ids import new_id
-from restore.service.job_files import PREFIX
+from restore.service.job_files import PREFIX, file_ids
+from restore.service.new_files import Draft, NewFiles
 from restore.service.records import Job, NewJob, StoredFile
 from restore.serving.fetch import DATA_SCHEME, has_scheme, read_url
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 EVENTS = ("start", "output", "logs", "completed")
 """The events of a job that a webhook may get."""
 
-CHUNK_BYTES = 2**20
 MAX_NAME_CHARACTERS = 200
 
 _MEDIA_TYPE = re.compile(r"\s*data:([\w.+-]+/[\w.+-]+)", re.IGNORECASE)
@@ -44,17 +46,18 @@ class Webhook:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo or mask of a request, as it is written into the job.
+    """A photo or mask of a request that has been checked.
 
     Attributes:
-        reference: `file:ID`, or an http(s) URL.
+        source: `file:ID`, an http(s) URL, or a data URI that has to be stored.
         name: the name that the user gave, or "".
-        stored: the file that was stored for this request, or None for one that was there before.
     """
 
-    reference: str
+    source: str
     name: str
-    stored: StoredFile | None = None
+
+
+_Photos = Mapping[str, Sequence[_Photo]]
 
 
 async def submit(
@@ -64,6 +67,7 @@ async def submit(
     owner: str,
     webhook: Webhook | None = None,
     deadline: datetime | None = None,
+    durable: bool = True,
 ) -> Job:
     """Validate a request and put it into the queue.
 
@@ -72,6 +76,8 @@ async def submit(
             http(s) URL, the URL of a file of the same owner, or a stored file of the same owner.
         owner: whose job it is.
         deadline: time after which the job is cancelled.
+        durable: return when the disk has the job and its photos; if not, call `keep` before the
+            client is told that the job was accepted.
 
     Returns:
         The job, which is in the database.
@@ -83,58 +89,104 @@ async def submit(
     inputs = check_inputs(given)
     if webhook is not None:
         await _check_webhook(webhook.url)
-    photos: dict[str, list[_Photo]] = {}
+    photos = {
+        name: [
+            await _photo(service, f"{name}[{index}]", each, owner)
+            for index, each in enumerate(value)
+        ]
+        if isinstance(value, list)
+        else [await _photo(service, name, value, owner)]
+        for name, value in inputs.photos.items()
+    }
+    limits = await service.access.limits_of(owner)
+
+    def enqueue() -> Job:
+        with NewFiles(service.files, durable=durable) as new_files:
+            references = _references(new_files, photos, owner, limits.stored_bytes)
+            new = _new_job(service, inputs, references, photos, owner, webhook, deadline)
+            return service.jobs.submit(
+                new,
+                max_waiting=service.settings.max_waiting_jobs,
+                max_waiting_of_owner=limits.waiting_jobs,
+                durable=durable,
+                also=new_files.record,
+            )
+
+    return await asyncio.to_thread(enqueue)
+
+
+def keep(service: Service, job: Job) -> None:
+    """Wait until the disk has a job that was submitted without `durable`. Blocks.
+
+    Raises:
+        RestoreError: DISK_QUOTA if the disk fails.
+    """
+    service.files.sync(file_ids(job.input))
     try:
-        for name, value in inputs.photos.items():
-            photos[name] = []
-            values = value if isinstance(value, list) else [value]
-            for index, each in enumerate(values):
-                label = f"{name}[{index}]" if isinstance(value, list) else name
-                photos[name].append(await _photo(service, label, each, owner))
-        return await _enqueue(service, _new_job(service, inputs, photos, owner, webhook, deadline))
-    except BaseException:
-        await _discard(service, photos)
-        raise
+        database.flush(service.engine)
+    except OSError as error:
+        raise unwritable(error) from error
+
+
+def _references(
+    new_files: NewFiles, photos: _Photos, owner: str, owner_limit_bytes: int | None
+) -> dict[str, object]:
+    """Store the photos that are part of the request, and return the inputs of the job for photos.
+
+    Raises:
+        RestoreError: with the name of the input.
+    """
+    several = {photo_input.name for photo_input in PHOTO_INPUTS if photo_input.several}
+    references: dict[str, object] = {}
+    for name, values in photos.items():
+        found = []
+        for index, photo in enumerate(values):
+            label = f"{name}[{index}]" if name in several else name
+            source = photo.source
+            if has_scheme(source, DATA_SCHEME):
+                try:
+                    draft = _draft(label, source, owner, owner_limit_bytes)
+                    content = read_url(source, label, public=True)
+                    source = f"{PREFIX}{new_files.add(content, draft)}"
+                except RestoreError as error:
+                    raise error.about(label) from error
+            found.append(source)
+        references[name] = found if name in several else found[0]
+    return references
+
+
+def _draft(label: str, uri: str, owner: str, owner_limit_bytes: int | None) -> Draft:
+    """Return the description of the file of a data URI."""
+    found = _MEDIA_TYPE.match(uri)
+    media_type = found[1].lower() if found else "application/octet-stream"
+    name = label + (mimetypes.guess_extension(media_type) or "")
+    return Draft(owner, name, media_type, owner_limit_bytes=owner_limit_bytes)
 
 
 def _new_job(
     service: Service,
     inputs: Inputs,
-    photos: Mapping[str, list[_Photo]],
+    references: Mapping[str, object],
+    photos: _Photos,
     owner: str,
     webhook: Webhook | None,
     deadline: datetime | None,
 ) -> NewJob:
-    several = {photo_input.name for photo_input in PHOTO_INPUTS if photo_input.several}
-    references: dict[str, object] = {}
-    for name, values in photos.items():
-        texts = [photo.reference for photo in values]
-        references[name] = texts if name in several else texts[0]
     return NewJob(
         id=new_id(),
         owner=owner,
         model=service.settings.model,
         version=service.version.id,
         input={**inputs.options, **references},
-        filenames=tuple(photo.name for name in _PHOTO_NAMES for photo in photos.get(name, [])),
+        filenames=tuple(photo.name for name in _PHOTO_NAMES for photo in photos.get(name, ())),
         webhook=webhook.url if webhook else None,
         webhook_events=webhook.events if webhook else (),
         deadline=deadline,
     )
 
 
-async def _enqueue(service: Service, new: NewJob) -> Job:
-    limits = await service.access.limits_of(new.owner)
-    return await asyncio.to_thread(
-        service.jobs.submit,
-        new,
-        max_waiting=service.settings.max_waiting_jobs,
-        max_waiting_of_owner=limits.waiting_jobs,
-    )
-
-
 async def _photo(service: Service, label: str, value: PhotoValue, owner: str) -> _Photo:
-    """Store a photo if it is part of the request, or check what it refers to.
+    """Check what a photo refers to; one that is part of the request is left as it is.
 
     Raises:
         RestoreError: with the name of the input.
@@ -143,28 +195,13 @@ async def _photo(service: Service, label: str, value: PhotoValue, owner: str) ->
         if isinstance(value, StoredFile):
             return _Photo(f"{PREFIX}{value.id}", value.name)
         if has_scheme(value, DATA_SCHEME):
-            return await _upload(service, label, value, owner)
+            return _Photo(value, "")
         if file_id := own_file_id(value):
             return await _own_file(service, file_id, owner)
         await check_public(value, "Send a data URI, an http(s) URL, or a file from POST /v1/files.")
         return _Photo(value, _name_in_url(value))
     except RestoreError as error:
         raise error.about(label) from error
-
-
-async def _upload(service: Service, label: str, uri: str, owner: str) -> _Photo:
-    content = await asyncio.to_thread(read_url, uri, label, public=True)
-    found = _MEDIA_TYPE.match(uri)
-    media_type = found[1].lower() if found else "application/octet-stream"
-    limits = await service.access.limits_of(owner)
-    stored = await service.files.save(
-        _chunks(content),
-        owner=owner,
-        name=label + (mimetypes.guess_extension(media_type) or ""),
-        content_type=media_type,
-        owner_limit_bytes=limits.stored_bytes,
-    )
-    return _Photo(f"{PREFIX}{stored.id}", "", stored)
 
 
 async def _own_file(service: Service, file_id: str, owner: str) -> _Photo:
@@ -178,14 +215,6 @@ async def _own_file(service: Service, file_id: str, owner: str) -> _Photo:
     return _Photo(f"{PREFIX}{stored.id}", stored.name)
 
 
-async def _discard(service: Service, photos: Mapping[str, list[_Photo]]) -> None:
-    """Remove what was stored for a request that is refused."""
-    for values in photos.values():
-        for photo in values:
-            if photo.stored is not None:
-                await asyncio.to_thread(service.files.delete, photo.stored.id)
-
-
 async def _check_webhook(url: str) -> None:
     try:
         await check_public(url, "Send the URL of a public server.")
@@ -196,12 +225,6 @@ async def _check_webhook(url: str) -> None:
             "Send the http(s) URL of a public server. The operator can allow others with"
             " RESTORE_ALLOW=addresses.",
         ) from error
-
-
-async def _chunks(content: bytes) -> AsyncIterator[bytes]:
-    view = memoryview(content)
-    for start in range(0, len(content), CHUNK_BYTES):
-        yield bytes(view[start : start + CHUNK_BYTES])
 
 
 def _name_in_url(url: str) -> str:

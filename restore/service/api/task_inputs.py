@@ -69,11 +69,16 @@ class Submitted:
     wait_s: float
 
 
-async def submit_task(request: Request, owner: str, task: str) -> Submitted:
+async def submit_task(
+    request: Request, owner: str, task: str, *, durable: bool = True
+) -> Submitted:
     """Read a request for a task, and put it into the queue.
 
     The body is a form or JSON. All names of predict.py are accepted, and the older names of
     options. `wait` is an input of the request or of its URL.
+
+    Args:
+        durable: as of `submit`.
 
     Raises:
         RestoreError: the request is refused; nothing of it stays in the store.
@@ -85,7 +90,7 @@ async def submit_task(request: Request, owner: str, task: str) -> Submitted:
         form = await stored_form(request, owner, LIMITS)
         try:
             given = _form_inputs(task, form)
-            return await _submit(service, request, given, owner, task)
+            return await _submit(service, request, given, owner, task, durable)
         except BaseException:
             for _, stored in form.files:
                 await asyncio.to_thread(service.files.delete, stored.id)
@@ -99,11 +104,16 @@ async def submit_task(request: Request, owner: str, task: str) -> Submitted:
             " `Content-Type: application/json`.",
         )
     async with json_body(request) as body:
-        return await _submit(service, request, _json_inputs(body), owner, task)
+        return await _submit(service, request, _json_inputs(body), owner, task, durable)
 
 
 async def _submit(
-    service: Service, request: Request, given: dict[str, object], owner: str, task: str
+    service: Service,
+    request: Request,
+    given: dict[str, object],
+    owner: str,
+    task: str,
+    durable: bool,
 ) -> Submitted:
     wait_s = _wait_s(given.pop("wait", request.query_params.get("wait")))
     if given.pop("task", task) != task:
@@ -111,7 +121,7 @@ async def _submit(
         raise RestoreError(Code.OPTION_INVALID, reason, "Leave out task, or use another route.")
     resolved, _ = resolve_aliases(task, given)
     inputs = {"task": task, **DEFAULTS.get(task, {}), **resolved}
-    return Submitted(await submit(service, inputs, owner=owner), wait_s)
+    return Submitted(await submit(service, inputs, owner=owner, durable=durable), wait_s)
 
 
 def _json_inputs(body: dict[str, Any]) -> dict[str, object]:

@@ -24,8 +24,8 @@ from restore.service.api.results import results_response
 from restore.service.api.task_docs import SUMMARIES, request_docs
 from restore.service.api.task_inputs import submit_task
 from restore.service.api.urls import base_url
+from restore.service.api.wait import wait_for_end
 from restore.service.auth import owner_of
-from restore.service.changes import wait_for
 from restore.service.http_errors import HttpError
 from restore.service.records import Job, Status
 
@@ -72,8 +72,7 @@ for _task in TASKS:
 
 
 async def _run(request: Request, owner: str, task: str) -> Response:
-    service: Service = request.app.state.service
-    submitted = await submit_task(request, owner, task)
+    submitted = await submit_task(request, owner, task, durable=False)
     job = await _wait_while_connected(request, submitted.job, submitted.wait_s)
     # The result of `inspect` is JSON itself.
     wants_json = task != INSPECT_TASK and "application/json" in request.headers.get("accept", "")
@@ -81,7 +80,7 @@ async def _run(request: Request, owner: str, task: str) -> Response:
         return await _prediction(request, job)
     if job.status is not Status.SUCCEEDED:
         raise failure(job)
-    return await asyncio.to_thread(results_response, service, job)
+    return await asyncio.to_thread(results_response, request, job)
 
 
 async def _wait_while_connected(request: Request, job: Job, timeout_s: float) -> Job:
@@ -94,14 +93,12 @@ async def _wait_while_connected(request: Request, job: Job, timeout_s: float) ->
         ClientDisconnect: the client has left.
     """
     service: Service = request.app.state.service
-    waiting = asyncio.create_task(
-        wait_for(service.jobs, service.changes, job.id, lambda job: job.status.is_final, timeout_s)
-    )
+    waiting = asyncio.create_task(wait_for_end(service, job, timeout_s))
     leaving = asyncio.create_task(_disconnect(request))
     try:
         await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
-            return waiting.result() or job
+            return waiting.result()
         await asyncio.to_thread(service.jobs.cancel, job.id, job.owner)
         raise ClientDisconnect
     finally:

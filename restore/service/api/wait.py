@@ -1,20 +1,55 @@
-"""The headers of a request for a prediction: how long it waits, and when the job is cancelled."""
+"""Waiting for the end of a job, and the headers of a request that say how long.
+
+A job whose client waits is submitted without waiting for the disk, which has to have it only when
+the client is told that it was accepted. Most small jobs have ended before: their end brings
+everything to the disk.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
 from restore.errors import Code, RestoreError
+from restore.service.api.submit import keep
+from restore.service.changes import wait_for
+from restore.service.records import Job
+
+if TYPE_CHECKING:
+    from restore.service.service import Service
 
 MAX_WAIT_S = 60
 MIN_CANCEL_AFTER_S = 5
 MAX_CANCEL_AFTER = timedelta(days=30)
 
+KEEP_AFTER_S = 0.25
+"""Time after which a job that has not ended is brought to the disk."""
+
 _WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d{1,9})\"?)?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?", re.IGNORECASE)
+
+
+async def wait_for_end(service: Service, job: Job, timeout_s: float) -> Job:
+    """Wait for the end of a job that was submitted without `durable`.
+
+    Returns:
+        The job, which is on the disk; it has not ended if the time is over.
+
+    Raises:
+        RestoreError: DISK_QUOTA if the disk fails.
+    """
+    first_s = min(timeout_s, KEEP_AFTER_S)
+    found = await wait_for(service.jobs, service.changes, job.id, _has_ended, first_s)
+    if found is None or found.status.is_final:
+        return found or job
+    await asyncio.to_thread(keep, service, job)
+    rest_s = timeout_s - first_s
+    found = await wait_for(service.jobs, service.changes, job.id, _has_ended, rest_s)
+    return found or job
 
 
 def preferred_wait_s(headers: Headers) -> int | None:
@@ -54,3 +89,7 @@ def cancel_after(headers: Headers) -> timedelta | None:
         f"Use a duration from {MIN_CANCEL_AFTER_S}s to {MAX_CANCEL_AFTER.days * 24}h, such as 90s,"
         " 5m or 1h30m.",
     )
+
+
+def _has_ended(job: Job) -> bool:
+    return job.status.is_final
