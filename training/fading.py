@@ -38,13 +38,13 @@ MIN_BLACK = 0.6
 """Half of the scans subtract at least this share of the darkest channel's black point: slides and
 scans with an automatic black level have faded middle tones, but a black."""
 
-MAX_EXPOSURE, EXPOSURE_RANGE = 1.1, 0.35
-GAMMA_SIGMA = 0.15
+MAX_EXPOSURE, EXPOSURE_RANGE = 1.1, 0.55
+GAMMA_SIGMA = 0.12
 """Light of white, how much darker a scan may be, and the spread of its contrast."""
 
 VIGNETTE_PROBABILITY = 0.3
 MAX_VIGNETTE = 0.25
-CAST_SIGMA = (0.35, 0.16)
+CAST_SIGMA = (0.3, 0.13)
 """Standard deviations of the natural logarithms of the gains: warm to cold, green to magenta."""
 
 MAX_NOISE_LEVELS = 4.0

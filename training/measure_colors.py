@@ -20,6 +20,7 @@ from torch import nn
 from benchmarks.quality import psnr_db
 from restore.imaging.colour_tables import apply_table
 from restore.nets.lite.colors import INPUT_PX, LiteColors
+from restore.pipelines.colors import blend_with_identity, mean_change, weight_of
 from training.dataset import read_held_back
 from training.evaluation import (
     EVALUATION_SEED,
@@ -38,7 +39,7 @@ from training.recipe import Photo
 from training.recipe_colors import COLORS_RECIPE
 from training.tensors import to_tensor
 
-LONG_SIDE_PX = 320
+LONG_SIDE_PX = 160
 """Photos are reduced to this: the corrections do not depend on the size."""
 
 PEOPLE_STRIDE = 3  # every third of the held-back portraits is measured
@@ -53,8 +54,10 @@ def correct(net: nn.Module, photo: Photo) -> Photo:
     """Correct the colours of a photo as the task does, without its rules for grey photos."""
     small = cv2.resize(photo, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
     with torch.inference_mode():
-        table = net(to_tensor(small))[0]
-    return apply_table(photo, table.permute(1, 2, 3, 0).contiguous().numpy())
+        predicted = net(to_tensor(small))[0]
+    table = predicted.permute(1, 2, 3, 0).contiguous().numpy()
+    weight = weight_of(mean_change(small / np.float32(255), table))
+    return apply_table(photo, blend_with_identity(table, weight))
 
 
 def degrade(photo: Photo, name: str, damage: Callable[..., Photo]) -> Photo:

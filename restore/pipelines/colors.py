@@ -19,6 +19,7 @@ from restore.imaging.colour_tables import (
     apply_curve,
     apply_table,
     convert_values,
+    identity_table,
     look_up,
     table_in_space,
     tone_curve,
@@ -34,8 +35,9 @@ from restore.pipelines.context import StepContext
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import to_batch
 
-MIN_CHANGE = 1.5
-"""Mean CIE76 difference of the thumbnail below which a photo is not changed."""
+MIN_CHANGE, FULL_CHANGE = 4.0, 10.0
+"""Mean CIE76 differences that the table makes to the thumbnail: up to the first, the photo is not
+changed; from the second on, the table is applied in full; between them, in part."""
 
 
 def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Photo:
@@ -55,9 +57,11 @@ def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Ph
         table = predict_table(thumbnail, context)
     change = mean_change(thumbnail, table)
     report.fading = {**estimate_fading(photo).facts(), "change": round(change, 2)}
-    if change < MIN_CHANGE:
+    weight = weight_of(change)
+    if weight == 0.0:
         report.notes.append("the colours of this photo need no correction, so it was not changed")
         return photo
+    table = blend_with_identity(table, weight)
     with report.stage("merge"):
         if tone == "colour":
             matrix = srgb_to_space(photo.icc)
@@ -100,6 +104,20 @@ def predict_table(thumbnail: np.ndarray, context: StepContext) -> np.ndarray:
         output: Tensor = adapter.predict_table(model.net, inputs).float()
     table = checked_output(output, inputs, model.row.file)[0]
     return np.ascontiguousarray(table.permute(1, 2, 3, 0).cpu().numpy())
+
+
+def weight_of(change: float) -> float:
+    """Return the weight of a table, 0 to 1, that makes this mean change.
+
+    The network is least sure about photos that it hardly changes: most of them are good.
+    """
+    return min(max((change - MIN_CHANGE) / (FULL_CHANGE - MIN_CHANGE), 0.0), 1.0)
+
+
+def blend_with_identity(table: np.ndarray, weight: float) -> np.ndarray:
+    """Return a table that makes `weight` times the change of another."""
+    identity = identity_table(len(table))
+    return np.asarray(identity + np.float32(weight) * (table - identity))
 
 
 def mean_change(thumbnail: np.ndarray, table: np.ndarray) -> float:
