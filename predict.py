@@ -62,7 +62,7 @@ class Predictor(BasePredictor):
             default=1,
         ),
         face_detector: str = Input(
-            description="face_restore, enhance, upscale: Face detector; auto uses retinaface_resnet50, or dlib (needs no download) with the lite face network.",
+            description="face_restore, enhance, upscale: Face detector; auto uses retinaface_resnet50, or centerface (needs no download) with the lite face network; dlib needs no download either.",
             choices=["auto", "retinaface_resnet50", "retinaface_mobile0.25", "centerface", "dlib"],
             default="auto",
         ),
@@ -261,6 +261,10 @@ class Predictor(BasePredictor):
             description="Record in the XMP history of the result which steps and networks made it.",
             default=False,
         ),
+        faces: str = Input(
+            description="face_restore, enhance, upscale, old_photo_restore: Faces to restore: all, largest, center (nearest to the centre of the photo), or numbers such as 0,2, counted from left to right as by inspect and in the report.",
+            default="all",
+        ),
     ) -> list[Path]:
         """Restore the photos and return one file for each, in order."""
         response = self.worker.respond(
@@ -310,6 +314,7 @@ class Predictor(BasePredictor):
             face_points=face_points,
             max_megapixels=max_megapixels,
             record_steps=record_steps,
+            faces=faces,
         )
         self.record_metric("photos", response.reports)
         return [Path(path) for path in response.paths]

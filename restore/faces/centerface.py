@@ -22,8 +22,8 @@ from restore.models.loader import Model
 from restore.nets.centerface import SIZE_MULTIPLE
 from restore.runtime.output_checks import checked_output
 
-LONG_SIDE_PX = 960
-"""Long side at which a photo is searched. The network finds faces of 12 to 450 px there."""
+LONG_SIDE_PX, SHORT_SIDE_PX = 960, 640
+"""Largest sides at which a photo is searched. The network finds faces of 12 to 450 px there."""
 
 MAX_ENLARGEMENT = 2.0
 """Small photos are enlarged by at most this factor: they contain nothing finer."""
@@ -190,9 +190,9 @@ class CenterFaceDetector:
 
 
 def _first_scale(picture: Picture, short_side_px: int | None) -> float:
-    width, height = size_of(picture)
-    scale = min(LONG_SIDE_PX / max(width, height), MAX_ENLARGEMENT)
-    return min(scale, short_side_px / min(width, height)) if short_side_px else scale
+    short_side, long_side = sorted(size_of(picture))
+    largest_px = min(SHORT_SIDE_PX, short_side_px or SHORT_SIDE_PX)
+    return min(LONG_SIDE_PX / long_side, largest_px / short_side, MAX_ENLARGEMENT)
 
 
 def _resize_face(face: Face, factors: np.ndarray) -> Face:

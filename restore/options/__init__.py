@@ -14,6 +14,7 @@ from restore.options.describe import (
     describe_options,
     tasks_using,
 )
+from restore.options.face_choice import FaceChoice, parse_faces
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
 from restore.options.json_text import parse_face_points
 from restore.options.names import (
@@ -86,6 +87,7 @@ __all__ = [
     "ColorsOptions",
     "CompileBackend",
     "EnhanceOptions",
+    "FaceChoice",
     "FaceOptions",
     "FaceRestoreOptions",
     "InpaintOptions",
@@ -112,6 +114,7 @@ __all__ = [
     "choices_of",
     "describe_options",
     "parse_face_points",
+    "parse_faces",
     "parse_steps",
     "tasks_using",
 ]

@@ -66,6 +66,7 @@ INPUT_ORDER = (
     "face_points",
     "max_megapixels",
     "record_steps",
+    "faces",
 )
 """The order of all inputs in the Cog schema, on the command line and in the documentation."""
 

@@ -11,6 +11,7 @@ from restore.errors import Code, RestoreError
 from restore.options.aliases import aliases_for, resolve_aliases
 from restore.options.base import Options
 from restore.options.describe import INPUT_ORDER, INSPECT_OPTIONS
+from restore.options.face_choice import check_face_choice
 from restore.options.general import (
     AUTO_STEPS,
     OutputOptions,
@@ -27,6 +28,7 @@ from restore.options.names import (
     Task,
     check_task,
 )
+from restore.options.shared import FaceOptions
 from restore.options.suggest import MAX_SHOWN_CHARACTERS, nearest_name
 from restore.options.tasks import TASK_OPTIONS
 
@@ -90,6 +92,10 @@ class Request(BaseModel):
         _check_names(task, inputs)
         _check_sizes(inputs)
         options = {name: group.from_inputs(inputs) for name, group in TASK_OPTIONS.items()}
+        faces = FaceOptions.from_inputs(inputs)
+        check_face_choice(
+            faces.faces, faces.face_points or "", only_center_face=faces.only_center_face
+        )
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
         proposes = task == INSPECT_TASK or steps[0] == AUTO_STEPS

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from restore.errors import Code, RestoreError
 from restore.options.base import Fraction, Options, WholeNumber, choices_of
+from restore.options.face_choice import ALL, WORDS, FacesText
 from restore.options.json_text import MAX_FACE_POINTS, FacePointsText
 from restore.options.names import MIN_TILE_PX, FaceDetector, FaceModel, UpscaleVariant
 from restore.options.variants import VariantChoice
@@ -110,6 +111,16 @@ class UpscalerOptions(TaskOptions):
 class FaceSelectionOptions(TaskOptions):
     """Options of every task that may restore faces, those of old photos included."""
 
+    faces: FacesText = Field(
+        default=ALL,
+        description=(
+            "Faces to restore: all, largest, center (nearest to the centre of the photo), or "
+            "numbers such as 0,2, counted from left to right as by inspect and in the report."
+        ),
+        json_schema_extra={
+            "allowed": f"{', '.join(WORDS)}, or numbers of faces from 0, such as 0,2"
+        },
+    )
     face_points: FacePointsText | None = Field(
         default=None,
         description=(
@@ -140,8 +151,8 @@ class FaceOptions(FaceSelectionOptions):
     face_detector: FaceDetector = Field(
         default="auto",
         description=(
-            "Face detector; auto uses retinaface_resnet50, or dlib (needs no download) "
-            "with the lite face network."
+            "Face detector; auto uses retinaface_resnet50, or centerface (needs no download) "
+            "with the lite face network; dlib needs no download either."
         ),
     )
     only_center_face: bool = Field(

@@ -42,7 +42,7 @@ from restore.options.variants import (
 
 _UPSCALER_NAMES = (*UpscalerOptions.own_names(), "tile_size")
 _FACE_NAMES = (*FaceSelectionOptions.own_names(), *FaceOptions.own_names())
-_DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px", "face_points")
+_DETECTION_NAMES = ("face_detector", "only_center_face", "min_face_px", "face_points", "faces")
 
 
 class FaceRestoreOptions(FaceOptions, UpscalerOptions):
@@ -199,7 +199,8 @@ class OldPhotoOptions(FaceSelectionOptions):
 
     def without_effect(self) -> Mapping[str, str]:
         """Without `with_scratch`, no scratches are detected; without `with_face`, no faces."""
-        reasons = {} if self.with_face else {"face_points": "with_face is false"}
+        face_names = () if self.with_face else FaceSelectionOptions.own_names()
+        reasons = dict.fromkeys(face_names, "with_face is false")
         names = ("scratch_threshold", "old_photo_hr", "return_mask")
         if not self.with_scratch:
             reasons |= dict.fromkeys(names, "with_scratch is false")

@@ -61,7 +61,7 @@ def _report_aligned_face(photo: Photo, reason: str, context: StepContext) -> Non
     """Add the face to the report."""
     box = (0.0, 0.0, float(photo.width), float(photo.height))
     context.report.face_detector = "none: has_aligned"
-    context.report.faces.append(describe_face(Face(box, 1.0, np.zeros((5, 2))), reason))
+    context.report.faces.append(describe_face(Face(box, 1.0, np.zeros((5, 2))), 0, reason))
     context.report.face_restoration_applied = not reason
     if reason:
         context.report.warn(f"the face was not restored: {reason}")

@@ -22,7 +22,9 @@ from restore.models.catalog import Checkpoint
 from restore.options import FaceOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_selection import (
+    keep_one_face,
     main_reason,
+    number_faces,
     reasons_not_selected,
     warn_of_refused_faces,
 )
@@ -94,16 +96,17 @@ def align_faces(
     faces = [each.face for each in checked]
     matrices = [estimate_similarity(face.landmarks) for face in faces]
     size = (photo.width, photo.height)
-    unselected = reasons_not_selected([face.box for face in faces], size, context)
+    boxes = [face.box for face in faces]
+    unselected = reasons_not_selected(boxes, size, options.faces, context)
     reasons = [
         reason or reason_to_skip(each, matrix, photo, options, context)
         for reason, each, matrix in zip(unselected, checked, matrices, strict=True)
     ]
-    if options.only_center_face:
-        _keep_center_face(faces, reasons, photo)
+    keep_one_face(boxes, size, reasons, options.faces, only_center_face=options.only_center_face)
     aligned = []
-    for face, matrix, reason in zip(faces, matrices, reasons, strict=True):
-        facts = describe_face(face, reason)
+    numbers = number_faces(boxes)
+    for number, face, matrix, reason in zip(numbers, faces, matrices, reasons, strict=True):
+        facts = describe_face(face, number, reason)
         context.report.faces.append(facts)
         if not reason and matrix is not None:
             aligned.append(AlignedFace(face, matrix, cut(matrix), facts))
@@ -113,19 +116,21 @@ def align_faces(
         )
     elif not aligned:
         context.report.warn(f"none of {len(faces)} faces was restored: {main_reason(reasons)}")
-    warn_of_refused_faces(reasons, context)
+    warn_of_refused_faces(reasons, options.faces, context)
     warn_of_rotated_photo([each.face for each in aligned], context)
     context.report.face_restoration_applied = bool(aligned)
     return aligned
 
 
-def describe_face(face: Face, reason: str) -> dict[str, object]:
+def describe_face(face: Face, number: int, reason: str) -> dict[str, object]:
     """Return a face as JSON for the report; `reason` is empty if the face is restored.
 
+    `index` is its number from left to right, which the option `faces` uses.
     `rotation`, in degrees, is given only for faces that are not upright: a multiple of 90 by which
     the photo has to be turned clockwise for the face to be upright.
     """
     facts: dict[str, object] = {
+        "index": number,
         "box": [round(float(side), 1) for side in face.box],
         "score": round(float(face.score), 4),
         "size_px": round(float(face.size_px), 1),
@@ -205,24 +210,3 @@ def reason_to_skip(
     return checked.reason or too_large_for(
         row, CROP_PX / float(np.hypot(matrix[0, 0], matrix[1, 0]))
     )
-
-
-def _keep_center_face(
-    faces: Sequence[Face], reasons: list[str], photo: Photo | DevicePhoto
-) -> None:
-    """Give every face without a reason one, except the face nearest to the centre of the photo."""
-    candidates = [index for index, reason in enumerate(reasons) if not reason]
-    if len(candidates) < 2:
-        return
-    center = np.array([photo.width / 2, photo.height / 2])
-    nearest = min(
-        candidates, key=lambda index: float(np.linalg.norm(_box_center(faces[index]) - center))
-    )
-    for index in candidates:
-        if index != nearest:
-            reasons[index] = "only_center_face: another face is nearer to the centre"
-
-
-def _box_center(face: Face) -> np.ndarray:
-    left, top, right, bottom = face.box
-    return np.array([(left + right) / 2, (top + bottom) / 2])

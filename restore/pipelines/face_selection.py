@@ -1,17 +1,24 @@
-"""Which detected faces of a photo the option `face_points` selects."""
+"""Which detected faces of a photo the options `faces` and `face_points` select."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from restore.errors import Code, RestoreError
 from restore.faces.points import Box, FacePoints
 from restore.imaging.photo import Photo
-from restore.options import Request, parse_face_points
+from restore.options import Request, parse_face_points, parse_faces
 from restore.pipelines.context import StepContext
 
-NOT_SELECTED = "no point of face_points lies in its box"
-MAX_SHOWN_POINTS = 5
+NOT_CONTAINED = "no point of face_points lies in its box"
+NOT_NUMBERED = "faces does not have its number"
+NOT_LARGEST = "another face is larger, and only the largest is restored"
+NOT_CENTRAL = "another face is nearer to the centre, and only that one is restored"
+_NOT_SELECTED = {NOT_CONTAINED, NOT_NUMBERED}
+MAX_SHOWN = 5
+"""Points or numbers in one message."""
 
 
 def face_points_of(request: Request, photo: Photo) -> FacePoints | None:
@@ -37,18 +44,35 @@ def face_points_of(request: Request, photo: Photo) -> FacePoints | None:
     return face_points
 
 
+def number_faces(boxes: Sequence[Box]) -> list[int]:
+    """Return the number of each face: they are counted from left to right, from 0."""
+    centers = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
+    order = sorted(range(len(boxes)), key=lambda index: centers[index])
+    numbers = [0] * len(boxes)
+    for number, index in enumerate(order):
+        numbers[index] = number
+    return numbers
+
+
 def reasons_not_selected(
-    boxes: Sequence[Box], size: tuple[int, int], context: StepContext
+    boxes: Sequence[Box], size: tuple[int, int], faces: str, context: StepContext
 ) -> list[str]:
     """Return for each detected face why it is not selected, or an empty string.
 
-    The report gets a warning about points that lie in no face.
+    The report gets a warning about points that lie in no face, and about missing numbers.
 
     Args:
         boxes: the boxes of the faces, in pixels of the photo of this step.
         size: (width, height) of this photo.
+        faces: the option `faces`; `keep_one_face` applies its words.
         context: the step's context.
     """
+    wanted = parse_faces(faces).numbers
+    if wanted is not None:
+        numbers = number_faces(boxes)
+        if missing := sorted(wanted.difference(numbers)):
+            _warn_of_missing(missing, len(boxes), context)
+        return ["" if number in wanted else NOT_NUMBERED for number in numbers]
     face_points = context.face_points
     if face_points is None:
         return [""] * len(boxes)
@@ -61,29 +85,82 @@ def reasons_not_selected(
     if unused:
         plural = "s" if len(unused) > 1 else ""
         context.report.warn(f"no face contains the point{plural} {_list(unused)} of face_points")
-    return ["" if row.any() else NOT_SELECTED for row in contained]
+    return ["" if row.any() else NOT_CONTAINED for row in contained]
+
+
+def keep_one_face(
+    boxes: Sequence[Box],
+    size: tuple[int, int],
+    reasons: list[str],
+    faces: str,
+    *,
+    only_center_face: bool = False,
+) -> None:
+    """Give every face without a reason one, except the largest or the central face.
+
+    It does nothing if the options choose neither.
+
+    Args:
+        boxes: the boxes of the faces, in pixels of the photo.
+        size: (width, height) of the photo.
+        reasons: why each face is not restored, or an empty string.
+        faces: the option `faces`.
+        only_center_face: the option of this name.
+    """
+    one_of = "center" if only_center_face else parse_faces(faces).one_of
+    candidates = [index for index, reason in enumerate(reasons) if not reason]
+    if not one_of or not candidates:
+        return
+    center = np.array(size) / 2
+
+    def distance(index: int) -> float:
+        left, top, right, bottom = boxes[index]
+        return float(np.linalg.norm(((left + right) / 2, (top + bottom) / 2) - center))
+
+    def smallness(index: int) -> float:
+        left, top, right, bottom = boxes[index]
+        return -min(right - left, bottom - top)
+
+    rank: Callable[[int], float] = distance if one_of == "center" else smallness
+    kept = min(candidates, key=rank)
+    for index in candidates:
+        if index != kept:
+            reasons[index] = NOT_CENTRAL if one_of == "center" else NOT_LARGEST
 
 
 def main_reason(reasons: Sequence[str]) -> str:
     """Return why no face was restored: the reason of the first face that is selected, if any is."""
-    return next((reason for reason in reasons if reason != NOT_SELECTED), reasons[0])
+    return next((reason for reason in reasons if reason not in _NOT_SELECTED), reasons[0])
 
 
-def warn_of_refused_faces(reasons: Sequence[str], context: StepContext) -> None:
-    """Warn of the faces that `face_points` selects and that are not restored.
+def warn_of_refused_faces(reasons: Sequence[str], faces: str, context: StepContext) -> None:
+    """Warn of the faces that are selected by point or number and that are not restored.
 
     Args:
         reasons: why each detected face is not restored, or an empty string.
+        faces: the option `faces`.
         context: the step's context.
     """
-    if context.face_points is None:
+    by_number = parse_faces(faces).numbers is not None
+    if context.face_points is None and not by_number:
         return
+    option = "faces" if by_number else "face_points"
     for reason in reasons:
-        if reason not in {"", NOT_SELECTED}:
-            context.report.warn(f"a face that face_points selects was not restored: {reason}")
+        if reason and reason not in _NOT_SELECTED | {NOT_CENTRAL, NOT_LARGEST}:
+            context.report.warn(f"a face that {option} selects was not restored: {reason}")
+
+
+def _warn_of_missing(missing: Sequence[int], count: int, context: StepContext) -> None:
+    shown = ", ".join(str(number) for number in missing[:MAX_SHOWN])
+    more = f" and {len(missing) - MAX_SHOWN} more" if len(missing) > MAX_SHOWN else ""
+    plural = "s" if len(missing) > 1 else ""
+    found = f"numbers from 0 to {count - 1}" if count else "no numbers, because none was found"
+    context.report.warn(
+        f"there is no face with the number{plural} {shown}{more}: they have {found}"
+    )
 
 
 def _list(points: Sequence[tuple[float, float]]) -> str:
-    shown = ", ".join(f"[{x:g}, {y:g}]" for x, y in points[:MAX_SHOWN_POINTS])
-    more = len(points) - MAX_SHOWN_POINTS
+    shown = ", ".join(f"[{x:g}, {y:g}]" for x, y in points[:MAX_SHOWN])
+    more = len(points) - MAX_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -135,7 +135,9 @@ def _restore_with_official_networks(
     with context.report.stage("net"), torch.inference_mode():
         restored = _restore_globally(pixels, filled, options, context)
     if options.with_face and context.detector is not None:
-        restored = restore_old_photo_faces(restored, (photo.width, photo.height), context)
+        restored = restore_old_photo_faces(
+            restored, (photo.width, photo.height), options.faces, context
+        )
     return _like(photo, restored, context), mask
 
 

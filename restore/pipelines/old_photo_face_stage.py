@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, warn_of_rotated_photo
 from restore.pipelines.face_checks import reason_not_to_paste
 from restore.pipelines.face_selection import (
+    keep_one_face,
     main_reason,
+    number_faces,
     reasons_not_selected,
     warn_of_refused_faces,
 )
@@ -40,13 +43,14 @@ HR_VARIANT = "scratch_hr"
 
 
 def restore_old_photo_faces(
-    pixels: np.ndarray, photo_size: tuple[int, int], context: StepContext
+    pixels: np.ndarray, photo_size: tuple[int, int], faces: str, context: StepContext
 ) -> np.ndarray:
-    """Restore every detected face.
+    """Restore the detected faces that are selected.
 
     Args:
         pixels: HxWx3 uint8.
         photo_size: (width, height) of the photo, in whose pixels the report describes the faces.
+        faces: the option `faces`.
         context: the step's context.
 
     Returns:
@@ -58,7 +62,7 @@ def restore_old_photo_faces(
     detector, report = context.detector, context.report
     assert detector is not None, "with_face needs a detector"
     with report.stage("detect"):
-        faces = find_faces(
+        found = find_faces(
             detector,
             pixels,
             short_side_px=None,
@@ -66,35 +70,50 @@ def restore_old_photo_faces(
             checks=context.rules.checks_faces,
         )
     report.face_detector = detector.name
-    if not faces:
+    if not found:
         report.warn("no face was found")
         return pixels
     factors = np.tile(np.array(photo_size) / (pixels.shape[1], pixels.shape[0]), 2)
-    boxes: list[Box] = [tuple((np.array(each.face.box) * factors).tolist()) for each in faces]
-    unselected = reasons_not_selected(boxes, photo_size, context)
+    boxes: list[Box] = [tuple((np.array(each.face.box) * factors).tolist()) for each in found]
+    skipped = _reasons_to_skip(found, boxes, photo_size, faces, context)
     area = np.zeros((photo_size[1], photo_size[0]), np.bool_)
     canvas, restored, reasons = pixels.astype(np.float64), list[Face](), list[str]()
-    for index, (checked, box) in enumerate(zip(faces, boxes, strict=True)):
-        context.progress("faces", index, len(faces))
-        face = checked.face
-        reasons.append(unselected[index] or _restore_face(pixels, canvas, checked, area, context))
+    for index, (number, box) in enumerate(zip(number_faces(boxes), boxes, strict=True)):
+        context.progress("faces", index, len(found))
+        face = found[index].face
+        reasons.append(skipped[index] or _restore_face(pixels, canvas, face, area, context))
         if not reasons[-1]:
             restored.append(face)
-        report.faces.append(describe_face(dataclasses.replace(face, box=box), reasons[-1]))
+        described = dataclasses.replace(face, box=box)
+        report.faces.append(describe_face(described, number, reasons[-1]))
     report.face_restoration_applied = bool(restored)
     if restored:
         context.changed_areas.append(area)
         warn_of_rotated_photo(restored, context)
     else:
-        report.warn(f"none of {len(faces)} faces was restored: {main_reason(reasons)}")
-    warn_of_refused_faces(reasons, context)
+        report.warn(f"none of {len(found)} faces was restored: {main_reason(reasons)}")
+    warn_of_refused_faces(reasons, faces, context)
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+
+
+def _reasons_to_skip(
+    found: Sequence[CheckedFace],
+    boxes: Sequence[Box],
+    photo_size: tuple[int, int],
+    faces: str,
+    context: StepContext,
+) -> list[str]:
+    """Return why each face is not restored, as far as that is known before, or an empty string."""
+    unselected = reasons_not_selected(boxes, photo_size, faces, context)
+    reasons = [reason or checked.reason for reason, checked in zip(unselected, found, strict=True)]
+    keep_one_face(boxes, photo_size, reasons, faces)
+    return reasons
 
 
 def _restore_face(
     pixels: np.ndarray,
     canvas: np.ndarray,
-    checked: CheckedFace,
+    face: Face,
     area: np.ndarray,
     context: StepContext,
 ) -> str:
@@ -111,13 +130,11 @@ def _restore_face(
     model = context.models["old_photo_restore"]
     side_px = HR_FACE_PX if model.variant == HR_VARIANT else FACE_PX
     with context.report.stage("faces"), torch.inference_mode():
-        matrix = face_to_photo(five_landmarks(checked.face), side_px)
+        matrix = face_to_photo(five_landmarks(face), side_px)
         if matrix is None:
             return NO_TRANSFORM
         if face_region(matrix, side_px, pixels, 0) is None:
             return "it lies outside of the photo"
-        if checked.reason:
-            return checked.reason
         crop = cut_face(pixels, matrix, side_px)
         restored = _run_face_network(np.rint(crop).astype(np.uint8), model)
     with context.report.stage("paste"):

@@ -48,5 +48,6 @@ def restore_with_lite_networks(
     denoise_options = RestoreOptions(strength=DENOISE_STRENGTH, tile_size=options.tile_size)
     result = run_restore(result, denoise_options, context)
     if options.with_face:
-        [result] = restore_faces_in_photos([result], FaceRestoreOptions(), [context], [1.0], None)
+        face_options = FaceRestoreOptions(faces=options.faces)
+        [result] = restore_faces_in_photos([result], face_options, [context], [1.0], None)
     return result, mask

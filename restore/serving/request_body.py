@@ -19,7 +19,7 @@ MAX_SHOWN_CHARACTERS = 40
 MAX_VALUES = 1_000_000
 """Limit of the values in a body: 100 MiB of empty lists would take gigabytes as objects."""
 
-JSON_TEXT_INPUTS = ("points", "face_points")
+JSON_TEXT_INPUTS = ("points", "face_points", "faces")
 """Inputs whose type is text that holds JSON. Their value may also be the JSON itself."""
 LIST_TEXT_INPUTS = ("steps",)
 """Inputs whose type is text with commas. Their value may also be a list of texts."""

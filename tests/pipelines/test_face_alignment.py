@@ -37,6 +37,7 @@ def test_face_of_20_pixels_is_restored_unless_min_face_px_excludes_it(face_net: 
     assert report.faces[0]["restored"] is True
     photo, report = restore_one(face_net, small, face_at(24, 22, 20), min_face_px=24)
     assert report.faces[0] == {
+        "index": 0,
         "box": [14.0, 12.0, 34.0, 32.0],
         "score": 0.99,
         "size_px": 20.0,

@@ -17,7 +17,7 @@ from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
 from restore.pipelines.face_restore import run_face_restore
-from restore.pipelines.face_selection import NOT_SELECTED
+from restore.pipelines.face_selection import NOT_CONTAINED, NOT_LARGEST, NOT_NUMBERED
 from restore.report import Report
 
 SMALL = degrade(np.ascontiguousarray(ASTRONAUT[20:180, 50:210]))
@@ -49,7 +49,7 @@ def test_only_the_faces_that_contain_a_point_are_restored(
     photo = Photo("two.png", TWO_FACES)
     report = lite.run(task, photo, face_points=[RIGHT], **options).reports[0]
     assert [face["restored"] for face in report.faces].count(False) == 1
-    assert NOT_SELECTED in [face["reason"] for face in report.faces]
+    assert NOT_CONTAINED in [face["reason"] for face in report.faces]
     assert restored_centers(report) == [pytest.approx(RIGHT[0] / 320, abs=0.05)]
     assert report.warnings == []
 
@@ -75,7 +75,7 @@ def test_points_follow_the_photo_through_a_pipeline(lite: Restorer) -> None:
     boxes: list[Any] = [face["box"] for face in report.faces if face["restored"]]
     [(left, _, right, _)] = boxes
     assert (left + right) / 2 == pytest.approx(2 * LEFT[0], abs=32)
-    assert [face["reason"] for face in report.faces if not face["restored"]] == [NOT_SELECTED]
+    assert [face["reason"] for face in report.faces if not face["restored"]] == [NOT_CONTAINED]
 
 
 def test_point_outside_of_a_photo_is_refused(lite: Restorer) -> None:
@@ -163,3 +163,80 @@ def test_selected_face_of_an_old_photo_that_is_not_restored_gives_a_warning() ->
     assert len(report.warnings) == 2
     assert report.warnings[0].startswith("none of 2 faces was restored: its landmarks")
     assert report.warnings[1].startswith("a face that face_points selects was not restored: its")
+
+
+THREE = (face_at(200, 60, 50), face_at(60, 70, 30), face_at(120, 140, 40))
+"""Numbers 2, 0 and 1."""
+
+
+def restore_three(
+    face_net: Model, points: tuple[tuple[float, float], ...] = (), **options: Any
+) -> Report:
+    if points:
+        return restore(face_net, *THREE, points=points, **options)
+    [context] = contexts_of(face_net, FixedDetector(*THREE))
+    options_of_step = FaceRestoreOptions.model_validate(options)
+    run_face_restore([Photo("0.png", ASTRONAUT)], options_of_step, [context])
+    return context.report
+
+
+@pytest.mark.parametrize(
+    ("options", "restored"),
+    [
+        ({}, [0, 1, 2]),
+        ({"faces": "0,2"}, [0, 2]),
+        ({"faces": "largest"}, [2]),
+        ({"faces": "center"}, [1]),
+        ({"faces": "0,2", "only_center_face": True}, [0]),
+        ({"faces": "largest", "points": ((60.0, 70.0), (120.0, 140.0))}, [1]),
+        ({"faces": "largest", "min_face_px": 10}, [2]),
+    ],
+)
+def test_faces_are_chosen_by_number_size_and_place(
+    face_net: Model, options: dict[str, Any], restored: list[int]
+) -> None:
+    report = restore_three(face_net, **options)
+    assert [face["index"] for face in report.faces] == [2, 0, 1]
+    assert sorted(face["index"] for face in report.faces if face["restored"]) == restored
+    assert report.warnings == []
+
+
+def test_largest_face_that_can_be_restored_is_chosen(face_net: Model) -> None:
+    too_narrow = dataclasses.replace(THREE[0], landmarks=np.full((5, 2), 200.0))
+    [context] = contexts_of(face_net, FixedDetector(too_narrow, *THREE[1:]))
+    options = FaceRestoreOptions(faces="largest")
+    run_face_restore([Photo("0.png", ASTRONAUT)], options, [context])
+    assert [face["restored"] for face in context.report.faces] == [False, False, True]
+    assert context.report.faces[1]["reason"] == NOT_LARGEST
+
+
+def test_missing_numbers_give_a_warning(face_net: Model) -> None:
+    report = restore_three(face_net, faces="1,3,9")
+    assert report.warnings == [
+        "there is no face with the numbers 3, 9: they have numbers from 0 to 2"
+    ]
+    assert [face["reason"] for face in report.faces] == [NOT_NUMBERED, NOT_NUMBERED, ""]
+
+
+def test_chosen_number_that_is_not_restored_gives_a_warning(face_net: Model) -> None:
+    report = restore_three(face_net, faces="0", min_face_px=35)
+    assert report.warnings[1].startswith("a face that faces selects was not restored: its 30")
+
+
+@pytest.mark.parametrize(("faces", "restored"), [("1", [False, True]), ("largest", [True, False])])
+def test_faces_of_an_old_photo_are_chosen(faces: str, restored: list[bool]) -> None:
+    context = context_of(model_of("quality"), old_face_at(60, 64, 60), old_face_at(180, 64, 50))
+    restore_old_photo(waves(243, 130), context, with_face=True, faces=faces)
+    assert [face["restored"] for face in context.report.faces] == restored
+    assert [face["index"] for face in context.report.faces] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("task", "options"), [("enhance", {"scale": 1}), ("old_photo_restore", {"with_scratch": False})]
+)
+def test_numbers_are_those_of_inspect(lite: Restorer, task: str, options: dict[str, Any]) -> None:
+    [inspected] = lite.run("inspect", Photo("two.png", TWO_FACES)).inspections
+    assert [face["index"] for face in inspected.faces] == [0, 1]
+    assert all(face["restorable"] for face in inspected.faces)
+    report = lite.run(task, Photo("two.png", TWO_FACES), faces=[1], **options).reports[0]
+    assert restored_centers(report) == [pytest.approx(RIGHT[0] / 320, abs=0.05)]

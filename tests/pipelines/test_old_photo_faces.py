@@ -57,6 +57,7 @@ def test_face_is_restored_in_its_place_and_nothing_else_changes(mode: str) -> No
     assert report.warnings == []
     assert report.faces == [
         {
+            "index": 0,
             "box": [20.0, 24.0, 100.0, 104.0],
             "score": 0.9,
             "size_px": 80.0,
