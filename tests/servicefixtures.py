@@ -5,6 +5,7 @@ They are a plugin and no conftest.py, because the tests import names of the one 
 
 # ruff: noqa: PLC0415 - the fixtures are loaded with all tests, the service only with its own
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -196,3 +197,28 @@ def running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Runni
 
     with running(tmp_path_factory.mktemp("service")) as service:
         yield service
+
+
+@pytest.fixture
+def with_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that runs a scenario with a gateway and its worker (fakegateway.py)."""
+    from fakegateway import Gateway, LocalWorker, Scenario, running
+    from fakeworker import FakeCog
+
+    from restore.service import attempt_watch, worker
+
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(worker, "WAIT_POLL_S", 0.01)
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(attempt_watch, "POLL_S", 0.02)
+    monkeypatch.setattr(attempt_watch, "RENEW_S", 0.04)
+
+    async def serve(scenario: Scenario, kind: type[worker.Worker]) -> None:
+        cog = FakeCog()
+        async with cog.serving() as url, running(Gateway(tmp_path, cog, kind("w", url))) as gateway:
+            await scenario(gateway)
+
+    def run(scenario: Scenario, kind: type[worker.Worker] = LocalWorker) -> None:
+        asyncio.run(serve(scenario, kind))
+
+    return run

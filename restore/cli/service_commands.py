@@ -133,15 +133,20 @@ def create_key(
         int | None, typer.Option(min=1, help="Limit of all its stored files, in MiB.")
     ] = None,
     data: DataOption = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Create the folder given by --data if it is missing.")
+    ] = False,
 ) -> None:
     """Create an API key, and print its secret, which is shown only once."""
-    with installed(), key_store(data) as store:
+    with installed(), key_store(data, new=new) as store:
         from restore.service.limits import KeyLimits  # noqa: PLC0415
         from restore.service.settings import MIB  # noqa: PLC0415
 
         stored_bytes = stored_mib * MIB if stored_mib else None
         key, secret = store.create(name, KeyLimits(requests_per_minute, waiting_jobs, stored_bytes))
-    typer.echo(f"created key {key.id} ({key.name}); its secret is not shown again:", err=True)
+        place = store.place
+    typer.echo(f"created key {key.id} ({key.name}) in {place}", err=True)
+    typer.echo("its secret is not shown again:", err=True)
     typer.echo(secret)
 
 
@@ -198,16 +203,29 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 
 
 @contextmanager
-def key_store(data: Path | None) -> Iterator[KeyStore]:
+def key_store(data: Path | None, *, new: bool = False) -> Iterator[KeyStore]:
     """Open the keys of a data folder inside a `with` block.
 
+    Args:
+        data: the folder; None means that of the settings.
+        new: create the folder if it is missing.
+
     Raises:
-        RestoreError: SERVER if the database cannot be used.
+        RestoreError: SERVER if the database cannot be used; OPTION_INVALID for a folder that was
+            given and does not exist, because the keys of a mistyped folder would open nothing.
     """
     from restore.service import database  # noqa: PLC0415
     from restore.service.keys import KeyStore  # noqa: PLC0415
 
-    engine = database.connect(settings_of({"data": data}))
+    settings = settings_of({"data": data})
+    is_missing = data is not None and settings.database_url is None and not data.exists()
+    if is_missing and not new:
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            f"there is no data folder '{data}'",
+            "Give the folder with which the service is started; `keys create --new` creates it.",
+        )
+    engine = database.connect(settings)
     try:
         yield KeyStore(engine)
     finally:

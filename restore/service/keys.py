@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine, RowMapping, insert, select, update
 
@@ -53,6 +54,14 @@ class KeyStore:
         self._engine = engine
         self._pepper = secrets.token_bytes(32)  # secrets are not kept in memory as they are
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+
+    @property
+    def place(self) -> str:
+        """Where the keys are: the path of the database, or its URL without the password."""
+        url = self._engine.url
+        if url.drivername == "sqlite":
+            return f"'{Path(str(url.database)).resolve()}'"
+        return url.render_as_string()
 
     def create(self, name: str, limits: KeyLimits | None = None) -> tuple[ApiKey, str]:
         """Create a key.

@@ -28,6 +28,15 @@ CRASHED = "Worker crashed"
 """Cog's error when its worker process has ended."""
 JSON = [("content-type", "application/json"), ("accept-encoding", "identity")]
 NO_ANSWER = (ConnectionFailed, ConnectionBroken, TimeoutError)
+ABOUT_THE_JOB = frozenset(
+    {
+        HTTPStatus.ACCEPTED,
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+"""Answers besides those of a server error that do not mean that the worker refuses every job."""
 NOT_A_REQUEST = {"input": {"task": ""}}
 """Cog answers 202 if the named prediction runs, whatever the body is, and otherwise refuses this
 body. Cog has no other way to ask for the logs of a running prediction."""
@@ -175,6 +184,9 @@ def _refusal(status: int, content: bytes) -> Exception:
     """Return the exception for an answer other than 200 and 409."""
     text = content.decode(errors="replace")
     if status == HTTPStatus.SERVICE_UNAVAILABLE and INTERRUPTED["error"] not in text:
+        return WorkerUnavailable(f"it refuses requests: {text[:MAX_SHOWN_CHARACTERS]}")
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in ABOUT_THE_JOB:
+        # Such as 404 of a server that is no worker, or 401: another worker may take the job.
         return WorkerUnavailable(f"it refuses requests: {text[:MAX_SHOWN_CHARACTERS]}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return WorkerLost(f"it answered {status}: {text[:MAX_SHOWN_CHARACTERS]}")

@@ -232,8 +232,13 @@ class TestKeys:
     ) -> None:
         data = ["--data", str(tmp_path / "data")]
         limits = ["--requests-per-minute", "5", "--waiting-jobs", "6", "--stored-mib", "7"]
-        assert main(["service", "keys", "create", "my phone", *limits, *data]) == 0
+        create = ["service", "keys", "create", "my phone", *limits, *data]
+        assert main(create) == 2
+        assert "there is no data folder" in capsys.readouterr().err
+        assert not (tmp_path / "data").exists()
+        assert main([*create, "--new"]) == 0
         shown = capsys.readouterr()
+        assert str(tmp_path / "data") in shown.err
         secret = shown.out.strip()
         assert SECRET.fullmatch(secret)
         assert "my phone" in shown.err
@@ -262,7 +267,7 @@ class TestKeys:
 
     def test_unusable_folder_is_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         Path("file").write_text("")
-        assert main(["service", "keys", "list", "--data", "file/data"]) == 2
+        assert main(["service", "keys", "list", "--data", "file"]) == 2
         assert "[E504]" in capsys.readouterr().err
 
 

@@ -25,7 +25,9 @@ from restore.service.api.wait import cancel_after, preferred_wait_s
         (["respond-async"], None),
         (["wait=x"], None),
         (["waiting"], None),
-        (["wait=99999999999999999999"], None),
+        (["wait=99999999999999999999"], 60),
+        (["wait=" + "9" * 5000], 60),
+        (["wait=00000000000000000007"], 7),
     ],
 )
 def test_preferred_wait(values: list[str], seconds: int | None) -> None:

@@ -29,7 +29,7 @@ MAX_CANCEL_AFTER = timedelta(days=30)
 KEEP_AFTER_S = 0.25
 """Time after which a job that has not ended is brought to the disk."""
 
-_WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d{1,9})\"?)?", re.IGNORECASE)
+_WAIT = re.compile(r"wait(?:\s*=\s*\"?(\d+)\"?)?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?", re.IGNORECASE)
 
 
@@ -63,7 +63,8 @@ def preferred_wait_s(headers: Headers) -> int | None:
     """
     for preference in ",".join(headers.getlist("prefer")).split(","):
         if found := _WAIT.fullmatch(preference.partition(";")[0].strip()):
-            return min(max(int(found[1] or MAX_WAIT_S), 1), MAX_WAIT_S)
+            seconds = (found[1] or str(MAX_WAIT_S)).lstrip("0")[:3] or "0"  # of any length
+            return min(max(int(seconds), 1), MAX_WAIT_S)
     return None
 
 

@@ -223,6 +223,7 @@ export class Page {
     byId("choose-text").textContent = this.cards.length ? "Add photos" : "Choose photos";
     byId("actions").hidden = ready === 0 && running < 2;
     byId("start").hidden = ready === 0;
+    byId("start-hint").hidden = done === 0 || ready > 0 || running > 0;
     byId("start-text").textContent = ready > 1 ? `Restore ${ready} photos` : "Restore photo";
     byId("cancel-all").hidden = running < 2;
     byId("save-all").hidden = done < 2;

@@ -52,7 +52,7 @@ function fieldOf(openapi, name, input, tasks) {
   return {
     name,
     label: humanName(name),
-    description: text,
+    description: withoutEnvironment(text),
     tasks: users,
     kind: kindOf(input, choices),
     choices,
@@ -82,6 +82,14 @@ function splitUsers(description, tasks) {
   const names = description.slice(0, Math.max(colon, 0)).split(", ");
   if (!names.every((name) => tasks.includes(name))) return { users: null, text: description };
   return { users: names, text: description.slice(colon + 2) };
+}
+
+/** Users of the page do not set the environment of the service: its operator may have. */
+function withoutEnvironment(description) {
+  return description.replace(
+    /auto uses the environment variable [A-Z_]+, else/,
+    "automatic is the choice of this service, normally",
+  );
 }
 
 function choicesOf(openapi, input) {
