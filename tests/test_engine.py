@@ -1,6 +1,5 @@
 """The task pipeline: named steps, proposed steps, masks and errors."""
 
-import dataclasses
 import json
 from typing import Any
 
@@ -14,8 +13,7 @@ from skimage import data
 from restore import RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
-from restore.pipelines.assessment import findings
-from restore.pipelines.assessment.limits import LIMITS
+from restore.pipelines import propose
 from restore.pipelines.propose import Assessment, ProposedStep
 
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
@@ -149,7 +147,7 @@ class TestProposedSteps:
     def test_photo_that_needs_nothing_is_returned_with_a_warning(
         self, lite: Restorer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(findings, "LIMITS", dataclasses.replace(LIMITS, small_px=10))
+        monkeypatch.setattr(propose, "judge_measurements", lambda measured: [])
         results = lite.run("pipeline", [Photo("cat", CAT)])
         np.testing.assert_array_equal(results.photos[0].pixels, CAT)
         assert any("seems to need no step" in text for text in results.reports[0].warnings)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from restore.options import Step
-from restore.pipelines.assessment.limits import LIMITS
+from restore.pipelines.assessment.limits import LIMITS, Limits
 from restore.pipelines.assessment.measurements import FaceCondition, Measurements
 
 Value = float | int | str | None
@@ -58,20 +58,25 @@ class Finding:
         }
 
 
-def judge_measurements(measured: Measurements) -> list[Finding]:
+def judge_measurements(measured: Measurements, limits: Limits = LIMITS) -> list[Finding]:
     """Return a finding for everything that was measured, whether it leads to a step or not."""
-    detail = [_scratches(measured), *_noise(measured), *_jpeg(measured), _blur(measured)]
+    detail = [
+        _scratches(measured, limits),
+        *_noise(measured, limits),
+        *_jpeg(measured, limits),
+        _blur(measured, limits),
+    ]
     is_worn = any(finding.step for finding in detail)
-    colours = [*_fading(measured), _tone(measured)]
-    faces = _faces(measured, is_worn=is_worn)
+    colours = [*_fading(measured, limits), _tone(measured)]
+    faces = _faces(measured, limits, is_worn=is_worn)
     repairs = any(finding.step for finding in (*detail, *colours, faces))
-    return [*detail, *colours, faces, _size(measured, repairs=repairs)]
+    return [*detail, *colours, faces, _size(measured, limits, repairs=repairs)]
 
 
-def _scratches(measured: Measurements) -> Finding:
+def _scratches(measured: Measurements, limits: Limits) -> Finding:
     length = measured.scratch_length
     in_colour = measured.tone == "colour"
-    limit = LIMITS.scratch_length_colour if in_colour else LIMITS.scratch_length
+    limit = limits.scratch_length_colour if in_colour else limits.scratch_length
     share = f"{100 * measured.scratched_share:.1f}%"
     if length >= limit:
         reason = f"scratches and tears of {length:.1f} times its diagonal cover {share} of it"
@@ -81,26 +86,26 @@ def _scratches(measured: Measurements) -> Finding:
     return Finding("scratches", length, "diagonals", "it has no long scratches or tears")
 
 
-def _noise(measured: Measurements) -> Iterator[Finding]:
+def _noise(measured: Measurements, limits: Limits) -> Iterator[Finding]:
     kinds = (
-        ("noise", "noise or grain", measured.noise.luminance_levels, LIMITS.noise_levels),
-        ("colour_noise", "colour noise", measured.noise.colour_levels, LIMITS.colour_noise_levels),
+        ("noise", "noise or grain", measured.noise.luminance_levels, limits.noise_levels),
+        ("colour_noise", "colour noise", measured.noise.colour_levels, limits.colour_noise_levels),
     )
     for name, words, level, limit in kinds:
         if level < limit:
             yield Finding(name, level, "levels", f"it has no visible {words}")
             continue
-        strength = 1.0 if level >= LIMITS.strong_noise_levels else REDUCED_STRENGTH
+        strength = 1.0 if level >= limits.strong_noise_levels else REDUCED_STRENGTH
         reason = f"its smooth areas have {words} of {level:.1f} levels of 255"
         yield Finding(name, level, "levels", reason, "restore", DENOISE, {"strength": strength})
 
 
-def _jpeg(measured: Measurements) -> Iterator[Finding]:
+def _jpeg(measured: Measurements, limits: Limits) -> Iterator[Finding]:
     quality, blocks = measured.jpeg_quality, measured.blocks
-    shows_blocks = blocks.smooth_share >= LIMITS.smooth_share
+    shows_blocks = blocks.smooth_share >= limits.smooth_share
     if quality is None:
         yield Finding("jpeg_quality", None, "", "its file is no JPEG")
-    elif quality <= LIMITS.jpeg_quality and shows_blocks:
+    elif quality <= limits.jpeg_quality and shows_blocks:
         reason = f"its JPEG quality is {quality} of 100"
         yield Finding(
             "jpeg_quality", quality, "of 100", reason, "restore", DENOISE, {"strength": 1.0}
@@ -108,25 +113,25 @@ def _jpeg(measured: Measurements) -> Iterator[Finding]:
     else:
         yield Finding("jpeg_quality", quality, "of 100", f"its JPEG quality is {quality} of 100")
     step = blocks.step_levels
-    if step >= LIMITS.block_levels and shows_blocks:
+    if step >= limits.block_levels and shows_blocks:
         reason = f"blocks of a JPEG show in its smooth areas, with steps of {step:.1f} levels"
         yield Finding("jpeg_blocks", step, "levels", reason, "restore", DENOISE, {"strength": 1.0})
     else:
         yield Finding("jpeg_blocks", step, "levels", "it has no visible blocks of a JPEG")
 
 
-def _blur(measured: Measurements) -> Finding:
+def _blur(measured: Measurements, limits: Limits) -> Finding:
     edges = measured.edges
     if edges is None:
         return Finding("edge_width", None, "px", "it has too few edges to tell whether it is sharp")
     width = edges.widest_px
-    if width < LIMITS.edge_width_px:
+    if width < limits.edge_width_px:
         return Finding("edge_width", width, "px", "its edges are sharp")
     reason = f"its sharpest edges are {edges.narrowest_px:.1f} to {width:.1f} pixels wide"
     return Finding("edge_width", width, "px", reason, "restore", DEBLUR)
 
 
-def _fading(measured: Measurements) -> Iterator[Finding]:
+def _fading(measured: Measurements, limits: Limits) -> Iterator[Finding]:
     fading, change = measured.fading, measured.colour_change
     words = f"its black has a lightness of {fading.black_lightness:.0f} of 100"
     yield Finding("black_lightness", fading.black_lightness, "of 100", words)
@@ -135,8 +140,8 @@ def _fading(measured: Measurements) -> Iterator[Finding]:
     words = f"correcting its colours would change them by {change:.0f} CIE units on average"
     is_faded = (
         measured.tone == "colour"
-        and change >= LIMITS.colour_change
-        and fading.density_range >= LIMITS.density_range
+        and change >= limits.colour_change
+        and fading.density_range >= limits.density_range
     )
     if is_faded:
         yield Finding("fading", change, "CIE units", f"its colours have faded: {words}", "colors")
@@ -151,7 +156,7 @@ def _tone(measured: Measurements) -> Finding:
     return Finding("tone", measured.tone, "", words)
 
 
-def _faces(measured: Measurements, *, is_worn: bool) -> Finding:
+def _faces(measured: Measurements, limits: Limits, *, is_worn: bool) -> Finding:
     count = len(measured.faces)
     if not count:
         return Finding("faces", 0, "faces", "no face was found that can be restored")
@@ -160,24 +165,24 @@ def _faces(measured: Measurements, *, is_worn: bool) -> Finding:
     words = f"{count} face{'s' if count > 1 else ''} of {size_words} pixels"
     if is_worn:
         reason = f"it has {words} in a worn photo"
-    elif any(map(_is_blurred, measured.faces)):
+    elif any(_is_blurred(face, limits) for face in measured.faces):
         reason = f"it has {words}, of which some are blurred"
-    elif measured.tone != "colour" and min(sizes) < LIMITS.sharp_face_px:
+    elif measured.tone != "colour" and min(sizes) < limits.sharp_face_px:
         reason = f"it has {words} in an old photo, of which some are small"
     else:
         return Finding("faces", count, "faces", f"it has {words}, sharp enough as they are")
     return Finding("faces", count, "faces", reason, "face_restore")
 
 
-def _is_blurred(face: FaceCondition) -> bool:
-    return (face.edge_width_px or 0.0) >= LIMITS.face_edge_width_px
+def _is_blurred(face: FaceCondition, limits: Limits) -> bool:
+    return (face.edge_width_px or 0.0) >= limits.face_edge_width_px
 
 
-def _size(measured: Measurements, *, repairs: bool) -> Finding:
+def _size(measured: Measurements, limits: Limits, *, repairs: bool) -> Finding:
     long_side_px = measured.long_side_px
-    limit = LIMITS.small_worn_px if repairs else LIMITS.small_px
+    limit = limits.small_worn_px if repairs else limits.small_px
     if long_side_px >= limit:
         return Finding("long_side", long_side_px, "px", f"its long side has {long_side_px} pixels")
-    scale = 2 if 2 * long_side_px >= LIMITS.target_px else 4
+    scale = 2 if 2 * long_side_px >= limits.target_px else 4
     reason = f"its long side has {long_side_px} pixels, less than {limit}"
     return Finding("long_side", long_side_px, "px", reason, "upscale", "", {"scale": scale})
