@@ -73,6 +73,7 @@ EXAMPLES = (
         {"with_scratch": True},
         crop=False,
     ),
+    Example("demo/faded.jpg", "colors", "faded colours", crop=False),
     Example("5.jpg", "colorize", "black and white", crop=False),
     Example(
         "12.jpg",
