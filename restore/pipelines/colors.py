@@ -51,11 +51,10 @@ def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Ph
     if options.strength == 0.0:
         return photo
     report = context.report
-    tone = classify_tone(photo.pixels)
     with report.stage("net"):
-        thumbnail = make_thumbnail(photo, tone, context.models["colors"])
-        table = predict_table(thumbnail, context)
-    change = mean_change(thumbnail, table)
+        thumbnail = make_thumbnail(photo, context.models["colors"])
+        tone, table = predict_for_tone(photo, thumbnail, context)
+    change = mean_change(thumbnail if tone == "colour" else without_tint(thumbnail), table)
     report.fading = {**estimate_fading(photo).facts(), "change": round(change, 2)}
     weight = weight_of(change)
     if weight == 0.0:
@@ -74,21 +73,38 @@ def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Ph
     return photo.with_pixels(blend_pixels(result, photo.pixels, options.strength), photo.alpha)
 
 
-def make_thumbnail(photo: Photo, tone: Tone, model: Model) -> np.ndarray:
-    """Reduce a photo to the network's square input: SxSx3 float32 sRGB values in [0, 1].
+def predict_for_tone(
+    photo: Photo, thumbnail: np.ndarray, context: StepContext
+) -> tuple[Tone, np.ndarray]:
+    """Return the tone of a photo and its table.
 
-    Grey and toned photos become grey.
+    Colours that have nearly faded away look like a single tone. A photo counts as grey or toned
+    only if it does so after the correction too. Its table is then predicted without its tint.
     """
+    tone = classify_tone(photo.pixels)
+    if not photo.is_grey:
+        table = predict_table(thumbnail, context)
+        corrected = np.rint(look_up(thumbnail, table).clip(0.0, 1.0) * 255).astype(np.uint8)
+        if "colour" in {tone, classify_tone(corrected)}:
+            return "colour", table
+    return tone, predict_table(without_tint(thumbnail), context)
+
+
+def make_thumbnail(photo: Photo, model: Model) -> np.ndarray:
+    """Reduce a photo to the network's square input: SxSx3 float32 sRGB values in [0, 1]."""
     side_px = model.row.input_px
     assert side_px is not None
     pixels = to_rgb(to_8_bits(photo.pixels))
     small = cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    if tone != "colour":
-        small = to_rgb(to_grey(small))
     values = small.astype(np.float32) / np.float32(255)
     if (matrix := srgb_to_space(photo.icc)) is not None:
         values = convert_values(values, np.linalg.inv(matrix)).clip(0.0, 1.0)
     return values
+
+
+def without_tint(values: np.ndarray) -> np.ndarray:
+    """Return the luminance of SxSx3 float32 values in three channels."""
+    return to_rgb(to_grey(values))
 
 
 def predict_table(thumbnail: np.ndarray, context: StepContext) -> np.ndarray:
