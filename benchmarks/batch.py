@@ -112,8 +112,8 @@ def rows_of(target: Path) -> dict[str, Any]:
     return {row["input"]: without_times(row) for row in read_rows(LocalFolder(target))}
 
 
-def differing(source: Path, loop: Path, targets: Sequence[Path]) -> dict[str, int]:
-    """Count the photos whose result or row differs, for each engine.
+def differing(source: Path, loop: Path, targets: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the photos whose result or row differs, for each engine.
 
     Args:
         source: the photos.
@@ -122,15 +122,16 @@ def differing(source: Path, loop: Path, targets: Sequence[Path]) -> dict[str, in
     """
     names = [path.name for path in source.glob("*.jpg")]
     first = rows_of(targets[0])
-    counts = {}
+    found = {}
     for target in targets:
         rows = rows_of(target)
-        counts[target.name] = sum(
-            rows.get(name) != first[name]
-            or (target / name).read_bytes() != (loop / name).read_bytes()
+        found[target.name] = sorted(rows.keys() - set(names)) + [
+            name
             for name in names
-        ) + len(rows.keys() - set(names))
-    return counts
+            if rows.get(name) != first[name]
+            or (target / name).read_bytes() != (loop / name).read_bytes()
+        ]
+    return found
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -149,8 +150,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
                 speed = run(each, source, out / each, arguments.task, arguments.device)
                 speeds[each].append(speed)
                 print(f"round {number + 1}: {each} {speed}", file=sys.stderr, flush=True)
-            counts = differing(source, out / LOOP, [out / each for each in arguments.engines])
-            total = {each: total[each] + counts[each] for each in arguments.engines}
+            found = differing(source, out / LOOP, [out / each for each in arguments.engines])
+            for each, photos in found.items():
+                total[each] += len(photos)
+                print(f"{each}: {photos or 'no photos'} differ", file=sys.stderr, flush=True)
     return {
         "photos": arguments.photos,
         "sides_px": [MIN_PX, arguments.max_px],
