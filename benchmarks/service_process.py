@@ -130,6 +130,12 @@ class ServiceProcess:
             sum(resident_mb(session) for session in self.worker_sessions()),
         )
 
+    def cpu_s(self) -> float:
+        """Return the time of a core that the gateway has taken, without its workers."""
+        assert self._process is not None
+        words = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def log(self) -> str:
         """Return the log of all gateways and workers."""
         return (self._folder / "log.txt").read_text(errors="replace")

@@ -105,21 +105,26 @@ def measure_overhead(service: ServiceProcess, api_key: str, jobs: int, long_px: 
         times = {name: Times([], []) for name in sides}
         for send in sides.values():  # the first ones load the networks and open connections
             _send_block(service, send, BLOCK)
+        cpu_s = dict.fromkeys(sides, 0.0)
         for _ in range(max(1, jobs // BLOCK)):
             for name, send in sides.items():
+                before_s = service.cpu_s()
                 block = _send_block(service, send, BLOCK)
+                cpu_s[name] += service.cpu_s() - before_s
                 times[name].wall_s += block.wall_s
                 times[name].predict_s += block.predict_s
     direct, through = times["direct"], times["service"]
     overhead_ms = through.p50_ms - direct.p50_ms
+    jobs_sent = len(through.wall_s)
     return {
-        "jobs": len(through.wall_s),
+        "jobs": jobs_sent,
         "photo_px": long_px,
         "direct_p50_ms": round(direct.p50_ms, 1),
         "service_p50_ms": round(through.p50_ms, 1),
         "overhead_p50_ms": round(overhead_ms, 1),
         "direct_outside_p50_ms": round(direct.outside_p50_ms, 1),
         "service_outside_p50_ms": round(through.outside_p50_ms, 1),
+        "gateway_cpu_ms": round(1e3 * (cpu_s["service"] - cpu_s["direct"]) / jobs_sent, 1),
         "overhead_outside_p50_ms": round(through.outside_p50_ms - direct.outside_p50_ms, 1),
     }
 

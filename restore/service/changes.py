@@ -105,8 +105,13 @@ async def wait_for(
     job_id: str,
     until: Callable[[Job], bool],
     timeout_s: float,
+    *,
+    known: Job | None = None,
 ) -> Job | None:
     """Wait until a job meets a condition.
+
+    Args:
+        known: the job as it is now; None means to look for it.
 
     Returns:
         The job as it was read last, whether it meets the condition or the time is over; None if it
@@ -116,7 +121,8 @@ async def wait_for(
     pause_s = POLL_S
     with changes.subscribe(job_id) as news:
         while True:
-            job = await asyncio.to_thread(jobs.get, job_id)
+            job = known or await asyncio.to_thread(jobs.get, job_id)
+            known = None
             remaining_s = end_s - asyncio.get_running_loop().time()
             if job is None or until(job) or remaining_s <= 0:
                 return job

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
@@ -16,6 +17,7 @@ from restore.service.settings import MIB
 MIN_FREE_BYTES = 64 * MIB
 """Free space that is left to the database."""
 TEMPORARY = ".part"
+_folders = ThreadPoolExecutor(8, "folder")
 
 
 class FileWriter:
@@ -85,8 +87,7 @@ class FileWriter:
             # of the file follows, so that nobody reads a file that a power failure has cut off.
             self._part.rename(self._path)
             if durable:
-                os.fsync(self._file.fileno())
-                _sync_folder(self._path.parent)
+                _sync(self._file.fileno(), self._path.parent)
         except OSError as error:
             raise unwritable(error) from error
         return self._digest.hexdigest()
@@ -100,8 +101,7 @@ def sync_file(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
+            _sync(file.fileno(), path.parent)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -142,6 +142,15 @@ def unwritable(error: OSError) -> RestoreError:
         f"the service cannot store files: {error.strerror}",
         "Try again later; the operator has to check the data folder and its disk.",
     )
+
+
+def _sync(file: int, folder: Path) -> None:
+    """Wait until the disk has a file and its name: both at a time, because each may take long."""
+    name = _folders.submit(_sync_folder, folder)
+    try:
+        os.fsync(file)
+    finally:
+        name.result()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -61,8 +61,9 @@ def keep_until(connection: Connection, job: Job, expires_at: datetime) -> None:
     inputs = select(job_files.c.file_id).where(job_files.c.job_id == job.id)
     outputs = list(file_ids(job.output))
     of_job = or_(files.c.id.in_(inputs), files.c.id.in_(outputs))
-    # Locked in one order, because jobs that end at the same time may share files.
-    connection.execute(select(files.c.id).where(of_job).order_by(files.c.id).with_for_update())
+    if connection.dialect.name == "postgresql":
+        # Locked in one order, because jobs that end at the same time may share files.
+        connection.execute(select(files.c.id).where(of_job).order_by(files.c.id).with_for_update())
     connection.execute(
         update(files).where(of_job, files.c.expires_at < expires_at).values(expires_at=expires_at)
     )

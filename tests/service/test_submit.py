@@ -1,19 +1,23 @@
 """Tests of the validation of a request, and of its way into the queue."""
 
 import asyncio
+import os
+import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apicalls import BASE, Api, data_uri
+from apicalls import BASE, Api, data_uri, detail
+from sqlalchemy.exc import OperationalError
 
 from restore.errors import RestoreError
 from restore.options import MAX_PHOTOS
+from restore.service import database
 from restore.service.api import urls
 from restore.service.api.inputs import MAX_TEXT_CHARACTERS, check_inputs
-from restore.service.api.submit import submit
+from restore.service.api.submit import keep, submit
 from restore.service.records import Job
 
 URL = "https://93.184.215.14/photos/summer%20house.jpg?x=1"
@@ -208,3 +212,39 @@ class TestPhotos:
         with pytest.raises(RestoreError) as raised:
             submitted(api, {"image": data_uri(bytes(700_000))}, owner=key.id)
         assert raised.value.code == "E605"
+
+
+class TestDurability:
+    def test_disk_has_a_job_when_its_client_is_told(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without `durable` nothing waits for the disk before `keep`, which names each file."""
+        synced: list[str] = []
+        monkeypatch.setattr(
+            os,
+            "fsync",
+            lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").resolve().name),
+        )
+        given = {"image": data_uri(b"photo")}
+        job = asyncio.run(submit(api.service, given, owner="", durable=False))
+        assert synced == []
+        keep(api.service, job)
+        file_id = str(job.input["image"]).removeprefix("file:")
+        assert sorted(synced) == sorted([file_id, file_id[:2], f"{database.FILE_NAME}-wal"])
+        synced.clear()
+        job = submitted(api, given)
+        file_id = str(job.input["image"]).removeprefix("file:")
+        assert sorted(synced) == sorted([file_id, file_id[:2]])  # SQLite syncs its log itself
+
+    def test_full_disk_of_the_database_is_told_as_such(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+        def fail(*_: object, **__: object) -> None:
+            raise OperationalError("INSERT", {}, full)
+
+        monkeypatch.setattr(api.service.jobs, "submit", fail)
+        body = {"input": {"task": "upscale", "image": data_uri(b"photo")}}
+        assert "disk" in detail(api("POST", "/v1/predictions", json=body), 507, "E605")

@@ -34,7 +34,7 @@ _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?", re.IGN
 
 
 async def wait_for_end(service: Service, job: Job, timeout_s: float) -> Job:
-    """Wait for the end of a job that was submitted without `durable`.
+    """Wait for the end of a job that was submitted a moment ago, without `durable`.
 
     Returns:
         The job, which is on the disk; it has not ended if the time is over.
@@ -43,7 +43,7 @@ async def wait_for_end(service: Service, job: Job, timeout_s: float) -> Job:
         RestoreError: DISK_QUOTA if the disk fails.
     """
     first_s = min(timeout_s, KEEP_AFTER_S)
-    found = await wait_for(service.jobs, service.changes, job.id, _has_ended, first_s)
+    found = await wait_for(service.jobs, service.changes, job.id, _has_ended, first_s, known=job)
     if found is None or found.status.is_final:
         return found or job
     await asyncio.to_thread(keep, service, job)

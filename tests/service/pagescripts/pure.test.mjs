@@ -83,6 +83,7 @@ test("fields have the types, bounds and users of the schema", () => {
   assert.deepEqual([scale.kind, scale.minimum, scale.maximum, scale.initial], ["number", 1, 8, 4]);
   assert.deepEqual(scale.tasks, ["enhance", "upscale"]);
   assert.equal(scale.description, "Enlarge the result by exactly this factor.");
+  assert.match(fields.get("restore_variant").description, /automatic is the choice of this service/);
   assert.deepEqual(fields.get("output_format").choices, ["jpg", "png", "webp", "same"]);
   assert.equal(fields.get("output_format").tasks, null);
   const keep = fields.get("keep_color");
