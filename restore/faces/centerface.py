@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity
 from restore.faces.centerface_decoding import decode_faces, without_overlaps
 from restore.faces.face import Face
+from restore.faces.landmark_correction import correct_landmarks
 from restore.faces.pictures import Picture, crop_picture, resize_picture, size_of, to_batch
 from restore.models.loader import Model
 from restore.nets.centerface import SIZE_MULTIPLE
@@ -57,7 +59,7 @@ The eyes are 126 pixels apart."""
 MAX_CROPS = 8
 """Crops in one batch, beside the mirrored ones."""
 
-_MIRRORED = [1, 0, 2, 4, 3]
+MIRRORED = [1, 0, 2, 4, 3]
 """The landmarks of a mirrored face, in the order of `Face.landmarks`."""
 
 
@@ -72,7 +74,7 @@ class CenterFaceDetector:
         """Create a detector from a model of the catalog task `face_detect`."""
         self.name = model.variant
         self.weights = model.weights
-        self._net = model.net
+        self._net = cast(Any, model.net)
         self._device = next(model.net.parameters()).device
 
     def find(
@@ -173,9 +175,14 @@ class CenterFaceDetector:
         outputs = self._run_batch(torch.cat([batch, batch.flip(3)]))
         found = [_face_in_place(output) for output in outputs]
         return [
-            _mean_of_mirrored(face, mirrored)
+            self._corrected(_mean_of_mirrored(face, mirrored))
             for face, mirrored in zip(found[: len(crops)], found[len(crops) :], strict=True)
         ]
+
+    def _corrected(self, face: Face | None) -> Face | None:
+        if face is None or not np.isfinite(face.landmarks).all():
+            return face
+        return replace(face, landmarks=correct_landmarks(face.landmarks, self._net.correction))
 
     def _run(self, pictures: Sequence[Picture]) -> Tensor:
         return self._run_batch(to_batch(pictures, self._device))
@@ -232,7 +239,7 @@ def _mean_of_mirrored(face: Face | None, mirrored: Face | None) -> Face | None:
     found = [] if face is None else [face.landmarks]
     if mirrored is not None:
         columns = CROP_PX - 1 - mirrored.landmarks[:, 0]
-        found.append(np.stack([columns, mirrored.landmarks[:, 1]], axis=1)[_MIRRORED])
+        found.append(np.stack([columns, mirrored.landmarks[:, 1]], axis=1)[MIRRORED])
     if not found:
         return None
     score = sum(each.score for each in (face, mirrored) if each is not None) / 2

@@ -54,6 +54,8 @@ class CenterFace(nn.Module):
         )
         self.smooth = nn.Conv2d(PYRAMID_CHANNELS, PYRAMID_CHANNELS, 3, padding=1)
         self.heads = nn.Conv2d(PYRAMID_CHANNELS, 15, 1)
+        # Used by restore.faces.landmark_correction; not part of the published network.
+        self.correction = nn.Linear(10, 10)
 
     def forward(self, photos: Tensor) -> Tensor:
         x = F.relu(self.stem(photos))

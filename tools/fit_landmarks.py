@@ -1,0 +1,124 @@
+"""Fit the correction of CenterFace's landmarks in weights/lite/centerface.safetensors.
+
+The targets are landmarks of RetinaFace (mobile0.25, MIT) in the portraits of train/faces, without
+the held-back people: the median over three sizes and the mirrored photo. Ridge regression
+explains the differences from the landmarks of CenterFace, in the frame of the template, by these
+landmarks.
+
+    python tools/fit_landmarks.py ../shared/photos --weights FOLDER
+    restore weights refresh          # size and checksum in weights/manifest.toml
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.face_detectors import detectors_from
+from restore.faces.align import TEMPLATE
+from restore.faces.centerface import MIRRORED
+from restore.faces.detect import Detector
+from restore.faces.landmark_correction import UNIT_PX, align
+from restore.imaging.convert import to_8_bits, to_rgb
+from restore.imaging.photo import open_photo
+from training.recipe_faces import HELD_BACK_PEOPLE, person_of
+
+PROJECT = Path(__file__).resolve().parents[1]
+FILE = PROJECT / "weights" / "lite" / "centerface.safetensors"
+STRIDE = 3
+"""Every third portrait is enough."""
+SIZES_PX = (284, 413, 568)
+"""Short sides at which RetinaFace sees a portrait with its border."""
+MIN_DETECTIONS = 4
+SEARCH_PX = 320
+"""Short side at which CenterFace searches a portrait."""
+RIDGE = 1.0
+
+
+def portraits(photos: Path) -> Iterator[np.ndarray]:
+    """Yield portraits with a border, as HxWx3 uint8."""
+    paths = sorted((photos / "train" / "faces").glob("*.jpg"))
+    for path in [path for path in paths if person_of(path.name) not in HELD_BACK_PEOPLE][::STRIDE]:
+        pixels = to_rgb(to_8_bits(open_photo(path).pixels))
+        border = pixels.shape[0] // 4
+        yield np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="reflect")
+
+
+def target_of(pixels: np.ndarray, teacher: Detector) -> np.ndarray | None:
+    """Return the median of the landmarks at all sizes, mirrored or not; None if they are few."""
+    found = []
+    for side_px in SIZES_PX:
+        for flipped in (False, True):
+            seen = np.ascontiguousarray(pixels[:, ::-1]) if flipped else pixels
+            faces = teacher.find(seen, short_side_px=side_px, threshold=0.8)
+            if faces:
+                landmarks = np.array(faces[0].landmarks)
+                found.append(mirror(landmarks, pixels.shape[1]) if flipped else landmarks)
+    return np.median(found, axis=0) if len(found) >= MIN_DETECTIONS else None
+
+
+def mirror(landmarks: np.ndarray, width: int) -> np.ndarray:
+    """Return the landmarks of a mirrored picture of this width."""
+    return np.stack([width - 1 - landmarks[:, 0], landmarks[:, 1]], axis=1)[MIRRORED]
+
+
+def samples(
+    photos: Path, student: Detector, teacher: Detector
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the landmarks of CenterFace and their targets, in pixels of the portrait."""
+    for pixels in portraits(photos):
+        target = target_of(pixels, teacher)
+        faces = student.find(pixels, short_side_px=SEARCH_PX, threshold=0.0)
+        if target is not None and faces:
+            found, width = np.array(faces[0].landmarks), pixels.shape[1]
+            yield found, target
+            yield mirror(found, width), mirror(target, width)
+
+
+def fit(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight (10x10) and bias (10) of the correction."""
+    inputs, changes = [], []
+    for found, target in pairs:
+        aligned, factor = align(found)
+        change = (target - found) @ (1.0, 1.0j) * factor
+        inputs.append([*((aligned - TEMPLATE).ravel() / UNIT_PX), 1.0])
+        changes.append(np.stack([change.real, change.imag], axis=1).ravel() / UNIT_PX)
+    design = np.array(inputs)
+    penalty = np.diag([RIDGE] * 10 + [0.0])
+    solution = np.linalg.solve(design.T @ design + penalty, design.T @ np.array(changes))
+    return solution[:10].T, solution[10]
+
+
+def main() -> None:
+    """Fit the correction and write it into the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path, help="folder of shared photos")
+    parser.add_argument("--weights", type=Path, required=True, help="folder with face_detect/*.pth")
+    arguments = parser.parse_args()
+    torch.set_grad_enabled(False)
+    state = load_file(FILE)
+    with safe_open(FILE, "pt") as file:
+        facts = file.metadata()
+    for name in ("correction.weight", "correction.bias"):
+        state[name] = torch.zeros_like(state[name])
+    save_file(state, FILE, facts)  # so that the landmarks are those of the published network
+    detectors = {each.name: each for each in detectors_from(arguments.weights)}
+    teacher = detectors["retinaface_mobile0.25"]
+    pairs = list(samples(arguments.photos, detectors["centerface"], teacher))
+    weight, bias = fit(pairs)
+    state["correction.weight"] = torch.from_numpy(weight).half().contiguous()
+    state["correction.bias"] = torch.from_numpy(bias).half()
+    save_file(state, FILE, facts)
+
+
+if __name__ == "__main__":
+    main()
