@@ -95,7 +95,7 @@ def new_measure() -> Measure:
 
     def measure(photo: Photo) -> Measurements:
         prepared = prepare_photo(photo).photo
-        return measure_photo(prepared, judge.detector, judge.scratch_net, judge.colour_change)[0]
+        return measure_photo(prepared, judge.detector, judge.scratch_net, judge.predict_change)[0]
 
     return measure
 

@@ -81,11 +81,10 @@ class Case:
 
 
 CASES = (
-    Case("mend scratches, denoise", (by_recipe(SCRATCHES), by_recipe(NOISE)), MEND, DENOISE),
     Case("denoise, deblur", (shake, by_recipe(NOISE)), DENOISE, DEBLUR),
     Case("mend scratches, deblur", (shake, by_recipe(SCRATCHES)), MEND, DEBLUR),
-    Case("denoise, correct colours", (fade_dyes, by_recipe(NOISE)), DENOISE, COLORS),
-    Case("mend scratches, correct colours", (fade_dyes, by_recipe(SCRATCHES)), MEND, COLORS),
+    Case("correct colours, denoise", (fade_dyes, by_recipe(NOISE)), COLORS, DENOISE),
+    Case("correct colours, mend scratches", (fade_dyes, by_recipe(SCRATCHES)), COLORS, MEND),
     Case("denoise JPEG, enlarge", (halve, by_recipe(JPEG)), DENOISE, ENLARGE),
     Case("correct colours, enlarge", (halve, fade_dyes), COLORS, ENLARGE),
 )

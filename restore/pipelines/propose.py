@@ -23,33 +23,34 @@ from restore.options import (
     COLORS,
     FACE,
     OLD_PHOTO,
+    SIZE_OPTIONS,
     FaceOptions,
     Request,
     RestoreOptions,
     Step,
     TaskOptions,
 )
-from restore.pipelines.assessment.colours import predicted_change
+from restore.pipelines.assessment.colours import predict_change
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding, judge_measurements
-from restore.pipelines.assessment.measurements import ColourChange, measure_photo
+from restore.pipelines.assessment.measurements import PredictChange, measure_photo
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
 
 STEP_ORDER: tuple[tuple[Step, str], ...] = (
     ("inpaint", ""),
+    ("colors", ""),
     ("old_photo_restore", ""),
     ("restore", DENOISE),
     ("restore", DEBLUR),
-    ("colors", ""),
     ("colorize", ""),
     ("face_restore", ""),
     ("enhance", ""),
     ("upscale", ""),
 )
 """The order of all steps, and of the works of a step that can do several. docs/assessment.md has
-the measurements: holes are filled before a network smears them, noise is removed before it is
-sharpened, and colours are read from a clean photo."""
+the measurements: scratches and noise are found more easily in a photo with its full contrast, and
+they are removed before they are sharpened or enlarged."""
 
 VARIANTS: Mapping[str, str] = MappingProxyType({DENOISE: "denoise", DEBLUR: "deblur"})
 LITE_VARIANTS: Mapping[str, str] = MappingProxyType({DENOISE: "lite", DEBLUR: "lite_deblur"})
@@ -64,8 +65,8 @@ RESTORE_WORKS: Mapping[str, str] = MappingProxyType(
 )
 """What `restore` does with each value of `restore_variant`."""
 
-SIZE_OPTIONS = frozenset({"scale", "target_px", "target_mp"})
-"""Options of a request for the size of the result, each of which replaces the proposed scale."""
+TARGET_OPTIONS = frozenset({"target_px", "target_mp"})
+"""Options for which a photo is enlarged or reduced even if it needs no step."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Judge:
         face_model: the face restoration network.
         detector: the face detector.
         scratch_net: the lite network that finds scratches.
-        colour_change: predicts how much the step `colors` changes a photo.
+        predict_change: predicts what the step `colors` would do to a photo.
         restore_variants: the value of `restore_variant` for each work of `restore`.
         warnings: fallbacks that are used instead of what was requested.
     """
@@ -121,7 +122,7 @@ class Judge:
     face_model: Model
     detector: Detector
     scratch_net: nn.Module
-    colour_change: ColourChange
+    predict_change: PredictChange
     restore_variants: Mapping[str, str]
     warnings: Sequence[str]
 
@@ -145,7 +146,7 @@ class Judge:
             face_model,
             detector,
             scratch_model.net,
-            functools.partial(predicted_change, model=colors_model, runtime=runtime),
+            functools.partial(predict_change, model=colors_model, runtime=runtime),
             LITE_VARIANTS if models.policy is Policy.LITE else VARIANTS,
             (*warnings, *fallback_warnings),
         )
@@ -180,7 +181,7 @@ def assess_photo(
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    measured, faces = measure_photo(photo, judge.detector, judge.scratch_net, judge.colour_change)
+    measured, faces = measure_photo(photo, judge.detector, judge.scratch_net, judge.predict_change)
     findings = judge_measurements(measured)
     proposed = propose_steps(findings, request, judge.restore_variants)
     if has_mask:
@@ -236,7 +237,7 @@ def _stronger(options: Mapping[str, object], others: Mapping[str, object]) -> di
 def _without_given(options: Mapping[str, object], request: Request) -> dict[str, object]:
     """Return proposed options without those that the request decides."""
     decided = set(request.given - FIXED_OPTIONS)
-    if request.given & SIZE_OPTIONS:
+    if request.given.intersection(SIZE_OPTIONS):
         decided.add("scale")
     return {name: value for name, value in options.items() if name not in decided}
 
@@ -250,6 +251,9 @@ def add_further_steps(
     """
     names = {each.step for each in proposed}
     further = [ProposedStep(step) for step in request.further_steps if step not in names]
+    names.update(request.further_steps)
+    if request.given & TARGET_OPTIONS and not names & {"upscale", "enhance"}:
+        further.append(ProposedStep("upscale", reason="the request states the size of the result"))
     return tuple(sorted((*proposed, *further), key=_position))
 
 

@@ -16,6 +16,7 @@ from restore.faces.face import Face
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import Request
+from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.inspect import Inspection, inspect_photo
 from restore.pipelines.propose import VARIANTS, Judge
 from restore.pipelines.request_photos import decode_photos
@@ -32,7 +33,9 @@ def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspe
     [item] = decode_photos(request, [photo], [])
     warnings = ("dlib is used instead",)
     detector, net = FixedDetector(*faces), WhiteIsScratched()
-    judge = Judge(model, detector, net, lambda photo, tone: 0.0, VARIANTS, warnings)
+    judge = Judge(
+        model, detector, net, lambda photo: ColourChange(0.0, "colour"), VARIANTS, warnings
+    )
     return inspect_photo(item, request, judge, runtime_for("baseline", select_device("cpu")))
 
 

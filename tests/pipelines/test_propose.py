@@ -12,6 +12,7 @@ from PIL import Image
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import STEPS, Request, RestoreOptions, UpscaleOptions
+from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding
 from restore.pipelines.propose import (
     LITE_VARIANTS,
@@ -44,7 +45,12 @@ def request_of(**inputs: Any) -> Request:
 def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
     detector = FixedDetector(*[face_at(128, 110, 60)] * faces)
     return Judge(
-        model, detector, WhiteIsScratched(), lambda photo, tone: colour_change, VARIANTS, ()
+        model,
+        detector,
+        WhiteIsScratched(),
+        lambda photo: ColourChange(colour_change, "colour"),
+        VARIANTS,
+        (),
     )
 
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from restore.faces.colour import Tone
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
-from restore.pipelines.colors import make_thumbnail, mean_change, predict_table
+from restore.pipelines.colors import make_thumbnail, mean_change, predict_for_tone, without_tint
 from restore.pipelines.context import StepContext
 from restore.report import Report
 from restore.runtime.device import Runtime
 
 
-def predicted_change(photo: Photo, tone: Tone, model: Model, runtime: Runtime) -> float:
-    """Return the mean CIE76 difference that the network would make to a photo.
+@dataclass(frozen=True)
+class ColourChange:
+    """What the step `colors` would do to a photo.
 
-    The network is near identity on photos that have not faded.
+    Attributes:
+        change: mean CIE76 difference; small for photos that have not faded.
+        tone: the tone of the photo after the correction. A faded print in colour may have a single
+            tone before.
+    """
+
+    change: float
+    tone: Tone
+
+
+def predict_change(photo: Photo, model: Model, runtime: Runtime) -> ColourChange:
+    """Call the network of the step `colors`.
 
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    thumbnail = make_thumbnail(photo, tone, model)
     context = StepContext({"colors": model}, runtime, Report(photo.name, "colors"))
-    return mean_change(thumbnail, predict_table(thumbnail, context))
+    thumbnail = make_thumbnail(photo, model)
+    tone, table = predict_for_tone(photo, thumbnail, context)
+    seen = thumbnail if tone == "colour" else without_tint(thumbnail)
+    return ColourChange(mean_change(seen, table), tone)

@@ -132,14 +132,14 @@ def _blur(measured: Measurements, limits: Limits) -> Finding:
 
 
 def _fading(measured: Measurements, limits: Limits) -> Iterator[Finding]:
-    fading, change = measured.fading, measured.colour_change
+    fading, change = measured.fading, measured.colour_change.change
     words = f"its black has a lightness of {fading.black_lightness:.0f} of 100"
     yield Finding("black_lightness", fading.black_lightness, "of 100", words)
     words = f"its black and white have a tint of {fading.cast:.0f} CIE units"
     yield Finding("cast", fading.cast, "CIE units", words)
     words = f"correcting its colours would change them by {change:.0f} CIE units on average"
     is_faded = (
-        measured.tone == "colour"
+        measured.colour_change.tone == "colour"
         and change >= limits.colour_change
         and fading.density_range >= limits.density_range
     )

@@ -21,8 +21,8 @@ class Limits:
     # Photos with colour noise have 4.9 and 7.9; `head` of Set5, which is visibly noisy but labelled
     # clean, has 3.0; all other clean photos below 0.6.
     colour_noise_levels: float = 3.6
-    # From here, nothing of the noisy photo is blended into the result: the lite network gains 0.6 dB
-    # more at full strength than at 0.75 for white noise of 8 levels, and 0.1 dB less for 5 levels.
+    # From here, nothing of the noisy photo is blended into the result: at full strength, the lite
+    # network gains 0.6 dB more than at 0.75 for noise of 8 levels, 0.1 dB less for 5 levels.
     strong_noise_levels: float = 4.5
 
     # Quality of the quantisation tables. Labelled files of quality 71 to 92 need no denoising, or

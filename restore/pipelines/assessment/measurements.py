@@ -18,6 +18,7 @@ from restore.imaging.convert import to_8_bits, to_grey, to_rgb
 from restore.imaging.fading import FadingEstimate, estimate_fading
 from restore.imaging.photo import Photo
 from restore.pipelines.assessment.blur import EdgeWidths, measure_edges
+from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.assessment.jpeg import Blocks, measure_blocks, table_quality
 from restore.pipelines.assessment.noise import Noise, measure_noise
 from restore.pipelines.assessment.scratches import measure_scratches
@@ -32,8 +33,8 @@ FACE_MARGIN = 0.1
 FACE_BORDER_PX = 12
 """The crop of a face is extended by this, because edges near the border do not count."""
 
-ColourChange = Callable[[Photo, Tone], float]
-"""Predicts the mean CIE76 difference that the step `colors` makes to a photo of a tone."""
+PredictChange = Callable[[Photo], ColourChange]
+"""Predicts what the step `colors` would do to a photo."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Measurements:
         scratch_length: total length of its scratches in diagonals.
         scratched_share: fraction of the photo in scratches.
         fading: black and white points, and cast.
-        colour_change: mean CIE76 difference that the step `colors` would make.
+        colour_change: what the step `colors` would do.
         faces: the faces that can be restored, the highest score first.
     """
 
@@ -77,7 +78,7 @@ class Measurements:
     scratch_length: float
     scratched_share: float
     fading: FadingEstimate
-    colour_change: float
+    colour_change: ColourChange
     faces: Sequence[FaceCondition]
 
     @property
@@ -86,7 +87,7 @@ class Measurements:
 
 
 def measure_photo(
-    photo: Photo, detector: Detector, scratch_net: nn.Module, colour_change: ColourChange
+    photo: Photo, detector: Detector, scratch_net: nn.Module, predict_change: PredictChange
 ) -> tuple[Measurements, Sequence[CheckedFace]]:
     """Measure a photo.
 
@@ -94,7 +95,7 @@ def measure_photo(
         photo: the photo.
         detector: the face detector.
         scratch_net: the lite network that finds scratches.
-        colour_change: predicts how much the step `colors` changes the photo.
+        predict_change: predicts what the step `colors` would do.
 
     Returns:
         The measurements, and all detected faces, the highest score first.
@@ -124,7 +125,7 @@ def measure_photo(
         scratch_length=scratch_length,
         scratched_share=scratched_share,
         fading=estimate_fading(photo),
-        colour_change=colour_change(photo, tone),
+        colour_change=predict_change(photo),
         faces=[measure_face(rgb, each) for each in faces if not each.reason],
     )
     return measurements, faces

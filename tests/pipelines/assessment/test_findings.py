@@ -7,6 +7,7 @@ import pytest
 
 from restore.imaging.fading import FadingEstimate
 from restore.pipelines.assessment.blur import EdgeWidths
+from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.assessment.findings import Finding, judge_measurements
 from restore.pipelines.assessment.jpeg import Blocks
 from restore.pipelines.assessment.limits import LIMITS
@@ -25,11 +26,12 @@ CLEAN = Measurements(
     scratch_length=0.05,
     scratched_share=0.001,
     fading=FADING,
-    colour_change=0.7,
+    colour_change=ColourChange(0.7, "colour"),
     faces=(),
 )
 SHARP, SMALL = FaceCondition(160.0, 2.3), FaceCondition(40.0, None)
 NOISY = Noise(5.0, 0.0)
+FADED = ColourChange(20.0, "colour")
 FLAT_FADING = dataclasses.replace(FADING, density_range=0.3)
 
 
@@ -59,9 +61,10 @@ def find(name: str, **changes: Any) -> Finding:
         ({"tone": "grey", "scratch_length": 0.3}, [("scratches", "old_photo_restore")]),
         ({"tone": "colour", "scratch_length": 0.3}, []),
         ({"tone": "colour", "scratch_length": 0.5}, [("scratches", "old_photo_restore")]),
-        ({"colour_change": 20.0}, [("fading", "colors")]),
-        ({"colour_change": 20.0, "tone": "toned"}, []),
-        ({"colour_change": 20.0, "fading": FLAT_FADING}, []),
+        ({"colour_change": FADED}, [("fading", "colors")]),
+        ({"colour_change": FADED, "tone": "toned"}, [("fading", "colors")]),
+        ({"colour_change": ColourChange(20.0, "toned")}, []),
+        ({"colour_change": FADED, "fading": FLAT_FADING}, []),
         ({"tone": "grey"}, []),
         ({"faces": [SHARP]}, []),
         ({"faces": [SHARP], "tone": "grey"}, []),
@@ -109,7 +112,7 @@ def test_strength_grows_with_noise() -> None:
 def test_every_measured_value_has_a_finding_with_a_reason() -> None:
     clean = judge_measurements(CLEAN)
     worn = judge_measurements(
-        dataclasses.replace(CLEAN, noise=NOISY, jpeg_quality=10, faces=[SMALL], colour_change=30.0)
+        dataclasses.replace(CLEAN, noise=NOISY, jpeg_quality=10, faces=[SMALL], colour_change=FADED)
     )
     assert [finding.name for finding in clean] == [finding.name for finding in worn]
     assert len({finding.name for finding in clean}) == len(clean) == 12
