@@ -26,6 +26,7 @@ from restore.batch.processing import (
     limit_threads,
 )
 from restore.batch.run import OnOutcome
+from restore.batch.workers import GPU_GROUP_SIZE
 from restore.errors import Code, RestoreError
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 PHOTOS_PER_BLOCK = 8
 """Photos that Ray schedules together."""
-GPU_GROUP_SIZE = 4
 CPUS_PER_ACTOR = 1
 MAX_RETRIES = 2
 """Times that Ray repeats a block whose actor or node has ended."""
