@@ -14,7 +14,9 @@ from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
 from restore.imaging.photo import open_photo
 from restore.imaging.reduce import reduce_photo
+from restore.options import Request
 from restore.pipelines import request_photos
+from restore.pipelines.propose import ProposedStep, add_further_steps
 from restore.restorer import Restorer
 
 PhotoFile = Callable[..., Path]
@@ -82,6 +84,25 @@ def test_photos_of_a_request_get_their_own_factors(lite: Restorer, photo_file: P
         results = lite.run(task, paths, target_px=72)
         sizes = [(photo.width, photo.height) for photo in results.photos]
         assert sizes == [(72, 54), (36, 72)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({}, []),
+        ({"scale": 2}, []),
+        ({"target_px": 900}, ["upscale"]),
+        ({"target_mp": 2, "steps": "auto,enhance"}, ["enhance"]),
+    ],
+)
+def test_proposed_steps_lead_to_the_requested_size(
+    inputs: dict[str, object], expected: list[str]
+) -> None:
+    steps = add_further_steps([], Request.from_inputs("pipeline", inputs))
+    assert [each.step for each in steps] == expected
+    proposed = [ProposedStep("upscale", {"scale": 2}, "it is small")]
+    request = Request.from_inputs("pipeline", inputs | {"steps": "auto"})
+    assert list(add_further_steps(proposed, request)) == proposed
 
 
 def test_large_photo_is_reduced_with_its_mask(lite: Restorer, photo_file: PhotoFile) -> None:
