@@ -49,6 +49,9 @@ GROUPS = ("test/historic/1888slum.jpg", "test/historic/1908familyphoto.jpg")
 SCORES = (0.5, 0.55, 0.6, 0.7, 0.8, 0.85, 0.9, 0.97, 0.998, 1.01)
 """Limits of the rows of the table."""
 
+HELD_BACK_PHOTOS = 8
+"""The last photos of train/natural, which no network was trained on, contain no face."""
+
 MAX_DISTANCE = 0.6
 """A detection is a labelled face if its centre is nearer than this, in sides of its box."""
 
@@ -76,6 +79,8 @@ def read_labels() -> Labels:
 def photos_in(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and HxWx3 uint8 pixels of every photo."""
     paths = [(f"data/{path.name}", path) for path in sorted((PROJECT / "data").glob("*.jpg"))]
+    natural = sorted((folder / "train" / "natural").glob("*.jpg"))[-HELD_BACK_PHOTOS:]
+    paths += [(f"train/natural/{path.name}", path) for path in natural]
     for name in FOLDERS:
         test = folder / "test" / name
         paths += [(f"test/{name}/{path.name}", path) for path in sorted(test.glob("*.*"))]
@@ -166,11 +171,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path, help="folder of shared photos")
     parser.add_argument("--weights", type=Path, help="folder with face_detect/*.pth")
+    parser.add_argument("--only", help="name of one detector")
     parser.add_argument("--turned", action="store_true", help="also turn every photo")
     arguments = parser.parse_args()
     torch.set_grad_enabled(False)
     labels = read_labels()
+    torch.set_num_threads(1)
     for detector in detectors_from(arguments.weights):
+        if arguments.only not in {None, detector.name}:
+            continue
         detections: list[Detection] = []
         turned = np.zeros(2, int)
         groups, seconds, photos = dict[str, int](), 0.0, 0

@@ -1,7 +1,7 @@
 """Fit the correction of CenterFace's landmarks in weights/lite/centerface.safetensors.
 
 The targets are landmarks of RetinaFace (mobile0.25, MIT) in the portraits of train/faces, without
-the held-back people: the median over three sizes and the mirrored photo. Ridge regression
+the held-back people; see `benchmarks.face_landmarks.target_of`. Ridge regression
 explains the differences from the landmarks of CenterFace, in the frame of the template, by these
 landmarks.
 
@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.face_detectors import detectors_from
+from benchmarks.face_landmarks import mirror, target_of
 from restore.faces.align import TEMPLATE
-from restore.faces.centerface import MIRRORED
 from restore.faces.detect import Detector
 from restore.faces.landmark_correction import UNIT_PX, align
 from restore.imaging.convert import to_8_bits, to_rgb
@@ -36,12 +36,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 FILE = PROJECT / "weights" / "lite" / "centerface.safetensors"
 STRIDE = 3
 """Every third portrait is enough."""
-SIZES_PX = (284, 413, 568)
-"""Short sides at which RetinaFace sees a portrait with its border."""
-MIN_DETECTIONS = 4
 SEARCH_PX = 320
 """Short side at which CenterFace searches a portrait."""
-RIDGE = 1.0
+RIDGE = 0.3
 
 
 def portraits(photos: Path) -> Iterator[np.ndarray]:
@@ -51,24 +48,6 @@ def portraits(photos: Path) -> Iterator[np.ndarray]:
         pixels = to_rgb(to_8_bits(open_photo(path).pixels))
         border = pixels.shape[0] // 4
         yield np.pad(pixels, ((border, border), (border, border), (0, 0)), mode="reflect")
-
-
-def target_of(pixels: np.ndarray, teacher: Detector) -> np.ndarray | None:
-    """Return the median of the landmarks at all sizes, mirrored or not; None if they are few."""
-    found = []
-    for side_px in SIZES_PX:
-        for flipped in (False, True):
-            seen = np.ascontiguousarray(pixels[:, ::-1]) if flipped else pixels
-            faces = teacher.find(seen, short_side_px=side_px, threshold=0.8)
-            if faces:
-                landmarks = np.array(faces[0].landmarks)
-                found.append(mirror(landmarks, pixels.shape[1]) if flipped else landmarks)
-    return np.median(found, axis=0) if len(found) >= MIN_DETECTIONS else None
-
-
-def mirror(landmarks: np.ndarray, width: int) -> np.ndarray:
-    """Return the landmarks of a mirrored picture of this width."""
-    return np.stack([width - 1 - landmarks[:, 0], landmarks[:, 1]], axis=1)[MIRRORED]
 
 
 def samples(
