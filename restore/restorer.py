@@ -13,7 +13,7 @@ import torch
 
 from restore.engine import Engine
 from restore.errors import Code, RestoreError
-from restore.faces.detector_cache import DETECTION, DetectorCache
+from restore.faces.detector_cache import AUTO, DETECTION, DetectorCache
 from restore.imaging.early_encoding import EarlyEncoder
 from restore.imaging.photo import Photo
 from restore.imaging.sources import Source, as_list
@@ -128,6 +128,8 @@ class Restorer:
             return
         for companion in spec.lite_companions:
             self.cache.get(companion, LITE)
+        if spec.lite_companions:
+            self.detectors.get(AUTO, with_lite=True)
 
     def _prepare_copies(self) -> None:
         """Make the copies of all loaded networks, so that no request waits for them.

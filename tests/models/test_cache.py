@@ -21,7 +21,9 @@ def test_preload_with_policy_auto_and_without_network_loads_the_fallbacks(
     monkeypatch.setattr("restore.models.index_weights.download_wheel", refuse_download)
     restorer = Restorer(weights="auto", weights_dir=tmp_path, device="cpu", preload="all")
     assert {task for task, _ in restorer.cache.loaded} == {
+        "face_detect",
         "face_restore",
+        "colors",
         "upscale",
         "restore",
         "colorize",
@@ -39,9 +41,8 @@ def test_preloaded_task_includes_its_companion_networks(tmp_path: Path) -> None:
         weights="lite", weights_dir=tmp_path, device="cpu", preload="old_photo_restore"
     )
     before = restorer.cache.loaded
-    assert before == {
-        (task, "lite") for task in ("old_photo_restore", "inpaint", "restore", "face_restore")
-    }
+    nets = {(task, "lite") for task in ("old_photo_restore", "inpaint", "restore", "face_restore")}
+    assert before == nets | {("face_detect", "centerface")}
     restorer.run("old_photo_restore", [Photo("a", ASTRONAUT)], with_scratch=True)
     assert restorer.cache.loaded == before
 
