@@ -38,7 +38,7 @@ def table(store: WeightStore, tasks: Iterable[str] = ()) -> list[TableRow]:
     lines = []
     for row in (row for row in store.catalog.rows if row.task in wanted):
         lines.append(
-            _table_row(row, store.status(row), "this project" if row.embedded else "official")
+            _table_row(row, store.status(row), "in the package" if row.embedded else "official")
         )
         copy = row.as_index_copy()
         if copy and row.index_copy:

@@ -245,7 +245,7 @@ def test_table_has_a_line_for_the_copy(index: Index) -> None:
     store = index.store()
     lines = {line.file: line for line in table(store)}
     assert lines["a.pth"].source == "official"
-    assert lines["lite-upscale.pth"].source == "this project"
+    assert lines["lite-upscale.pth"].source == "in the package"
     copy = lines["a.float16.safetensors"]
     assert (copy.variant, copy.state, copy.source) == ("a", State.MISSING, SOURCE)
     store.ensure_copy(index.a)
