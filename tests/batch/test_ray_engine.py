@@ -117,6 +117,9 @@ def test_node_that_is_killed_loses_nothing(tmp_path: Path, local_ray: None) -> N
         assert (summary.done, summary.failed) == (200, [])
         assert len(seen) == len(set(seen)) == 200
         assert len(ray.nodes()) == 2
+        until_s = time.monotonic() + 60.0  # Ray marks a node as dead after missed heartbeats
+        while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < until_s:
+            time.sleep(0.2)
         assert sum(node["Alive"] for node in ray.nodes()) == 1
         results = {path.read_bytes() for path in (tmp_path / "out").glob("*.jpg")}
         assert results == {restored(b"photo")}
