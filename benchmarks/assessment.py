@@ -125,22 +125,28 @@ def refit_limits(others: Sequence[Labelled]) -> Limits:
     return replace(
         LIMITS,
         noise_levels=_between(
-            (each.measured.noise.luminance_levels, each.labels["denoise"])
-            for each in others
-            if each.measured.scratch_length < LIMITS.scratch_length
+            LIMITS.noise_levels,
+            [
+                (each.measured.noise.luminance_levels, each.labels["denoise"])
+                for each in others
+                if each.measured.scratch_length < LIMITS.scratch_length
+            ],
         ),
         scratch_length=_between(
-            (each.measured.scratch_length, each.labels["scratches"]) for each in without_colour
+            LIMITS.scratch_length,
+            [(each.measured.scratch_length, each.labels["scratches"]) for each in without_colour],
         ),
     )
 
 
-def _between(labelled: Iterator[tuple[float, str]]) -> float:
-    """Return the middle between the unwanted values and the lowest wanted one above them."""
-    values = list(labelled)
-    highest_unwanted = max(value for value, label in values if label == "n")
-    wanted = [value for value, label in values if label == "y" and value > highest_unwanted]
-    return (highest_unwanted + min(wanted)) / 2
+def _between(limit: float, labelled: Sequence[tuple[float, str]]) -> float:
+    """Return the middle between the unwanted values and the lowest wanted one above them.
+
+    The limit remains as it is if there are no such values.
+    """
+    unwanted = max((value for value, label in labelled if label == "n"), default=limit)
+    wanted = [value for value, label in labelled if label == "y" and value > unwanted]
+    return (unwanted + min(wanted)) / 2 if wanted else limit
 
 
 def print_labelled(photos: Sequence[Labelled]) -> None:
