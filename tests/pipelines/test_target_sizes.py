@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from photofiles import levels_apart
 from PIL import Image
 
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
-from restore.imaging.photo import open_photo
+from restore.imaging.photo import Photo, open_photo
 from restore.imaging.reduce import reduce_photo
 from restore.options import Request
 from restore.pipelines import request_photos
@@ -58,6 +59,14 @@ def test_target_below_the_photo_reduces_it_without_the_network(
     assert results.reports[0].tiles == []
 
 
+def test_reduction_of_fine_patterns_is_no_damage(lite: Restorer) -> None:
+    # Means of light are 60 levels lighter than means of values.
+    stripes = np.tile(np.array([0, 255], np.uint8), (96, 64))
+    results = lite.run("upscale", [Photo("a", stripes)], target_px=64)
+    assert results.reports[0].status == "done"
+    assert levels_apart(results.photos[0].pixels, np.full((48, 64), 188)) <= 1
+
+
 def test_target_beyond_the_network_is_a_warning(lite: Restorer, photo_file: PhotoFile) -> None:
     path = photo_file(width=64, height=48)
     results = lite.run("upscale", [path], target_px=320)
@@ -84,6 +93,20 @@ def test_photos_of_a_request_get_their_own_factors(lite: Restorer, photo_file: P
         results = lite.run(task, paths, target_px=72)
         sizes = [(photo.width, photo.height) for photo in results.photos]
         assert sizes == [(72, 54), (36, 72)]
+
+
+def test_target_is_reached_on_the_device_too(
+    lite: Restorer, photo_file: PhotoFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photo_file(width=64, height=48, mode="RGBA")
+    on_host = lite.run("upscale", [path], target_px=32).photos[0]
+    monkeypatch.setattr(lite, "pixel_devices", frozenset({"cpu"}))
+    for target_px in (32, 96):
+        results = lite.run("upscale", [path], target_px=target_px, runtime_profile="fast")
+        assert results.photos[0].width == target_px
+        assert "pixels stayed on the device" in results.reports[0].profile_effects
+        if target_px == on_host.width:
+            np.testing.assert_array_equal(results.photos[0].pixels, on_host.pixels)
 
 
 @pytest.mark.parametrize(
