@@ -85,7 +85,8 @@ def describe_inspection(result: Json) -> list[str]:
 
 
 def _describe_step(step: Json) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in step["options"].items())
+    shown = {**step["options"], **({"strength": step["strength"]} if step["strength"] < 1 else {})}
+    options = ", ".join(f"{name}={value}" for name, value in shown.items())
     return f"{step['task']}{f' ({options})' if options else ''}: {step['reason']}"
 
 

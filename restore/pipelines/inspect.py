@@ -11,7 +11,7 @@ from restore.options import FaceOptions, Request
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, reason_to_skip
 from restore.pipelines.prepare import prepare_photo
-from restore.pipelines.propose import Assessment, Judge
+from restore.pipelines.propose import Assessment, Judge, ProposedStep
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
 
@@ -25,7 +25,8 @@ class Inspection:
     Attributes:
         photo: name, format and size in pixels of the upright photo, and other facts.
         steps: what steps=auto proposes, in order: `task`, `options` that differ from the defaults,
-            and the `reason`.
+            the `strength`, and the `reason`. The strength is no option, because a pipeline of named
+            steps would apply it to all of them.
         faces: the detected faces from left to right: `index` (from 0, for the option `faces`),
             `box` (x0, y0, x1, y1 in pixels of the upright photo, within it), `rotation` (degrees by
             which the photo has to be turned clockwise for the face to be upright, a multiple of
@@ -66,12 +67,20 @@ def inspect_photo(
     _warn_of_rotated_photo(faces, context)
     facts = item.photo.facts()
     del facts["warnings"]  # the report has them, too
-    steps: list[Json] = [
-        {"task": each.step, "options": dict(each.options), "reason": each.reason}
-        for each in assessment.steps
-    ]
+    steps = [_describe_step(each) for each in assessment.steps]
     findings = tuple(report.findings)
     return Inspection(facts, tuple(steps), tuple(faces), findings, tuple(report.warnings))
+
+
+def _describe_step(proposed: ProposedStep) -> Json:
+    options = dict(proposed.options)
+    strength = options.pop("strength", 1.0)
+    return {
+        "task": proposed.step,
+        "options": options,
+        "strength": strength,
+        "reason": proposed.reason,
+    }
 
 
 def _describe_faces(

@@ -64,12 +64,15 @@ def test_refused_options_and_photos(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--min-face-px is '-1'" in capsys.readouterr().err
 
 
-def test_photo_without_steps_and_with_a_turned_face_is_described() -> None:
+def test_steps_turned_faces_and_findings_are_described() -> None:
     face = {"index": 0, "box": [1.4, 2, 30, 40.6], "score": 0.5, "rotation": 90, "restorable": True}
     lines = describe_inspection(
         {
             "photo": {"name": "a", "width": 9, "height": 8, "format": ""},
-            "steps": [],
+            "steps": [
+                {"task": "restore", "options": {}, "strength": 0.75, "reason": "it is noisy"},
+                {"task": "upscale", "options": {"scale": 4}, "strength": 1.0, "reason": "small"},
+            ],
             "faces": [{**face, "reason": ""}],
             "findings": [
                 {"name": "noise", "value": 0.5, "unit": "levels", "step": None, "reason": "none"},
@@ -80,11 +83,21 @@ def test_photo_without_steps_and_with_a_turned_face_is_described() -> None:
     )
     assert lines == [
         "a  9x8",
-        "    no step: the photo seems to need none",
+        "    restore (strength=0.75): it is noisy",
+        "    upscale (scale=4): small",
         "    face 0: (1, 2) to (30, 41), score 0.50, upright if turned by 90 degrees clockwise",
         "    measured noise 0.5 levels: none",
         "    measured edge_width: few",
         "    warning: --min-face-px has no effect",
+    ]
+
+
+def test_photo_that_needs_no_step_is_described() -> None:
+    photo = {"name": "a", "width": 9, "height": 8, "format": "PNG"}
+    empty: dict[str, list[object]] = {"steps": [], "faces": [], "findings": [], "warnings": []}
+    assert describe_inspection({"photo": photo, **empty}) == [
+        "a  9x8 PNG",
+        "    no step: the photo seems to need none",
     ]
 
 

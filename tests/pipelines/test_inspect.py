@@ -81,11 +81,23 @@ def test_steps_have_their_options_and_reasons(face_net: Model) -> None:
     ]
     options = [step["options"] for step in found.steps]
     assert options == [{}, {"with_scratch": True, "with_face": False}, {}, {"scale": 4}]
+    assert [step["strength"] for step in found.steps] == [1.0] * 4
     assert found.steps[3]["reason"] == "its long side has 256 pixels, less than 1000"
     by_name = {finding["name"]: finding for finding in found.findings}
     assert by_name["scratches"]["step"] == "old_photo_restore"
     assert by_name["noise"]["step"] is None
     assert by_name["long_side"]["value"] == 256
+
+
+def test_strength_is_no_option_that_other_steps_would_use(face_net: Model) -> None:
+    noise = np.random.default_rng(0).normal(0, 7, WITHOUT_WHITE.shape[:2])
+    smooth = np.linspace(60, 180, WITHOUT_WHITE.shape[1])
+    noisy = np.rint(smooth + noise).clip(0, 255).astype(np.uint8)
+    [step, *_] = inspect(face_net, Photo("a", noisy)).steps
+    assert (step["task"], step["options"], step["strength"]) == ("restore", {}, 1.0)
+    fainter = np.rint(smooth + 0.7 * noise).clip(0, 255).astype(np.uint8)
+    [step, *_] = inspect(face_net, Photo("a", fainter)).steps
+    assert (step["task"], step["options"], step["strength"]) == ("restore", {}, 0.75)
 
 
 def test_warnings_of_photo_options_and_models_are_collected(face_net: Model) -> None:
