@@ -107,7 +107,7 @@ def test_preloading_reads_each_network_once(
 
     monkeypatch.setattr(cache, "load_model", count_and_load)
     restorer = Restorer(weights="lite", device="cpu", preload="all")
-    assert len(loaded) == 8
+    assert len(loaded) == 10
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)

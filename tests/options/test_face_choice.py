@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from restore.errors import Code, RestoreError
-from restore.options import FaceChoice, Request, parse_faces
+from restore.options import FaceChoice, Request, Step, parse_faces
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_options_that_combine(options: dict[str, Any]) -> None:
 
 
 def test_faces_has_no_effect_without_faces() -> None:
-    def reasons(task: str, **options: object) -> Any:
+    def reasons(task: Step, **options: object) -> Any:
         return Request.from_inputs(task, options).options[task].without_effect()
 
     assert reasons("upscale")["faces"] == "face_enhance is not set"
