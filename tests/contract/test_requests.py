@@ -190,7 +190,7 @@ def test_pipeline_runs_several_tasks_in_one_request(predict: Predict) -> None:
 
 
 def test_inspected_face_is_selected_by_a_point_in_its_box(predict: Predict) -> None:
-    body = predict(task="inspect", image=portrait("RGB")).json()
+    body = predict(task="inspect", image=portrait("L")).json()
     assert body["status"] == "succeeded", body
     [found] = [decode_json(uri) for uri in body["output"]]
     assert (found["photo"]["width"], found["photo"]["height"]) == (256, 256)
