@@ -42,9 +42,10 @@ $(SERVICE): $(RUNTIME) requirements-service.txt
 demo: $(RUNTIME)
 	@RESTORE_WEIGHTS=lite $(VENV)/bin/restore demo -o out --index
 
-# Two processes with one thread each: most tests are too small to use two threads.
+# Processes with one thread each: most tests are too small to use two threads. Three for two cores,
+# because many tests wait for servers.
 test: $(DEV) lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --cov --cov-report=term
 
 lint: $(DEV)
 	$(PY) -m ruff check .

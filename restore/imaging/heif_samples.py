@@ -9,7 +9,7 @@ import struct
 
 import cv2
 import numpy as np
-import pillow_heif
+import pi_heif
 
 from restore.errors import Code, RestoreError
 from restore.imaging.decode import Raster, Samples
@@ -17,9 +17,9 @@ from restore.imaging.heif import StillPicture, check_still_picture
 from restore.imaging.limits import Limits, check_pixels
 
 # Thumbnails and maps are not used, so libheif need not look at them.
-pillow_heif.options.THUMBNAILS = False
-pillow_heif.options.DEPTH_IMAGES = False
-pillow_heif.options.AUX_IMAGES = False
+pi_heif.options.THUMBNAILS = False
+pi_heif.options.DEPTH_IMAGES = False
+pi_heif.options.AUX_IMAGES = False
 
 _AVIF_CONFIG = b"av1C"
 _HIGH_DEPTH, _TWELVE_BITS, _MONOCHROME = 0x40, 0x20, 0x10
@@ -64,7 +64,7 @@ def decode_still_picture(data: bytes, file_format: str, name: str, limits: Limit
 
 
 def _read_heic(data: bytes, picture: StillPicture) -> Samples:
-    file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    file = pi_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
     samples = np.asarray(file)
     if samples.shape[0] * samples.shape[1] > picture.size[0] * picture.size[1]:
         raise ValueError("its picture is larger than its container says")
