@@ -111,7 +111,7 @@ def test_preloading_reads_each_network_once(
     restorer.run("upscale", [photo_file()], scale=1)
     restorer.run("restore", [photo_file()])
     restorer.run("enhance", [photo_file()], scale=1)
-    assert len(loaded) == 8
+    assert len(loaded) == 10
 
 
 def test_preloading_a_task_loads_its_variants_only() -> None:
