@@ -127,7 +127,7 @@ class TestProposedSteps:
         results = lite.run("pipeline", photos, scale=2)
         steps = [[step.task for step in report.steps] for report in results.reports]
         assert steps == [["face_restore", "upscale"], ["upscale"]]
-        assert "1 face" in results.reports[0].steps[0].why
+        assert "1 small face of" in results.reports[0].steps[0].why
         shapes = [photo.pixels.shape for photo in results.photos]
         assert shapes == [(512, 512), (192, 192, 3)]
 

@@ -32,7 +32,7 @@ def test_photos_are_described_in_lines(photo: Path, capsys: pytest.CaptureFixtur
     assert main(["inspect", "a b.png", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a b.png  160x160 PNG"
-    assert lines[1].startswith("    face_restore: it has 1 face of ")
+    assert lines[1].startswith("    face_restore: it has 1 small face of ")
     assert lines[2] == "    upscale (scale=4): its long side has 160 pixels, less than 1000"
     assert lines[3].startswith("    face 0: (")
     assert "cannot be restored: its " in lines[3]

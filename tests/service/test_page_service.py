@@ -45,7 +45,7 @@ def user(browser: Browser, running_service: RunningService) -> Iterator[User]:
 def test_proposed_steps_with_a_chosen_face(user: User, running_service: RunningService) -> None:
     user.choose(GIRLS)
     steps = user.cards.locator(".steps li label")
-    expect(steps).to_have_text(["Add colours", "Restore faces", "Enlarge"])
+    expect(steps).to_have_text(["Restore faces", "Enlarge"])
     user.page.get_by_role("button", name="Restore face 2").click()
     user.page.get_by_label("Enlarge by", exact=True).fill("2")
     user.restore()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from restore.options import Step
@@ -160,18 +160,25 @@ def _faces(measured: Measurements, limits: Limits, *, is_worn: bool) -> Finding:
     count = len(measured.faces)
     if not count:
         return Finding("faces", 0, "faces", "no face was found that can be restored")
-    sizes = [round(face.size_px) for face in measured.faces]
-    size_words = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
-    words = f"{count} face{'s' if count > 1 else ''} of {size_words} pixels"
+    blurred = [face for face in measured.faces if _is_blurred(face, limits)]
+    small = [face for face in measured.faces if face.size_px < limits.sharp_face_px]
     if is_worn:
-        reason = f"it has {words} in a worn photo"
-    elif any(_is_blurred(face, limits) for face in measured.faces):
-        reason = f"it has {words}, of which some are blurred"
-    elif measured.tone != "colour" and min(sizes) < limits.sharp_face_px:
-        reason = f"it has {words} in an old photo, of which some are small"
+        reason = f"it has {_face_words('', measured.faces)} in a worn photo"
+    elif blurred:
+        reason = f"it has {_face_words('blurred ', blurred)}"
+    elif measured.tone != "colour" and small:
+        reason = f"it has {_face_words('small ', small)} in a photo without colour"
     else:
-        return Finding("faces", count, "faces", f"it has {words}, sharp enough as they are")
+        reason = f"it has {_face_words('', measured.faces)}, sharp enough"
+        return Finding("faces", count, "faces", reason)
     return Finding("faces", count, "faces", reason, "face_restore")
+
+
+def _face_words(adjective: str, faces: Sequence[FaceCondition]) -> str:
+    """Return such as '2 small faces of 40 to 52 pixels'."""
+    sizes = sorted(round(face.size_px) for face in faces)
+    size_words = f"{sizes[0]} to {sizes[-1]}" if sizes[0] < sizes[-1] else f"{sizes[0]}"
+    return f"{len(faces)} {adjective}face{'s' if len(faces) > 1 else ''} of {size_words} pixels"
 
 
 def _is_blurred(face: FaceCondition, limits: Limits) -> bool:

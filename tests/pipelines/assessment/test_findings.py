@@ -125,3 +125,13 @@ def test_every_measured_value_has_a_finding_with_a_reason() -> None:
         "options": {},
         "reason": "it has no visible noise or grain",
     }
+
+
+def test_reason_names_the_faces_that_need_restoration() -> None:
+    faces = [SHARP, SMALL, FaceCondition(52.0, None)]
+    assert find("faces", faces=faces, tone="grey").reason == (
+        "it has 2 small faces of 40 to 52 pixels in a photo without colour"
+    )
+    assert find("faces", faces=[SHARP]).reason == "it has 1 face of 160 pixels, sharp enough"
+    blurred = [SHARP, FaceCondition(90.0, 4.0)]
+    assert find("faces", faces=blurred).reason == "it has 1 blurred face of 90 pixels"
