@@ -82,7 +82,7 @@ def run(tmp_path: Path) -> Callable[[Callable[[Setup], Awaitable[None]]], None]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await setup.worker.client.close()
+            setup.worker.client.close()
             setup.jobs.engine.dispose()
 
     return lambda scenario: asyncio.run(with_worker(scenario))
