@@ -25,6 +25,7 @@ from restore.options import PIPELINE_TASK, Request, Step
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, judge_measurements
 from restore.pipelines.assessment.limits import LIMITS, Limits
 from restore.pipelines.assessment.measurements import Measurements, measure_photo
+from restore.pipelines.face_alignment import convention_of_row
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import Judge
 from restore.runtime.device import runtime_for
@@ -92,10 +93,14 @@ def new_measure() -> Measure:
     request = Request.from_inputs(PIPELINE_TASK, {})
     runtime = runtime_for("baseline", restorer.device)
     judge = Judge.load(request, restorer.cache, restorer.detectors, runtime)
+    convention = convention_of_row(judge.face_model.row)
 
     def measure(photo: Photo) -> Measurements:
         prepared = prepare_photo(photo).photo
-        return measure_photo(prepared, judge.detector, judge.scratch_net, judge.predict_change)[0]
+        measurements, _ = measure_photo(
+            prepared, judge.detector, convention, judge.scratch_net, judge.predict_change
+        )
+        return measurements
 
     return measure
 

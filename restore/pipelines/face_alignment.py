@@ -59,7 +59,12 @@ class AlignedFace(Generic[CropT]):
 
 def convention_of(context: StepContext) -> Convention:
     """Return the official face convention of the context's face network."""
-    name = context.models["face_restore"].row.face_convention
+    return convention_of_row(context.models["face_restore"].row)
+
+
+def convention_of_row(row: Checkpoint) -> Convention:
+    """Return the official face convention of a face network's manifest row."""
+    name = row.face_convention
     assert name is not None, "the manifest row of a face network names its convention"
     return CONVENTIONS[name]
 

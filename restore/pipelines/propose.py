@@ -33,6 +33,7 @@ from restore.options import (
 from restore.pipelines.assessment.colours import predict_change
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding, judge_measurements
 from restore.pipelines.assessment.measurements import PredictChange, measure_photo
+from restore.pipelines.face_alignment import convention_of_row
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
@@ -181,11 +182,15 @@ def assess_photo(
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    measured, faces = measure_photo(photo, judge.detector, judge.scratch_net, judge.predict_change)
+    convention = convention_of_row(judge.face_model.row)
+    measured, faces = measure_photo(
+        photo, judge.detector, convention, judge.scratch_net, judge.predict_change
+    )
     findings = judge_measurements(measured)
     proposed = propose_steps(findings, request, judge.restore_variants)
     if has_mask:
         proposed.append(ProposedStep("inpaint", reason="the request has a mask"))
+    proposed = [each for each in proposed if not request.left_out & {each.step, each.work}]
     return Assessment(add_further_steps(proposed, request), faces, findings)
 
 
@@ -252,7 +257,8 @@ def add_further_steps(
     names = {each.step for each in proposed}
     further = [ProposedStep(step) for step in request.further_steps if step not in names]
     names.update(request.further_steps)
-    if request.given & TARGET_OPTIONS and not names & {"upscale", "enhance"}:
+    sized = {"upscale", "enhance"}
+    if request.given & TARGET_OPTIONS and not sized & (names | request.left_out):
         further.append(ProposedStep("upscale", reason="the request states the size of the result"))
     return tuple(sorted((*proposed, *further), key=_position))
 

@@ -9,6 +9,7 @@ from facefakes import ASTRONAUT, FixedDetector, face_at
 from oldphotofakes import WhiteIsScratched
 from PIL import Image
 
+from restore.faces.convention import CODEFORMER, FACEXLIB, Convention
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import STEPS, Request, RestoreOptions, UpscaleOptions
@@ -85,6 +86,17 @@ def test_photo_gets_steps_in_order_with_reasons(
     assert [each.step for each in assessment.steps] == expected
     assert all(each.reason for each in assessment.steps)
     assert len(assessment.faces) == min(faces, 1), "equal faces are one face"
+
+
+@pytest.mark.parametrize("convention", [CODEFORMER, FACEXLIB])
+def test_faces_are_found_as_by_the_steps_of_the_face_network(
+    face_net: Model, convention: Convention
+) -> None:
+    row = face_net.row.model_copy(update={"face_convention": convention.name})
+    detector = FixedDetector(face_at(128, 110, 60))
+    judge = dataclasses.replace(judge_of(dataclasses.replace(face_net, row=row)), detector=detector)
+    assess_photo(Photo("a", DIM), judge, request_of())
+    assert detector.calls == [(convention.detect_short_side_px, convention.score_threshold)]
 
 
 def test_inpaint_is_proposed_first_if_there_is_a_mask(face_net: Model) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from restore.faces.colour import Tone, classify_tone
-from restore.faces.convention import CODEFORMER
+from restore.faces.convention import Convention
 from restore.faces.detect import Detector
 from restore.faces.fit import CheckedFace
 from restore.faces.search import find_faces
@@ -87,13 +87,18 @@ class Measurements:
 
 
 def measure_photo(
-    photo: Photo, detector: Detector, scratch_net: nn.Module, predict_change: PredictChange
+    photo: Photo,
+    detector: Detector,
+    convention: Convention,
+    scratch_net: nn.Module,
+    predict_change: PredictChange,
 ) -> tuple[Measurements, Sequence[CheckedFace]]:
     """Measure a photo.
 
     Args:
         photo: the photo.
         detector: the face detector.
+        convention: that of the face network, so that the same faces are found as by its steps.
         scratch_net: the lite network that finds scratches.
         predict_change: predicts what the step `colors` would do.
 
@@ -110,8 +115,8 @@ def measure_photo(
     faces = find_faces(
         detector,
         rgb,
-        short_side_px=CODEFORMER.detect_short_side_px,
-        threshold=CODEFORMER.score_threshold,
+        short_side_px=convention.detect_short_side_px,
+        threshold=convention.score_threshold,
     )
     middle = np.ascontiguousarray(rgb[middle_of(photo.height, photo.width)])
     measurements = Measurements(
