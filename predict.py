@@ -199,7 +199,7 @@ class Predictor(BasePredictor):
             default=None,
         ),
         steps: str = Input(
-            description="pipeline: Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; auto proposes repairs for each photo, auto,colorize also adds colours.",
+            description="pipeline: Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; auto proposes repairs for each photo, auto,colorize also adds colours, and auto,-upscale leaves a proposed step out.",
             default="auto",
         ),
         tile_size: Optional[int] = Input(

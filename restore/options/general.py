@@ -12,6 +12,7 @@ from restore.options.names import (
     MAX_STEPS,
     MIN_MAX_MEGAPIXELS,
     STEPS,
+    WORKS_OF_RESTORE,
     CompileBackend,
     OutputFormat,
     RuntimeProfile,
@@ -31,7 +32,10 @@ def parse_steps(text: str) -> tuple[str, ...]:
 def _check_steps(text: str) -> str:
     names = parse_steps(text)
     if names[:1] == (AUTO_STEPS,):
-        names = names[1:]
+        left_out = {name.removeprefix("-") for name in names if name.startswith("-")}
+        names = tuple(name for name in names[1:] if not name.startswith("-"))
+        if not left_out <= {*STEPS, *WORKS_OF_RESTORE} - set(names):
+            raise ValueError("a step to leave out does not exist, or is also named")
         if not names:
             return text
     if not 1 <= len(names) <= MAX_STEPS or any(name not in STEPS for name in names):
@@ -46,18 +50,20 @@ class PipelineOptions(Options):
         default="auto",
         description=(
             "Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; "
-            "auto proposes repairs for each photo, auto,colorize also adds colours."
+            "auto proposes repairs for each photo, auto,colorize also adds colours, and "
+            "auto,-upscale leaves a proposed step out."
         ),
         json_schema_extra={
             "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas,"
-            " which may follow auto"
+            " which may follow auto, as may steps to leave out:"
+            f" - before a step, {' or '.join(WORKS_OF_RESTORE)}"
         },
     )
 
     @classmethod
     def suggestion(cls, name: str, value: object) -> str:
         """Suggest a step for each one that does not exist."""
-        names = parse_steps(str(value))[:MAX_STEPS]
+        names = [name.removeprefix("-") for name in parse_steps(str(value))[:MAX_STEPS]]
         return "".join(did_you_mean(step, STEPS) for step in names if step not in STEPS)
 
 

@@ -51,6 +51,8 @@ PIPELINE_TASK: Task = "pipeline"
 INSPECT_TASK: Task = "inspect"
 """Judges photos and changes nothing; it cannot be a step of a pipeline."""
 DEFAULT_TASK: Task = "face_restore"
+WORKS_OF_RESTORE = ("denoise", "deblur")
+"""What the step `restore` can do; `steps=auto` proposes each of them as a step of its own."""
 MAX_STEPS = 8
 MAX_PHOTOS = 4
 MIN_TILE_PX = 64

@@ -59,6 +59,7 @@ class Request(BaseModel):
         steps: the tasks to run in order: one, unless the task is `pipeline`. Empty if the steps are
             to be proposed for each photo, as `inspect` does too.
         further_steps: the tasks to run beside proposed ones.
+        left_out: the steps, and works of `restore`, that are not proposed.
         options: the options of every task.
         given: names of the options that the caller gave.
         notes: older option names that were replaced.
@@ -70,6 +71,7 @@ class Request(BaseModel):
     task: Task
     steps: tuple[Step, ...]
     further_steps: tuple[Step, ...] = ()
+    left_out: frozenset[str] = frozenset()
     options: dict[Step, Any]
     output: OutputOptions
     run: RunOptions
@@ -99,11 +101,13 @@ class Request(BaseModel):
         pipeline_steps = parse_steps(PipelineOptions.from_inputs(inputs).steps)
         steps = pipeline_steps if task == PIPELINE_TASK else (task,)
         proposes = task == INSPECT_TASK or steps[0] == AUTO_STEPS
+        beside = steps[1:] if proposes else ()
         request = cls.model_validate(
             {
                 "task": task,
                 "steps": () if proposes else steps,
-                "further_steps": steps[1:] if proposes else (),
+                "further_steps": [name for name in beside if not name.startswith("-")],
+                "left_out": [name[1:] for name in beside if name.startswith("-")],
                 "options": options,
                 "output": OutputOptions.from_inputs(inputs),
                 "run": RunOptions.from_inputs(inputs),

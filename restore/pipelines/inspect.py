@@ -24,9 +24,10 @@ class Inspection:
 
     Attributes:
         photo: name, format and size in pixels of the upright photo, and other facts.
-        steps: what steps=auto proposes, in order: `task`, `options` that differ from the defaults,
-            the `strength`, and the `reason`. The strength is no option, because a pipeline of named
-            steps would apply it to all of them.
+        steps: what steps=auto proposes, in order: `task`, its `work` (denoise or deblur; empty if
+            the task has only one), `options` that differ from the defaults, the `strength`, and the
+            `reason`. The strength is no option, because a pipeline of named steps would apply it to
+            all of them.
         faces: the detected faces from left to right: `index` (from 0, for the option `faces`),
             `box` (x0, y0, x1, y1 in pixels of the upright photo, within it), `rotation` (degrees by
             which the photo has to be turned clockwise for the face to be upright, a multiple of
@@ -77,6 +78,7 @@ def _describe_step(proposed: ProposedStep) -> Json:
     strength = options.pop("strength", 1.0)
     return {
         "task": proposed.step,
+        "work": proposed.work,
         "options": options,
         "strength": strength,
         "reason": proposed.reason,

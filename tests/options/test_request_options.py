@@ -52,6 +52,13 @@ def test_steps_keep_their_order_and_may_repeat() -> None:
     assert Request.from_inputs("restore", {"steps": "upscale"}).steps == ("restore",)
 
 
+def test_steps_can_be_added_to_proposed_ones_and_left_out() -> None:
+    request = Request.from_inputs("pipeline", {"steps": "auto, -upscale,colorize,-deblur"})
+    assert request.steps == ()
+    assert request.further_steps == ("colorize",)
+    assert request.left_out == {"upscale", "deblur"}
+
+
 def test_none_means_not_given() -> None:
     request = Request.from_inputs("upscale", {"tile_size": None, "scale": None})
     assert request.options["upscale"] == UpscaleOptions()

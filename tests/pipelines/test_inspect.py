@@ -95,6 +95,7 @@ def test_strength_is_no_option_that_other_steps_would_use(face_net: Model) -> No
     noisy = np.rint(smooth + noise).clip(0, 255).astype(np.uint8)
     [step, *_] = inspect(face_net, Photo("a", noisy)).steps
     assert (step["task"], step["options"], step["strength"]) == ("restore", {}, 1.0)
+    assert step["work"] == "denoise"
     fainter = np.rint(smooth + 0.7 * noise).clip(0, 255).astype(np.uint8)
     [step, *_] = inspect(face_net, Photo("a", fainter)).steps
     assert (step["task"], step["options"], step["strength"]) == ("restore", {}, 0.75)

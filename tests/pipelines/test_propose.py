@@ -106,6 +106,26 @@ def test_inpaint_is_proposed_first_if_there_is_a_mask(face_net: Model) -> None:
     assert steps == ["inpaint", "old_photo_restore", "upscale"]
 
 
+def test_steps_are_left_out_by_task_or_work(
+    face_net: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    findings = [NOISE, BLUR, SMALL]
+    monkeypatch.setattr("restore.pipelines.propose.judge_measurements", lambda _: findings)
+
+    def works(steps: str, *, has_mask: bool = False, **inputs: Any) -> list[str]:
+        request = request_of(steps=steps, **inputs)
+        photo = Photo("a", DIM)
+        assessment = assess_photo(photo, judge_of(face_net), request, has_mask=has_mask)
+        return [each.work or each.step for each in assessment.steps]
+
+    assert works("auto,-upscale") == [DENOISE, DEBLUR]
+    assert works("auto,-denoise,colorize") == [DEBLUR, "colorize", "upscale"]
+    assert works("auto,-restore,-inpaint", has_mask=True) == ["upscale"]
+    assert works("auto,-upscale,-restore", target_px=500) == []
+    findings.append(SCRATCHES)
+    assert works("auto,-old_photo_restore") == [DEBLUR, "upscale"]  # and no denoising in its place
+
+
 def test_findings_of_the_same_work_become_one_step() -> None:
     [denoise, deblur, upscale] = propose(NOISE, BLOCKS, PLAIN, BLUR, SMALL)
     assert denoise.reason == "it is noisy and it has blocks"

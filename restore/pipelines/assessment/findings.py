@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from restore.options import Step
+from restore.options import WORKS_OF_RESTORE, Step
 from restore.pipelines.assessment.limits import LIMITS, Limits
 from restore.pipelines.assessment.measurements import FaceCondition, Measurements
 
 Value = float | int | str | None
 
-DENOISE, DEBLUR = "denoise", "deblur"
+DENOISE, DEBLUR = WORKS_OF_RESTORE
 """What the step `restore` does."""
 
 REDUCED_STRENGTH = 0.75
