@@ -38,8 +38,9 @@ class FakeApi:
         key: the API key that requests need, or "".
         refusal: message with which all new jobs are refused, or "".
         holds: whether jobs stay `processing` until they are cancelled.
-        faces: boxes of the faces that `inspect` finds.
-        steps: task and reason of the steps that `inspect` proposes.
+        faces: boxes of the faces that `inspect` finds, from left to right.
+        steps: task and reason of the steps that `inspect` proposes; "restore:deblur" is a task and
+            its work.
         warnings: warnings in the report of each job.
         removed: whether inputs and outputs of all jobs have been removed.
     """
@@ -184,8 +185,14 @@ class FakeApi:
         prediction["metrics"] = {"photos": [report], "predict_time": 1.4}
 
     def _inspection(self, photo: Image.Image) -> bytes:
-        steps = [{"task": task, "options": {}, "reason": why} for task, why in self.steps]
-        faces = [{"box": box, "restorable": True, "reason": ""} for box in self.faces]
+        steps = [
+            {"task": name.partition(":")[0], "work": name.partition(":")[2], "reason": why}
+            for name, why in self.steps
+        ]
+        faces = [
+            {"index": index, "box": box, "restorable": True, "reason": ""}
+            for index, box in enumerate(self.faces)
+        ]
         facts = {"width": photo.width, "height": photo.height}
         found = {"photo": facts, "steps": steps, "faces": faces, "warnings": []}
         return json.dumps(found).encode()

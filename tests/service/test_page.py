@@ -50,7 +50,7 @@ def test_from_drop_to_download(user: User, api: FakeApi) -> None:
     expect(card.locator(".why").first).to_have_text("the photo is grey")
     card.get_by_label("Enlarge", exact=True).uncheck()
     user.restore()
-    assert api.of_task("pipeline")[0]["input"]["steps"] == "colorize"
+    assert api.of_task("pipeline")[0]["input"]["steps"] == "auto,-upscale"
     expect(card.locator(".notice.warning")).to_contain_text("the photo is dark")
     slider = card.get_by_role("slider", name="Before and after of 1.jpg")
     slider.press("Home")
@@ -59,6 +59,46 @@ def test_from_drop_to_download(user: User, api: FakeApi) -> None:
     assert name == "1-restored.jpg"
     assert content in [stored[2] for stored in api.files.values()]
     assert Image.open(io.BytesIO(content)).size == (800, 588)
+
+
+@pytest.mark.slow
+def test_works_of_restore_are_two_steps(user: User, api: FakeApi) -> None:
+    api.steps = [("restore:denoise", "it is noisy"), ("restore:deblur", "it is soft")]
+    user.choose(GIRLS)
+    labels = user.cards.locator(".steps li label")
+    expect(labels).to_have_text(["Remove noise", "Remove blur"])
+    user.cards.get_by_label("Remove blur", exact=True).uncheck()
+    user.restore()
+    assert api.of_task("pipeline")[0]["input"]["steps"] == "auto,-deblur"
+
+
+@pytest.mark.slow
+def test_hint_is_in_the_place_of_start_when_all_photos_are_restored(user: User) -> None:
+    start, hint = user.page.locator("#start"), user.page.locator("#start-hint")
+    user.choose(GIRLS)
+    expect(hint).to_be_hidden()
+    user.restore()
+    user.set_task("colors")
+    expect(start).to_be_hidden()
+    expect(hint).to_contain_text("All photos are restored.")
+    user.page.get_by_role("button", name="Change and restore again").click()
+    expect(start).to_be_visible()
+    expect(hint).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_photo_that_the_browser_cannot_show_has_a_placeholder_and_a_result(
+    user: User, tmp_path: Path
+) -> None:
+    photo = tmp_path / "scan.heic"
+    Image.open(GIRLS).save(photo, "TIFF")  # the fake service reads it, and Chromium does not
+    user.choose(photo)
+    expect(user.cards.locator(".no-preview")).to_contain_text("cannot show HEIC files")
+    expect(user.cards.locator("img")).to_have_count(0)
+    user.restore()
+    result = user.cards.get_by_role("img", name="scan.heic, restored")
+    assert result.evaluate("(image) => image.naturalWidth") > 0
+    expect(user.cards.locator(".result")).to_contain_text("cannot show HEIC files: only the result")
 
 
 @pytest.mark.slow
@@ -127,7 +167,7 @@ def test_chosen_faces_are_sent_as_points(user: User, api: FakeApi) -> None:
     api.faces = FACES
     user.choose(GIRLS)
     user.set_task("face_restore")
-    face = user.page.get_by_role("button", name="Restore face 1")
+    face = user.page.get_by_role("button", name="Restore face 0")  # as in the API
     expect(face).to_have_attribute("aria-pressed", "true")
     box, photo = face.bounding_box(), user.page.locator(".preview img").bounding_box()
     assert box is not None
@@ -189,7 +229,7 @@ def test_typed_points_mark_a_polygon_and_errors_are_named(user: User, api: FakeA
     user.page.click("#mask-apply")
     expect(user.cards.get_by_label("Fill marked areas")).to_be_checked()
     user.restore()
-    assert api.of_task("pipeline")[0]["input"]["steps"] == "inpaint,colorize"
+    assert api.of_task("pipeline")[0]["input"]["steps"] == "auto"
     assert (_mask(api) > 127).mean() == pytest.approx(10_000 / (400 * 294), rel=0.03)
 
 

@@ -65,7 +65,7 @@ def test_whole_way_with_the_keyboard_alone(browser: Browser, api: FakeApi) -> No
         tab_to(page, "Proposed steps")
         page.keyboard.press("ArrowDown")  # radio buttons
         expect(page.get_by_label("Restore faces").first).to_be_checked()
-        tab_to(page, "Restore face 1")
+        tab_to(page, "Restore face 0")
         page.keyboard.press("Space")
         expect(user.cards.locator(".faces-count")).to_have_text("1 of 2 faces chosen")
         page.evaluate("() => document.getElementById('main').focus()")  # as the skip link does

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import PROJECT
+from heiffiles import phone_heic
 from PIL import Image
 
 pytest.importorskip("playwright", reason="playwright drives the browser; it is not installed")
@@ -46,7 +47,7 @@ def test_proposed_steps_with_a_chosen_face(user: User, running_service: RunningS
     user.choose(GIRLS)
     steps = user.cards.locator(".steps li label")
     expect(steps).to_have_text(["Restore faces", "Enlarge"])
-    user.page.get_by_role("button", name="Restore face 2").click()
+    user.page.get_by_role("button", name="Restore face 1").click()
     user.page.get_by_label("Enlarge by", exact=True).fill("2")
     user.restore()
     expect(user.cards.locator(".result")).to_contain_text("800 \N{MULTIPLICATION SIGN} 588")
@@ -56,6 +57,17 @@ def test_proposed_steps_with_a_chosen_face(user: User, running_service: RunningS
     job = _last_job(running_service, "pipeline")
     faces = job["metrics"]["photos"][0]["faces"]
     assert [face["restored"] for face in faces].count(True) == 2
+
+
+def test_photo_of_a_phone_in_heic(user: User, tmp_path: Path) -> None:
+    photo = tmp_path / "phone.HEIC"
+    photo.write_bytes(phone_heic())
+    user.choose(photo)
+    expect(user.cards.locator(".no-preview")).to_contain_text("cannot show HEIC files")
+    user.set_task("colors")
+    user.restore()
+    result = user.cards.get_by_role("img", name="phone.HEIC, restored")
+    assert result.evaluate("(image) => image.naturalWidth") > 0
 
 
 def test_file_that_is_no_photo_is_refused_with_the_code(user: User, tmp_path: Path) -> None:

@@ -13,15 +13,16 @@ const { messageOf, splitCode } = await load("errors.js");
 const { fieldsOf, fieldsOfTask, tasksOf } = await load("schema.js");
 const { LABELS, TASKS } = await load("tasks.js");
 const { inputFor, usesMask } = await load("request.js");
-const { fileSize, humanName, resultName, uniqueNames } = await load("names.js");
+const { fileKind, fileSize, humanName, resultName, uniqueNames } = await load("names.js");
 const { clampScale, fitScale, visibleDivider } = await load("zoom.js");
 const { maskSize, parsePolygons } = await load("strokes.js");
 const { readInspection } = await load("inspection.js");
 
 function photoWith(changes) {
   const steps = [
-    { step: "old_photo_restore", chosen: true, options: { with_face: false } },
-    { step: "face_restore", chosen: true, options: {} },
+    { step: "restore", work: "denoise", proposed: true, chosen: true },
+    { step: "restore", work: "deblur", proposed: true, chosen: true },
+    { step: "face_restore", work: "", proposed: true, chosen: true },
   ];
   const photo = { inspection: "done", steps, mask: null, facePoints: null, ...changes };
   return { ...photo, chosenSteps: photo.steps.filter((each) => each.chosen) };
@@ -92,15 +93,16 @@ test("fields have the types, bounds and users of the schema", () => {
     assert.ok(!fields.has(name), name);
 });
 
-test("a request has the chosen steps with their options, which the user's precede", () => {
+test("the service proposes the steps again, without those that are left out", () => {
   const { input } = inputFor(photoWith({}), "pipeline", { scale: 2 });
-  assert.deepEqual(input, {
-    task: "pipeline",
-    with_face: false,
-    scale: 2,
-    steps: "old_photo_restore,face_restore",
-  });
-  assert.equal(inputFor(photoWith({}), "pipeline", { with_face: true }).input.with_face, true);
+  assert.deepEqual(input, { task: "pipeline", scale: 2, steps: "auto" });
+  const { steps } = photoWith({});
+  steps[1].chosen = steps[2].chosen = false;
+  steps.push({ step: "colorize", work: "", proposed: false, chosen: true });
+  steps.push({ step: "upscale", work: "", proposed: false, chosen: false });
+  steps.unshift({ step: "inpaint", work: "", proposed: true, chosen: false });
+  const changed = inputFor(photoWith({ steps }), "pipeline", {}).input;
+  assert.equal(changed.steps, "auto,colorize,-deblur,-face_restore");
   assert.match(inputFor(photoWith({ steps: [] }), "pipeline", {}).problem, /at least one step/);
   const uninspected = photoWith({ inspection: "failed", steps: [] });
   assert.deepEqual(inputFor(uninspected, "pipeline", {}).input, { task: "pipeline" });
@@ -120,26 +122,31 @@ test("points of faces are sent with tasks that restore faces", () => {
   assert.match(inputFor(noFace, "pipeline", {}).problem, /one face, or leave out the steps/);
 });
 
-test("a mask belongs to inpaint, and to pipelines with that step or with proposed steps", () => {
-  const photo = { mask: {} };
+test("a mask belongs to inpaint, and to pipelines in which that step is chosen", () => {
+  const photo = { mask: {}, chosenSteps: [{ step: "upscale" }, { step: "inpaint" }] };
   assert.ok(usesMask(photo, { task: "inpaint" }));
-  assert.ok(usesMask(photo, { task: "pipeline", steps: "inpaint,upscale" }));
-  assert.ok(usesMask(photo, { task: "pipeline" }));
-  assert.ok(!usesMask(photo, { task: "pipeline", steps: "upscale" }));
+  assert.ok(usesMask(photo, { task: "pipeline", steps: "auto" }));
+  assert.ok(!usesMask({ ...photo, chosenSteps: [] }, { task: "pipeline", steps: "auto" }));
   assert.ok(!usesMask(photo, { task: "upscale" }));
-  assert.ok(!usesMask({ mask: null }, { task: "inpaint" }));
+  assert.ok(!usesMask({ ...photo, mask: null }, { task: "inpaint" }));
 });
 
 test("an inspection is read by its names", () => {
   const found = readInspection({
     photo: {},
-    steps: [{ task: "upscale", reason: "small", options: {}, new: 1 }],
-    faces: [{ box: [1, 2, 3, 4], restorable: false, reason: "blurred", score: 0.9 }],
+    steps: [{ task: "restore", work: "deblur", reason: "soft", options: {}, new: 1 }],
+    faces: [{ index: 0, box: [1, 2, 3, 4], restorable: false, reason: "blurred", score: 0.9 }],
     warnings: ["rotated"],
   });
-  assert.deepEqual(found.steps, [{ step: "upscale", why: "small", options: {} }]);
-  assert.deepEqual(found.faces, [{ box: [1, 2, 3, 4], restorable: false, reason: "blurred" }]);
+  assert.deepEqual(found.steps, [{ step: "restore", work: "deblur", why: "soft" }]);
+  const face = { index: 0, box: [1, 2, 3, 4], restorable: false, reason: "blurred" };
+  assert.deepEqual(found.faces, [face]);
   assert.deepEqual(found.warnings, ["rotated"]);
+});
+
+test("kinds of files are named by their suffixes", () => {
+  assert.equal(fileKind("IMG 1.heic"), "HEIC files");
+  assert.equal(fileKind("photo"), "this file");
 });
 
 test("result files have the names of their photos", () => {

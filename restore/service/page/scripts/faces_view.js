@@ -10,7 +10,7 @@ import { button, element } from "./dom.js";
  */
 export function facesView(photo, onChange) {
   const count = element("span", { class: "faces-count" });
-  const toggles = photo.faces.map((face, index) => faceButton(photo, face, index, update));
+  const toggles = photo.faces.map((face) => faceButton(photo, face, update));
   function update() {
     for (const [index, toggle] of toggles.entries()) {
       toggle.setAttribute("aria-pressed", String(photo.faces[index].chosen));
@@ -49,13 +49,14 @@ export function facesView(photo, onChange) {
   return { boxes, controls };
 }
 
-function faceButton(photo, face, index, onChange) {
+/** The number is that of the API: `inspect` and the option `faces` count from 0. */
+function faceButton(photo, face, onChange) {
   const toggle = element(
     "button",
     {
       type: "button",
       class: "face",
-      "aria-label": `Restore face ${index + 1}`,
+      "aria-label": `Restore face ${face.index}`,
       disabled: !face.restorable,
       title: face.restorable ? null : `This face cannot be restored: ${face.reason}`,
       onclick: () => {
@@ -63,7 +64,7 @@ function faceButton(photo, face, index, onChange) {
         onChange();
       },
     },
-    element("span", { class: "face-number", text: String(index + 1) }),
+    element("span", { class: "face-number", text: String(face.index) }),
   );
   const { left, top, width, height } = placeOf(face.box, photo.width, photo.height);
   Object.assign(toggle.style, {

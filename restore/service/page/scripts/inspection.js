@@ -32,15 +32,18 @@ async function followOrCancel(api, created, options) {
 /**
  * Take the parts that the page shows from the file that the service wrote.
  *
- * @typedef {{steps: Array<{step: string, why: string, options: Object}>,
- *     faces: Array<{box: number[], restorable: boolean, reason: string}>,
+ * `work` is what a step does that can do several things: "denoise" or "deblur"; else "". `index` is
+ * the number of a face in the API, from 0.
+ *
+ * @typedef {{steps: Array<{step: string, work: string, why: string}>,
+ *     faces: Array<{index: number, box: number[], restorable: boolean, reason: string}>,
  *     warnings: string[]}} Inspection
  * @returns {Inspection}
  */
 export function readInspection({ steps, faces, warnings }) {
   return {
-    steps: steps.map(({ task, reason, options }) => ({ step: task, why: reason, options })),
-    faces: faces.map(({ box, restorable, reason }) => ({ box, restorable, reason })),
+    steps: steps.map(({ task, work, reason }) => ({ step: task, work, why: reason })),
+    faces: faces.map(({ index, box, restorable, reason }) => ({ index, box, restorable, reason })),
     warnings,
   };
 }

@@ -34,6 +34,12 @@ export function uniqueNames(names) {
   });
 }
 
+/** Name the kind of a file by its suffix: "HEIC files". */
+export function fileKind(name) {
+  const suffix = /\.([a-z0-9]{2,5})$/i.exec(name)?.[1].toUpperCase();
+  return suffix ? `${suffix} files` : "this file";
+}
+
 /** Write a number of bytes as "3.2 MB". */
 export function fileSize(bytes) {
   if (bytes < 1000) return `${bytes} bytes`;

@@ -17,9 +17,9 @@ export class Photo {
     this.stored = null;
     /** "waiting", "done" or "failed". */
     this.inspection = "waiting";
-    /** Steps to choose from: {step, why, chosen, options}. */
+    /** Steps to choose from: {step, work, why, chosen, proposed}; see inspection.js for `work`. */
     this.steps = [];
-    /** Faces: {box: [x0, y0, x1, y1], restorable, reason, chosen}. */
+    /** Faces: {index, box: [x0, y0, x1, y1], restorable, reason, chosen}. */
     this.faces = [];
     this.warnings = [];
     /** What the user marked for filling, see strokes.js. */
@@ -50,7 +50,8 @@ export class Photo {
   /** Take over the result of the task `inspect`. */
   setInspection({ steps, faces, warnings }) {
     const marked = this.steps.filter((each) => each.step === "inpaint" && this.mask);
-    this.steps = [...marked, ...steps.map((each) => ({ ...each, chosen: true }))];
+    const proposed = steps.map((each) => ({ ...each, proposed: true, chosen: true }));
+    this.steps = [...marked, ...proposed];
     this.faces = faces.map((face) => ({ ...face, chosen: face.restorable }));
     this.warnings = warnings;
     this.inspection = "done";
@@ -63,7 +64,7 @@ export class Photo {
     this.steps = this.steps.filter((each) => each.step !== "inpaint");
     if (mask) {
       const why = "you marked an area";
-      this.steps.unshift({ step: "inpaint", why, chosen: true, options: {} });
+      this.steps.unshift({ step: "inpaint", work: "", why, proposed: true, chosen: true });
     }
   }
 

@@ -5,7 +5,7 @@ import { button, byId, element, icon } from "./dom.js";
 import { facesView } from "./faces_view.js";
 import { Job } from "./job.js";
 import { JobView } from "./job_view.js";
-import { fileSize } from "./names.js";
+import { fileKind, fileSize } from "./names.js";
 import { errorBox, warningsBox } from "./problems.js";
 import { describeState } from "./progress.js";
 import { inputFor, restoresFaces } from "./request.js";
@@ -168,8 +168,11 @@ export class PhotoCard {
   #preview() {
     const { photo } = this;
     if (!photo.canBeShown) {
-      const text = "This browser cannot show this file.";
-      return element("div", { class: "no-preview" }, icon("photo"), element("p", { text }));
+      const text = `This browser cannot show ${fileKind(photo.name)}.`;
+      const remedy = "The photo can be restored, and its result is shown here.";
+      const known = photo.inspection === "done";
+      const hint = known ? element("p", { class: "hint", text: remedy }) : null;
+      return element("div", { class: "no-preview" }, icon("photo"), element("p", { text }), hint);
     }
     this.setShape();
     const image = element("img", { src: photo.address, alt: photo.name });

@@ -17,7 +17,7 @@ export function inputFor(photo, task, options) {
   const input = { task, ...options };
   if (task === "pipeline" && photo.inspection === "done") {
     if (!photo.chosenSteps.length) return refuse("Choose at least one step.");
-    Object.assign(input, pipelineInput(photo, options));
+    input.steps = stepsOf(photo);
   }
   const faces = restoresFaces(photo, task, input) ? photo.facePoints : null;
   if (faces && !faces.length) {
@@ -32,18 +32,24 @@ export function inputFor(photo, task, options) {
 export function usesMask(photo, input) {
   if (!photo.mask) return false;
   if (input.task === "inpaint") return true;
-  return input.task === "pipeline" && (input.steps ?? "inpaint").split(",").includes("inpaint");
+  return input.task === "pipeline" && photo.chosenSteps.some(({ step }) => step === "inpaint");
 }
 
 function refuse(problem) {
   return { input: null, problem };
 }
 
-/** Proposed steps have options of their own, which those of the user precede. */
-function pipelineInput(photo, options) {
-  const steps = photo.chosenSteps;
-  const proposed = Object.assign({}, ...steps.map((each) => each.options));
-  return { ...proposed, ...options, steps: steps.map((each) => each.step).join(",") };
+/**
+ * Return the value of `steps`: the service proposes the steps again, each with its own options.
+ *
+ * A list of the chosen steps would lose them: an option applies to all steps of a request. An area
+ * that is marked is a step because the request has its mask, see usesMask.
+ */
+function stepsOf({ steps }) {
+  const added = steps.filter((each) => each.chosen && !each.proposed);
+  const left = steps.filter((each) => !each.chosen && each.proposed && each.step !== "inpaint");
+  const leftOut = left.map(({ step, work }) => `-${work || step}`);
+  return ["auto", ...added.map(({ step }) => step), ...leftOut].join(",");
 }
 
 /** Tell whether a request restores faces, so that the choice of faces counts. */

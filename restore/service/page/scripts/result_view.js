@@ -3,7 +3,7 @@
 import { comparison } from "./compare.js";
 import { button, element } from "./dom.js";
 import { save } from "./download.js";
-import { resultName } from "./names.js";
+import { fileKind, resultName } from "./names.js";
 import { warningsBox, warningsOf } from "./problems.js";
 import { duration } from "./progress.js";
 import { taskTitle } from "./tasks.js";
@@ -40,6 +40,7 @@ export class Result {
       { class: "result" },
       element("p", { class: "result-title", text: this.#title() }),
       element("p", { class: "hint", text: this.#facts() }),
+      this.photo.canBeShown ? null : element("p", { class: "hint", text: this.#whyAlone() }),
       element(
         "div",
         { class: "buttons" },
@@ -78,6 +79,10 @@ export class Result {
 
   close() {
     URL.revokeObjectURL(this.address);
+  }
+
+  #whyAlone() {
+    return `This browser cannot show ${fileKind(this.photo.name)}: only the result is shown.`;
   }
 
   /** The worst status of the steps; the warnings say why. */

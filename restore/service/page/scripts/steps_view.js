@@ -35,7 +35,7 @@ function stepRow(photo, step, index, onChange) {
     "li",
     {},
     element("input", { ...checkbox, "aria-describedby": `${id}-why` }),
-    element("label", { htmlFor: id, text: stepTitle(step.step) }),
+    element("label", { htmlFor: id, text: stepTitle(step.step, step.work) }),
     element("span", { class: "why", id: `${id}-why`, text: step.why }),
   );
 }
@@ -48,7 +48,8 @@ function addStep(photo, all, onChange) {
   const options = absent.map((step) => element("option", { value: step, text: stepTitle(step) }));
   const select = element("select", { id }, ...options);
   const onclick = () => {
-    photo.steps.push({ step: select.value, why: "you added it", chosen: true, options: {} });
+    const added = { step: select.value, work: "", why: "you added it" };
+    photo.steps.push({ ...added, proposed: false, chosen: true });
     onChange(true);
   };
   return element(

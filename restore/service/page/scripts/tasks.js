@@ -53,7 +53,8 @@ export const TASKS = {
 
 const STEP_TITLES = {
   old_photo_restore: "Fill scratches",
-  enhance: "Enlarge with faces",
+  denoise: "Remove noise",
+  deblur: "Remove blur",
 };
 
 /** Labels of options whose name in the API is not clear to everyone. */
@@ -81,9 +82,9 @@ export function taskTitle(task) {
   return TASKS[task]?.title ?? humanName(task);
 }
 
-/** Return the title of a step of a pipeline. */
-export function stepTitle(step) {
-  return STEP_TITLES[step] ?? taskTitle(step);
+/** Return the title of a step of a pipeline, or of the work that it does. */
+export function stepTitle(step, work = "") {
+  return STEP_TITLES[work || step] ?? taskTitle(step);
 }
 
 /** Return the label of a field of the form. */
