@@ -78,7 +78,9 @@ def measure(arguments: argparse.Namespace) -> Json:
             else:
                 warm_up(service, api_key, WARM_UP_ROUNDS, arguments.seed)
                 kills = (arguments.gateway_kills, arguments.worker_kills)
-                figures = run_kill(service, engine, clients, jobs, kills, arguments.seed)
+                figures = run_kill(
+                    service, engine, clients, jobs, kills, arguments.seed, arguments.wait
+                )
         except Exception:
             print(service.log()[-4000:], file=sys.stderr)
             raise
@@ -118,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--gateway-kills", type=count_from(0), default=5, metavar="N")
     parser.add_argument("--worker-kills", type=count_from(0), default=10, metavar="N")
+    parser.add_argument(
+        "--wait",
+        type=count_from(0),
+        default=0,
+        metavar="S",
+        help="every second client of kill waits up to S seconds in its submissions (default: 0)",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep the log of the service")
     parser.add_argument("--record", action="store_true", help="append a row")

@@ -48,10 +48,15 @@ class ServiceClient:
         url: of the service.
         secret: its API key.
         webhook: URL that is called when a job has ended, or None.
+        wait_s: seconds for which a submission waits for the end of its job (`Prefer: wait`); 0 for
+            none.
     """
 
-    def __init__(self, url: str, secret: str, webhook: str | None = None) -> None:
+    def __init__(
+        self, url: str, secret: str, webhook: str | None = None, *, wait_s: int = 0
+    ) -> None:
         self.url, self.webhook = url, webhook
+        self.headers = {"prefer": f"wait={wait_s}"} if wait_s else {}
         self.session = requests.Session()
         self.session.trust_env = False  # never send loopback requests through a proxy
         self.session.headers["x-api-key"] = secret
@@ -103,7 +108,10 @@ class ServiceClient:
         while True:
             try:
                 answer = self.session.post(
-                    f"{self.url}/v1/predictions", json=body, timeout=TIMEOUT_S
+                    f"{self.url}/v1/predictions",
+                    json=body,
+                    headers=self.headers,
+                    timeout=TIMEOUT_S,
                 )
                 if answer.status_code not in BUSY_STATUSES:
                     answer.raise_for_status()

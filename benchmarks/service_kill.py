@@ -180,6 +180,7 @@ def run_kill(
     jobs: int,
     kills: tuple[int, int],
     seed: int,
+    wait_s: int,
 ) -> Json:
     """Run all jobs and kills, and return the figures.
 
@@ -187,6 +188,7 @@ def run_kill(
         engine: database of the service, for the number of attempts.
         secrets: API keys of the clients.
         kills: number of kills of the gateway and of workers.
+        wait_s: seconds for which the submissions of every second client wait; 0 for none.
     """
     waiting = list(enumerate(requests_of(jobs, seed)))[::-1]
     finished: list[FinishedJob] = []
@@ -195,7 +197,9 @@ def run_kill(
     random.seed(seed)
     with Receiver() as receiver:
         clients = [
-            ServiceClient(service.url, secret, f"{receiver.url}/{number}")
+            ServiceClient(
+                service.url, secret, f"{receiver.url}/{number}", wait_s=wait_s * (number % 2)
+            )
             for number, secret in enumerate(secrets)
         ]
         for number, client in enumerate(clients):
@@ -223,6 +227,7 @@ def run_kill(
     return {
         "jobs": jobs,
         "clients": len(clients),
+        "wait_s": wait_s,
         "kills": dict(killer.killed),
         "tasks": dict(Counter(job.task for job in finished)),
         "finished": len({job.id for job in finished}),
