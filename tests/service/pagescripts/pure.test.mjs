@@ -53,6 +53,7 @@ test("states are described in words, without invented numbers", () => {
   assert.equal(describeState({ status: "starting" }), "Waiting in the queue");
   assert.equal(describeState({ status: "processing", logs: "loading" }), "Running");
   assert.equal(duration(59.6), "1 min 0 s");
+  assert.equal(duration(0.05), "less than 1 s");
   assert.equal(humanName("face_restore"), "Face restore");
 });
 

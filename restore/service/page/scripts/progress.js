@@ -45,6 +45,7 @@ function describeProgress(progress) {
 
 /** Write a duration in seconds as "12 s" or "3 min 5 s". */
 export function duration(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
+  if (seconds < 1) return "less than 1 s";
+  const whole = Math.round(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
