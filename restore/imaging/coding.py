@@ -15,6 +15,7 @@ _NEAREST_FORMATS = {"HEIC": "jpg", "AVIF": "webp"}
 _LOSSLESS_OWN_FORMAT = "png"
 _TABLE_SIDE = 8
 _FULL_CHROMA, _HALF_WIDTH_CHROMA = 0, 1
+_CODED_MODES = ("L", "RGB", "CMYK")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_coding(image: Image.Image, data: bytes) -> Coding | None:
     if image.format == "WEBP":
         is_lossless = b"VP8L" in (data[12:16], data[30:34])
         return Coding(image.size, is_lossless=True) if is_lossless else None
-    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in ("L", "RGB"):
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in _CODED_MODES:
         return None
     numbers = [component[3] for component in image.layer]
     if not set(numbers) <= set(image.quantization):

@@ -83,6 +83,12 @@ def test_quality_of_a_jpeg_is_read_from_its_tables(quality: int) -> None:
     assert table_quality(Photo("a", photo.pixels)) is None
 
 
+def test_quality_of_a_cmyk_jpeg_is_read_from_its_tables() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb_of(SMOOTH)).convert("CMYK").save(buffer, "JPEG", quality=35)
+    assert table_quality(decode(buffer.getvalue(), "a")) == pytest.approx(35, abs=1)
+
+
 def test_blocks_show_in_smooth_areas_on_any_grid() -> None:
     picture = rgb_of(SMOOTH + 6.0 * WHITE_NOISE)
     steps = [measure_blocks(jpeg(picture, quality).pixels[..., 0]) for quality in (8, 30, 95)]
