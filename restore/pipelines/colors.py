@@ -25,7 +25,7 @@ from restore.imaging.colour_tables import (
     tone_curve,
 )
 from restore.imaging.convert import to_8_bits, to_grey, to_rgb
-from restore.imaging.fading import estimate_fading
+from restore.imaging.fading import FadingEstimate, estimate_fading
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_pixels
 from restore.models.adapters.base import ColorTableAdapter
@@ -38,6 +38,10 @@ from restore.runtime.tensors import to_batch
 MIN_CHANGE, FULL_CHANGE = 4.0, 10.0
 """Mean CIE76 differences that the table makes to the thumbnail: up to the first, the photo is not
 changed; from the second on, the table is applied in full; between them, in part."""
+
+MIN_CONTRAST = 0.01
+"""Linear light between the black and the white point, in at least one channel, from which a photo
+has contrast. Less is a blank page, whose fading cannot be told from its colour."""
 
 
 def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Photo:
@@ -54,8 +58,12 @@ def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Ph
     with report.stage("net"):
         thumbnail = make_thumbnail(photo, context.models["colors"])
         tone, table = predict_for_tone(photo, thumbnail, context)
+    fading = estimate_fading(photo)
     change = mean_change(thumbnail if tone == "colour" else without_tint(thumbnail), table)
-    report.fading = {**estimate_fading(photo).facts(), "change": round(change, 2)}
+    report.fading = {**fading.facts(), "change": round(change, 2)}
+    if not has_contrast(fading):
+        report.notes.append("this photo has no contrast, so its colours were not changed")
+        return photo
     weight = weight_of(change)
     if weight == 0.0:
         report.notes.append("the colours of this photo need no correction, so it was not changed")
@@ -71,6 +79,12 @@ def run_colors(photo: Photo, options: ColorsOptions, context: StepContext) -> Ph
             report.notes.append(f"this photo is {tone}: only its contrast was restored")
             result = apply_curve(photo.pixels, tone_curve(table))
     return photo.with_pixels(blend_pixels(result, photo.pixels, options.strength), photo.alpha)
+
+
+def has_contrast(fading: FadingEstimate) -> bool:
+    """Return whether a photo has black and white points; one of a single colour has none."""
+    points = zip(fading.black_points, fading.white_points, strict=True)
+    return max(white - black for black, white in points) >= MIN_CONTRAST
 
 
 def predict_for_tone(

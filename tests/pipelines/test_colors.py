@@ -115,6 +115,13 @@ def test_grey_photo_stays_grey() -> None:
     assert torch.equal(thumbnail[:, 0], thumbnail[:, 2])
 
 
+def test_photo_of_a_single_colour_is_returned_as_it_is() -> None:
+    photo = Photo("a", np.full((20, 200, 3), (120, 110, 90), np.uint8))
+    result, report = run(photo, darker())
+    assert result is photo
+    assert report.notes == ["this photo has no contrast, so its colours were not changed"]
+
+
 def test_toned_photo_keeps_its_tone() -> None:
     grey = cv2.cvtColor(PHOTO, cv2.COLOR_RGB2GRAY)[..., None]
     sepia = np.rint(grey * (1.0, 0.85, 0.6)).astype(np.uint8)
