@@ -136,7 +136,7 @@ def check_output_size(name: str, width: int, height: int, output_format: str) ->
             Code.OUTPUT_TOO_LARGE,
             f"the result has {width * height / 1e6:.1f} megapixels, "
             f"the limit is {LIMITS.max_pixels_out / 1e6:g}",
-            "Choose a smaller scale or a smaller photo.",
+            "Choose a smaller result or a smaller photo.",
             photo=name,
         )
     if max(width, height) > MAX_SIDE_PX[output_format]:

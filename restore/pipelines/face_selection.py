@@ -13,7 +13,7 @@ from restore.options import Request, parse_face_points, parse_faces
 from restore.pipelines.context import StepContext
 
 NOT_CONTAINED = "no point of face_points lies in its box"
-NOT_NUMBERED = "faces does not have its number"
+NOT_NUMBERED = "its number is not one of those in faces"
 NOT_LARGEST = "another face is larger, and only the largest is restored"
 NOT_CENTRAL = "another face is nearer to the centre, and only that one is restored"
 _NOT_SELECTED = {NOT_CONTAINED, NOT_NUMBERED}
