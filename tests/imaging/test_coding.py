@@ -101,7 +101,8 @@ def test_photo_that_was_changed_as_a_whole_is_coded_by_quality() -> None:
 
 def test_cmyk_and_unusual_jpegs_are_coded_by_quality() -> None:
     inks = decode(file_of(Image.fromarray(PICTURE).convert("CMYK"), "JPEG"), "a")
-    assert inks.coding and not inks.coding.fits(inks.pixels)
+    assert inks.coding
+    assert not inks.coding.fits(inks.pixels)
     assert encode(inks, "same", 95)[0] == encode(inks, "jpg", 95)[0]
     assert Photo("a", PICTURE, format="JPEG").coding is None
     assert encode(Photo("a", PICTURE, format="JPEG"), "same", 95)[0][:3] == b"\xff\xd8\xff"
