@@ -36,7 +36,6 @@ class Setup:
         settings = Settings(data=folder)
         self.jobs = JobStore(database.connect(settings), Changes())
         self.files = FileStore(self.jobs.engine, settings)
-        self.files.results.mkdir()
         self.worker = LocalWorker("worker-1")
         self.worker.environment = {
             "RESTORE_WEIGHTS": "lite",
