@@ -29,6 +29,7 @@ TASKS: Mapping[str, Json] = {
     "upscale": {"scale": 2},
     "restore": {},
     "colorize": {},
+    "colors": {},
     "old_photo_restore": {"with_scratch": True},
     "inpaint": {"points": "[[8, 8], [30, 10], [20, 30]]"},
     "pipeline": {"steps": "restore,colorize,upscale", "scale": 1},

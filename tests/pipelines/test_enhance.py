@@ -20,7 +20,11 @@ def test_enhance_enlarges_the_photo_and_restores_its_faces(lite: Restorer) -> No
     assert changed[top:bottom, left:right].mean() > 0.5
     assert not changed[:16].any()
     files = [facts["file"] for facts in report.weights]
-    assert files == ["lite_upscale_x2.safetensors", "lite_faces.safetensors"]
+    assert files == [
+        "lite_upscale_x2.safetensors",
+        "lite_faces.safetensors",
+        "centerface.safetensors",
+    ]
     assert report.tiles
     assert upscaled.reports[0].faces == []
 

@@ -135,7 +135,7 @@ FACE_PIXELS = np.ascontiguousarray(ASTRONAUT[:230, 10:250])
     ("kind", "options"),
     [
         ("", {}),
-        ("grey deep", {"strength": 0.8}),
+        ("grey deep", {"strength": 0.8, "face_detector": "dlib"}),
         ("alpha", {"face_upscale": 1.2, "runtime_profile": "max_speed"}),
     ],
 )
