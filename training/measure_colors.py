@@ -18,7 +18,9 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.quality import psnr_db
+from restore import Photo as RestorePhoto
 from restore.imaging.colour_tables import apply_table
+from restore.imaging.fading import estimate_fading
 from restore.nets.lite.colors import INPUT_PX, LiteColors
 from restore.pipelines.colors import blend_with_identity, mean_change, weight_of
 from training.dataset import read_held_back
@@ -56,7 +58,8 @@ def correct(net: nn.Module, photo: Photo) -> Photo:
     with torch.inference_mode():
         predicted = net(to_tensor(small))[0]
     table = predicted.permute(1, 2, 3, 0).contiguous().numpy()
-    weight = weight_of(mean_change(small / np.float32(255), table))
+    is_faded = estimate_fading(RestorePhoto("photo", photo)).is_faded
+    weight = weight_of(mean_change(small / np.float32(255), table), is_faded=is_faded)
     return apply_table(photo, blend_with_identity(table, weight))
 
 

@@ -97,11 +97,12 @@ def test_photo_that_needs_hardly_any_change_is_returned_as_it_is() -> None:
 
 
 def test_small_change_is_applied_in_part() -> None:
-    assert [weight_of(change) for change in (0, 4, 7, 10, 50)] == [0, 0, 0.5, 1, 1]
-    result, report = run(Photo("a", PHOTO), FixedTable(identity_table(33) * 0.9))
-    weight = weight_of(report.fading["change"])  # type: ignore[arg-type]
+    assert [weight_of(change, is_faded=True) for change in (0, 1, 2, 3)] == [0, 0, 0.5, 1]
+    assert [weight_of(change, is_faded=False) for change in (0, 13, 16.5, 20)] == [0, 0, 0.5, 1]
+    result, report = run(Photo("a", PHOTO), FixedTable(identity_table(33) * 0.75))
+    weight = weight_of(report.fading["change"], is_faded=False)  # type: ignore[arg-type]
     assert 0 < weight < 1
-    np.testing.assert_allclose(result.pixels, PHOTO * (1 - 0.1 * weight), atol=0.8)
+    np.testing.assert_allclose(result.pixels, PHOTO * (1 - 0.25 * weight), atol=0.8)
 
 
 def test_grey_photo_stays_grey() -> None:
@@ -132,7 +133,10 @@ def test_toned_photo_keeps_its_tone() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_vivid_colours_of_other_spaces_are_not_clipped(dtype: type) -> None:
+def test_vivid_colours_of_other_spaces_are_not_clipped(
+    monkeypatch: pytest.MonkeyPatch, dtype: type
+) -> None:
+    monkeypatch.setattr("restore.pipelines.colors.CHANGES", (0.0, 1.0))
     pixels = PHOTO.astype(dtype) * dtype(1 if dtype is np.uint8 else 257)
     pixels[:40, :40] = np.array((255, 10, 10), dtype) * dtype(1 if dtype is np.uint8 else 257)
     photo = decode(png_file(pixels, DISPLAY_P3), "a")

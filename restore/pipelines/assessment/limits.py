@@ -46,10 +46,10 @@ class Limits:
     # has 0.34.
     scratch_length_colour: float = 0.4
 
-    # Mean CIE76 difference that the network of `colors` would make; it applies its table in full
-    # from 10. Clean photos with a density range above the next limit have 8.9 at most, photos that
-    # must not be changed 9.9; photos with synthetic fading have 17 (median).
-    colour_change: float = 10.5
+    # Mean CIE76 difference that the network of `colors` would make; it applies its table in part
+    # from 11, in full from 20. Photos in colour that must not be changed have 14.5 at most (a photo
+    # of Kodak); photos with synthetic fading have 30 (median).
+    colour_change: float = 15.5
     # Smallest density range of a channel. Photos of white things on white have 0.2 to 0.35, and the
     # network takes them for faded.
     density_range: float = 0.45
