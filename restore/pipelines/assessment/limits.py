@@ -46,8 +46,9 @@ class Limits:
     # has 0.34.
     scratch_length_colour: float = 0.4
 
-    # Mean CIE76 difference that the network of `colors` would make. Photos in colour that must not be changed have 14.5 at most (a photo
-    # of Kodak); photos with synthetic fading have 30 (median).
+    # Mean CIE76 difference that the network of `colors` would make. Photos in colour that must not
+    # be changed have 14.5 at most (a photo of Kodak); photos with synthetic fading have 30
+    # (median).
     colour_change: float = 15.5
     # Smallest density range of a channel. Photos of white things on white have 0.2 to 0.35, and the
     # network takes them for faded.
