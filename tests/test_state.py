@@ -138,12 +138,13 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "tasks",
     [
         pytest.param(["colorize", "inpaint"], id="some tasks"),
-        pytest.param(list(TASKS), id="all tasks", marks=pytest.mark.slow),
+        pytest.param(list(TASKS), id="all tasks"),
     ],
 )
 def test_new_processes_give_the_same_results_in_any_order(tasks: list[str]) -> None:

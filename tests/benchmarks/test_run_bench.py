@@ -283,6 +283,7 @@ def test_options_out_of_range_are_refused(
     assert options[0] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_real_server_with_eight_concurrent_requests(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -196,7 +196,7 @@ def check_response(response: requests.Response, inputs: Mapping[str, Any]) -> st
     body = response.json()
     if body["status"] == "succeeded":
         assert "[E" not in json.dumps(body["metrics"])
-        photos = ("image" in inputs) + len(inputs.get("images") or ())
+        photos = (inputs.get("image") is not None) + len(inputs.get("images") or ())
         assert len(body["output"]) >= photos > 0
         for uri in body["output"]:
             if inputs.get("task") == INSPECT_TASK:

@@ -123,6 +123,7 @@ def test_checkpoint_of_another_seed_is_rejected(settings: TrainSettings) -> None
         train("upscale_x2", dataclasses.replace(settings, steps=2, seed=2))
 
 
+@pytest.mark.slow
 def test_only_trains_the_parameters_with_a_prefix(tmp_path: Path, settings: TrainSettings) -> None:
     file = settings.out / "lite_upscale_real_x4.safetensors"
     train("upscale_real_x4", dataclasses.replace(settings, steps=1))
@@ -142,6 +143,7 @@ def test_only_trains_the_parameters_with_a_prefix(tmp_path: Path, settings: Trai
         train("upscale_real_x4", dataclasses.replace(grain, work=tmp_path / "none", only="none"))
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_finished_weights(
     tmp_path: Path, settings: TrainSettings
 ) -> None:
