@@ -35,11 +35,11 @@ from restore.pipelines.context import StepContext
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import to_batch
 
-CHANGES = (13.0, 20.0)
+CHANGE_RANGE = (13.0, 20.0)
 """Mean CIE76 differences that the table makes to the thumbnail: up to the first, the photo is not
 changed; from the second on, the table is applied in full; between them, in part."""
 
-CHANGES_OF_FADED = (1.0, 3.0)
+CHANGE_RANGE_OF_FADED = (1.0, 3.0)
 """The same for photos whose black and white points show that they have faded.
 
 Both pairs were chosen on every second held-back photo of nature: lower ones change more good
@@ -148,7 +148,7 @@ def weight_of(change: float, *, is_faded: bool) -> float:
 
     The network is least sure about photos that it hardly changes: most of them are good.
     """
-    none, full = CHANGES_OF_FADED if is_faded else CHANGES
+    none, full = CHANGE_RANGE_OF_FADED if is_faded else CHANGE_RANGE
     return min(max((change - none) / (full - none), 0.0), 1.0)
 
 

@@ -136,7 +136,7 @@ def test_toned_photo_keeps_its_tone() -> None:
 def test_vivid_colours_of_other_spaces_are_not_clipped(
     monkeypatch: pytest.MonkeyPatch, dtype: type
 ) -> None:
-    monkeypatch.setattr("restore.pipelines.colors.CHANGES", (0.0, 1.0))
+    monkeypatch.setattr("restore.pipelines.colors.CHANGE_RANGE", (0.0, 1.0))
     pixels = PHOTO.astype(dtype) * dtype(1 if dtype is np.uint8 else 257)
     pixels[:40, :40] = np.array((255, 10, 10), dtype) * dtype(1 if dtype is np.uint8 else 257)
     photo = decode(png_file(pixels, DISPLAY_P3), "a")
