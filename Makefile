@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 SERVICE := $(VENV)/.installed-service
 
-.PHONY: help demo test cover serve service env dev lint wheel clean
+.PHONY: help demo test serve service env dev lint wheel clean
 
 help:
 	@echo "make demo   restore the sample photos into out/ (sheet: out/sheet.png)"
@@ -45,7 +45,7 @@ demo: $(RUNTIME)
 # Processes with one thread each: most tests are too small to use two threads. Three for two cores,
 # because many tests wait for servers.
 test: $(DEV) lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(PY) -m slipcover -m pytest -n 3 --dist loadfile
 
 lint: $(DEV)
 	$(PY) -m ruff check .
@@ -63,4 +63,4 @@ wheel: $(DEV)
 	$(PY) -m build --wheel
 
 clean:
-	rm -rf $(VENV) build dist out restored .cog .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) build dist out restored .cog .mypy_cache .ruff_cache .pytest_cache
