@@ -53,6 +53,9 @@ class Lock(IntEnum):
 
 
 _READ_ONLY, _DURABLE = "restore_read_only", "restore_durable"
+_SYNCHRONOUS = "restore_synchronous"
+"""The last value of SQLite's setting of this name, which a connection keeps."""
+_NOT_DURABLE = text("SET LOCAL synchronous_commit = off")
 
 # SQLite's own lock is polled with growing pauses: a queue of threads in front of it is faster.
 _sqlite_writer = threading.RLock()
@@ -94,12 +97,13 @@ def write(engine: Engine, *, durable: bool = True) -> Iterator[Connection]:
             a power failure only if a durable one follows.
     """
     lock = _sqlite_writer if engine.dialect.name == "sqlite" else nullcontext()
-    # Such an option reaches the transaction only if it is set before the transaction begins.
-    engine = engine.execution_options(**{_DURABLE: durable})
-    with lock, engine.begin() as connection:
-        if not durable and connection.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL synchronous_commit = off"))
-        yield connection
+    with lock, engine.connect() as connection:
+        # The option reaches the transaction only if it is set before the transaction begins.
+        connection.execution_options(**{_DURABLE: durable})
+        with connection.begin():
+            if not durable and connection.dialect.name == "postgresql":
+                connection.execute(_NOT_DURABLE)
+            yield connection
 
 
 def flush(engine: Engine) -> None:
@@ -207,6 +211,7 @@ def _sqlite_engine(url: URL) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_S},
         pool_size=CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
+        pool_use_lifo=True,  # each connection has caches of pages and statements
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -229,7 +234,9 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     level = "FULL" if options.get(_DURABLE, True) else "NORMAL"
-    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    if connection.info.get(_SYNCHRONOUS) != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info[_SYNCHRONOUS] = level
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, bindparam, insert, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, url_tokens
@@ -29,6 +28,9 @@ from restore.service.settings import MIB, Settings
 from restore.service.tables import files
 
 CHUNK_BYTES = MIB
+
+_INSERT = insert(files)
+_FILES = select(files).where(files.c.id.in_(bindparam("ids", expanding=True)))
 
 
 class FileStore:
@@ -100,18 +102,13 @@ class FileStore:
         """Return a file, or None if it does not exist or has another owner than the given one."""
         if not is_id(file_id):
             return None
-        query = select(files).where(files.c.id == file_id)
-        if owner is not None:
-            query = query.where(files.c.owner == owner)
-        with database.read(self._engine) as connection:
-            row = connection.execute(query).one_or_none()
-        return StoredFile(**row._mapping) if row else None
+        file = self.get_many([file_id]).get(file_id)
+        return file if file is None or owner in {None, file.owner} else None
 
     def get_many(self, file_ids: Iterable[str]) -> dict[str, StoredFile]:
         """Return those of the files that exist, by their ids."""
-        query = select(files).where(files.c.id.in_(list(file_ids)))
         with database.read(self._engine) as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_FILES, {"ids": list(file_ids)}).all()
         return {row.id: StoredFile(**row._mapping) for row in rows}
 
     def uploads_of(self, owner: str, limit: int = 100) -> list[StoredFile]:
@@ -219,7 +216,7 @@ class FileStore:
             created_at=now,
             expires_at=now + self._keep,
         )
-        connection.execute(insert(files).values(asdict(file)))
+        connection.execute(_INSERT, vars(file))
         return file
 
     def path_of(self, file: StoredFile | Draft) -> Path:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, select, update
 
 from restore.service import database, job_files, outbox, transitions
 from restore.service.changes import DELIVERIES, QUEUE, Changes
@@ -23,6 +24,9 @@ Change = Callable[[Job, datetime], Job | None]
 """From a job and the time to the changed job, or None if the job must not change."""
 Addition = Callable[[Connection], None]
 """Writes something else in the transaction of a job."""
+
+_LOCKED_JOB = select(jobs).where(jobs.c.id == bindparam("job")).with_for_update()
+_UPDATE_JOB = update(jobs).where(jobs.c.id == bindparam("job"))
 
 
 class JobChanges(JobReads):
@@ -67,17 +71,18 @@ class JobChanges(JobReads):
 
     def change_in(self, connection: Connection, job_id: str, change: Change) -> Job | None:
         """Apply a change in an open transaction; call `tell` after its commit."""
-        query = select(jobs).where(jobs.c.id == job_id).with_for_update()
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
+        row = connection.execute(_LOCKED_JOB, {"job": job_id}).one_or_none()
+        return None if row is None else self.change_row(connection, row, change)
+
+    def change_row(self, connection: Connection, row: Row[Any], change: Change) -> Job | None:
+        """Apply a change to a job whose row this transaction has locked; as `change_in`."""
         before, now = to_job(row), database.now(connection)
         after = change(before, now)
         if after is None:
             return None
         values = changed_values(before, after)
         if values:
-            connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+            connection.execute(_UPDATE_JOB, values | {"job": before.id})
         outbox.add(connection, after, transitions.events(before, after), now)
         if after.status.is_final and not before.status.is_final:
             job_files.keep_until(connection, after, now + self._keep)

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    String,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from restore.errors import Code, RestoreError
@@ -16,6 +28,26 @@ from restore.service.records import Job, NewJob, StoredFile
 from restore.service.tables import files, job_files, jobs
 
 PREFIX = "file:"
+
+_JOB = bindparam("job", type_=String())
+_OUTPUTS: BindParameter[str] = bindparam("outputs", expanding=True)
+_TIME = bindparam("time", type_=files.c.expires_at.type)
+_OWN_FILE = select(_JOB, files.c.id).where(
+    files.c.id == bindparam("file"), files.c.owner == bindparam("key_owner")
+)
+_LINK = insert(job_files).from_select(("job_id", "file_id"), _OWN_FILE)
+_COUNTED = {"preserve_rowcount": True}
+_OF_JOB = or_(
+    files.c.id.in_(select(job_files.c.file_id).where(job_files.c.job_id == _JOB)),
+    files.c.id.in_(_OUTPUTS),
+)
+_LOCK = select(files.c.id).where(_OF_JOB).order_by(files.c.id).with_for_update()
+_KEEP = update(files).where(_OF_JOB, files.c.expires_at < _TIME).values(expires_at=_TIME)
+_EXPIRE = (
+    update(files)
+    .where(files.c.job_id == _JOB, files.c.id.not_in(_OUTPUTS))
+    .values(expires_at=_TIME)
+)
 
 
 def file_ids(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
@@ -37,20 +69,16 @@ def link_inputs(connection: Connection, new: NewJob) -> None:
     Raises:
         RestoreError: PHOTO_MISSING if a file does not exist or belongs to another owner.
     """
-    wanted = sorted(set(file_ids(new.input)))
-    if not wanted:
-        return
-    possible = [file_id for file_id in wanted if is_id(file_id)]
-    query = select(files.c.id).where(files.c.id.in_(possible), files.c.owner == new.owner)
-    found = set(connection.execute(query).scalars())
-    missing = [file_id for file_id in wanted if file_id not in found]
-    if missing:
-        raise _missing(missing[0])
-    try:
-        rows = [{"job_id": new.id, "file_id": file_id} for file_id in wanted]
-        connection.execute(insert(job_files), rows)
-    except IntegrityError as error:  # the cleaner was faster
-        raise _missing(wanted[0]) from error
+    for file_id in sorted(set(file_ids(new.input))):
+        if not is_id(file_id):
+            raise _missing(file_id)
+        names = {"job": new.id, "file": file_id, "key_owner": new.owner}
+        try:
+            linked = connection.execute(_LINK, names, execution_options=_COUNTED).rowcount
+        except IntegrityError as error:  # the cleaner was faster
+            raise _missing(file_id) from error
+        if not linked:
+            raise _missing(file_id)
 
 
 def keep_until(connection: Connection, job: Job, expires_at: datetime) -> None:
@@ -58,20 +86,12 @@ def keep_until(connection: Connection, job: Job, expires_at: datetime) -> None:
 
     Results of lost attempts expire at once.
     """
-    inputs = select(job_files.c.file_id).where(job_files.c.job_id == job.id)
-    outputs = list(file_ids(job.output))
-    of_job = or_(files.c.id.in_(inputs), files.c.id.in_(outputs))
+    names = {"job": job.id, "outputs": list(file_ids(job.output))}
     if connection.dialect.name == "postgresql":
         # Locked in one order, because jobs that end at the same time may share files.
-        connection.execute(select(files.c.id).where(of_job).order_by(files.c.id).with_for_update())
-    connection.execute(
-        update(files).where(of_job, files.c.expires_at < expires_at).values(expires_at=expires_at)
-    )
-    connection.execute(
-        update(files)
-        .where(files.c.job_id == job.id, files.c.id.not_in(outputs))
-        .values(expires_at=job.completed_at)
-    )
+        connection.execute(_LOCK, names)
+    connection.execute(_KEEP, names | {"time": expires_at})
+    connection.execute(_EXPIRE, names | {"time": job.completed_at})
 
 
 def unlink_job(connection: Connection, job_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Row
@@ -22,7 +22,7 @@ def to_job(row: Row[Any]) -> Job:
 
 def new_values(new: NewJob) -> dict[str, Any]:
     """Return the columns of a new job that its request determines."""
-    return {name: _to_column(value) for name, value in asdict(new).items()}
+    return {name: _to_column(value) for name, value in vars(new).items()}
 
 
 def changed_values(before: Job, after: Job) -> dict[str, Any]:

@@ -7,15 +7,37 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+)
 
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, outbox, transitions
 from restore.service.job_changes import Addition, JobChanges
 from restore.service.job_reads import unended
-from restore.service.job_rows import new_values, to_job
+from restore.service.job_rows import new_values
 from restore.service.records import Job, NewJob, Renewal, Status
 from restore.service.tables import jobs
+
+_INSERT = insert(jobs).inline()
+_OLDEST = (
+    select(jobs)
+    .where(jobs.c.status == Status.STARTING)
+    .order_by(jobs.c.sequence)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_COUNTS = select(
+    func.count(), func.coalesce(func.sum(case((jobs.c.owner == bindparam("owner"), 1), else_=0)), 0)
+).where(unended())
 
 
 class JobStore(JobChanges):
@@ -49,16 +71,8 @@ class JobStore(JobChanges):
             _check_limits(connection, new.owner, max_waiting, max_waiting_of_owner)
             if also is not None:
                 also(connection)
-            values = new_values(new) | {
-                "status": Status.STARTING,
-                "cancel_requested": False,
-                "logs": "",
-                "attempt": 0,
-                "failures": 0,
-                "removed": False,
-                "created_at": database.now(connection),
-            }
-            job = to_job(connection.execute(insert(jobs).values(values).returning(jobs)).one())
+            job = Job(**vars(new), created_at=database.now(connection))
+            connection.execute(_INSERT, new_values(job))
             job_files.link_inputs(connection, new)
         self.tell(job)
         return job
@@ -70,16 +84,9 @@ class JobStore(JobChanges):
             The job with its new `attempt`, which all further calls for it name; None if no job
             waits.
         """
-        oldest = (
-            select(jobs.c.id)
-            .where(jobs.c.status == Status.STARTING)
-            .order_by(jobs.c.sequence)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
         with database.write(self.engine, durable=False) as connection:
-            job_id = connection.execute(oldest).scalar()
-            if job_id is None:
+            row = connection.execute(_OLDEST).one_or_none()
+            if row is None:
                 return None
             now = database.now(connection)
             give = partial(
@@ -89,7 +96,7 @@ class JobStore(JobChanges):
                 now=now,
                 lease_until=now + timedelta(seconds=lease_s),
             )
-            job = self.change_in(connection, job_id, lambda job, _: give(job))
+            job = self.change_row(connection, row, lambda job, _: give(job))
         if job is not None:
             self.tell(job)
         return job
@@ -263,8 +270,7 @@ def _check_limits(
         return
     # Concurrent submissions would not see each other's jobs.
     database.exclude_others(connection, database.Lock.SUBMIT)
-    own = func.coalesce(func.sum(case((jobs.c.owner == owner, 1), else_=0)), 0)
-    found = connection.execute(select(func.count(), own).where(unended())).one()
+    found = connection.execute(_COUNTS, {"owner": owner}).one()
     if waiting is not None and found[0] >= waiting:
         raise _queue_full(f"{waiting} jobs are waiting or running, which is the limit")
     if of_owner is not None and found[1] >= of_owner:

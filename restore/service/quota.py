@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, Engine, bindparam, case, func, select
 
 from restore.errors import Code, RestoreError
 from restore.service import database
@@ -15,6 +15,10 @@ from restore.service.tables import files
 
 UPLOAD_SHARE = 0.9
 """Share of the quota that uploads may fill; the rest is for results of accepted jobs."""
+
+_ALL = func.coalesce(func.sum(files.c.size), 0)
+_OF_OWNER = case((files.c.owner == bindparam("owner"), files.c.size), else_=0)
+_USED = select(_ALL, func.coalesce(func.sum(_OF_OWNER), 0))
 
 
 class Quota:
@@ -78,7 +82,7 @@ class Reservation:
 
 def stored_bytes(connection: Connection, owner: str | None = None) -> int:
     """Return the size of all stored files, or of those of an owner."""
-    query = select(func.coalesce(func.sum(files.c.size), 0))
+    query = select(_ALL)
     if owner is not None:
         query = query.where(files.c.owner == owner)
     return int(connection.execute(query).scalar_one())
@@ -95,9 +99,7 @@ def check_new_file(
         RestoreError: DISK_QUOTA if the file exceeds a limit.
     """
     database.exclude_others(connection, database.Lock.QUOTA)
-    own_size = case((files.c.owner == owner, files.c.size), else_=0)
-    sums = (func.coalesce(func.sum(each), 0) for each in (files.c.size, own_size))
-    used, used_by_owner = connection.execute(select(*sums)).one()
+    used, used_by_owner = connection.execute(_USED, {"owner": owner}).one()
     if used + size > limit_bytes:
         raise over_quota(limit_bytes)
     if owner_limit_bytes is not None and used_by_owner + size > owner_limit_bytes:
