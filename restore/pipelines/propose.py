@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Self
+from typing import Self, cast
 
 from torch import nn
 
@@ -24,15 +24,19 @@ from restore.options import (
     FACE,
     OLD_PHOTO,
     SIZE_OPTIONS,
+    UPSCALER,
     FaceOptions,
     Request,
     RestoreOptions,
     Step,
     TaskOptions,
+    UpscaleOptions,
 )
 from restore.pipelines.assessment.colours import predict_change
+from restore.pipelines.assessment.enlargement import MAX_FAITHFUL_SCALE, gentle_options
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding, judge_measurements
 from restore.pipelines.assessment.measurements import PredictChange, measure_photo
+from restore.pipelines.cleanness import is_sharp_and_clean
 from restore.pipelines.face_alignment import convention_of_row
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
@@ -118,6 +122,7 @@ class Judge:
         predict_change: predicts what the step `colors` would do to a photo.
         restore_variants: the value of `restore_variant` for each work of `restore`.
         warnings: fallbacks that are used instead of what was requested.
+        enlarges_lite: loads the upscaler and tells whether it is the lite one.
     """
 
     face_model: Model
@@ -126,6 +131,7 @@ class Judge:
     predict_change: PredictChange
     restore_variants: Mapping[str, str]
     warnings: Sequence[str]
+    enlarges_lite: Callable[[], bool]
 
     @classmethod
     def load(
@@ -137,6 +143,7 @@ class Judge:
             RestoreError: any WEIGHTS_* code.
         """
         options: FaceOptions = request.options["face_restore"]
+        upscale_options: UpscaleOptions = request.options["upscale"]
         face_model, warnings = models.get(FACE.task, options.variant(FACE))
         detector, fallback_warnings = detectors.get(
             options.face_detector, with_lite=face_model.variant == LITE
@@ -150,6 +157,7 @@ class Judge:
             functools.partial(predict_change, model=colors_model, runtime=runtime),
             LITE_VARIANTS if models.policy is Policy.LITE else VARIANTS,
             (*warnings, *fallback_warnings),
+            lambda: models.get(UPSCALER.task, upscale_options.variant())[0].variant == LITE,
         )
 
     def assess(self, item: RequestPhoto, request: Request) -> Assessment:
@@ -191,7 +199,10 @@ def assess_photo(
     if has_mask:
         proposed.append(ProposedStep("inpaint", reason="the request has a mask"))
     proposed = [each for each in proposed if not request.left_out & {each.step, each.work}]
-    return Assessment(add_further_steps(proposed, request), faces, findings)
+    steps = add_further_steps(proposed, request)
+    if _proposes_enlargement(steps, request, photo) and judge.enlarges_lite():
+        steps = _enlarge_gently(steps, request, is_clean=is_sharp_and_clean(photo.pixels))
+    return Assessment(steps, faces, findings)
 
 
 def propose_steps(
@@ -228,6 +239,27 @@ def propose_steps(
         reason = " and ".join(finding.reason for finding in group)
         steps.append(ProposedStep(step, _without_given(options, request), reason, work))
     return steps
+
+
+def _proposes_enlargement(steps: Sequence[ProposedStep], request: Request, photo: Photo) -> bool:
+    """Tell whether a photo will be enlarged so much that lite networks have a choice."""
+    if "upscale_variant" in request.given:
+        return False
+    proposed = [each for each in steps if each.step == "upscale" and each.reason]
+    options = [cast(UpscaleOptions, each.task_options(request)) for each in proposed]
+    return any(each.scale_for(photo.width, photo.height) > MAX_FAITHFUL_SCALE for each in options)
+
+
+def _enlarge_gently(
+    steps: Sequence[ProposedStep], request: Request, *, is_clean: bool
+) -> tuple[ProposedStep, ...]:
+    """Add `gentle_options` to the step `upscale`, without what the request decides."""
+    works = {(each.step, each.work) for each in steps}
+    added = _without_given(gentle_options(works, is_clean=is_clean), request)
+    return tuple(
+        replace(each, options={**each.options, **added}) if each.step == "upscale" else each
+        for each in steps
+    )
 
 
 def _stronger(options: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:

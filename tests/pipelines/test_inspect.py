@@ -34,7 +34,13 @@ def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspe
     warnings = ("dlib is used instead",)
     detector, net = FixedDetector(*faces), WhiteIsScratched()
     judge = Judge(
-        model, detector, net, lambda photo: ColourChange(0.0, "colour"), VARIANTS, warnings
+        model,
+        detector,
+        net,
+        lambda photo: ColourChange(0.0, "colour"),
+        VARIANTS,
+        warnings,
+        lambda: False,
     )
     return inspect_photo(item, request, judge, runtime_for("baseline", select_device("cpu")))
 

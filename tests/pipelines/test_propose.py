@@ -52,6 +52,7 @@ def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
         lambda photo: ColourChange(colour_change, "colour"),
         VARIANTS,
         (),
+        lambda: False,
     )
 
 
@@ -124,6 +125,37 @@ def test_steps_are_left_out_by_task_or_work(
     assert works("auto,-upscale,-restore", target_px=500) == []
     findings.append(SCRATCHES)
     assert works("auto,-old_photo_restore") == [DEBLUR, "upscale"]  # and no denoising in its place
+
+
+@pytest.mark.parametrize(
+    ("findings", "inputs", "is_lite", "expected"),
+    [
+        ((NOISE, SMALL), {}, True, {"scale": 4, "upscale_variant": "lite_fidelity"}),
+        ((NOISE, SMALL), {"steps": "auto,-denoise"}, True, {"scale": 4, "strength": 0.5}),
+        ((SMALL,), {}, True, {"scale": 4, "strength": 0.5}),
+        ((SMALL,), {"strength": 0.9}, True, {"scale": 4}),
+        ((SMALL,), {"upscale_variant": "lite"}, True, {"scale": 4}),
+        ((SMALL,), {"scale": 4}, True, {"strength": 0.5}),
+        ((SMALL,), {"scale": 2}, True, {}),
+        ((SMALL,), {"target_px": 2000}, True, {"strength": 0.5}),
+        ((), {"target_px": 2000}, True, {"strength": 0.5}),
+        ((), {"steps": "auto,upscale"}, True, {}),
+        ((SMALL,), {}, False, {"scale": 4}),
+    ],
+)
+def test_lite_network_enlarges_without_painting(
+    face_net: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    findings: tuple[Finding, ...],
+    inputs: dict[str, Any],
+    is_lite: bool,
+    expected: dict[str, object],
+) -> None:
+    monkeypatch.setattr("restore.pipelines.propose.judge_measurements", lambda _: findings)
+    judge = dataclasses.replace(judge_of(face_net), enlarges_lite=lambda: is_lite)
+    noisy = GREY.clip(0, 199) // 50 * 50
+    assessment = assess_photo(Photo("a", noisy), judge, request_of(**inputs))
+    assert dict(assessment.steps[-1].options) == expected
 
 
 def test_findings_of_the_same_work_become_one_step() -> None:
