@@ -73,6 +73,10 @@ class WinogradConv2d(nn.Module):
             TILE_PX * TILE_PX, conv.in_channels, conv.out_channels
         )
         self.filters = nn.Buffer(transformed.float().contiguous())
+        if not self.has_many_channels:
+            from restore.optimize.matrix_products import pack  # noqa: PLC0415 - slow import
+
+            self.filters = nn.Buffer(pack(self.filters))
         self.input_transform = nn.Buffer(_for_tiles(_INPUT_TRANSFORM).float())
         self.output_transform = nn.Buffer(_for_tiles(_OUTPUT_TRANSFORM).float())
         self.padding = int(conv.padding[0])

@@ -9,19 +9,17 @@ of inner loops are unsigned, rows and columns are signed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, TypeVar
 
-import numba
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - np.dot in Numba calls its sgemm
+import torch
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+
+from restore.optimize import matrix_products
+from restore.optimize.matrix_products import COLUMNS, ROWS, kernel
 
 Floats = NDArray[np.float32]
-Function = TypeVar("Function", bound=Callable[..., Any])
 OUT, TILE = 4, 6  # sides of output and input tiles in pixels
 BLOCK_BYTES = 1 << 20
 """Size of a block of transformed tiles: half of a core's L2 cache."""
@@ -31,16 +29,6 @@ SHARES_PER_THREAD = 2
 """The work is split into more shares than threads, so that no thread waits long for another."""
 F, U = np.float32, np.uintp
 U2, U3, U4, U5, U6 = U(2), U(3), U(4), U(5), U(6)
-
-
-def kernel(function: Function) -> Function:
-    """Compile a function at its first call, without the GIL; cached on disk if possible."""
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        compiled = numba.njit(function, cache=True, **options)
-    except RuntimeError:  # neither the package's folder nor the home folder is writable
-        compiled = numba.njit(function, **options)
-    return compiled  # type: ignore[no-any-return] # a type of Numba
 
 
 @kernel
@@ -185,14 +173,17 @@ def _transform_products(
 
 
 @kernel
-def convolve(image, filters, bias, result, border, reflects, first, last, block_rows, block_tiles):
+def convolve(
+    image, filters, packed, bias, result, border, reflects, first, last, block_rows, block_tiles
+):
     """Convolve the rows of tiles first to last of an HWC image, block by block.
 
-    `filters` are the transformed weights: 36 x channels x output channels.
+    `filters` are the transformed weights: 36 x channels x output channels, `packed` or not.
     """
     shape, result_shape = image.shape, result.shape
     channels, out_channels = shape[2], result_shape[2]
-    columns, count = (result_shape[1] + OUT - 1) // OUT, block_rows * block_tiles
+    columns = (result_shape[1] + OUT - 1) // OUT
+    count = (block_rows * block_tiles + ROWS - 1) // ROWS * ROWS
     inputs = np.empty((TILE * TILE, count, channels), np.float32)
     products = np.empty((TILE * TILE, count, out_channels), np.float32)
     flat_inputs, flat_products = inputs.reshape(-1), products.reshape(-1)
@@ -212,8 +203,7 @@ def convolve(image, filters, bias, result, border, reflects, first, last, block_
                     flat, shape, reflects, top, left, tiles, rows, U(tile_row), flat_inputs,
                     r * tiles, in_step,
                 )  # fmt: skip
-            for part in range(TILE * TILE):
-                np.dot(inputs[part, : down * tiles], filters[part], products[part, : down * tiles])
+            matrix_products.multiply(inputs, filters, products, down * tiles, packed)
             for r in range(down):
                 top, left = OUT * (row + r), OUT * column
                 out_row = U(block_tiles * out_channels)
@@ -237,7 +227,7 @@ def convolve_image(
 
     Args:
         image: HxWxC, contiguous.
-        filters: 36xCxO transformed weights.
+        filters: 36xCxO transformed weights, as `matrix_products.pack` returns them.
         bias: O values.
         result: H'xW'xO, contiguous; it is written.
         border: padding, 0 or 1.
@@ -251,8 +241,9 @@ def convolve_image(
     block_tiles = min(tiles, columns)
     block_rows = max(1, min(tiles // block_tiles, share))
     share = -(-share // block_rows) * block_rows
+    packed = matrix_products.uses_packed(result.shape[2])
     calls = [
-        (image, filters, bias, result, border, reflects, first, min(first + share, rows),
+        (image, filters, packed, bias, result, border, reflects, first, min(first + share, rows),
          block_rows, block_tiles)
         for first in range(0, rows, share)
     ]  # fmt: skip
@@ -273,16 +264,15 @@ def thread_pool(process: int, threads: int) -> ThreadPoolExecutor:
 
 @cache
 def warm_up() -> bool:
-    """Compile the kernels and test them; return whether the result was right.
-
-    Also makes matrix products run in the calling thread: the BLAS library behind `np.dot` would
-    start threads of its own in each of the pool's threads.
-    """
-    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
-        if "numpy.libs" not in library.filepath:  # np.dot in Numba does not call NumPy's own BLAS
-            library.set_num_threads(1)
-    image, filters = np.ones((5, 6, 3), np.float32), np.zeros((TILE * TILE, 3, 2), np.float32)
-    result = np.empty((5, 6, 2), np.float32)
-    bias = np.array([1, 2], np.float32)
-    convolve_image(image, filters, bias, result, 1, reflects=False, threads=1)
-    return bool((result == (1, 2)).all())
+    """Compile the kernels and test them; return whether the result was right."""
+    matrix_products.use_calling_thread()
+    # The paper's transform of filters that have a weight at their centre only.
+    centre = np.array([0, -1 / 6, 1 / 6, 1 / 12, -1 / 12, 0])
+    weights = np.arange(3 * COLUMNS).reshape(3, COLUMNS) % 7
+    filters = np.outer(centre, centre).reshape(-1, 1, 1) * weights
+    packed = matrix_products.pack(torch.from_numpy(filters.astype(np.float32))).numpy()
+    image = np.arange(5.0 * 6 * 3, dtype=np.float32).reshape(5, 6, 3) % 5
+    bias = np.arange(COLUMNS, dtype=np.float32)
+    result = np.empty((5, 6, COLUMNS), np.float32)
+    convolve_image(image, packed, bias, result, 1, reflects=False, threads=1)
+    return bool(np.allclose(result, image @ weights + bias, atol=1e-3))
