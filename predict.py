@@ -265,6 +265,12 @@ class Predictor(BasePredictor):
             description="face_restore, enhance, upscale, old_photo_restore: Faces to restore: all, largest, center (nearest to the centre of the photo), or numbers such as 0,2, counted from left to right as by inspect and in the report.",
             default="all",
         ),
+        saturation: float = Input(
+            description="colorize: Factor of the predicted colours' chroma: 0 is grey, 1 as predicted, 2 twice as colourful; lightness and hue are kept.",
+            ge=0,
+            le=2,
+            default=1,
+        ),
     ) -> list[Path]:
         """Restore the photos and return one file for each, in order."""
         response = self.worker.respond(
@@ -315,6 +321,7 @@ class Predictor(BasePredictor):
             max_megapixels=max_megapixels,
             record_steps=record_steps,
             faces=faces,
+            saturation=saturation,
         )
         self.record_metric("photos", response.reports)
         return [Path(path) for path in response.paths]

@@ -67,6 +67,7 @@ INPUT_ORDER = (
     "max_megapixels",
     "record_steps",
     "faces",
+    "saturation",
 )
 """The order of all inputs in the Cog schema, on the command line and in the documentation."""
 

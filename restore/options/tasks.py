@@ -158,6 +158,13 @@ class ColorizeOptions(TaskOptions):
             "other values are in proportion, from 256 to 1472 pixels."
         ),
     )
+    saturation: Annotated[Number, Field(ge=0, le=2, allow_inf_nan=False)] = Field(
+        default=1.0,
+        description=(
+            "Factor of the predicted colours' chroma: 0 is grey, 1 as predicted, 2 twice as "
+            "colourful; lightness and hue are kept."
+        ),
+    )
 
     def without_effect(self) -> Mapping[str, str]:
         """The network sees the whole photo, reduced to a square."""

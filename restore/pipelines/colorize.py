@@ -3,7 +3,8 @@
 The luminance is kept. Follows the official ColorizationPipeline: L of CIE Lab at full resolution,
 ab from a square reduction of the photo. Two faults are corrected: ab is enlarged smoothly instead
 of in blocks, and the paper around a photo, white and black get no colour.
-Colours outside of RGB are clipped, as OpenCV does officially too.
+Colours outside of RGB are clipped, as OpenCV does officially too; with a `saturation` other than 1,
+their chroma is reduced instead.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from restore.faces.colour import Tone, classify_tone
 from restore.imaging.colour import srgb_to_space
 from restore.imaging.convert import to_grey, to_rgb
+from restore.imaging.device_colour import multiply_chroma
 from restore.imaging.paper import colour_weights, find_paper
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_photos
@@ -59,7 +61,8 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
         mode = context.rules.ab_interpolation
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
         paper = find_paper(pixels) if context.rules.keeps_paper_neutral else None
-        result = merge_colours(pixels, enlarged.permute(1, 2, 0).cpu().numpy(), paper)
+        colours = enlarged.permute(1, 2, 0).cpu().numpy()
+        result = merge_colours(pixels, colours, paper, options.saturation)
     return blend_photos(
         photo.with_pixels(result, photo.alpha),
         photo.with_pixels(pixels, photo.alpha),
@@ -131,13 +134,16 @@ def to_colour_space(ab: Tensor, lightness: np.ndarray, matrix: np.ndarray) -> Te
     return torch.from_numpy(converted.transpose(2, 0, 1)[None].copy()).to(ab)
 
 
-def merge_colours(pixels: np.ndarray, ab: np.ndarray, paper: np.ndarray | None) -> np.ndarray:
+def merge_colours(
+    pixels: np.ndarray, ab: np.ndarray, paper: np.ndarray | None, saturation: float
+) -> np.ndarray:
     """Replace the colours of a photo; lightness is kept.
 
     Args:
         pixels: HxWx3 integers.
         ab: HxWx2 in Lab units.
         paper: HxW from `find_paper`: paper, white and black get no colour. None to colour them.
+        saturation: factor of the chroma.
     """
     full, result = np.iinfo(pixels.dtype).max, np.empty_like(pixels)
     if pixels.dtype == np.uint16:
@@ -151,11 +157,19 @@ def merge_colours(pixels: np.ndarray, ab: np.ndarray, paper: np.ndarray | None) 
             grey = to_grey(pixels[band])
             weights = colour_weights(grey, paper[band])
             colours = colours * weights[..., None]
+        if saturation != 1.0:
+            colours = saturate(lightness, colours, saturation)
         result[band] = np.rint(from_lab(np.concatenate([lightness, colours], axis=-1)) * full)
         if paper is not None:
             # The conversion through Lab may be off by a level.
             result[band][weights == 0] = grey[weights == 0][:, None]
     return result
+
+
+def saturate(lightness: np.ndarray, ab: np.ndarray, saturation: float) -> np.ndarray:
+    """Multiply the chroma of HxWx2 float32 ab with HxWx1 lightness; see `multiply_chroma`."""
+    light, colours = (torch.from_numpy(each).permute(2, 0, 1)[None] for each in (lightness, ab))
+    return multiply_chroma(light, colours, saturation)[0].permute(1, 2, 0).numpy()
 
 
 def rgb_of(lab: np.ndarray) -> np.ndarray:

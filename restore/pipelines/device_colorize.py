@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from restore.faces.device_changes import classify_tone_on_device
 from restore.imaging.colour import srgb_to_space
-from restore.imaging.device_colour import lightness_of, rgb_of
+from restore.imaging.device_colour import lightness_of, multiply_chroma, rgb_of
 from restore.imaging.device_photo import DevicePhoto
 from restore.imaging.device_resize import blend_photos
 from restore.imaging.paper import FADE_LEVELS, paper_of_small, paper_size
@@ -44,16 +44,18 @@ def colorize_on_device(
     with context.report.stage("merge"):
         mode = context.rules.ab_interpolation
         enlarged = F.interpolate(ab, size=(photo.height, photo.width), mode=mode)
-        coloured = photo.with_levels(merge_on_device(photo, enlarged), photo.alpha)
+        merged = merge_on_device(photo, enlarged, options.saturation)
+        coloured = photo.with_levels(merged, photo.alpha)
     return blend_photos(coloured, photo, options.strength)
 
 
-def merge_on_device(photo: DevicePhoto, ab: Tensor) -> Tensor:
+def merge_on_device(photo: DevicePhoto, ab: Tensor, saturation: float) -> Tensor:
     """Replace the colours of a photo; lightness is kept, and paper, white and black stay grey.
 
     Args:
         photo: the photo.
         ab: 1x2xHxW in Lab units.
+        saturation: factor of the chroma.
 
     Returns:
         1x3xHxW integers of the type of the photo.
@@ -62,7 +64,10 @@ def merge_on_device(photo: DevicePhoto, ab: Tensor) -> Tensor:
     grey = luminance(rgb * full).round()
     from_end = torch.minimum(grey, full - grey) * (255 / full / FADE_LEVELS)
     weights = from_end.clamp_max(1.0) * (1 - _find_paper(photo))
-    merged = rgb_of(lightness_of(rgb), ab * weights) * full
+    lightness, colours = lightness_of(rgb), ab * weights
+    if saturation != 1.0:
+        colours = multiply_chroma(lightness, colours, saturation)
+    merged = rgb_of(lightness, colours) * full
     # The conversion through Lab may be off by a level.
     return to_levels(torch.where(weights == 0, grey, merged), photo.levels)
 

@@ -50,6 +50,7 @@ def test_description_of_an_option_has_its_type_choices_bounds_and_default() -> N
 
     assert facts("scale") == (float, False, 1, 8, 4.0)
     assert facts("render_factor") == (int, False, 1, 100, 35)
+    assert facts("saturation") == (float, False, 0, 2, 1.0)
     assert facts("tile_size") == (int, True, 0, None, None)
     assert facts("keep_color") == (bool, True, None, None, None)
     assert facts("with_face") == (bool, False, None, None, True)

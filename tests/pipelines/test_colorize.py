@@ -201,6 +201,42 @@ def test_colours_outside_of_rgb_are_clipped(scale: int) -> None:
     assert np.isin(run(pixels, ConstantAb(-4000, 9000)), (0, 255 * scale)).mean() > 0.5
 
 
+@pytest.mark.parametrize("saturation", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("scale", [1, 257])
+def test_saturation_multiplies_the_chroma(scale: int, saturation: float) -> None:
+    pixels = np.clip(GREY, 60, 190).astype(np.uint8 if scale == 1 else np.uint16) * scale
+    result = run(pixels, ConstantAb(9, -14), saturation=saturation)
+    lightness, a, b = np.moveaxis(to_lab(result), -1, 0)
+    expected = to_lab(np.repeat(pixels[..., None], 3, axis=2))[..., 0]
+    assert np.abs(lightness - expected).max() < 1
+    assert np.abs(a - 9 * saturation).max() < 2
+    assert np.abs(b + 14 * saturation).max() < 2
+    assert (np.ptp(result.astype(int), axis=2).max() == 0) == (saturation == 0)
+
+
+def test_saturation_of_1_changes_nothing_not_even_clipped_colours() -> None:
+    expected = run(GREY, ConstantAb(70, 40))
+    np.testing.assert_array_equal(run(GREY, ConstantAb(70, 40), saturation=1), expected)
+    assert (run(GREY, ConstantAb(70, 40), saturation=1.01) != expected).any()
+
+
+def test_high_saturation_keeps_lightness_and_hue_where_clipping_would_not() -> None:
+    pixels = np.clip(GREY, 60, 190)
+    expected = to_lab(np.repeat(pixels[..., None], 3, axis=2))[..., 0]
+
+    def differences(**options: Any) -> tuple[float, float]:
+        lightness, a, b = np.moveaxis(to_lab(run(pixels, ConstantAb(60, 60), **options)), -1, 0)
+        hue = np.degrees(np.arctan2(b, a))
+        return float(np.abs(lightness - expected).max()), float(np.abs(hue - 45).max())
+
+    lightness, hue = differences(saturation=1.5)
+    assert lightness < 1
+    assert hue < 2
+    clipped_lightness, clipped_hue = differences()
+    assert clipped_lightness > 5
+    assert clipped_hue > 5
+
+
 def test_colours_are_enlarged_smoothly_and_officially_in_blocks() -> None:
     pixels = np.full((1100, 1100), 128, np.uint8)
     smooth = run(pixels, ConstantAb(20, 20, fields=8))
