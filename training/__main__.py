@@ -1,5 +1,7 @@
 """Train and evaluate the embedded lite weights.
 
+python -m training gather --out TRAIN/extra
+python -m training pack photos.tar --photos TRAIN --recipes denoise inpaint
 python -m training train upscale_x4 --photos TRAIN --minutes 30 --device cuda
 python -m training evaluate --photos PHOTOS
 """
@@ -14,6 +16,8 @@ from pathlib import Path
 
 from training.evaluate import EVALUATIONS, Report, evaluate
 from training.evaluation import EvaluationPaths
+from training.gather import gather, read_list
+from training.pack import MEGABYTE, pack_photos
 from training.paths import DOCS, LITE_WEIGHTS
 from training.registry import RECIPES
 from training.settings import TrainSettings
@@ -24,7 +28,11 @@ def main() -> None:
     """Parse the command line and run the command."""
     options = build_parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if options.command == "train":
+    if options.command == "gather":
+        gather(read_list(), options.out)
+    elif options.command == "pack":
+        _pack(options)
+    elif options.command == "train":
         _train(options)
     else:
         _evaluate(options)
@@ -35,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
     summary, *_ = (__doc__ or "").splitlines()
     parser = argparse.ArgumentParser(prog="python -m training", description=summary)
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_gather_options(
+        commands.add_parser("gather", help="download the extra training photos with free licences")
+    )
+    _add_pack_options(
+        commands.add_parser("pack", help="pack training photos into one archive for `train`")
+    )
     _add_train_options(
         commands.add_parser("train", help="train one network, or resume its training")
     )
@@ -44,6 +58,42 @@ def build_parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _add_gather_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder for the photos, such as TRAIN/extra; those that it has are kept",
+    )
+
+
+def _add_pack_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("archive", type=Path, metavar="ARCHIVE", help="the tar archive to write")
+    add(
+        "--photos",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder with natural/, faces/ and damage/ as far as the recipes need them",
+    )
+    add(
+        "--recipes",
+        nargs="+",
+        choices=sorted(RECIPES),
+        default=sorted(RECIPES),
+        metavar="RECIPE",
+        help=f"whose photos are packed: {', '.join(sorted(RECIPES))} (default: all)",
+    )
+    add(
+        "--megabytes",
+        type=float,
+        default=60.0,
+        help="limit of the size, for which photos are compressed if need be (default: 60)",
+    )
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +109,9 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         required=True,
-        metavar="FOLDER",
-        help="folder with natural/, faces/ and damage/ as far as the recipe needs them",
+        metavar="PHOTOS",
+        help="folder with natural/, faces/ and damage/ as far as the recipe needs them, "
+        "or an archive that `pack` wrote",
     )
     add(
         "--out",
@@ -103,6 +154,13 @@ def _add_schedule_options(parser: argparse.ArgumentParser) -> None:
         "--only",
         metavar="PREFIX",
         help="train only the parameters whose names start with this, without an adversary",
+    )
+    add(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint of a network whose output is learnt too (RealESRGAN_x4plus for "
+        "upscale_real_x4), without an adversary",
     )
     add(
         "--fine-tune",
@@ -156,6 +214,13 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder for pictures and tables (default: docs for the embedded weights, "
         "otherwise the folder of the weights)",
+    )
+
+
+def _pack(options: argparse.Namespace) -> None:
+    recipes = [RECIPES[name] for name in options.recipes]
+    pack_photos(
+        options.archive, options.photos, recipes, max_bytes=round(options.megabytes * MEGABYTE)
     )
 
 

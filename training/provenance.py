@@ -13,7 +13,17 @@ from training.settings import TrainSettings
 
 PROVENANCE = "provenance.json"
 LICENCE = "MIT"
-RUN_KEYS = ("seed", "steps", "seconds", "batch", "peak_lr", "device", "only", "begun_with")
+RUN_KEYS = (
+    "seed",
+    "steps",
+    "seconds",
+    "batch",
+    "peak_lr",
+    "device",
+    "only",
+    "teacher",
+    "begun_with",
+)
 
 Facts = dict[str, object]
 """The entry of one weights file, or what it says about one training run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
@@ -82,6 +83,7 @@ class Recipe:
         initial_file: weights file of another recipe that the training starts from.
         transfer_weights: (network, those weights or earlier ones of its own) to the network.
         adversarial_weight: weight of the adversarial gradient (adversary.py); 0 is none.
+        load_teacher: loads a network from a file whose output is learnt too; None if there is none.
         peak_until: share of the schedule after which the learning rate starts to fall.
     """
 
@@ -107,6 +109,7 @@ class Recipe:
     initial_file: str | None = None
     transfer_weights: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = copy_weights
     adversarial_weight: float = 0.0
+    load_teacher: Callable[[Path], nn.Module] | None = None
     peak_until: float = 0.0
 
 

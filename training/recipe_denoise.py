@@ -1,13 +1,14 @@
-"""The recipe of the lite denoiser: photos with Gaussian, Poisson and JPEG noise."""
+"""The recipe of the lite denoiser: the noise of cameras and of film, and independent noise."""
 
 from __future__ import annotations
 
 import numpy as np
 from spandrel.architectures.DRUNet import DRUNet
 
+from training.camera_noise import add_camera_noise, add_film_grain
 from training.degradations import jpeg_round_trip, quantise
 from training.losses import l2_loss
-from training.recipe import NATURAL, Pair, Recipe, pair_with_itself
+from training.recipe import NATURAL, Pair, Photo, Recipe, pair_with_itself
 from training.weight_transfer import widen_weights
 
 # Standard deviation in levels of 255. It is above the 50 that the network must handle, because
@@ -15,25 +16,41 @@ from training.weight_transfer import widen_weights
 MAX_SIGMA = 55.0
 PHOTONS = (30.0, 1000.0)  # of a white pixel, for Poisson noise
 JPEG_QUALITIES = (30, 95)
+CAMERA_SHARE, GRAIN_SHARE = 0.35, 0.1  # of the patches; the others get independent noise
 
 
 def draw_noisy_patch(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pair:
-    """Draw a clean patch and add blind noise: Gaussian, and at times Poisson noise and JPEG."""
+    """Draw a clean patch and add the noise of a camera, of film, or blind independent noise.
+
+    Returns:
+        (noisy patch, clean patch)
+    """
     clean = pair[1]
     top, left = (int(rng.integers(0, side - patch_px + 1)) for side in clean.shape[:2])
     target = np.ascontiguousarray(clean[top : top + patch_px, left : left + patch_px])
-    noisy = target.astype(np.float32)
+    kind = rng.random()
+    if kind < CAMERA_SHARE:
+        return add_camera_noise(target, rng), target
+    if kind < CAMERA_SHARE + GRAIN_SHARE:
+        return add_film_grain(target, rng), target
+    return add_independent_noise(target, rng), target
+
+
+def add_independent_noise(target: Photo, rng: np.random.Generator) -> Photo:
+    """Add Gaussian noise, and at times Poisson noise and JPEG, to HxWx3 uint8."""
+    noisy: np.ndarray = target.astype(np.float32)
     if rng.random() < 0.25:
         photons = float(np.exp(rng.uniform(*np.log(PHOTONS))))
         noisy = rng.poisson(noisy / 255.0 * photons).astype(np.float32) / photons * 255.0
     sigma = MAX_SIGMA * rng.random() ** 0.75
     channels = 1 if rng.random() < 0.1 else 3  # film grain is often equal in all channels
-    noisy = noisy + sigma * rng.standard_normal((patch_px, patch_px, channels)).astype(np.float32)
+    shape = (*target.shape[:2], channels)
+    noisy = noisy + sigma * rng.standard_normal(shape).astype(np.float32)
     quantised = quantise(noisy)
     if rng.random() < 0.25:
         quality = int(rng.integers(JPEG_QUALITIES[0], JPEG_QUALITIES[1] + 1))
-        return jpeg_round_trip(quantised, quality), target
-    return quantised, target
+        return jpeg_round_trip(quantised, quality)
+    return quantised
 
 
 DENOISE_RECIPE = Recipe(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from restore.models.adapters.lite_upscale import new_lite_upscale
+from restore.models.loader import load_net
 from restore.nets.lite.grain import split_bands
 from restore.nets.lite.upscale import LiteUpscale
 from training.degradations import degrade_lightly, degrade_second_order, quantise
@@ -222,8 +223,8 @@ UPSCALE_REAL_RECIPE = Recipe(
     build=new_lite_upscale,
     prepare=pair_with_itself,
     draw_patch=draw_degraded_patch,
-    patch_px=40,
-    batch_size=32,
+    patch_px=64,
+    batch_size=24,
     steps=100_000,
     peak_lr=3e-4,
     purpose="x4 upscaling of photos with blur, noise and JPEG",
@@ -232,6 +233,7 @@ UPSCALE_REAL_RECIPE = Recipe(
     transfer_weights=start_lite_upscale,
     loss=picture_and_grain_loss,
     adversarial_weight=4.0,
+    load_teacher=load_net,
     peak_until=0.4,
     score_px=64,
     half_precision=True,

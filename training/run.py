@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from training.adversary import Adversary
 from training.batches import Batch
 from training.dataset import PatchSource
+from training.losses import l1_gradient_loss
 from training.paths import LITE_WEIGHTS
 from training.provenance import Facts, earlier_runs
 from training.recipe import Recipe
@@ -28,6 +29,7 @@ WARM_UP_SHARE = 0.01  # of the schedule
 FINAL_LR_SHARE = 0.01  # of the peak learning rate
 MAX_GRADIENT_NORM = 1.0
 SCORE_SIDE_MULTIPLE = 16
+TEACHER_WEIGHT = 1.0  # of the loss against the output of the teacher, beside that of the recipe
 log = logging.getLogger("training")
 
 
@@ -40,6 +42,7 @@ class TrainingRun:
         averaged: exponential moving average of its weights, which the finished file holds.
         optimiser: of the trained parameters.
         adversary: for adversarial training, else None.
+        teacher: network whose output is learnt too, else None.
         mixed: whether convolutions are computed in bfloat16.
         earlier: facts about the earlier runs that this run continues.
         step: finished steps.
@@ -50,6 +53,7 @@ class TrainingRun:
     averaged: dict[str, Tensor]
     optimiser: torch.optim.Optimizer
     adversary: Adversary | None = None
+    teacher: nn.Module | None = None
     mixed: bool = False
     earlier: list[Facts] = dataclasses.field(default_factory=list)
     step: int = 0
@@ -60,18 +64,20 @@ class TrainingRun:
         """Start a new run.
 
         Raises:
-            SystemExit: there are no weights to fine-tune, or `settings.only` selects no parameter.
+            SystemExit: there are no weights to fine-tune, `settings.only` selects no parameter, or
+                the recipe has no teacher.
         """
         device = torch.device(settings.device)
         net = _to_channels_last(build_initial_net(recipe, settings)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
         parameters = _select_parameters(net, recipe, settings.only)
         adversary = None
-        if recipe.adversarial_weight and not settings.only:
+        teacher = _load_teacher(recipe, settings)
+        if recipe.adversarial_weight and not settings.only and not teacher:
             adversary = Adversary(recipe.adversarial_weight, device, mixed=settings.bfloat16)
         earlier = earlier_runs(recipe, settings.out) if settings.fine_tune else []
         optimiser = torch.optim.Adam(parameters, recipe.peak_lr, fused=device.type == "cuda")
-        return cls(net, averaged, optimiser, adversary, settings.bfloat16, earlier)
+        return cls(net, averaged, optimiser, adversary, teacher, settings.bfloat16, earlier)
 
     def load_checkpoint(self, checkpoint: Path, settings: TrainSettings) -> None:
         """Continue from a checkpoint.
@@ -128,6 +134,8 @@ class TrainingRun:
             output = self.net(source)
         output = output.float()
         loss = recipe.loss(output, target, source, progress)
+        if self.teacher:
+            loss = loss + TEACHER_WEIGHT * self._teacher_loss(self.teacher, output, source)
         self.optimiser.zero_grad(set_to_none=True)
         if self.adversary:
             # The adversarial weight falls with the learning rate: a discriminator that still
@@ -142,6 +150,15 @@ class TrainingRun:
         self.step += 1
         self._update_average()
         return loss.detach()
+
+    def _teacher_loss(self, teacher: nn.Module, output: Tensor, source: Tensor) -> Tensor:
+        """Return the loss of the first channels of the output against the output of the teacher."""
+        with (
+            torch.no_grad(),
+            torch.autocast(source.device.type, torch.bfloat16, enabled=self.mixed),
+        ):
+            taught = teacher(source).float().clamp(0.0, 1.0)
+        return l1_gradient_loss(output[:, : taught.shape[1]], taught, source, 1.0)
 
     def score(self, recipe: Recipe, held_back: PatchSource, seed: int) -> float:
         """Return the mean score of the averaged weights over fixed held-back patches."""
@@ -201,6 +218,19 @@ def build_initial_net(recipe: Recipe, settings: TrainSettings) -> nn.Module:
         return net
     state = {key: value.float() for key, value in load_file(initial_file).items()}
     return recipe.transfer_weights(net, state)
+
+
+def _load_teacher(recipe: Recipe, settings: TrainSettings) -> nn.Module | None:
+    """Load the teacher of the settings, if any.
+
+    Raises:
+        SystemExit: the recipe has no teacher.
+    """
+    if settings.teacher is None:
+        return None
+    if recipe.load_teacher is None:
+        raise SystemExit(f"{recipe.file} has no teacher: train it without --teacher")
+    return _to_channels_last(recipe.load_teacher(settings.teacher)).to(settings.device)
 
 
 def _select_parameters(net: nn.Module, recipe: Recipe, only: str | None) -> list[nn.Parameter]:

@@ -14,8 +14,8 @@ class TrainSettings:
     """What a training runs on, and for how long.
 
     Attributes:
-        photos: folder with natural/, faces/ and damage/ as far as the recipe needs them; for a
-            recipe with one folder also that folder.
+        photos: folder with natural/, faces/ and damage/ as far as the recipe needs them, or an
+            archive of them (pack.py); for a recipe with one folder also that folder.
         work: folder for checkpoints.
         out: folder for the finished weights and provenance.json.
         minutes: limit of computing time, including the time before an interruption.
@@ -32,6 +32,8 @@ class TrainSettings:
         only: prefix of the names of the parameters that are trained; all if None. Adversarial
             training is then off.
         fine_tune: start a new run from the finished weights in `out`.
+        teacher: file of a network whose output is learnt too, for recipes that have a teacher.
+            Adversarial training is then off.
     """
 
     photos: Path
@@ -49,6 +51,7 @@ class TrainSettings:
     bfloat16: bool = False
     only: str | None = None
     fine_tune: bool = False
+    teacher: Path | None = None
 
     def apply_to(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the values that the settings override."""

@@ -1,4 +1,4 @@
-"""Train a lite network from folders of clean photos: seeded, resumable, limited in time.
+"""Train a lite network from clean photos: seeded, resumable, limited in time.
 
 An interrupted training continues from its last checkpoint with the same command. At the end, the
 averaged weights are written to the file of the recipe, and provenance.json is updated. Inference
@@ -21,6 +21,7 @@ from torch import Tensor
 from training.batches import iterate_batches
 from training.clock import ComputeClock
 from training.dataset import PatchSource, load_patch_sources
+from training.pack import unpacked
 from training.provenance import Facts, write_run
 from training.recipe import Recipe
 from training.registry import RECIPES
@@ -45,7 +46,8 @@ def train(name: str, settings: TrainSettings) -> None:
     torch.manual_seed(settings.seed)
     settings.out.mkdir(parents=True, exist_ok=True)
     settings.work.mkdir(parents=True, exist_ok=True)
-    training, held_back = load_patch_sources(recipe, settings.photos)
+    with unpacked(settings.photos) as photos:
+        training, held_back = load_patch_sources(recipe, photos)
     checkpoint = settings.work / f"{name}.pt"
     run = TrainingRun.start(recipe, settings)
     if checkpoint.exists():
@@ -71,6 +73,7 @@ def train(name: str, settings: TrainSettings) -> None:
         f"held_back_{recipe.score_name}": round(score, 3),
     }
     facts |= {"only": settings.only} if settings.only else {}
+    facts |= {"teacher": settings.teacher.name} if settings.teacher else {}
     facts |= {"earlier": run.earlier} if run.earlier else {}
     write_run(settings, recipe, facts)
 
