@@ -5,6 +5,10 @@ choose (n), or either (e). A labelled photo is right if no wanted step is missin
 unwanted is proposed. A clean photo is right if no repair is proposed; enlarging is none.
 
     python -m benchmarks.assessment ../shared/photos --record
+    python -m benchmarks.assessment ../shared/photos --part degraded --record
+
+The part `degraded` measures which degradation of a clean photo leads to a step
+(benchmarks/assessment_degraded.py).
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.assessment_degraded import Networks, measure_shares, print_shares
 from benchmarks.rows import machine, record
 from restore import Restorer
 from restore.imaging.photo import Photo, open_photo
@@ -87,12 +92,17 @@ def proposed_columns(measured: Measurements, limits: Limits = LIMITS) -> frozens
     )
 
 
-def new_measure() -> Measure:
-    """Return a function that measures photos with the embedded networks."""
+def load_judge() -> Judge:
+    """Load the embedded networks."""
     restorer = Restorer(weights="lite", device="cpu")
     request = Request.from_inputs(PIPELINE_TASK, {})
     runtime = runtime_for("baseline", restorer.device)
-    judge = Judge.load(request, restorer.cache, restorer.detectors, runtime)
+    return Judge.load(request, restorer.cache, restorer.detectors, runtime)
+
+
+def new_measure() -> Measure:
+    """Return a function that measures photos with the embedded networks."""
+    judge = load_judge()
     convention = convention_of_row(judge.face_model.row)
 
     def measure(photo: Photo) -> Measurements:
@@ -183,16 +193,11 @@ def print_clean(measured: Mapping[str, Sequence[tuple[str, Measurements]]]) -> t
     return wrong, sum(map(len, measured.values()))
 
 
-def main(arguments: Sequence[str] | None = None, measure: Measure | None = None) -> None:
-    """Print the tables, and record the shares."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photos", type=Path, help="folder of shared photos")
-    parser.add_argument("--record", action="store_true", help="append a row to results/")
-    options = parser.parse_args(arguments)
-    measure = measure or new_measure()
+def compare_labels(photos: Path, measure: Measure) -> dict[str, object]:
+    """Print the tables of labelled and clean photos; return the row with the shares."""
     labelled = [
-        Labelled(name, labels, measure(open_photo(options.photos / name, name=name)))
-        for name, labels in read_labels(options.photos)
+        Labelled(name, labels, measure(open_photo(photos / name, name=name)))
+        for name, labels in read_labels(photos)
     ]
     print_labelled(labelled)
     right = sum(not each.mistakes() for each in labelled)
@@ -201,8 +206,8 @@ def main(arguments: Sequence[str] | None = None, measure: Measure | None = None)
         for each in labelled
     )
     clean: dict[str, list[tuple[str, Measurements]]] = {}
-    for folder, name in clean_names(options.photos):
-        photo = open_photo(options.photos / name, name=name)
+    for folder, name in clean_names(photos):
+        photo = open_photo(photos / name, name=name)
         clean.setdefault(folder, []).append((name, measure(photo)))
     wrong, count = print_clean(clean)
     row: dict[str, object] = {
@@ -213,8 +218,29 @@ def main(arguments: Sequence[str] | None = None, measure: Measure | None = None)
         "clean_without_repair_percent": round(100 * (count - wrong) / count, 1),
     }
     print("\n" + ", ".join(f"{name} {value}" for name, value in row.items()))
+    return row
+
+
+def main(arguments: Sequence[str] | None = None, measure: Measure | None = None) -> None:
+    """Print the tables, and record the shares."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path, help="folder of shared photos")
+    parser.add_argument(
+        "--part", choices=("labels", "degraded"), default="labels", help="what to measure"
+    )
+    parser.add_argument("--record", action="store_true", help="append rows to results/")
+    options = parser.parse_args(arguments)
+    if options.part == "degraded":
+        judge = load_judge()
+        networks = Networks(judge.scratch_net, judge.predict_change)
+        rows = list(measure_shares(options.photos, networks, proposed_columns))
+        print_shares(rows)
+    else:
+        rows = [compare_labels(options.photos, measure or new_measure())]
     if options.record:
-        record("assessment", {**row, **machine()})
+        name = "assessment" if options.part == "labels" else "assessment_degraded"
+        for row in rows:
+            record(name, {**row, **machine()})
 
 
 if __name__ == "__main__":

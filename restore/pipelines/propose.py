@@ -297,5 +297,4 @@ def add_further_steps(
 
 def _position(proposed: ProposedStep) -> int:
     places = [place for place, entry in enumerate(STEP_ORDER) if entry[0] == proposed.step]
-    exact = [place for place in places if STEP_ORDER[place][1] == proposed.work]
-    return (exact or places)[0]
+    return next((place for place in places if STEP_ORDER[place][1] == proposed.work), places[0])

@@ -87,9 +87,11 @@ def _scratches(measured: Measurements, limits: Limits) -> Finding:
 
 
 def _noise(measured: Measurements, limits: Limits) -> Iterator[Finding]:
+    noise = measured.noise
+    luminance_limit = limits.white_noise_levels if noise.is_white else limits.noise_levels
     kinds = (
-        ("noise", "noise or grain", measured.noise.luminance_levels, limits.noise_levels),
-        ("colour_noise", "colour noise", measured.noise.colour_levels, limits.colour_noise_levels),
+        ("noise", "noise or grain", noise.luminance_levels, luminance_limit),
+        ("colour_noise", "colour noise", noise.colour_levels, limits.colour_noise_levels),
     )
     for name, words, level, limit in kinds:
         if level < limit:
@@ -112,10 +114,13 @@ def _jpeg(measured: Measurements, limits: Limits) -> Iterator[Finding]:
         )
     else:
         yield Finding("jpeg_quality", quality, "of 100", f"its JPEG quality is {quality} of 100")
-    step = blocks.step_levels
-    if step >= limits.block_levels and shows_blocks:
+    is_weak = quality is not None and quality <= limits.weak_jpeg_quality
+    step, limit = blocks.step_levels, limits.weak_block_levels if is_weak else limits.block_levels
+    if step >= limit and shows_blocks:
+        strength = 1.0 if step >= limits.block_levels else REDUCED_STRENGTH
         reason = f"blocks of a JPEG show in its smooth areas, with steps of {step:.1f} levels"
-        yield Finding("jpeg_blocks", step, "levels", reason, "restore", DENOISE, {"strength": 1.0})
+        options = {"strength": strength}
+        yield Finding("jpeg_blocks", step, "levels", reason, "restore", DENOISE, options)
     else:
         yield Finding("jpeg_blocks", step, "levels", "it has no visible blocks of a JPEG")
 

@@ -15,9 +15,13 @@ class Limits:
     """Limits of all measured values; a comment says where each comes from."""
 
     # Labelled photos that need denoising have 3.7 and more (luminance), those that do not 1.2 at
-    # most. Clean photos: 97 % below 0.1, at most 3.1. White noise of 5 levels gives 2.9, of 8
-    # levels 4.6 (medians).
+    # most. Clean photos: 97 % below 0.1, at most 3.1. White noise of 8 levels gives 4.6
+    # (median).
     noise_levels: float = 3.4
+    # Likewise for white noise, of which clean and labelled photos without noise have 1.2 at most.
+    # White noise of 5 levels gives 2.2 to 3.4. Of 490 photos of train/natural and train/natural2,
+    # none gets denoising by this limit alone.
+    white_noise_levels: float = 2.0
     # Photos with colour noise have 4.9 and 7.9; `head` of Set5, which is visibly noisy but labelled
     # clean, has 3.0; all other clean photos below 0.6.
     colour_noise_levels: float = 3.6
@@ -28,9 +32,15 @@ class Limits:
     # Quality of the quantisation tables. Labelled files of quality 71 to 92 need no denoising, or
     # either is right.
     jpeg_quality: int = 55
+    # Quality up to which also weaker blocks show: labelled files that need no denoising have 92, or
+    # are not smooth.
+    weak_jpeg_quality: int = 80
     # Steps at the borders of 8x8 blocks. Clean photos saved as JPEG of quality 88 to 92: 1.35 at
     # most; of quality 30: 2.2 (median); photos that need no denoising: 1.1 where they are smooth.
     block_levels: float = 1.7
+    # Likewise for files of at most `weak_jpeg_quality`: 1.0 to 1.1 where denoising is wanted, or
+    # either is right.
+    weak_block_levels: float = 1.0
     # Street and market scenes that need no denoising in spite of blocks have 0.08 at most.
     smooth_share: float = 0.12
 

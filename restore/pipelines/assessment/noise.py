@@ -7,7 +7,8 @@ counts as noise if it falls from one scale to the next and the other blocks are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,6 +32,14 @@ MIN_EVENNESS = 0.5
 """Level of the smoothest tenth over that of half of the blocks. Grain has 0.5 to 0.8, also in
 photos with much detail; sharp texture less."""
 
+MIN_COLOUR_EVENNESS = 0.65
+"""Likewise for the chrominance, whose noise need not fall: JPEG makes it coarse. Hardly any texture
+covers the whole photo in colour: of 490 clean photos, one reaches 3.3 levels, all others 2.2."""
+
+MAX_WHITE_DECAY = 0.62
+"""Likewise, up to which noise is white. No texture and no grain is that fine and even, so that less
+of it leads to a step."""
+
 MIN_LEVEL, MAX_LEVEL = 4.0, 251.0
 """Blocks that reach these levels do not count: clipping removes noise."""
 
@@ -46,31 +55,50 @@ class Noise:
     Attributes:
         luminance_levels: of the luminance.
         colour_levels: of the chrominance.
+        is_white: whether the noise of the luminance is white, as that of a sensor.
     """
 
     luminance_levels: float
     colour_levels: float
+    is_white: bool = False
 
 
 def measure_noise(rgb: np.ndarray) -> Noise:
     """Measure the noise of HxWx3 uint8."""
     planes = np.moveaxis(rgb.astype(np.float32) @ RGB_TO_YCBCR.T.astype(np.float32), -1, 0)
-    luminance, blue, red = (noise_of_plane(np.ascontiguousarray(plane)) for plane in planes)
-    return Noise(luminance, max(blue, red))
+    luminance, blue, red = (list(_levels_of_scales(np.ascontiguousarray(each))) for each in planes)
+    colour = max(
+        _noise_of(levels, *criteria)
+        for levels in (blue, red)
+        for criteria in ((MAX_DECAY, MIN_EVENNESS), (math.inf, MIN_COLOUR_EVENNESS))
+    )
+    level = _noise_of(luminance, MAX_DECAY, MIN_EVENNESS)
+    return Noise(level, colour, is_white=_is_white(luminance))
 
 
-def noise_of_plane(plane: np.ndarray) -> float:
-    """Return the noise of HxW float32 levels; noise of two pixels counts twice.
+def _noise_of(
+    levels: Sequence[tuple[float, float]], max_decay: float, min_evenness: float
+) -> float:
+    """Return the noise in the levels of all scales; noise of two pixels counts twice.
+
+    Texture has a larger decay, or less evenness.
 
     Noise that remains in a reduced photo is more visible. Twice its level is that of the white
     noise that would remain.
     """
-    levels = list(_levels_of_scales(plane))
     found = 0.0
     for scale, ((level, typical), (next_level, _)) in enumerate(pairwise(levels)):
-        if next_level <= MAX_DECAY * level and level >= MIN_EVENNESS * typical:
+        if next_level <= max_decay * level and level >= min_evenness * typical:
             found = max(found, level * 2**scale)
     return found
+
+
+def _is_white(levels: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether noise of one pixel is all noise that there is."""
+    if len(levels) <= 1:
+        return False
+    (level, typical), (next_level, _) = levels[:2]
+    return next_level <= MAX_WHITE_DECAY * level and level >= MIN_EVENNESS * typical
 
 
 def _levels_of_scales(plane: np.ndarray) -> Iterator[tuple[float, float]]:

@@ -51,11 +51,18 @@ def find(name: str, **changes: Any) -> Finding:
     [
         ({}, []),
         ({"noise": NOISY}, [("noise", "restore")]),
+        ({"noise": Noise(2.8, 0.0)}, []),
+        ({"noise": Noise(2.8, 0.0, is_white=True)}, [("noise", "restore")]),
+        ({"noise": Noise(1.9, 0.0, is_white=True)}, []),
         ({"noise": Noise(0.0, 5.0)}, [("colour_noise", "restore")]),
         ({"jpeg_quality": 30}, [("jpeg_quality", "restore")]),
         ({"jpeg_quality": 75}, []),
         ({"jpeg_quality": 30, "blocks": Blocks(3.0, 0.05)}, []),
         ({"blocks": Blocks(3.0, 0.5)}, [("jpeg_blocks", "restore")]),
+        ({"blocks": Blocks(1.2, 0.5)}, []),
+        ({"jpeg_quality": 90, "blocks": Blocks(1.2, 0.5)}, []),
+        ({"jpeg_quality": 75, "blocks": Blocks(1.2, 0.5)}, [("jpeg_blocks", "restore")]),
+        ({"jpeg_quality": 75, "blocks": Blocks(1.2, 0.05)}, []),
         ({"edges": EdgeWidths(5.0, 2.0)}, [("edge_width", "restore")]),
         ({"edges": None}, []),
         ({"tone": "grey", "scratch_length": 0.3}, [("scratches", "old_photo_restore")]),
@@ -106,6 +113,15 @@ def test_small_photos_are_enlarged_by_the_smallest_sufficient_factor(
 def test_strength_grows_with_noise() -> None:
     levels = (LIMITS.noise_levels, LIMITS.strong_noise_levels)
     found = [find("noise", noise=Noise(level, 0.0)).options["strength"] for level in levels]
+    assert found == [0.75, 1.0]
+
+
+def test_weak_blocks_are_removed_at_reduced_strength() -> None:
+    steps = (LIMITS.weak_block_levels, LIMITS.block_levels)
+    found = [
+        find("jpeg_blocks", jpeg_quality=75, blocks=Blocks(step, 0.5)).options["strength"]
+        for step in steps
+    ]
     assert found == [0.75, 1.0]
 
 

@@ -22,6 +22,18 @@ ACROSS, DOWN = np.meshgrid(np.arange(SIDE_PX), np.arange(SIDE_PX))
 SMOOTH = (110 + 60 * np.sin(ACROSS / 31) * np.cos(DOWN / 23)).astype(np.float32)
 WHITE_NOISE = RNG.normal(0, 1, (SIDE_PX, SIDE_PX)).astype(np.float32)
 
+# As strong in the reduced photo, as in foliage.
+ALL_SCALES = sum(
+    cv2.resize(
+        RNG.normal(0, 1, (SIDE_PX // size, SIDE_PX // size)).astype(np.float32),
+        (SIDE_PX, SIDE_PX),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    * 4.0
+    * size
+    for size in (1, 2, 4, 8)
+)
+
 
 def rgb_of(*planes: np.ndarray) -> np.ndarray:
     """Return HxWx3 uint8 of one plane, or of three."""
@@ -41,13 +53,23 @@ def test_white_noise_is_measured_in_levels(sigma: float) -> None:
     # The smoothest tenth of the blocks is a little below the mean.
     assert found.luminance_levels == pytest.approx(0.8 * sigma, rel=0.15)
     assert found.colour_levels == pytest.approx(0.0, abs=1e-3)
+    assert found.is_white
 
 
 def test_grain_of_two_pixels_counts_twice() -> None:
     half = cv2.resize(WHITE_NOISE, (96, 96), interpolation=cv2.INTER_NEAREST)
     grain = cv2.resize(half, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_NEAREST)
-    found = measure_noise(rgb_of(SMOOTH + 4.0 * grain)).luminance_levels
-    assert found == pytest.approx(2 * 0.8 * 4.0, rel=0.25)
+    found = measure_noise(rgb_of(SMOOTH + 4.0 * grain))
+    assert found.luminance_levels == pytest.approx(2 * 0.8 * 4.0, rel=0.25)
+    assert not found.is_white
+
+
+def test_coarse_noise_counts_if_it_is_colour_noise() -> None:
+    uneven = np.where(ACROSS > 90, ALL_SCALES, 0.1 * ALL_SCALES)
+    for noise, is_found in ((ALL_SCALES, True), (uneven, False)):
+        blue = SMOOTH - noise * 0.299 / 0.114  # the luminance stays the same
+        found = measure_noise(rgb_of(SMOOTH + noise, SMOOTH, blue))
+        assert (found.colour_levels > 3.6) is is_found
 
 
 def test_colour_noise_is_told_from_luminance_noise() -> None:
@@ -59,18 +81,7 @@ def test_colour_noise_is_told_from_luminance_noise() -> None:
 
 
 def test_texture_is_no_noise() -> None:
-    # As strong in the reduced photo: noise of all scales, as in foliage.
-    texture = sum(
-        cv2.resize(
-            RNG.normal(0, 1, (SIDE_PX // size, SIDE_PX // size)).astype(np.float32),
-            (SIDE_PX, SIDE_PX),
-            interpolation=cv2.INTER_CUBIC,
-        )
-        * 4.0
-        * size
-        for size in (1, 2, 4, 8)
-    )
-    assert measure_noise(rgb_of(SMOOTH + texture)).luminance_levels == 0.0
+    assert measure_noise(rgb_of(SMOOTH + ALL_SCALES)).luminance_levels == 0.0
     # A part of the photo is rough, the rest smooth.
     rough = SMOOTH + np.where(ACROSS > 90, 12.0 * WHITE_NOISE, 0.4 * WHITE_NOISE)
     assert measure_noise(rgb_of(rough)).luminance_levels < 1.0
