@@ -14,7 +14,12 @@ from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.pipelines.context import StepContext
 from restore.runtime.device_tiling import run_tiled_on_device
-from restore.runtime.memory import affordable_tile, free_memory_bytes, retry_with_smaller_tiles
+from restore.runtime.memory import (
+    affordable_batch,
+    affordable_tile,
+    free_memory_bytes,
+    retry_with_smaller_tiles,
+)
 from restore.runtime.tiling import FEATHER_PX, Axis, Net, plan_axis, run_tiled
 
 PixelsT = TypeVar("PixelsT")
@@ -118,6 +123,7 @@ def _run_with_tile_size(
     )
     tiled_axes = [axis for axis in (rows, columns) if len(axis.starts) > 1]
     _warn_of_seams(tiled_axes, row, tile_px, context)
+    batch = _batch_of_tiles(rows, columns, row, context)
     result = run(
         net,
         rows=rows,
@@ -126,6 +132,7 @@ def _run_with_tile_size(
         runtime=context.runtime,
         on_tile=lambda done, total: context.progress("tiles", done, total),
         network=row.file,
+        batch=batch,
     )
     context.report.tiles.append(
         {
@@ -136,6 +143,22 @@ def _run_with_tile_size(
         }
     )
     return result
+
+
+def _batch_of_tiles(rows: Axis, columns: Axis, row: Checkpoint, context: StepContext) -> int:
+    """Return how many tiles go through the network at once; the report says it."""
+    count = len(rows.starts) * len(columns.starts)
+    if count == 1 or not context.runtime.batches_tiles:
+        return 1
+    batch = affordable_batch(
+        count,
+        rows.tile_px * columns.tile_px,
+        row.working_bytes_per_px or 0,
+        free_memory_bytes(context.runtime.device),
+    )
+    if batch > 1:
+        context.report.add_profile_effect(f"up to {batch} tiles went through the network at once")
+    return batch
 
 
 def _warn_of_seams(

@@ -55,6 +55,14 @@ class Runtime:
         return self.profile != "baseline"
 
     @property
+    def batches_tiles(self) -> bool:
+        """Whether several tiles of a photo go through a network at once.
+
+        On a CPU a tile uses all cores, and the features of several do not fit into its cache.
+        """
+        return self.profile != "baseline" and self.device.type == "cuda"
+
+    @property
     def parses_faces(self) -> bool:
         """Whether the face parser computes the paste mask, rather than a fixed geometric mask."""
         return self.profile != "max_speed"
@@ -100,9 +108,9 @@ def runtime_for(
     """Return the runtime of a profile on a device, and configure torch for it.
 
     `baseline` uses the official arithmetic in float32, one tile and one face at a time. `fast`
-    batches the faces of a request and allows low precision. `max_speed` also pastes faces without
-    the face parser. TF32 is never used outside of copies below float32, which turn it on while they
-    run (`restore.optimize.lowering`).
+    batches the faces of a request, on CUDA also the tiles of a photo, and allows low precision.
+    `max_speed` also pastes faces without the face parser. TF32 is never used outside of copies
+    below float32, which turn it on while they run (`restore.optimize.lowering`).
 
     Args:
         profile: the performance profile.

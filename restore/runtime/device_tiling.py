@@ -22,13 +22,14 @@ def run_tiled_on_device(
     runtime: Runtime,
     on_tile: Callable[[int, int], None],
     network: str = "unnamed",
+    batch: int = 1,
 ) -> Tensor:
     """Run `net` over a photo in tiles and blend the results; see `tiling.run_tiled`.
 
     Args:
         levels: 1xCxHxW integers, uint8 or int32 (16 bits). Grey (C = 1) is run as RGB and converted
             back.
-        net, rows, columns, scale, runtime, on_tile, network: as in `run_tiled`.
+        net, rows, columns, scale, runtime, on_tile, network, batch: as in `run_tiled`.
 
     Returns:
         1xCx(H*scale)x(W*scale) of the same type, rounded half to even.
@@ -60,5 +61,6 @@ def run_tiled_on_device(
         runtime=runtime,
         on_tile=on_tile,
         network=network,
+        batch=batch,
     )
     return result

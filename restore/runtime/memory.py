@@ -20,6 +20,9 @@ log = logging.getLogger("restore")
 MAX_FIRST_TILE_PX = 1024
 """The largest tile that is tried when a whole photo does not fit."""
 
+MAX_TILES_AT_ONCE = 8
+"""Tiles of a batch. More do not use a GPU better, and progress is reported for each batch."""
+
 USABLE_MEMORY_FRACTION = 0.8
 """The fraction of the free memory that a forward pass may be planned to use."""
 
@@ -82,8 +85,7 @@ def retry_with_smaller_tiles(
             if not is_out_of_memory(error):
                 raise
             log.debug("out of memory at tile %d", tile_px, exc_info=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_cached_memory()
         failed_px, tile_px = _tile_side(tile_px, longest_px), smaller_tile(tile_px, longest_px)
         if tile_px < MIN_TILE_PX:
             raise RestoreError(
@@ -123,6 +125,27 @@ def affordable_tile(
         if needed_bytes <= USABLE_MEMORY_FRACTION * free_bytes or next_px < MIN_TILE_PX:
             return tile_px
         tile_px = next_px
+
+
+def affordable_batch(count: int, tile_pixels: int, bytes_per_px: int, free_bytes: int) -> int:
+    """Return how many of `count` tiles may go through a network at once, 1 if that is not known.
+
+    Args:
+        count: number of tiles.
+        tile_pixels: pixels of a tile.
+        bytes_per_px: working memory of the network per input pixel; 0 if it was not measured.
+        free_bytes: as from `free_memory_bytes`.
+    """
+    if not bytes_per_px:
+        return 1
+    fitting = int(USABLE_MEMORY_FRACTION * free_bytes) // (tile_pixels * bytes_per_px)
+    return max(1, min(count, fitting, MAX_TILES_AT_ONCE))
+
+
+def release_cached_memory() -> None:
+    """Return memory that torch keeps for later calls to the GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def free_memory_bytes(device: torch.device) -> int:

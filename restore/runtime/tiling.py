@@ -2,7 +2,7 @@
 
 Results are blended in one horizontal band, so memory is bounded and no float copy of the whole
 result exists. In `run_tiled` the photo stays in host memory as integers, and tiles are moved to the
-device one at a time; `device_tiling` has the version for photos on the device. The outer
+device a batch at a time; `device_tiling` has the version for photos on the device. The outer
 `margin_px` pixels of a tile lack context and have weight 0; next to them the weight rises linearly
 over `FEATHER_PX` pixels.
 """
@@ -10,7 +10,7 @@ over `FEATHER_PX` pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from restore.runtime.device import Runtime
+from restore.runtime.memory import is_out_of_memory, release_cached_memory
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import quantise, to_planes
 
@@ -116,17 +117,19 @@ def run_tiled(
     runtime: Runtime,
     on_tile: Callable[[int, int], None],
     network: str = "unnamed",
+    batch: int = 1,
 ) -> np.ndarray:
     """Run `net` over a photo in tiles and blend the results.
 
     Args:
         pixels: HxW or HxWx3, uint8 or uint16. Grey is run as RGB and converted back.
-        net: called with one 1x3xHxW tile in [0, 1].
+        net: called with NxCxHxW tiles in [0, 1].
         rows, columns: the plans for height and width.
         scale: the network's scale factor.
         runtime: device and precision.
         on_tile: called as on_tile(done, total) after each tile.
         network: the network's name, for error messages.
+        batch: number of tiles that go through the network at once; halved if memory runs out.
 
     Returns:
         (H*scale)x(W*scale)[x3] of the input's dtype, rounded half to even.
@@ -152,6 +155,7 @@ def run_tiled(
         runtime=runtime,
         on_tile=on_tile,
         network=network,
+        batch=batch,
     )
     return result
 
@@ -168,6 +172,7 @@ def blend_tiles(
     runtime: Runtime,
     on_tile: Callable[[int, int], None],
     network: str,
+    batch: int,
 ) -> None:
     """Run `net` over the tiles of a padded photo, and write the blended rows from top to bottom.
 
@@ -175,7 +180,7 @@ def blend_tiles(
         read: returns the 1x3xhxw float32 tile in [0, 1] at rows and columns of the padded photo.
         write: called as write(first, end, planes) with 3x(end-first)x(W*scale) finished rows.
         size: (H, W) of the photo without padding.
-        net, rows, columns, scale, runtime, on_tile, network: as in `run_tiled`.
+        net, rows, columns, scale, runtime, on_tile, network, batch: as in `run_tiled`.
 
     Raises:
         RestoreError: BAD_NUMBERS.
@@ -186,13 +191,18 @@ def blend_tiles(
     column_weights = _upscaled_weights(columns, scale, runtime.device)
     band = torch.empty((3, rows.tile_px * scale, columns.padded_px * scale), device=runtime.device)
     overlap: Tensor | None = None
+    boxes = [
+        np.s_[top : top + rows.tile_px, left : left + columns.tile_px]
+        for top in rows.starts
+        for left in columns.starts
+    ]
+    outputs = _outputs(boxes, read, net, runtime, network, batch)
     for row, (top, next_top) in enumerate(zip(rows.starts, next_tops, strict=True)):
         band.zero_()
         for column, left in enumerate(columns.starts):
-            tile = read(np.s_[top : top + rows.tile_px, left : left + columns.tile_px])
             target = band[:, :, left * scale : (left + columns.tile_px) * scale]
-            target.addcmul_(_forward(net, tile, runtime, network), column_weights[column])
-            on_tile(row * len(columns.starts) + column + 1, len(rows.starts) * len(columns.starts))
+            target.addcmul_(next(outputs), column_weights[column])
+            on_tile(row * len(columns.starts) + column + 1, len(boxes))
         band *= row_weights[row][:, None]
         if overlap is not None:
             band[:, : overlap.shape[1]] += overlap
@@ -209,10 +219,41 @@ def _pad(pixels: np.ndarray, bottom_px: int, right_px: int) -> np.ndarray:
     return np.pad(pixels, padding, mode="reflect")
 
 
-def _forward(net: Net, tile: Tensor, runtime: Runtime, network: str) -> Tensor:
-    """Return the network output for one 1x3xHxW tile: 3x(sH)x(sW) float32."""
-    batch = tile.to(runtime.dtype)
-    return checked_output(net(batch).float(), batch, network)[0]
+def _outputs(
+    boxes: Sequence[Box],
+    read: Callable[[Box], Tensor],
+    net: Net,
+    runtime: Runtime,
+    network: str,
+    batch: int,
+) -> Iterator[Tensor]:
+    """Yield the network output of each tile, 3x(sH)x(sW) float32; see `blend_tiles`."""
+    first = 0
+    while first < len(boxes):
+        tiles = torch.cat([read(box) for box in boxes[first : first + batch]])
+        outputs = list[Tensor]()
+        try:
+            outputs = _forward(net, tiles, runtime, network)
+        except Exception as error:
+            if len(tiles) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside of the handler, because the traceback would keep tensors alive.
+        if outputs:
+            first += len(tiles)
+            yield from outputs
+        else:
+            batch = len(tiles) // 2
+            del tiles
+            release_cached_memory()
+
+
+def _forward(net: Net, tiles: Tensor, runtime: Runtime, network: str) -> list[Tensor]:
+    """Return the network output for each of Nx3xHxW tiles: 3x(sH)x(sW) float32."""
+    batch = tiles.to(runtime.dtype)
+    return [
+        checked_output(output.float(), tile, network)
+        for tile, output in zip(batch, net(batch), strict=True)
+    ]
 
 
 def _quantise_into(target: np.ndarray, planes: Tensor) -> None:

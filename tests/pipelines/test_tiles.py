@@ -12,6 +12,7 @@ from PIL import Image
 from restore import Restorer
 from restore.imaging.photo import Photo
 from restore.runtime import tiling
+from restore.runtime.device import Runtime
 
 PhotoFile = Callable[..., Path]
 
@@ -60,10 +61,10 @@ def test_tile_is_halved_with_a_warning_if_memory_runs_out(
 ) -> None:
     forward = tiling._forward
 
-    def fail_for_large_tiles(net: Any, tile: Any, *args: Any) -> torch.Tensor:
-        if tile.shape[2] > 100:
+    def fail_for_large_tiles(net: Any, tiles: Any, *args: Any) -> list[torch.Tensor]:
+        if tiles.shape[2] > 100:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return forward(net, tile, *args)
+        return forward(net, tiles, *args)
 
     monkeypatch.setattr(tiling, "_forward", fail_for_large_tiles)
     results = lite.run("upscale", [photo_file(height=150, width=150)], scale=1)
@@ -79,3 +80,20 @@ def test_photo_that_does_not_fit_is_tiled_with_a_warning(
     report = lite.run("restore", [photo_file(height=160, width=160)]).reports[0]
     assert any("would not fit into 0.0 GB" in warning for warning in report.warnings)
     assert report.tiles[0]["height"] == 80
+
+
+def test_tiles_in_batches_give_the_same_result_and_are_reported(
+    lite: Restorer, photo_file: PhotoFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = photo_file(height=100, width=100)
+    options: dict[str, Any] = {"tile_size": 64, "runtime_profile": "fast"}
+    single = lite.run("restore", [path], **options)
+    monkeypatch.setattr(Runtime, "batches_tiles", True)
+    batched = lite.run("restore", [path], **options)
+    assert batched.reports[0].tiles == single.reports[0].tiles
+    assert single.reports[0].tiles[0]["count"] == 9
+    effect = "up to 8 tiles went through the network at once"
+    assert effect in batched.reports[0].profile_effects
+    assert effect not in single.reports[0].profile_effects
+    difference = batched.photos[0].pixels.astype(int) - single.photos[0].pixels
+    assert np.abs(difference).max() <= 1

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from restore.errors import Code, RestoreError
-from restore.runtime.device import runtime_for, select_device
+from restore.options import RuntimeProfile
+from restore.runtime.device import Runtime, runtime_for, select_device
 
 
 def test_argument_takes_precedence_over_environment() -> None:
@@ -26,3 +27,13 @@ def test_baseline_is_float32_without_tf32() -> None:
     assert (runtime.dtype, runtime.precision) == (torch.float32, "float32")
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("profile", "device", "batches"),
+    [("baseline", "cuda", False), ("fast", "cuda", True), ("fast", "cpu", False)],
+)
+def test_tiles_are_batched_on_cuda_only(
+    profile: RuntimeProfile, device: str, batches: bool
+) -> None:
+    assert Runtime(torch.device(device), torch.float32, profile).batches_tiles is batches

@@ -33,6 +33,7 @@ def test_result_equals_that_of_the_host(shape: tuple[int, ...], dtype: type) -> 
         photo.levels,
         enlarge,
         on_tile=lambda *counts: done.append(counts),
+        batch=2,
         **options,  # type: ignore[arg-type]
     )
     result = download_photo(photo.with_levels(levels, None)).pixels

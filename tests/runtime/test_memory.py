@@ -9,6 +9,8 @@ import torch
 from restore.errors import Code, RestoreError
 from restore.runtime import host_memory
 from restore.runtime.memory import (
+    MAX_TILES_AT_ONCE,
+    affordable_batch,
     affordable_tile,
     free_memory_bytes,
     is_out_of_memory,
@@ -141,3 +143,19 @@ def test_opencv_memory_error_is_translated_and_names_the_photo() -> None:
         RestoreError, match=r"\[E501\] photo 'a\.jpg': memory ran out while encoding"
     ):
         encode()
+
+
+@pytest.mark.parametrize(
+    ("count", "bytes_per_px", "free_bytes", "batch"),
+    [
+        (20, 100, 10**9, MAX_TILES_AT_ONCE),
+        (3, 100, 10**9, 3),
+        (20, 10_000, 11 * 10**7, 2),  # 41 MB for each tile, 0.8 of the memory
+        (20, 10_000, 10**6, 1),
+        (20, 0, 10**9, 1),
+    ],
+)
+def test_batch_of_tiles_fits_into_free_memory(
+    count: int, bytes_per_px: int, free_bytes: int, batch: int
+) -> None:
+    assert affordable_batch(count, 64 * 64, bytes_per_px, free_bytes) == batch

@@ -204,3 +204,73 @@ def test_nan_and_infinity_are_rejected(bad: float) -> None:
             on_tile=ignore_tile,
         )
     assert caught.value.code is Code.BAD_NUMBERS
+
+
+class BatchNet:
+    """A network that records the batches it gets; memory runs out above `limit` tiles."""
+
+    def __init__(self, limit: int = 99) -> None:
+        self.net, self.limit, self.batches = convolution(2, 3), limit, list[int]()
+
+    def __call__(self, tiles: torch.Tensor) -> torch.Tensor:
+        if len(tiles) > self.limit:
+            raise torch.OutOfMemoryError("out of memory")
+        self.batches.append(len(tiles))
+        output: torch.Tensor = self.net(tiles)
+        return output
+
+
+def run_in_batches(net: BatchNet, batch: int) -> np.ndarray:
+    """Run a photo of 100x83 pixels in 4x3 tiles, the last ones shifted inwards."""
+    rows, columns = plan_axis(100, 40, 4, 4), plan_axis(83, 40, 4, 4)
+    assert (len(rows.starts), len(columns.starts)) == (4, 3)
+    pixels = random_pixels(100, 83)
+    return run_tiled(
+        pixels,
+        net,
+        rows=rows,
+        columns=columns,
+        scale=2,
+        runtime=CPU,
+        on_tile=ignore_tile,
+        batch=batch,
+    )
+
+
+@pytest.mark.parametrize(
+    ("batch", "limit", "batches"),
+    [
+        (5, 99, [5, 5, 2]),
+        (12, 99, [12]),
+        (8, 3, [2] * 6),  # 8, then 4 and 2 after memory ran out
+        (8, 1, [1] * 12),
+    ],
+)
+def test_batches_give_the_result_of_single_tiles(
+    batch: int, limit: int, batches: list[int]
+) -> None:
+    single, batched = BatchNet(), BatchNet(limit)
+    expected, result = run_in_batches(single, 1), run_in_batches(batched, batch)
+    assert single.batches == [1] * 12
+    assert batched.batches == batches
+    assert np.abs(result.astype(int) - expected).max() <= 1
+    assert (result != expected).mean() < 1e-3
+
+
+def test_other_errors_and_a_single_tile_without_memory_are_raised() -> None:
+    net = BatchNet(limit=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        run_in_batches(net, 4)
+    net.limit, net.net = 99, nn.Conv2d(4, 4, 1)
+    with pytest.raises(RuntimeError, match="4 channels"):
+        run_in_batches(net, 4)
+
+
+def test_each_tile_of_a_batch_is_checked() -> None:
+    net = BatchNet()
+    net.net = nn.Module()
+    net.net.forward = lambda tiles: torch.where(  # type: ignore[method-assign]
+        torch.arange(len(tiles)).view(-1, 1, 1, 1) == 1, 0.5, tiles.repeat(1, 1, 2, 2)
+    )
+    with pytest.raises(RestoreError, match=r"0\.5 for every pixel"):
+        run_in_batches(net, 4)
