@@ -14,6 +14,8 @@ MAX_COVERED_SHARE = 1 / 6  # of a patch, by one damage map
 # Maximum width of damage. The maps were scanned at high resolution; wider damage cannot be told
 # from a wall or a cloud.
 MAX_WIDTH_PX = 20.0
+CURVE_WIDTHS_PX = (0.8, MAX_WIDTH_PX)
+CURVE_POINTS = 40
 MAX_ATTEMPTS = 8
 SUBPIXEL_BITS = 3  # OpenCV draws in units of 1/8 px
 SUBPIXELS = 2.0**SUBPIXEL_BITS
@@ -98,6 +100,49 @@ def draw_tears(patch_px: int, rng: np.random.Generator) -> np.ndarray:
         blurred = cv2.GaussianBlur(opacity, (0, 0), 1.5)
         opacity = (blurred + ragged * rng.uniform(0.2, 1.2) > 0.5).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(opacity, (0, 0), rng.uniform(0.3, 1.0)), np.float32)
+
+
+def draw_curves(patch_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw one to three long lines of any width, straight or curved; HxW float32 in [0, 1].
+
+    The width is that of the finest visible line up to MAX_WIDTH_PX. It and the opacity vary slowly.
+    """
+    opacity = np.zeros((patch_px, patch_px), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        finest, widest = CURVE_WIDTHS_PX
+        width = finest * (widest / finest) ** (rng.random() ** 1.5)  # thin lines are found least
+        points = _random_curve(patch_px, rng)
+        widths = width * np.exp(_smooth_noise(len(points), rng) * rng.uniform(0.0, 0.35))
+        canvas = np.zeros((patch_px, patch_px), np.uint8)
+        for first, second, local in zip(points, points[1:], widths[1:], strict=False):
+            # Thinner lines than a pixel are fainter.
+            level, ends = round(255 * min(local, 1.0)), (_subpixel(first), _subpixel(second))
+            thickness = max(1, round(local))
+            cv2.line(canvas, ends[0], ends[1], level, thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+        opacity = np.maximum(opacity, canvas.astype(np.float32) / 255.0)
+    if rng.random() < 0.3:  # interrupted, as where only the highest grains were scratched
+        gaps = cv2.resize(rng.random((patch_px // 8,) * 2).astype(np.float32), (patch_px,) * 2)
+        opacity = np.where(gaps > rng.uniform(0.2, 0.5), opacity, 0.0).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(opacity, (0, 0), rng.uniform(0.2, 0.6)), np.float32)
+
+
+def _random_curve(patch_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the points of a cubic Bezier curve that crosses most of a square; Nx2."""
+    middle, heading = patch_px * rng.uniform(0.1, 0.9, 2), rng.uniform(0.0, 2.0 * np.pi)
+    length = rng.uniform(0.3, 1.6) * patch_px
+    along = np.array([np.cos(heading), np.sin(heading)])
+    start = middle - 0.5 * length * along
+    bend = 0.0 if rng.random() < 0.4 else 0.25 * length
+    controls = [start + share * length * along for share in (0.0, 1 / 3, 2 / 3, 1.0)]
+    controls[1:3] = [control + rng.normal(0.0, bend, 2) for control in controls[1:3]]
+    t = np.linspace(0.0, 1.0, CURVE_POINTS)[:, None]
+    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+    return np.asarray(sum(w * c for w, c in zip(weights, controls, strict=True)))
+
+
+def _smooth_noise(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return noise of about unit variance that varies over the whole length."""
+    return np.interp(np.linspace(0.0, 7.0, count), np.arange(8), rng.standard_normal(8))
 
 
 def _draw_scratch(

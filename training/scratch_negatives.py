@@ -13,7 +13,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from training.scratch_objects import bars, lattice, outlined_shapes, soften, text
+from training.scratch_objects import (
+    bars,
+    hanging_wires,
+    lattice,
+    outlined_shapes,
+    soften,
+    text,
+)
 
 Negative = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """(HxW float32 in 0 to 255, generator) to the same with a texture or an object."""
@@ -140,18 +147,19 @@ def _random_shapes(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 RANDOM_NEGATIVES: Mapping[str, tuple[float, Negative]] = MappingProxyType(
     {
-        "halftone": (0.2, _random_halftone),
+        "halftone": (0.17, _random_halftone),
         "dither": (0.06, _random_dither),
-        "paper": (0.18, _random_paper),
+        "paper": (0.16, _random_paper),
         "lattice": (0.12, _random_lattice),
+        "wires": (0.12, hanging_wires),
         "text": (0.08, _random_text),
-        "shapes": (0.2, _random_shapes),
-        "bars": (0.16, _random_bars),
+        "shapes": (0.16, _random_shapes),
+        "bars": (0.13, _random_bars),
     }
 )
 """Share and function of each kind of negative."""
 
-UNDAMAGEABLE = frozenset({"halftone", "dither", "text"})
+UNDAMAGEABLE = frozenset({"halftone", "dither", "text", "wires"})
 """Kinds on which damage cannot be told from the texture; no damage is drawn over them."""
 
 

@@ -1,4 +1,4 @@
-"""Drawn objects that must not be taken for scratches: lattices, text, outlined shapes, bars.
+"""Drawn objects that must not be taken for scratches: lattices, text, shapes, bars, wires.
 
 Each function draws over a photo: HxW float32 in 0 to 255, coordinates and sizes in pixels.
 """
@@ -111,6 +111,29 @@ def bars(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
             opacity = canvas.astype(np.float32) / 255.0
             result = result * (1.0 - opacity) + level * opacity
     return soften(result, rng.uniform(0.0, 0.7))
+
+
+def hanging_wires(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw two to eight wires or ropes of one level from side to side: almost parallel, sagging."""
+    height, width = grey.shape
+    across = np.linspace(-1.0, 1.0, 40)
+    sag, slope = rng.uniform(0.0, 0.15) * height, rng.normal(0.0, 0.2) * height
+    spacing = rng.uniform(2.0, 24.0)
+    top = rng.uniform(0.0, 0.8) * height
+    canvas = np.zeros(grey.shape, np.uint8)
+    width_px = int(rng.integers(1, 4))
+    for index in range(int(rng.integers(2, 9))):
+        fan = spacing * index * (1.0 + rng.uniform(0.0, 0.5) * across)
+        path = np.stack(
+            [(across + 1.0) / 2.0 * width, top + fan + slope * across - sag * (across**2 - 1.0)], 1
+        )
+        points = [np.rint(8.0 * path).astype(np.int32)]
+        cv2.polylines(canvas, points, False, 255, width_px, cv2.LINE_AA, 3)
+    opacity = rng.uniform(0.5, 1.0) * canvas.astype(np.float32) / 255.0
+    if rng.random() < 0.3:  # wires of a mast or a rigging, from above to below
+        opacity = np.ascontiguousarray(cv2.resize(opacity.T, grey.shape[::-1]))
+    level = rng.uniform(0.0, 70.0) if rng.random() < 0.7 else rng.uniform(180.0, 255.0)
+    return soften(grey * (1.0 - opacity) + level * opacity, rng.uniform(0.0, 0.8))
 
 
 def _pole(
