@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.quality import Figures, Lpips, Rgb, figures_of, resized
+from benchmarks.perceptual import Rgb
+from benchmarks.quality import Figures, Lpips, figures_of, resized
 from data.degradation import Degradation, degrade
 from data.photo_files import read_photo
 from restore import Photo, Restorer

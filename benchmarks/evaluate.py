@@ -7,6 +7,9 @@ The first form compares two folders; photos are matched by file name without ext
 form degrades each clean photo with a recipe of data/degrade.py, restores it, and shows the figures
 before (enlarged to the size of the original if it is smaller) and after. `--set` changes an amount
 of the recipe (noise=15) or an input of the task (scale=2).
+
+PSNR, SSIM and SSIMULACRA2: higher is better. FLIP, GMSD, NIQE and LPIPS: lower is better.
+benchmarks/perceptual.py and benchmarks/quality.py say what each is good for.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from benchmarks.comparison import (
     photos_in,
 )
 from benchmarks.page import Entry, page
+from benchmarks.perceptual import missing_packages
 from benchmarks.quality import ALEXNET, LINEAR, Lpips, NotMeasuredError, lpips_measure
 from benchmarks.quality_report import COLUMNS, html_entry, html_means, table, write_csv
 from data.degradation import PRESETS, Degradation
@@ -48,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         trial = read_trial(options)
         lpips, notes = _lpips(options.lpips)
+        notes += missing_packages().values()
         if trial:
             notes.insert(0, trial.describe())
         rows, entries = list[Comparison](), list[Entry]()

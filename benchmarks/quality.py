@@ -1,6 +1,8 @@
-"""Quality figures of a restored photo: PSNR, SSIM and NIQE, and LPIPS if its weights are present.
+"""Quality figures of a restored photo.
 
-SSIM, NIQE and the PSNR of luma are those of basicsr, whose functions take BGR.
+SSIM, NIQE and the PSNR of luma are those of basicsr, whose functions take BGR. SSIMULACRA2, FLIP
+and GMSD are defined in perceptual.py. LPIPS is measured if its weights are present. NIQE has no
+reference, and rewards noise and oversharpening: it decides nothing alone.
 """
 
 from __future__ import annotations
@@ -15,14 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.perceptual import Rgb, flip_of, gmsd_of, missing_packages, ssimulacra2_of
 from training.basicsr_import import import_basicsr
 
-Rgb = NDArray[np.uint8]
-"""HxWx3 uint8."""
 Lpips = Callable[[Rgb, Rgb], float]
 
 ALEXNET = "alexnet-owt-7be5be79.pth"  # file name of torchvision
@@ -45,7 +45,9 @@ class Figures:
 
     Attributes:
         psnr_rgb_db, psnr_y_db: over all samples, and on BT.601 luma; infinite for equal photos.
-        ssim: mean of the three channels (Wang et al., 2004); 1 for equal photos.
+        ssim: mean of the three channels (Wang et al., 2004); higher is better, 1 for equal photos.
+        ssimulacra2, flip, gmsd: see perceptual.py; None if the package is not installed, and
+            SSIMULACRA2 also for photos with a side below 225 px.
         niqe: without a reference, lower is more natural (Mittal et al., 2013); None for photos with
             less than two blocks of 96 px or without texture.
         lpips: lower is nearer to the original (Zhang et al., CVPR 2018, AlexNet, version 0.1); None
@@ -55,6 +57,9 @@ class Figures:
     psnr_rgb_db: float
     psnr_y_db: float
     ssim: float
+    ssimulacra2: float | None
+    flip: float | None
+    gmsd: float
     niqe: float | None
     lpips: float | None
 
@@ -70,10 +75,14 @@ def figures_of(original: Rgb, photo: Rgb, lpips: Lpips | None = None) -> Figures
     metrics = import_basicsr("metrics.psnr_ssim")
     bgr = (original[..., ::-1], photo[..., ::-1])
     large_enough = min(photo.shape[:2]) >= MIN_LPIPS_SIDE_PX
+    missing = missing_packages()
     return Figures(
         psnr_rgb_db=psnr_db(original, photo),
         psnr_y_db=float(metrics.calculate_psnr(*bgr, crop_border=0, test_y_channel=True)),
         ssim=float(metrics.calculate_ssim(*bgr, crop_border=0)),
+        ssimulacra2=None if "SSIMULACRA2" in missing else ssimulacra2_of(original, photo),
+        flip=None if "FLIP" in missing else flip_of(original, photo),
+        gmsd=gmsd_of(original, photo),
         niqe=niqe_of(photo),
         lpips=lpips(original, photo) if lpips and large_enough else None,
     )

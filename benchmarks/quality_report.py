@@ -15,10 +15,13 @@ COLUMNS = {
     "psnr_rgb_db": "PSNR",
     "psnr_y_db": "PSNR Y",
     "ssim": "SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "flip": "FLIP",
+    "gmsd": "GMSD",
     "niqe": "NIQE",
     "lpips": "LPIPS",
 }
-DECIMALS = {"ssim": 4, "niqe": 3, "lpips": 4}
+DECIMALS = {"ssim": 4, "flip": 4, "gmsd": 4, "niqe": 3, "lpips": 4}
 DEFAULT_DECIMALS = 2
 NOT_MEASURED = "not measured"
 

@@ -6,10 +6,14 @@ at the best of three noise ratios for each photo, and with the estimated kernel,
 
 Further test sets: `sharp` are the same photos without blur, `slight` has kernels of 3 to 6 px, and
 `in_linear_light` has the kernels of 7 to 21 px applied to linear light instead of the samples.
+
+Further rows compare perceptual figures on Kodak, one blur per photo: of the network, of the Wiener
+filter with the estimated kernel, of an unsharp mask by OpenCV, and of the blurred photos.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -36,7 +40,12 @@ from training.evaluation import (
     crop_centre,
     load_trained,
 )
-from training.metrics import colour_shift_levels, measure_cost, round_figures
+from training.metrics import (
+    colour_shift_levels,
+    judge_methods,
+    measure_cost,
+    round_figures,
+)
 from training.motion_blur import IDENTITY_KERNEL, apply_blur, random_motion_kernel
 from training.provenance import Figures
 from training.recipe import Photo
@@ -49,6 +58,7 @@ SLIGHT_KERNELS_PX = (3, 6)
 TRUE_KERNEL_NOISE_RATIOS = (1e-3, 3e-3, 1e-2)
 NOISE_LEVELS = 1.0
 MIN_GAIN_DB = 2.5
+UNSHARP_SIGMA_PX = 3.0
 COST_SIDE_PX = 512
 SHEET_PHOTOS = 6
 SHEET_SIDE_PX = 256
@@ -145,14 +155,39 @@ def measure(paths: EvaluationPaths) -> Measurement:
             net, blurred, kernels, DECONVOLUTION_GAMMAS[1]
         )
         all_shifts += shifts
-    kernels = draw_kernels(len(kodak), KERNELS_PX)
-    examples = [
-        (clean, blur_photo(clean, kernel, (EVALUATION_SEED, index)))
-        for index, (clean, kernel) in enumerate(zip(kodak, kernels, strict=True))
-    ]
+    examples = blur_once(kodak)
+    figures |= judge_deblurring(net, examples)
     example = to_tensor(centre_square(examples[0][1], COST_SIDE_PX))
     figures["cost"] = measure_cost(net, example, all_shifts)
     return Measurement(figures, draw_sheet(net, examples[:SHEET_PHOTOS]))
+
+
+def blur_once(photos: list[Photo]) -> list[tuple[Photo, Photo]]:
+    """Return (clean, blurred) photos, with kernels of 7 to 21 px."""
+    kernels = draw_kernels(len(photos), KERNELS_PX)
+    return [
+        (clean, blur_photo(clean, kernel, (EVALUATION_SEED, index)))
+        for index, (clean, kernel) in enumerate(zip(photos, kernels, strict=True))
+    ]
+
+
+def judge_deblurring(net: LiteDeblur, pairs: list[tuple[Photo, Photo]]) -> Figures:
+    """Return the perceptual figures of each method for (clean, blurred) photos."""
+    clean, blurred = (list(photos) for photos in zip(*pairs, strict=True))
+    lite, wiener = zip(*(deblur(net, photo) for photo in blurred), strict=True)
+    outputs = {
+        "lite": lite,
+        "blurred": blurred,
+        "wiener_found_kernel": wiener,
+        "unsharp_mask": [sharpen(photo) for photo in blurred],
+    }
+    return judge_methods("kodak", outputs, clean)
+
+
+def sharpen(photo: Photo) -> Photo:
+    """Add the difference to a Gaussian of UNSHARP_SIGMA_PX."""
+    smooth = cv2.GaussianBlur(photo, (0, 0), UNSHARP_SIGMA_PX)
+    return np.asarray(cv2.addWeighted(photo, 2.0, smooth, -1.0, 0.0))
 
 
 def draw_sheet(net: LiteDeblur, pairs: list[tuple[Photo, Photo]]) -> Image.Image:

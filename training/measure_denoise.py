@@ -3,9 +3,13 @@
 The figure is PSNR over all RGB samples, compared with OpenCV's non-local means at the better of
 two strengths. Clipping itself changes the mean colour of a noisy photo (by 3 levels at sigma 50).
 The change of the mean colour is therefore measured against the noisy and against the clean photo.
+Further rows compare the perceptual figures of the network, of non-local means and of the noisy
+photos at a sigma of JUDGED_SIGMA.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -25,13 +29,19 @@ from training.evaluation import (
     crop_to_multiple,
     load_trained,
 )
-from training.metrics import colour_shift_levels, measure_cost, round_figures
+from training.metrics import (
+    colour_shift_levels,
+    judge_methods,
+    measure_cost,
+    round_figures,
+)
 from training.provenance import Figures
 from training.recipe import Photo
 from training.recipe_denoise import DENOISE_RECIPE
 from training.tensors import to_tensor
 
 TARGETS_DB = {15: 33.8, 25: 31.4, 50: 28.2}  # by sigma
+JUDGED_SIGMA = 25
 NON_LOCAL_MEANS_STRENGTHS = (0.6, 0.9)  # relative to sigma
 SIZE_MULTIPLE = 8
 COST_SIDE_PX = 512
@@ -39,28 +49,49 @@ SHEET_PHOTOS = 3  # of each of the two test sets
 SHEET_SIDE_PX = 256
 
 
-def compute_figures(net: nn.Module, photos: list[Photo], sigma: float) -> dict[str, float]:
-    """Return the means over photos with noise of a standard deviation in levels."""
-    rows, from_noisy, from_clean = [], [], []
-    for index, clean in enumerate(photos):
-        noise = np.random.default_rng(index).normal(0.0, sigma, clean.shape)
-        noisy = quantise(clean + noise)
-        output = apply_net(net, noisy)
-        from_noisy.append(colour_shift_levels(noisy, output))
-        from_clean.append(colour_shift_levels(clean, output))
-        non_local = [
-            cv2.fastNlMeansDenoisingColored(noisy, None, strength * sigma, strength * sigma, 5, 15)
-            for strength in NON_LOCAL_MEANS_STRENGTHS
+def denoise_photos(net: nn.Module, photos: list[Photo], sigma: float) -> dict[str, list[Photo]]:
+    """Add noise of a standard deviation in levels and remove it; photos by method.
+
+    Non-local means has the strength with the higher PSNR.
+    """
+    noisy = [
+        quantise(clean + np.random.default_rng(index).normal(0.0, sigma, clean.shape))
+        for index, clean in enumerate(photos)
+    ]
+    non_local = [
+        [
+            cv2.fastNlMeansDenoisingColored(photo, None, strength * sigma, strength * sigma, 5, 15)
+            for photo in noisy
         ]
-        rows.append([psnr_db(image, clean) for image in (output, noisy, *non_local)])
-    lite_db, noisy_db, *non_local_db = np.mean(rows, axis=0)
+        for strength in NON_LOCAL_MEANS_STRENGTHS
+    ]
     return {
-        "psnr_rgb_db": lite_db,
-        "noisy_db": noisy_db,
-        "non_local_means_db": max(non_local_db),
-        "off_noisy_levels": float(np.mean(from_noisy)),
-        "off_clean_levels": float(np.mean(from_clean)),
+        "lite": [apply_net(net, photo) for photo in noisy],
+        "noisy": noisy,
+        "non_local_means": max(non_local, key=lambda outputs: mean_psnr_db(outputs, photos)),
     }
+
+
+def mean_psnr_db(outputs: list[Photo], photos: list[Photo]) -> float:
+    """Return the mean of the PSNR of each photo, in dB."""
+    return float(np.mean([psnr_db(*pair) for pair in zip(outputs, photos, strict=True)]))
+
+
+def compute_figures(outputs: Mapping[str, list[Photo]], photos: list[Photo]) -> dict[str, float]:
+    """Return the means over photos that `denoise_photos` denoised."""
+    lite = outputs["lite"]
+    return {
+        "psnr_rgb_db": mean_psnr_db(lite, photos),
+        "noisy_db": mean_psnr_db(outputs["noisy"], photos),
+        "non_local_means_db": mean_psnr_db(outputs["non_local_means"], photos),
+        "off_noisy_levels": mean_shift_levels(outputs["noisy"], lite),
+        "off_clean_levels": mean_shift_levels(photos, lite),
+    }
+
+
+def mean_shift_levels(before: list[Photo], after: list[Photo]) -> float:
+    """Return the mean of the colour shift of each photo, in levels."""
+    return float(np.mean([colour_shift_levels(*pair) for pair in zip(before, after, strict=True)]))
 
 
 def measure(paths: EvaluationPaths) -> Measurement:
@@ -68,8 +99,12 @@ def measure(paths: EvaluationPaths) -> Measurement:
     net = load_trained(DENOISE_RECIPE, paths.weights)
     kodak = paths.read_test_set("kodak").values()
     photos = [crop_to_multiple(photo, SIZE_MULTIPLE) for photo in kodak]
-    exact = {sigma: compute_figures(net, photos, sigma) for sigma in TARGETS_DB}
-    figures = {f"kodak_sigma{sigma}": round_figures(row) for sigma, row in exact.items()}
+    outputs = {sigma: denoise_photos(net, photos, sigma) for sigma in TARGETS_DB}
+    exact = {sigma: compute_figures(outputs[sigma], photos) for sigma in TARGETS_DB}
+    figures = Figures()
+    for sigma, row in exact.items():
+        figures[f"kodak_sigma{sigma}"] = round_figures(row)
+    figures |= judge_methods(f"kodak_sigma{JUDGED_SIGMA}", outputs[JUDGED_SIGMA], photos)
     from_noisy = [row["off_noisy_levels"] for row in exact.values()]
     from_clean = float(np.mean([row["off_clean_levels"] for row in exact.values()]))
     example = to_tensor(centre_square(photos[0], COST_SIDE_PX))

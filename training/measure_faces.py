@@ -1,11 +1,11 @@
 """Evaluate the lite face network on sixty people that it was never trained on.
 
 Every photo of the held-back people (`HELD_BACK_PEOPLE`; some have two) is degraded as in training,
-with a fixed seed, and restored. Besides PSNR and SSIM over RGB, two figures stand in for perceived
-similarity, because the weights of LPIPS are not available without a download: GMSD, and the
-distance of dlib's face descriptors (0 is the same picture, below 0.6 the same person). The
-landmark shift is in percent of the distance between the eyes. `clean_in_psnr_rgb_db` is the PSNR of
-the output for a face without degradation.
+with a fixed seed, and restored. Besides PSNR and SSIM over RGB, GMSD and the distance of dlib's
+face descriptors are measured (0 is the same picture, below 0.6 the same person). The landmark shift
+is in percent of the distance between the eyes. `clean_in_psnr_rgb_db` is the PSNR of the output for
+a face without degradation. Further rows compare SSIMULACRA2 and FLIP with the degraded faces, and
+with OpenCV's non-local means at a strength of NON_LOCAL_MEANS_STRENGTH levels.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import dlib
 import numpy as np
 from PIL import Image
 
+from benchmarks.perceptual import gmsd_of
 from benchmarks.quality import psnr_db
 from training.basicsr_import import import_basicsr
 from training.dataset import read_held_back
@@ -31,7 +33,13 @@ from training.evaluation import (
     apply_net,
     load_trained,
 )
-from training.metrics import colour_shift_levels, gmsd, measure_cost, round_figures
+from training.metrics import (
+    JUDGED_SMALL,
+    colour_shift_levels,
+    judge_methods,
+    measure_cost,
+    round_figures,
+)
 from training.provenance import Figures
 from training.recipe import Photo
 from training.recipe_faces import (
@@ -45,6 +53,7 @@ from training.tensors import to_tensor
 
 FACE_BOX = (56, 72, 200, 216)  # of an aligned face of 256 px
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the 68 landmarks
+NON_LOCAL_MEANS_STRENGTH = 6.0
 SHEET_FACES = 8
 MIN_GAIN_DB = 2.5
 MIN_SSIM_GAIN = 0.08
@@ -114,7 +123,7 @@ def _compare(triple: FaceTriple, recogniser: FaceRecogniser) -> list[float]:
         row += [
             metrics.calculate_psnr(image, triple.clean, crop_border=0),
             metrics.calculate_ssim(image, triple.clean, crop_border=0),
-            gmsd(image, triple.clean),
+            gmsd_of(image, triple.clean),
             float(np.linalg.norm(image_descriptor - descriptor)),
             100.0 * shift_px / eye_distance_px,
         ]
@@ -152,7 +161,17 @@ def measure(paths: EvaluationPaths) -> Measurement:
     figures |= round_figures({"clean_in_psnr_rgb_db": float(np.mean(clean_psnr_db))})
     shifts = [colour_shift_levels(triple.degraded, triple.restored) for triple in triples]
     cost = measure_cost(net, to_tensor(triples[0].degraded), shifts)
-    return Measurement({"held_back_people": figures, "cost": cost}, draw_sheet(triples))
+    rows = {"held_back_people": figures, **judge_faces(triples), "cost": cost}
+    return Measurement(rows, draw_sheet(triples))
+
+
+def judge_faces(triples: list[FaceTriple]) -> Figures:
+    """Return the quality figures of the network, the degraded faces and OpenCV's denoiser."""
+    degraded, restored, clean = (list(versions) for versions in zip(*triples, strict=True))
+    strengths = (NON_LOCAL_MEANS_STRENGTH,) * 2
+    denoised = [cv2.fastNlMeansDenoisingColored(face, None, *strengths, 5, 15) for face in degraded]
+    outputs = {"lite": restored, "degraded": degraded, "non_local_means": denoised}
+    return judge_methods("held_back_people", outputs, clean, JUDGED_SMALL)
 
 
 def assess(figures: Figures) -> Assessment:

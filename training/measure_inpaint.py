@@ -3,10 +3,13 @@
 The photos are the held-back ones of train/natural and test/kodak, their middle square reduced to
 256 px, with seeded holes: strokes and polygons over 5 to 25 %, and thin scratches. The figure is
 PSNR over RGB in the hole. `seam` is the mean step across the border of the hole relative to that of
-the clean photo: 1 is no seam, less is too smooth.
+the clean photo: 1 is no seam, less is too smooth. Further rows compare perceptual figures of whole
+photos of Kodak.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -26,13 +29,14 @@ from training.evaluation import (
     centre_square,
     load_trained,
 )
-from training.metrics import measure_cost, round_figures
+from training.metrics import JUDGED_SMALL, judge_methods, measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import DamageMaps, Photo
 from training.recipe_inpaint import INPAINT_RECIPE, cut_hole, draw_hole_mask, draw_scratch_mask
 
 SIDE_PX = 256
 HOLES_PER_PHOTO = 4
+JUDGED_SET = "kodak"
 OPENCV_RADIUS_PX = 3  # as in OpenCV's documentation
 SHEET_PHOTOS = 8
 MIN_GAIN_DB = 1.5
@@ -68,17 +72,13 @@ def border_step(image: Photo, mask: np.ndarray) -> float:
 
 
 def compute_figures(
-    net: nn.Module, photos: list[Photo], masks: list[np.ndarray]
+    outputs: Mapping[str, list[Photo]], photos: list[Photo], masks: list[np.ndarray]
 ) -> dict[str, float]:
-    """Return the means over photos, each with its hole."""
+    """Return the means over photos, each with its hole, filled by each method."""
     rows = []
-    for clean, mask in zip(photos, masks, strict=True):
-        lite = fill(net, clean, mask)
-        telea, navier_stokes = (
-            fill_with_opencv(clean, mask, method) for method in (cv2.INPAINT_TELEA, cv2.INPAINT_NS)
-        )
-        hole_db = [psnr_db(image[mask], clean[mask]) for image in (lite, telea, navier_stokes)]
-        rows.append([*hole_db, border_step(lite, mask), border_step(clean, mask)])
+    for clean, mask, *filled in zip(photos, masks, *outputs.values(), strict=True):
+        hole_db = [psnr_db(image[mask], clean[mask]) for image in filled]
+        rows.append([*hole_db, border_step(filled[0], mask), border_step(clean, mask)])
     lite_db, telea_db, ns_db, step, clean_step = np.mean(rows, axis=0)
     figures = {
         "hole_psnr_db": lite_db,
@@ -88,6 +88,18 @@ def compute_figures(
         "seam": step / clean_step,
     }
     return round_figures(figures) | {"holes": len(rows)}
+
+
+def fill_with_all(
+    net: nn.Module, photos: list[Photo], masks: list[np.ndarray]
+) -> dict[str, list[Photo]]:
+    """Fill the holes with the network and both of OpenCV's methods; photos by method."""
+    pairs = list(zip(photos, masks, strict=True))
+    return {
+        "lite": [fill(net, *pair) for pair in pairs],
+        "telea": [fill_with_opencv(*pair, cv2.INPAINT_TELEA) for pair in pairs],
+        "ns": [fill_with_opencv(*pair, cv2.INPAINT_NS) for pair in pairs],
+    }
 
 
 def draw_sheet(net: nn.Module, photos: list[Photo], masks: list[np.ndarray]) -> Image.Image:
@@ -120,7 +132,11 @@ def measure(paths: EvaluationPaths) -> Measurement:
         squares = [centre_square(photo, SIDE_PX) for photo in photos.values()] * HOLES_PER_PHOTO
         for kind, kind_maps in zip(HOLE_KINDS, (None, maps), strict=True):
             masks = draw_masks(len(squares), kind_maps)
-            figures[f"{name}_{kind}"] = compute_figures(net, squares, masks)
+            outputs = fill_with_all(net, squares, masks)
+            row = f"{name}_{kind}"
+            figures[row] = compute_figures(outputs, squares, masks)
+            if name == JUDGED_SET:
+                figures |= judge_methods(row, outputs, squares, JUDGED_SMALL)
     figures["cost"] = measure_cost(net, torch.rand(1, 4, SIDE_PX, SIDE_PX))
     kodak = [centre_square(photo, SIDE_PX) for photo in test_sets["kodak"].values()]
     return Measurement(figures, draw_sheet(net, kodak, draw_masks(len(kodak), None)))

@@ -1,36 +1,63 @@
-"""Figures of the evaluation: gradient similarity, colour shift and computing time."""
+"""Figures of the evaluation: perceptual quality, colour shift and computing time."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.perceptual import missing_packages
+from benchmarks.quality import figures_of, mean_of
+from training.provenance import Figures
 from training.recipe import Photo
 
 MAX_PSNR_DB = 10.0 * math.log10(255.0**2 / 1e-6)
 """Limits the PSNR of equal photos, so that means over photos are finite."""
-GMSD_CONSTANT = 170.0
+JUDGED = ("ssim", "ssimulacra2", "flip", "gmsd", "niqe")
+JUDGED_SMALL = ("ssim", "ssimulacra2", "flip", "gmsd")
+"""For photos of 256 px, whose four blocks of 96 px are too few for NIQE."""
 
 
-def gmsd(first: Photo, second: Photo) -> float:
-    """Gradient magnitude similarity deviation (Xue et al., TIP 2014); 0 for equal photos."""
-    gradients = []
-    for image in (first, second):
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
-        halved = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        prewitt = np.array([[1, 0, -1]] * 3, np.float64) / 3.0
-        gradients.append(
-            np.hypot(cv2.filter2D(halved, -1, prewitt), cv2.filter2D(halved, -1, prewitt.T))
-        )
-    numerator = 2 * gradients[0] * gradients[1] + GMSD_CONSTANT
-    similarity = numerator / (gradients[0] ** 2 + gradients[1] ** 2 + GMSD_CONSTANT)
-    return float(similarity.std())
+def judge(pairs: Iterable[tuple[Photo, Photo]], names: Sequence[str] = JUDGED) -> dict[str, float]:
+    """Return the means of quality figures of benchmarks/quality.py over (photo, original) pairs.
+
+    Args:
+        pairs: photos and their originals of the same size; none of them equal to its original if
+            PSNR is asked for.
+        names: the figures.
+
+    Raises:
+        SystemExit: a package that computes a figure is not installed.
+    """
+    if missing := missing_packages():
+        raise SystemExit(". ".join(missing.values()))
+    rows = [figures_of(original, photo) for photo, original in pairs]
+    means = mean_of(rows)
+    return round_figures({name: getattr(means, name) for name in names}) | {"photos": len(rows)}
+
+
+def judge_methods(
+    prefix: str,
+    outputs: Mapping[str, Sequence[Photo]],
+    originals: Sequence[Photo],
+    names: Sequence[str] = JUDGED,
+) -> Figures:
+    """Return one row of quality figures per method, named `<prefix>_<method>`.
+
+    Args:
+        prefix: name of the test set.
+        outputs: the photos of each method, in the order of the originals.
+        originals: the clean photos.
+        names: the figures.
+    """
+    return {
+        f"{prefix}_{method}": judge(zip(photos, originals, strict=True), names)
+        for method, photos in outputs.items()
+    }
 
 
 def colour_shift_levels(before: Photo, after: Photo) -> float:

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from trainingfiles import make_training_photos
 
 from training import __main__ as command_line
-from training import measure_faces
+from training import measure_faces, measure_upscale, measure_upscale_real
 from training.dataset import read_held_back
 from training.evaluate import EVALUATIONS, PAGE, Report, evaluate, replace_tables
 from training.evaluation import Assessment, Evaluation, EvaluationPaths, Measurement
+from training.measure_upscale import MAIN_REFERENCE, load_references
 from training.paths import DOCS, LITE_WEIGHTS
 from training.provenance import PROVENANCE, Figures, read_provenance
 from training.recipe_faces import FACE_RECIPE, HELD_BACK_PEOPLE, person_of
@@ -114,6 +115,49 @@ def test_command_line_chooses_the_report_folder(
     assert calls == [(["denoise"], EvaluationPaths(Path("/photos"), weights), Report(report))]
 
 
+def upscale_figures(worn: float, lightly_worn: float, cpu_s: float) -> Figures:
+    """Return figures beside a reference with 50 and 60 points and 10 s per megapixel."""
+    scores = {"worn": (worn, 50.0), "lightly_worn": (lightly_worn, 60.0)}
+    rows: Figures = {
+        f"{name}_{method}": {"ssimulacra2": score}
+        for name, pair in scores.items()
+        for method, score in zip(("lite", MAIN_REFERENCE), pair, strict=True)
+    }
+    cost = {"cpu_s_per_megapixel": cpu_s, f"{MAIN_REFERENCE}_cpu_s_per_megapixel": 10.0}
+    return rows | {"cost": cost}
+
+
+@pytest.mark.parametrize(
+    ("worn", "lightly_worn", "cpu_s", "is_met"),
+    [(50, 60, 6.0, True), (49.9, 70, 6.0, False), (70, 59.9, 6.0, False), (70, 70, 6.1, False)],
+)
+def test_upscaler_must_equal_the_reference_at_every_degradation_in_less_time(
+    worn: float, lightly_worn: float, cpu_s: float, is_met: bool
+) -> None:
+    assessment = measure_upscale_real.assess(upscale_figures(worn, lightly_worn, cpu_s))
+    assert assessment.is_met is is_met
+    assert f"lightly worn {lightly_worn:.1f} ({MAIN_REFERENCE}: 60.0)" in assessment.summary
+
+
+def test_upscaler_without_measured_reference_does_not_meet_the_target() -> None:
+    figures = upscale_figures(70, 70, 1.0)
+    del figures[f"worn_{MAIN_REFERENCE}"]
+    assert not measure_upscale_real.assess(figures).is_met
+
+
+def test_references_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure_upscale, "load_net", lambda file: file.name)
+    assert load_references(EvaluationPaths(tmp_path)) == {}
+    names = {"RealESRGAN_x4plus.pth", "RealESRGAN_x4plus_anime_6B.pth", f"{MAIN_REFERENCE}.pth"}
+    for name in names:
+        (tmp_path / name).touch()
+    found = load_references(EvaluationPaths(tmp_path, references=tmp_path))
+    assert found == {
+        MAIN_REFERENCE: f"{MAIN_REFERENCE}.pth",
+        "realesrgan-x4plus": "RealESRGAN_x4plus.pth",
+    }
+
+
 @pytest.fixture
 def one_held_back_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make training photos in train/ of which one shows the only held-back person."""
@@ -126,6 +170,7 @@ def one_held_back_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "compute_figures",
         lambda triples: {"mean": float(triples[0].restored.mean())},
     )
+    monkeypatch.setattr(measure_faces, "judge_faces", lambda triples: {})
 
 
 @pytest.mark.usefixtures("one_held_back_person")
