@@ -59,8 +59,10 @@ class Runtime:
         """Whether several tiles of a photo go through a network at once.
 
         On a CPU a tile uses all cores, and the features of several do not fit into its cache.
+        Compiled and recorded networks have a fixed input shape: one tile.
         """
-        return self.profile != "baseline" and self.device.type == "cuda"
+        is_cuda = self.device.type == "cuda"
+        return self.profile != "baseline" and is_cuda and not self.uses_fixed_shapes
 
     @property
     def parses_faces(self) -> bool:

@@ -30,10 +30,16 @@ def test_baseline_is_float32_without_tf32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "device", "batches"),
-    [("baseline", "cuda", False), ("fast", "cuda", True), ("fast", "cpu", False)],
+    ("profile", "device", "backend", "batches"),
+    [
+        ("baseline", "cuda", None, False),
+        ("fast", "cuda", None, True),
+        ("fast", "cuda", "inductor", False),
+        ("fast", "cpu", None, False),
+    ],
 )
-def test_tiles_are_batched_on_cuda_only(
-    profile: RuntimeProfile, device: str, batches: bool
+def test_tiles_are_batched_on_cuda_by_networks_of_any_shape(
+    profile: RuntimeProfile, device: str, backend: str | None, batches: bool
 ) -> None:
-    assert Runtime(torch.device(device), torch.float32, profile).batches_tiles is batches
+    runtime = Runtime(torch.device(device), torch.float32, profile, compile_backend=backend)
+    assert runtime.batches_tiles is batches
