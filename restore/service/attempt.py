@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import cache, partial
 from pathlib import PurePath
 from typing import TypeVar
@@ -26,7 +27,7 @@ from restore.service.jobs import JobStore
 from restore.service.new_files import Draft, NewFiles
 from restore.service.photo_names import reports_with_file_names, with_file_names
 from restore.service.records import Job
-from restore.service.request_body import request_body
+from restore.service.request_body import RequestBody, request_body
 from restore.service.worker import Worker
 from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_text
 
@@ -56,9 +57,24 @@ class Attempt:
     def __init__(self, job: Job, worker: Worker, jobs: JobStore, files: FileStore) -> None:
         self.job, self.worker, self.jobs, self.files = job, worker, jobs, files
         self.watch = AttemptWatch(job, worker, jobs)
+        self._body: Future[RequestBody] = Future()
+
+    def prepare(self) -> None:
+        """Build the request to the worker; an error ends the job when it runs. Blocks."""
+        try:
+            self._body.set_result(
+                request_body(
+                    self.job,
+                    self.files,
+                    shares_disk=self.worker.shares_disk,
+                    public_url=self.worker.public_url,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - `run` deals with it
+            self._body.set_exception(error)
 
     async def run(self) -> None:
-        """Run the job; it has ended, or waits again, when this returns.
+        """Run the prepared job; it has ended, or waits again, when this returns.
 
         If this is cancelled, the job goes back to the queue, and Cog cancels the prediction.
         """
@@ -90,13 +106,7 @@ class Attempt:
             await self._fail(str(unexpected(error)))
 
     async def _run(self) -> None:
-        body = await asyncio.to_thread(
-            request_body,
-            self.job,
-            self.files,
-            shares_disk=self.worker.shares_disk,
-            public_url=self.worker.public_url,
-        )
+        body = self._body.result(timeout=0)
         self.watch.body_bytes = body.size
         with AnswerReader(self.files.results) as reader:
             answer = await self.watch.over(

@@ -10,7 +10,6 @@ from restore.service.attempt_watch import LEASE_S
 from restore.service.changes import POLL_S, QUEUE, News
 from restore.service.files import FileStore
 from restore.service.jobs import JobStore
-from restore.service.records import Job
 from restore.service.worker import Worker
 from restore.service.workers import Workers
 
@@ -37,21 +36,29 @@ class Dispatcher:
             while True:
                 try:
                     await self.worker.until_ready()
-                    if job := await self._next(news):
-                        with self.worker.working(job.id):
-                            await Attempt(job, self.worker, self.jobs, self.files).run()
+                    if attempt := await self._next(news):
+                        with self.worker.working(attempt.job.id):
+                            await attempt.run()
                 except Exception:
                     # Such as a database that cannot be reached. A claimed job is not lost: its
                     # lease expires.
                     log.exception("the dispatcher of worker %s failed", self.worker.name)
                     await asyncio.sleep(ERROR_PAUSE_S)
 
-    async def _next(self, news: News) -> Job | None:
+    async def _next(self, news: News) -> Attempt | None:
         """Claim a job, or wait a moment for one and return None."""
-        job = await asyncio.to_thread(self.jobs.claim, self.worker.name, self.gateway, LEASE_S)
-        if job is None:
+        attempt = await asyncio.to_thread(self._claim)
+        if attempt is None:
             await news.wait(POLL_S)
-        return job
+        return attempt
+
+    def _claim(self) -> Attempt | None:
+        job = self.jobs.claim(self.worker.name, self.gateway, LEASE_S)
+        if job is None:
+            return None
+        attempt = Attempt(job, self.worker, self.jobs, self.files)
+        attempt.prepare()
+        return attempt
 
 
 async def dispatch(workers: Workers, jobs: JobStore, files: FileStore, gateway: str) -> None:

@@ -22,6 +22,7 @@ from restore.service.file_writer import FileWriter, check_folder, sync_file
 from restore.service.ids import is_id
 from restore.service.new_files import Draft, Written
 from restore.service.quota import UPLOAD_SHARE, Quota, check_new_file, over_quota
+from restore.service.recent_files import RecentFiles
 from restore.service.records import StoredFile
 from restore.service.secret_file import secret
 from restore.service.settings import MIB, Settings
@@ -36,6 +37,9 @@ _FILES = select(files).where(files.c.id.in_(bindparam("ids", expanding=True)))
 class FileStore:
     """All stored files. The methods block, but for `save`; call them from threads.
 
+    Attributes:
+        recent: records that need no look at the database.
+
     Raises:
         RestoreError: SERVER if the data folder cannot be used.
     """
@@ -44,6 +48,7 @@ class FileStore:
         self.uploads = settings.upload_folder or settings.data / "uploads"
         self.results = settings.processed_folder or settings.data / "results"
         self.quota = Quota(engine, settings.disk_quota_mib * MIB)
+        self.recent = RecentFiles()
         self._engine = engine
         self._max_upload_bytes = settings.max_file_mib * MIB
         self._keep = timedelta(seconds=settings.keep_s)
@@ -155,6 +160,7 @@ class FileStore:
                 f"the file '{file_id}' is used by a job that has not ended",
                 "Cancel the job, or wait until it has ended.",
             )
+        self.recent.forget([file_id])
         self.path(file).unlink(missing_ok=True)
         return True
 

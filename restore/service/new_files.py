@@ -70,6 +70,8 @@ class NewFiles:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None:
+            self._store.recent.forget(written.draft.id for written in self._written)
         refused = kind is not None and issubclass(kind, RestoreError)
         if refused or (kind is None and not self._recorded):
             for written in self._written:
@@ -91,5 +93,5 @@ class NewFiles:
             RestoreError: DISK_QUOTA if a file exceeds a limit.
         """
         for written in self._written:
-            self._store.record(connection, written)
+            self._store.recent.add(self._store.record(connection, written))
         self._recorded = True

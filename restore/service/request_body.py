@@ -21,7 +21,7 @@ from typing import Any
 from restore.errors import Code, RestoreError
 from restore.service.api.urls import download_url
 from restore.service.files import FileStore
-from restore.service.job_files import PREFIX
+from restore.service.job_files import PREFIX, file_ids
 from restore.service.records import Job, StoredFile
 from restore.serving.body_reader import MAX_BODY_BYTES
 from restore.serving.fetch import URL_SCHEMES, has_scheme
@@ -129,10 +129,13 @@ def _body(job: Job, files: FileStore, source_of: Callable[[StoredFile], str]) ->
             return value
         file = None
         if isinstance(value, str) and value.startswith(PREFIX):
-            file = files.get(value.removeprefix(PREFIX), job.owner)
-        if file is None:
+            file = stored.get(value.removeprefix(PREFIX))
+        if file is None or file.owner != job.owner:
             raise _removed()
         return source_of(file)
+
+    wanted = list(file_ids(job.input))
+    stored = files.recent.get(wanted) or files.get_many(wanted)
 
     inputs = {
         name: _replaced(value, source) if name in FILE_INPUTS else value

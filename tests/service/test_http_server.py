@@ -190,13 +190,34 @@ def test_paths_are_never_files_or_headers(port: int, request_text: bytes) -> Non
 
 @pytest.mark.parametrize(
     "request_text",
-    [b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", b"GET " + b"a" * 10**6, b"\r\n" * 9],
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET " + b"a" * 10**6,
+        b"\r\n" * 9,
+    ],
 )
 def test_what_is_not_a_request_closes_the_connection(port: int, request_text: bytes) -> None:
     with connected(port) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(request_text)
         assert received(connection)[:12] in {b"", b"HTTP/1.1 400"}
+    assert health(port) == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"1\r\nx\r\n0\r\n", b"1;"])
+def test_headers_and_trailers_have_a_limit(port: int, body: bytes) -> None:
+    start = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\n"
+    if body:
+        start += b"Transfer-Encoding: chunked\r\nContent-Type: image/png\r\n\r\n" + body
+    sent = 0
+    with connected(port, start) as connection, contextlib.suppress(OSError):
+        while sent < 16 * 2**20:
+            connection.sendall(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 2**10)
+            sent += 2**15
+    assert sent < 16 * 2**20, "the service has read on"
     assert health(port) == 200
 
 

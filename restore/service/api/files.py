@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, Response
 
 from restore.errors import Code
 from restore.service.api import schemas
+from restore.service.api.direct_route import DirectRoute
 from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.prediction import timestamp
 from restore.service.api.stored_response import stored_response
@@ -55,6 +56,7 @@ _FORM = {
 }
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
+direct = APIRouter(route_class=DirectRoute)
 Owner = Annotated[str, Depends(owner_of)]
 
 
@@ -110,7 +112,7 @@ async def delete_file(request: Request, key_owner: Owner, file_id: str) -> Respo
     return Response(status_code=204)
 
 
-@router.get("/{file_id}/{token}/{name}", response_class=FileResponse, responses=NOT_FOUND)
+@direct.get("/{file_id}/{token}/{name}", response_class=FileResponse, responses=NOT_FOUND)
 async def download_file(request: Request, file_id: str, token: str, name: str) -> Response:
     """Return the content of a file. The URL contains a signature, and needs no key."""
     service: Service = request.app.state.service
@@ -118,7 +120,8 @@ async def download_file(request: Request, file_id: str, token: str, name: str) -
         raise _missing()
 
     def response() -> Response:
-        stored = service.files.get(file_id)
+        recent = service.files.recent.get([file_id])
+        stored = recent[file_id] if recent else service.files.get(file_id)
         if stored is None:
             raise _missing()
         shown = stored.content_type in SHOWN_TYPES
@@ -165,3 +168,6 @@ def _missing() -> HttpError:
         "there is no such file, its URL has expired, or it belongs to another API key",
         "Upload the photo again, or repeat the prediction.",
     )
+
+
+router.include_router(direct)

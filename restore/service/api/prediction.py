@@ -79,6 +79,11 @@ def files_of(jobs: Sequence[Job], files: FileStore) -> dict[str, StoredFile]:
     return files.get_many(wanted)
 
 
+def recent_files_of(job: Job, files: FileStore) -> dict[str, StoredFile] | None:
+    """Return the stored inputs and outputs of a job if all were recorded seconds ago."""
+    return files.recent.get(file_ids([job.input, job.output]))
+
+
 def timestamp(time: datetime | None) -> str | None:
     """Return a time in UTC as Replicate writes it, such as 2026-11-27T15:00:00.123456Z."""
     return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

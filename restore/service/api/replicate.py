@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,11 @@ from starlette.responses import JSONResponse
 
 from restore.errors import Code, RestoreError
 from restore.service.api import schemas
+from restore.service.api.direct_route import DirectRoute
 from restore.service.api.errors import NOT_FOUND, PROBLEMS
 from restore.service.api.json_body import json_body
 from restore.service.api.models import check_model, check_version
-from restore.service.api.prediction import files_of, prediction_json
+from restore.service.api.prediction import files_of, prediction_json, recent_files_of
 from restore.service.api.prediction_docs import CREATE, CREATED
 from restore.service.api.submit import submit
 from restore.service.api.urls import base_url
@@ -33,7 +35,8 @@ PAGE_SIZE = 100
 _NEEDS_DATA_URIS = re.compile(r"replicate-(python|javascript)/", re.IGNORECASE)
 """The clients that make no FileOutput of a plain http URL. Those of version 2 name themselves
 otherwise, and their `use` needs URLs."""
-router = APIRouter(prefix="/v1", tags=["predictions"])
+router = APIRouter(prefix="/v1", tags=["predictions"], route_class=DirectRoute)
+pages = APIRouter()
 Owner = Annotated[str, Depends(owner_of)]
 
 
@@ -57,7 +60,7 @@ async def create_prediction_of_model(
     return await _create(request, key_owner)
 
 
-@router.get("/predictions", response_model=schemas.Page[schemas.Prediction], responses=PROBLEMS)
+@pages.get("/predictions", response_model=schemas.Page[schemas.Prediction], responses=PROBLEMS)
 async def list_predictions(
     request: Request, key_owner: Owner, cursor: Annotated[str | None, Query(max_length=100)] = None
 ) -> JSONResponse:
@@ -86,8 +89,11 @@ async def list_predictions(
 async def get_prediction(request: Request, key_owner: Owner, prediction_id: str) -> JSONResponse:
     """Return a prediction."""
     service: Service = request.app.state.service
-    job = await asyncio.to_thread(service.jobs.get, prediction_id, key_owner)
-    return await _response(request, _existing(job, prediction_id))
+
+    def find() -> Job:
+        return _existing(service.jobs.get(prediction_id, key_owner), prediction_id)
+
+    return await _response(request, find)
 
 
 @router.post(
@@ -98,8 +104,11 @@ async def get_prediction(request: Request, key_owner: Owner, prediction_id: str)
 async def cancel_prediction(request: Request, key_owner: Owner, prediction_id: str) -> JSONResponse:
     """Cancel a prediction: at once if it waits, after at most a tile or a face if it runs."""
     service: Service = request.app.state.service
-    job = await asyncio.to_thread(service.jobs.cancel, prediction_id, key_owner)
-    return await _response(request, _existing(job, prediction_id))
+
+    def cancel() -> Job:
+        return _existing(service.jobs.cancel(prediction_id, key_owner), prediction_id)
+
+    return await _response(request, cancel)
 
 
 async def _create(request: Request, owner: str) -> JSONResponse:
@@ -121,10 +130,10 @@ async def _create(request: Request, owner: str) -> JSONResponse:
             durable=wait_s is None,
         )
     if wait_s is None:
-        return await _response(request, job, 201)
+        return await _response(request, lambda: job, 201)
     timeout_s = max(0.0, end_s - loop.time())
     waited = await wait_for_end(service, job, timeout_s)
-    return await _response(request, waited, waited_s=wait_s)
+    return await _response(request, lambda: waited, waited_s=wait_s)
 
 
 def _prediction_request(body: dict[str, Any]) -> schemas.PredictionRequest:
@@ -138,11 +147,12 @@ def _prediction_request(body: dict[str, Any]) -> schemas.PredictionRequest:
 
 
 async def _response(
-    request: Request, job: Job, status: int = 200, *, waited_s: int | None = None
+    request: Request, find: Callable[[], Job], status: int = 200, *, waited_s: int | None = None
 ) -> JSONResponse:
     """Return the JSON of a prediction.
 
     Args:
+        find: returns the job; it may block.
         waited_s: the preference that was applied. A job that has not ended is then shown as
             `starting`, because clients take every other status for the end.
     """
@@ -152,20 +162,24 @@ async def _response(
         request.headers.get("user-agent", "")
     )
 
-    headers = {}
-    if waited_s is not None:
-        headers["preference-applied"] = f"wait={waited_s}"
-        status = 201 if job.status.is_final else 202
-
     def response() -> JSONResponse:
         # In a thread from reading the results to encoding them: they may be large.
+        job = find()
         position = service.jobs.queue_position(job) if job.status is Status.STARTING else None
         prediction = prediction_json(
-            job, base, service.files, queue_position=position, inline=bool(inline)
+            job,
+            base,
+            service.files,
+            found=recent_files_of(job, service.files) if waited_s is not None else None,
+            queue_position=position,
+            inline=bool(inline),
         )
-        if waited_s is not None and not job.status.is_final:
-            prediction["status"] = Status.STARTING.value
-        return JSONResponse(prediction, status, headers)
+        if waited_s is None:
+            return JSONResponse(prediction, status)
+        headers = {"preference-applied": f"wait={waited_s}"}
+        if job.status.is_final:
+            return JSONResponse(prediction, 201, headers)
+        return JSONResponse(prediction | {"status": Status.STARTING.value}, 202, headers)
 
     if not inline:
         return await asyncio.to_thread(response)
@@ -181,3 +195,6 @@ def _existing(job: Job | None, prediction_id: str) -> Job:
             "It may have been removed, or it belongs to another API key.",
         )
     return job
+
+
+router.include_router(pages)

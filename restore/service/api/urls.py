@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from restore.errors import Code, RestoreError
 from restore.service.ids import is_id
@@ -27,7 +28,19 @@ _resolvers = ThreadPoolExecutor(4, "resolver")
 def base_url(request: Request) -> str:
     """Return the base of the URLs in the response to a request, without a slash at its end."""
     settings: Settings = request.app.state.service.settings
-    return (settings.public_url or str(request.base_url)).rstrip("/")
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    scope = request.scope
+    host = request.headers.get("host", "")
+    return _base_of(scope["scheme"], host, scope["server"], scope.get("root_path", ""))
+
+
+@lru_cache(maxsize=256)
+def _base_of(scheme: str, host: str, server: tuple[str, int | None] | None, root_path: str) -> str:
+    """Return the base of URLs as Starlette finds it, which takes as long as a query."""
+    headers = [(b"host", host.encode("latin-1"))] if host else []
+    scope = {"type": "http", "scheme": scheme, "server": server, "headers": headers}
+    return str(HTTPConnection(scope | {"path": "/", "root_path": root_path}).base_url).rstrip("/")
 
 
 def default_base_url(settings: Settings) -> str:
