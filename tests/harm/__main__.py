@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # like pytest
 
 from bug_inputs import BugInput, generate  # noqa: E402
 from clean_photos import choose_clean_photos, print_clean_rows, run_clean_photo  # noqa: E402
+from colour_oracle import MAX_GOOD_CHANGE, find_kept_harm, mean_change  # noqa: E402
 from conftest import PROJECT, SHARED  # noqa: E402
 from oracle import Pixels, find_harm, find_inpaint_harm, read  # noqa: E402
 
@@ -36,6 +37,7 @@ TASKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "face_restore": ("face_restore", {"face_upscale": 1}),
     "colorize": ("colorize", {}),
     "old_photo_restore": ("old_photo_restore", {"with_scratch": True}),
+    "colors": ("colors", {}),
     "pipeline": ("pipeline", {"steps": "auto"}),
 }
 DECODED_BY_US_ONLY = frozenset(
@@ -70,13 +72,14 @@ class Row:
 
 def main() -> int:
     arguments = _parser().parse_args()
+    tasks = {name: TASKS[name] for name in arguments.tasks}
     restorer = Restorer(weights="lite", device="cpu")
     if arguments.command == "clean":
         photos = choose_clean_photos(arguments.count)
         rows = [
             row
             for photo in photos
-            for row in run_clean_photo(restorer, photo, TASKS, arguments.long_side)
+            for row in run_clean_photo(restorer, photo, tasks, arguments.long_side)
         ]
         if arguments.json:
             arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
@@ -86,7 +89,7 @@ def main() -> int:
         photos = [PROJECT / "data" / f"{name}.jpg" for name in arguments.samples]
         inputs = generate(SHARED / "bug_inputs", photos, folder / "inputs")
         results = folder / "results"
-        table = [row for item in inputs for row in _run_all(restorer, item, results)]
+        table = [row for item in inputs for row in _run_all(restorer, item, results, tasks)]
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in table], indent=1) + "\n")
     silent = [row for row in table if row.is_silent]
@@ -95,10 +98,12 @@ def main() -> int:
     return 1 if silent else 0
 
 
-def _run_all(restorer: Restorer, item: BugInput, results: Path) -> Iterator[Row]:
-    for name in TASKS:
+def _run_all(
+    restorer: Restorer, item: BugInput, results: Path, tasks: Collection[str]
+) -> Iterator[Row]:
+    for name in tasks:
         yield _print(_run_task(restorer, item, name, results))
-    for mask in item.masks:
+    for mask in item.masks if len(tasks) == len(TASKS) else ():
         yield _print(_run_inpaint(restorer, item, mask, results))
 
 
@@ -115,7 +120,18 @@ def _run_task(restorer: Restorer, item: BugInput, name: str, results: Path) -> R
         steps = {step.task for step in report.steps} or {name}
         undamaged = None if item.undamaged is None else read(item.undamaged)
         harm = tuple(find_harm(read(item.path), read(path), steps, undamaged))
+        if name == "colors":
+            harm += tuple(_find_colour_faults(item.path, path))
     return Row(item.name, name, report.status, tuple(harm), tuple(report.warnings))
+
+
+def _find_colour_faults(source: Path, result: Path) -> Iterator[str]:
+    """Describe what `colors` must keep: alpha, depth, and the colours of photos without fading."""
+    before, after = read(source), read(result)
+    yield from find_kept_harm(source, result)
+    change = mean_change(before.levels, after.levels, before.opacity > 0.5)
+    if change > MAX_GOOD_CHANGE:
+        yield f"the colours of a good photo changed by {change:.0f} CIE units"
 
 
 def _run_inpaint(restorer: Restorer, item: BugInput, mask: Path, results: Path) -> Row:
@@ -142,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", nargs="?", choices=("bugs", "clean"), default="bugs")
     parser.add_argument(
         "--samples", nargs="+", default=SAMPLES, help="numbers of photos in data/ for `bugs`"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", choices=tuple(TASKS), default=tuple(TASKS), help="tasks to run"
     )
     parser.add_argument("--count", type=int, default=200, help="clean photos, at most")
     parser.add_argument(

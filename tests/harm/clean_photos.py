@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
+from colour_oracle import MAX_GOOD_CHANGE, mean_change
 from conftest import SHARED
 
-from restore import RestoreError, Restorer, open_photo
+from restore import Photo, RestoreError, Restorer, open_photo
+from restore.imaging.convert import to_8_bits, to_rgb
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.harm import Expected
 from restore.pipelines.harm_bounds import BOUNDS
@@ -19,6 +22,9 @@ FOLDERS = (("test/kodak", 8), ("test/set5", 5), ("train/natural", 100), ("train/
 
 FACES = "train/faces"
 FIGURES = ("cell_shift", "mean_shift", "changed_share", "contrast")
+COLOUR_FIGURES = ("clipped_share", "structure", "contrast", "colour_change")
+LOWEST = frozenset({"contrast", "structure"})
+"""Figures whose bound is a lower one."""
 
 
 def choose_clean_photos(count: int) -> list[Path]:
@@ -54,7 +60,8 @@ def run_clean_photo(
         started_s = time.perf_counter()
         row: dict[str, Any] = {"photo": f"{path.parent.name}/{path.name}", "task": name}
         try:
-            report = restorer.run(task, photo, **options).reports[0]
+            result = restorer.run(task, photo, **options)
+            report = result.reports[0]
             steps = report.steps or [report]
             row |= {
                 "status": report.status,
@@ -62,6 +69,8 @@ def run_clean_photo(
                 "warnings": report.warnings,
                 "scratched_share": report.scratched_share,
             }
+            if task == "colors":
+                row["harm"][task]["colour_change"] = _colour_change(photo, result.photos[0])
         except RestoreError as error:
             row |= {"status": error.code, "harm": {}, "warnings": [str(error)]}
         row["seconds"] = round(time.perf_counter() - started_s, 2)
@@ -90,18 +99,24 @@ def _print_extremes(rows: Sequence[Mapping[str, Any]]) -> None:
     worst: dict[tuple[str, str], tuple[float, str]] = {}
     for row in rows:
         for task, harm in row["harm"].items():
-            for figure in FIGURES:
+            for figure in COLOUR_FIGURES if task == "colors" else FIGURES:
                 if figure not in harm:
                     continue
                 key, found = (task, figure), (float(harm[figure]), str(row["photo"]))
-                sign = -1 if figure == "contrast" else 1
+                sign = -1 if figure in LOWEST else 1
                 if key not in worst or sign * found[0] > sign * worst[key][0]:
                     worst[key] = found
     for (task, figure), (value, photo) in sorted(worst.items()):
+        prefix = "min" if figure in LOWEST else "max"
         bounds = BOUNDS[expected_of[task]]
-        prefix = "min" if figure == "contrast" else "max"
-        bound = getattr(bounds, f"{prefix}_{figure}")
+        bound = getattr(bounds, f"{prefix}_{figure}", MAX_GOOD_CHANGE)
         print(f"{task:18} {figure:14} {value:8.3f}  bound {bound:g}  ({photo})")
+
+
+def _colour_change(before: Photo, after: Photo) -> float:
+    """Return the mean CIE76 difference of two photos."""
+    levels = [to_rgb(to_8_bits(photo.pixels)).astype(np.float64) for photo in (before, after)]
+    return mean_change(levels[0], levels[1], np.ones(levels[0].shape[:2], np.bool_))
 
 
 def _spread_out(folder: Path, count: int) -> list[Path]:

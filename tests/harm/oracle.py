@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from colour_oracle import find_colour_harm
 from PIL import Image, ImageCms, ImageOps
 
 CELLS_PX = (8, 32)
@@ -70,7 +71,11 @@ def find_harm(
     """
     result = _reduce(after, (before.levels.shape[1], before.levels.shape[0]))
     visible = before.opacity > 0.5
-    if "old_photo_restore" in tasks:
+    if "colors" in tasks:
+        yield from find_colour_harm(
+            before.levels, result.levels, visible, keeps_detail=tasks == {"colors"}
+        )
+    elif "old_photo_restore" in tasks:
         shifts = _cell_shifts(before.levels, result.levels, visible, 32)
         if undamaged is not None:
             errors = _cell_shifts(undamaged.levels, result.levels, visible, 32)

@@ -32,6 +32,7 @@ CLEAN = Measurements(
 SHARP, SMALL = FaceCondition(160.0, 2.3), FaceCondition(40.0, None)
 NOISY = Noise(5.0, 0.0)
 FADED = ColourChange(20.0, "colour")
+OLD = dataclasses.replace(FADING, is_faded=True)
 FLAT_FADING = dataclasses.replace(FADING, density_range=0.3)
 
 
@@ -72,6 +73,9 @@ def find(name: str, **changes: Any) -> Finding:
         ({"colour_change": FADED, "tone": "toned"}, [("fading", "colors")]),
         ({"colour_change": ColourChange(20.0, "toned")}, []),
         ({"colour_change": FADED, "fading": FLAT_FADING}, []),
+        ({"colour_change": ColourChange(8.0, "colour")}, []),
+        ({"colour_change": ColourChange(8.0, "colour"), "fading": OLD}, [("fading", "colors")]),
+        ({"colour_change": ColourChange(5.0, "colour"), "fading": OLD}, []),
         ({"tone": "grey"}, []),
         ({"faces": [SHARP]}, []),
         ({"faces": [SHARP], "tone": "grey"}, []),
