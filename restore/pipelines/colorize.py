@@ -159,7 +159,10 @@ def merge_colours(
             colours = colours * weights[..., None]
         if saturation != 1.0:
             colours = saturate(lightness, colours, saturation)
-        result[band] = np.rint(from_lab(np.concatenate([lightness, colours], axis=-1)) * full)
+        rgb = from_lab(np.concatenate([lightness, colours], axis=-1))
+        if saturation == 0.0:
+            rgb = rgb[..., 1:2]  # rounding may differ between the channels
+        result[band] = np.rint(rgb * full)
         if paper is not None:
             # The conversion through Lab may be off by a level.
             result[band][weights == 0] = grey[weights == 0][:, None]

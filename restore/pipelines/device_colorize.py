@@ -68,6 +68,8 @@ def merge_on_device(photo: DevicePhoto, ab: Tensor, saturation: float) -> Tensor
     if saturation != 1.0:
         colours = multiply_chroma(lightness, colours, saturation)
     merged = rgb_of(lightness, colours) * full
+    if saturation == 0.0:
+        merged = merged[:, 1:2].expand_as(merged)  # rounding may differ between the channels
     # The conversion through Lab may be off by a level.
     return to_levels(torch.where(weights == 0, grey, merged), photo.levels)
 

@@ -214,6 +214,11 @@ def test_saturation_multiplies_the_chroma(scale: int, saturation: float) -> None
     assert (np.ptp(result.astype(int), axis=2).max() == 0) == (saturation == 0)
 
 
+def test_saturation_of_0_makes_a_photo_in_colour_grey() -> None:
+    result = run(data.astronaut()[:128, 100:260], ConstantAb(30, 40), saturation=0)
+    assert np.ptp(result.astype(int), axis=2).max() == 0
+
+
 def test_saturation_of_1_changes_nothing_not_even_clipped_colours() -> None:
     expected = run(GREY, ConstantAb(70, 40))
     np.testing.assert_array_equal(run(GREY, ConstantAb(70, 40), saturation=1), expected)
