@@ -1,6 +1,7 @@
 """Time whole requests against the official order of operations, side by side.
 
     python benchmarks/against_official.py --requests codeformer,lama
+    python benchmarks/against_official.py --requests x4plus --instruction-set avx2
 
 Each request runs in two processes by turns: the official order (official.py), and this project in
 the mode `optimized` on the CPU. Both are warm, use the same recipe-made weights (which cost what
@@ -14,6 +15,7 @@ can be compared: it is an error if over 0.1 % of the samples differ by more than
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import multiprocessing
 import statistics
@@ -32,6 +34,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import instruction_sets
 from benchmarks.arguments import comma_separated
 from benchmarks.official_cases import CASES, Case, model_of, requests_of
 from benchmarks.rows import machine, record
@@ -123,10 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns 0, or 1 if a result differs from the official one."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    instruction_sets.restart_limited(options.instruction_set)
     known = [case.name for case in CASES]
     if unknown := set(options.requests) - set(known):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
     cases = [case for case in CASES if case.name in (options.requests or known)]
+    if options.megapixels:
+        cases = [dataclasses.replace(case, megapixels=options.megapixels) for case in cases]
     rows = []
     facts = {"threads": options.threads, **machine()}
     for case in tqdm(cases, unit="request"):
@@ -166,6 +172,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--repeats", type=int, default=3, help="after one warm-up; 0 measures the first call"
     )
+    parser.add_argument(
+        "--megapixels", type=float, help="size of the photos (default: 0.5 or 1, by request)"
+    )
+    instruction_sets.add_option(parser)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
         "--record", action="store_true", help="append rows to results/against_official.jsonl"

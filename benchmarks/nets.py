@@ -6,7 +6,8 @@ All engines of a network are called by turns, so that other load on the machine 
 alike; times are medians. Freed memory is kept, as during a request (restore/runtime/allocator.py).
 Each row contains the largest difference from the float32 result in the default memory layout,
 relative to the largest value of that result, and the floor (see floors.py) as a share of the time.
-An engine that fails or is not installed has a row with the reason.
+An engine that fails or is not installed has a row with the reason. `--instruction-set avx2`
+measures as on a CPU without AVX-512.
 
 Prints one row per network, engine and precision; `--record` appends them to results/nets.jsonl.
 """
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import instruction_sets
 from benchmarks.arguments import comma_separated, count_from
 from benchmarks.engines import ENGINES, Call, SkippedError
 from benchmarks.floors import (
@@ -207,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    instruction_sets.restart_limited(options.instruction_set)
     for given, known in ((options.engines, ENGINES), (options.dtypes, DTYPES)):
         if unknown := set(given) - set(known):
             parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
@@ -276,6 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default=None, help="cpu, cuda, ... (default: CUDA if present)")
     parser.add_argument("--repeats", type=count_from(1), default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    instruction_sets.add_option(parser)
     parser.add_argument("--record", action="store_true", help="append rows to results/nets.jsonl")
     return parser
 

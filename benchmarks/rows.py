@@ -20,7 +20,11 @@ def resident_peak_mb() -> float:
 
 
 def machine() -> dict[str, object]:
-    """Return the commit, the version of torch and the CPU, which are part of every row."""
+    """Return the commit, the version of torch and the CPU, which are part of every row.
+
+    The instruction set is the one that torch uses, which an environment variable can limit.
+    """
+    instruction_set = torch.backends.cpu.get_cpu_capability()
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=RESULTS.parent,
@@ -31,7 +35,8 @@ def machine() -> dict[str, object]:
     return {
         "commit": commit.stdout.strip() or "unknown",
         "torch": torch.__version__,
-        "cpu": f"{os.cpu_count()} x {platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "cpu": f"{os.cpu_count()} x {platform.machine()} {instruction_set}",
+        "instruction_set": instruction_set,
     }
 
 
