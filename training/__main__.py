@@ -14,8 +14,6 @@ import logging
 import os
 from pathlib import Path
 
-from training.evaluate import EVALUATIONS, Report, evaluate
-from training.evaluation import EvaluationPaths
 from training.gather import gather, read_list
 from training.pack import MEGABYTE, pack_photos
 from training.paths import DOCS, LITE_WEIGHTS
@@ -187,7 +185,7 @@ def _add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("names", nargs="*", choices=[[], *EVALUATIONS], help="recipes (default: all)")
+    add("names", nargs="*", choices=[[], *RECIPES], help="recipes (default: all)")
     add(
         "--photos",
         type=Path,
@@ -232,6 +230,10 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    # A machine that only trains needs none of the packages that the figures need.
+    from training.evaluate import EVALUATIONS, Report, evaluate  # noqa: PLC0415
+    from training.evaluation import EvaluationPaths  # noqa: PLC0415
+
     is_embedded = options.weights.resolve() == LITE_WEIGHTS
     report = Report(options.report or (DOCS if is_embedded else options.weights))
     paths = EvaluationPaths(options.photos, options.weights, options.references)
