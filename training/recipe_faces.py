@@ -1,16 +1,29 @@
-"""The recipe of the lite face network: which people are held back, and how faces are degraded."""
+"""The recipe of the lite face network: held-back people, degradation of faces, identity loss.
+
+The descriptor that the evaluation measures (dlib's) cannot be differentiated. The loss therefore
+uses features of the embedded face detector, CenterFace. On 25 held-back faces in five versions
+each, L1 of samples and differences explains 42 % of the variance of the descriptor's distance (all
+as logarithms), and 79 % together with the distance of these features.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
 
+from restore.nets.centerface import CenterFace
 from restore.nets.lite.face import INPUT_PX, LiteFace
 from training.degradations import jpeg_round_trip, quantise, random_interpolation
 from training.losses import l1_gradient_loss
+from training.paths import LITE_WEIGHTS
 from training.recipe import FACES, Folder, Pair, Photo, Recipe
 
 # Sixty people, one in ten: a fixed stride through each part of the set. No other person of the set
@@ -23,6 +36,10 @@ HELD_BACK_PEOPLE = frozenset(
 )
 GREY_PROBABILITY = 0.35  # of a training face without colour: many old photos are grey or sepia
 BARELY_DEGRADED_SHARE = 0.4  # a good face must come out unchanged, wrinkles included
+IDENTITY_FILE = "centerface.safetensors"
+IDENTITY_STAGES = (1, 3)  # of CenterFace, at 1/4 and 1/16 of the size
+IDENTITY_WEIGHT = 0.05
+MIN_FEATURE_VARIANCE = 1e-3
 SEPIA = (1.0, 0.93, 0.80)  # channel gains
 
 
@@ -110,6 +127,46 @@ def _blur(image: np.ndarray, sigma_1: float, sigma_2: float, angle: float) -> np
     )
 
 
+def face_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
+    """L1 of samples and differences, plus the distance of the features that tell people apart."""
+    fidelity = l1_gradient_loss(output, target, source, progress)
+    return fidelity + IDENTITY_WEIGHT * identity_distance(output, target)
+
+
+def identity_distance(faces: Tensor, clean: Tensor) -> Tensor:
+    """Return the mean squared difference of features, relative to their variance in the clean face.
+
+    Args:
+        faces: Nx3x256x256 RGB in [0, 1].
+        clean: the same people, likewise.
+    """
+    with torch.no_grad():
+        expected = _face_features(clean)
+    distances = []
+    for found, true in zip(_face_features(faces), expected, strict=True):
+        variance = true.var(dim=(2, 3)) + MIN_FEATURE_VARIANCE
+        distances.append(((found - true).square().mean(dim=(2, 3)) / variance).mean())
+    return torch.stack(distances).mean()
+
+
+def _face_features(faces: Tensor) -> list[Tensor]:
+    """Return the outputs of IDENTITY_STAGES of CenterFace."""
+    net, features = _load_detector(faces.device), []
+    x = F.relu(net.stem(255.0 * faces))
+    for index, stage in enumerate(net.stages[: max(IDENTITY_STAGES) + 1]):
+        x = stage(x)
+        if index in IDENTITY_STAGES:
+            features.append(x)
+    return features
+
+
+@functools.cache
+def _load_detector(device: torch.device) -> CenterFace:
+    net = CenterFace()
+    net.load_state_dict(load_file(LITE_WEIGHTS / IDENTITY_FILE))
+    return net.float().eval().requires_grad_(requires_grad=False).to(device)
+
+
 FACE_RECIPE = Recipe(
     file="lite_faces.safetensors",
     build=LiteFace,
@@ -123,6 +180,6 @@ FACE_RECIPE = Recipe(
     data=FACES,
     folders=(Folder("faces", is_held_back=is_held_back_person),),
     symmetries=(0, 4),
-    loss=l1_gradient_loss,
+    loss=face_loss,
     half_precision=True,
 )
