@@ -71,6 +71,6 @@ BOUNDS: Mapping[Expected, Bounds] = MappingProxyType(
         Expected.DETAIL: Bounds(12.0, 8.0, 1.0, 0.8),
         Expected.COLOUR: Bounds(20.0, 8.0, 0.05, 0.7),
         Expected.TONE: Bounds(40.0, 16.0, 0.25, 0.6),
-        Expected.CAST: Bounds(math.inf, math.inf, 1.0, 0.8, 0.2, 0.8),
+        Expected.CAST: Bounds(math.inf, math.inf, 1.0, 0.8, 0.2, 0.95),
     }
 )

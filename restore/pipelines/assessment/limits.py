@@ -60,8 +60,8 @@ class Limits:
     # be changed have 14.5 at most (a photo of Kodak); photos with synthetic fading have 30
     # (median).
     colour_change: float = 15.5
-    # Likewise for photos whose black and white points have faded (imaging/fading.py). No clean photo
-    # has such points and more than 4.
+    # Likewise if black and white points have faded, too (imaging/fading.py). No clean photo has
+    # such points and more than 4.
     faded_colour_change: float = 6.0
     # Smallest density range of a channel. Photos of white things on white have 0.2 to 0.35, and the
     # network takes them for faded.
