@@ -43,16 +43,52 @@ def estimate_similarity(landmarks: np.ndarray) -> np.ndarray | None:
         line.
     """
     points = np.asarray(landmarks, np.float64)
-    if not np.isfinite(points).all():
-        return None
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
-    if spread[1] <= _MIN_SPREAD * spread[0]:  # true if both are 0
+    if not _has_area(points):
         return None
     matrix, _ = cv2.estimateAffinePartial2D(points, TEMPLATE, method=cv2.LMEDS)
-    if matrix is None or not np.isfinite(matrix).all():
+    return None if matrix is None else _usable(np.asarray(matrix, np.float64))
+
+
+def fit_similarity(landmarks: np.ndarray) -> np.ndarray | None:
+    """Return the similarity from photo to crop with the least squared error.
+
+    It is a continuous function of the landmarks. The least median of squares is not: it may choose
+    other landmarks after a small change.
+
+    Args:
+        landmarks: 5x2, in photo pixels.
+
+    Returns:
+        As from `estimate_similarity`.
+    """
+    points = np.asarray(landmarks, np.float64)
+    if not _has_area(points):
         return None
+    # As complex numbers, a similarity is one factor and one offset.
+    source, template = points @ (1.0, 1.0j), TEMPLATE @ (1.0, 1.0j)
+    centred = source - source.mean()
+    factor = np.vdot(centred, template - template.mean()) / np.vdot(centred, centred)
+    offset = template.mean() - factor * source.mean()
+    return _usable(
+        np.array(
+            [[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]]
+        )
+    )
+
+
+def _has_area(points: np.ndarray) -> bool:
+    """Tell whether points are finite and not all on one point or line."""
+    if not np.isfinite(points).all():
+        return False
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return bool(spread[1] > _MIN_SPREAD * spread[0])  # false if both are 0
+
+
+def _usable(matrix: np.ndarray) -> np.ndarray | None:
+    """Return a 2x3 similarity, or None if its scale is not that of a face."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    return np.asarray(matrix, np.float64) if _MIN_SCALE <= scale <= _MAX_SCALE else None
+    # False for a scale that is not finite.
+    return matrix if _MIN_SCALE <= scale <= _MAX_SCALE and np.isfinite(matrix).all() else None
 
 
 def crop(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -7,12 +7,13 @@ are no faces.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity
+from restore.faces.align import CROP_PX, TEMPLATE, estimate_similarity, fit_similarity
 from restore.faces.detect import Detector
 from restore.faces.face import Face
 from restore.faces.limits import (
@@ -99,16 +100,15 @@ def is_sure(face: Face, limits: DetectorLimits) -> bool:
 
 
 def misfit_px(face: Face) -> float:
-    """Return the RMS distance of the landmarks from the template after the best similarity."""
-    # As complex numbers, a similarity without translation is one factor.
-    points, template = (
-        (centred[:, 0] + 1j * centred[:, 1])
-        for centred in (
-            array - array.mean(axis=0) for array in (np.asarray(face.landmarks), TEMPLATE)
-        )
-    )
-    factor = np.vdot(points, template) / np.vdot(points, points)
-    return float(np.sqrt(np.mean(np.abs(factor * points - template) ** 2)))
+    """Return the RMS distance of the landmarks from the template after the best similarity.
+
+    It is infinite if the landmarks are not a face.
+    """
+    matrix = fit_similarity(face.landmarks)
+    if matrix is None:
+        return math.inf
+    errors = face.landmarks @ matrix[:, :2].T + matrix[:, 2] - TEMPLATE
+    return float(np.sqrt((errors**2).sum(axis=1).mean()))
 
 
 def _find_again(crop: Picture, detector: Detector, limits: DetectorLimits) -> _Again | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from restore.faces.align import TEMPLATE
+from restore.faces.align import TEMPLATE, fit_similarity
 
 UNIT_PX = 126.0
 """Unit of the linear function, in pixels of the template: the distance of the eyes."""
@@ -20,33 +20,35 @@ MAX_CORRECTION = 0.2
 
 
 def correct_landmarks(landmarks: np.ndarray, correction: nn.Linear) -> np.ndarray:
-    """Return corrected landmarks.
+    """Return corrected landmarks; unchanged if they are not a face.
 
     Args:
         landmarks: 5x2, in any unit, at any place and rotation.
         correction: from the deviations of landmarks from the template, as x and y in turn, to
             changes.
     """
-    aligned, factor = align(landmarks)
+    aligned = align(landmarks)
+    if aligned is None:
+        return landmarks
+    points, factor = aligned
     weight, bias = (
         parameter.detach().double().cpu().numpy()
         for parameter in (correction.weight, correction.bias)
     )
-    deviation = (aligned - TEMPLATE).ravel() / UNIT_PX
+    deviation = (points - TEMPLATE).ravel() / UNIT_PX
     change = np.clip(weight @ deviation + bias, -MAX_CORRECTION, MAX_CORRECTION) * UNIT_PX
     moved = change.reshape(5, 2) @ (1.0, 1.0j) / factor
     return np.asarray(landmarks + np.stack([moved.real, moved.imag], axis=1))
 
 
-def align(landmarks: np.ndarray) -> tuple[np.ndarray, complex]:
+def align(landmarks: np.ndarray) -> tuple[np.ndarray, complex] | None:
     """Move landmarks to the template by the similarity with the least squared error.
 
     Returns:
         The 5x2 landmarks in pixels of the template, and the rotation and scale as one complex
-        number.
+        number; None if the landmarks are not a face.
     """
-    points, template = landmarks @ (1.0, 1.0j), TEMPLATE @ (1.0, 1.0j)
-    centred = points - points.mean()
-    factor = complex(np.vdot(centred, template - template.mean()) / np.vdot(centred, centred))
-    aligned = factor * centred + template.mean()
-    return np.stack([aligned.real, aligned.imag], axis=1), factor
+    matrix = fit_similarity(landmarks)
+    if matrix is None:
+        return None
+    return landmarks @ matrix[:, :2].T + matrix[:, 2], complex(matrix[0, 0], matrix[1, 0])

@@ -13,6 +13,7 @@ from restore.faces.align import (
     crop,
     estimate_similarity,
     eye_distance_px,
+    fit_similarity,
     is_outside,
     smooth_crop,
 )
@@ -49,10 +50,28 @@ def test_similarity_maps_landmarks_to_the_template(
     scale: float, angle: float, x: float, y: float
 ) -> None:
     landmarks = landmarks_in_photo(similarity_matrix(scale, angle, x, y))
-    found = estimate_similarity(landmarks)
-    assert found is not None
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(landmarks @ found[:, :2].T + found[:, 2], TEMPLATE, atol=0.05)
+    for estimate, tolerance_px in ((estimate_similarity, 0.05), (fit_similarity, 1e-6)):
+        found = estimate(landmarks)
+        assert found is not None
+        assert found.dtype == np.float64
+        in_crop = landmarks @ found[:, :2].T + found[:, 2]
+        np.testing.assert_allclose(in_crop, TEMPLATE, atol=tolerance_px)
+
+
+def test_fitted_similarity_has_the_least_squared_error() -> None:
+    landmarks = TEMPLATE + np.random.default_rng(0).normal(0, 9, (5, 2))
+
+    def error(matrix: np.ndarray) -> float:
+        return float(((landmarks @ matrix[:, :2].T + matrix[:, 2] - TEMPLATE) ** 2).sum())
+
+    fitted = fit_similarity(landmarks)
+    assert fitted is not None
+    for scale, angle, x in ((1.003, 0.0, 0.0), (1.0, 0.003, 0.0), (1.0, 0.0, 0.5)):
+        for sign in (-1, 1):
+            change = np.vstack(
+                [similarity_matrix(scale**sign, sign * angle, sign * x, 0), [0, 0, 1]]
+            )
+            assert error(fitted) < error(fitted @ change)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +89,7 @@ def test_similarity_maps_landmarks_to_the_template(
 )
 def test_invalid_landmarks_have_no_similarity(landmarks: np.ndarray) -> None:
     assert estimate_similarity(landmarks) is None
+    assert fit_similarity(landmarks) is None
 
 
 def test_profile_has_a_similarity() -> None:

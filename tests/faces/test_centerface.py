@@ -61,6 +61,17 @@ def test_faces_on_a_device_are_those_on_the_host(detector: CenterFaceDetector) -
     np.testing.assert_allclose(device.box, host.box, atol=0.1)
 
 
+@pytest.mark.parametrize("seed", [0, 4])
+def test_noise_of_one_level_hardly_moves_landmarks(detector: CenterFaceDetector, seed: int) -> None:
+    changes = np.random.default_rng(seed).choice((-1, 0, 1), ASTRONAUT.shape, p=(0.1, 0.8, 0.1))
+    noisy = (ASTRONAUT + changes).clip(0, 255).astype(np.uint8)
+    faces = [
+        detector.find(pixels, short_side_px=128, threshold=0.97)[0] for pixels in (ASTRONAUT, noisy)
+    ]
+    # 0.2 % of the distance of the eyes. A single position of the output moves by up to 1.5 %.
+    assert np.abs(faces[0].landmarks - faces[1].landmarks).max() < 0.08
+
+
 @pytest.mark.parametrize("factor", [0.4, 5.0])
 def test_small_and_large_photos_give_the_same_landmarks(
     detector: CenterFaceDetector, factor: float
@@ -147,6 +158,34 @@ def test_decoded_face() -> None:
     np.testing.assert_allclose(face.landmarks[:2], [(10, 7), (22, 7)], atol=1e-5)
     np.testing.assert_allclose(face.landmarks[3:], [(12, 15), (20, 15)], atol=1e-5)
     assert decode_faces(outputs, 0.96, 0.3) == []
+
+
+def test_landmarks_are_the_mean_over_the_positions_of_a_face() -> None:
+    outputs = torch.zeros(15, 8, 8)
+    outputs[0] = -9.0
+    outputs[1:3] = np.log(4.0)  # boxes of 16 x 16 pixels
+    outputs[5:, 2, 4] = 1.0
+    outputs[5:, 6, 7] = 0.7
+
+    def landmark_x(*logits: float) -> float:
+        outputs[0, 2, 3], outputs[0, 2, 4], outputs[0, 6, 7] = torch.tensor(logits)
+        return float(decode_faces(outputs, 0.5, 0.3)[0].landmarks[0, 0])
+
+    # Centres at 14 and 18 pixels; the landmarks are at the left and the right of their boxes.
+    alone = landmark_x(1.0, -9.0, -9.0)
+    assert alone == pytest.approx(14 - 8)
+    assert landmark_x(-9.0, 1.0, -9.0) == pytest.approx(18 + 8)
+    first, second = landmark_x(1.001, 1.0, -9.0), landmark_x(1.0, 1.001, -9.0)
+    assert 15.9 < first < second < 16.1
+    assert landmark_x(1.0, 1e-6, -9.0) == pytest.approx(alone, abs=1e-3)
+    assert landmark_x(1.0, -9.0, 0.9) == pytest.approx(alone)
+
+
+def test_score_at_the_limit_is_a_face() -> None:
+    outputs = torch.full((15, 4, 4), -9.0)
+    outputs[:, 1, 1] = 0.0
+    [face] = decode_faces(outputs, 0.5, 0.3)
+    np.testing.assert_allclose(face.landmarks, 4.0)
 
 
 def test_of_overlapping_faces_the_better_one_is_kept() -> None:

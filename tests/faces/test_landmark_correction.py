@@ -35,15 +35,23 @@ def test_correction_follows_the_face(scale: float, turn_deg: float) -> None:
 
 def test_deviation_from_the_template_is_weighted() -> None:
     face = TEMPLATE + np.array([(0, 0), (0, 0), (12.0, 0), (0, 0), (0, 0)])
-    aligned, factor = align(face)
+    aligned = align(face)
+    assert aligned is not None
+    points, factor = aligned
     expected = face + 0.5 * np.stack(
         [
-            ((aligned - TEMPLATE) @ (1.0, 1.0j) / factor).real,
-            ((aligned - TEMPLATE) @ (1.0, 1.0j) / factor).imag,
+            ((points - TEMPLATE) @ (1.0, 1.0j) / factor).real,
+            ((points - TEMPLATE) @ (1.0, 1.0j) / factor).imag,
         ],
         axis=1,
     )
     np.testing.assert_allclose(correct_landmarks(face, correction_of(0.5, 0.0)), expected)
+
+
+def test_landmarks_that_are_no_face_stay() -> None:
+    line = np.stack([np.arange(5.0), np.arange(5.0)], axis=1)
+    for points in (line, np.full((5, 2), np.nan)):
+        np.testing.assert_array_equal(correct_landmarks(points, correction_of(0.0, 0.1)), points)
 
 
 def test_correction_is_limited() -> None:

@@ -135,8 +135,7 @@ FACE_PIXELS = np.ascontiguousarray(ASTRONAUT[:230, 10:250])
     ("kind", "options"),
     [
         ("", {}),
-        # CenterFace moves its landmarks by up to 1 pixel here, see docs/faces.md.
-        ("grey deep", {"strength": 0.8, "face_detector": "dlib"}),
+        ("grey deep", {"strength": 0.8}),
         ("alpha", {"face_upscale": 1.2, "runtime_profile": "max_speed"}),
     ],
 )
