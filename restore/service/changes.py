@@ -122,11 +122,9 @@ async def wait_for(
     with changes.subscribe(job_id) as news:
         while True:
             job = known or await asyncio.to_thread(jobs.get, job_id)
-            known = None
             remaining_s = end_s - asyncio.get_running_loop().time()
             if job is None or until(job) or remaining_s <= 0:
                 return job
-            await news.wait(min(pause_s, remaining_s))
-            if news.job is not None and until(news.job):
-                return news.job
+            # News that arrive in the wrong order are set right by the next look at the database.
+            known = news.job if await news.wait(min(pause_s, remaining_s)) else None
             pause_s = min(1.5 * pause_s, MAX_POLL_S)

@@ -81,6 +81,29 @@ def test_waiting_ends_with_the_job(jobs: JobStore) -> None:
     assert ended(found)
 
 
+def test_waiting_needs_no_look_at_the_database_if_all_news_arrive(jobs: JobStore) -> None:
+    job = jobs.submit(new_job())
+
+    class NoDatabase:
+        def get(self, job_id: str, owner: str | None = None) -> Job | None:
+            raise AssertionError("the database was asked")
+
+    async def scenario() -> Job | None:
+        waiting = asyncio.create_task(
+            wait_for(NoDatabase(), jobs.changes, job.id, ended, TIMEOUT_S, known=job)
+        )
+        await asyncio.sleep(0.01)
+        claimed = await asyncio.to_thread(jobs.claim, "w", "g", 60.0)
+        assert claimed is not None
+        await asyncio.sleep(0.01)
+        await asyncio.to_thread(jobs.fail, job.id, claimed.attempt, "broken")
+        return await waiting
+
+    found = asyncio.run(scenario())
+    assert found is not None
+    assert ended(found)
+
+
 def test_change_by_another_gateway_is_seen(jobs: JobStore) -> None:
     other = JobStore(jobs.engine)  # has its own notifications
     job = jobs.submit(new_job())

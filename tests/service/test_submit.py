@@ -92,6 +92,16 @@ class TestInputs:
             check_inputs({"image": URL} | given if "images" not in given else given)
         assert raised.value.code == code
 
+    def test_equal_values_of_other_types_are_checked_on_their_own(self) -> None:
+        """Options that were checked before are remembered, and in Python 1 == 1.0 == True."""
+        for _ in range(2):
+            options = check_inputs({"task": "restore", "strength": 1, "image": URL}).options
+            assert type(options["strength"]) is int
+            options = check_inputs({"task": "restore", "strength": 1.0, "image": URL}).options
+            assert type(options["strength"]) is float
+            with pytest.raises(RestoreError, match="strength is True"):
+                check_inputs({"task": "restore", "strength": True, "image": URL})
+
     def test_masks_of_other_tasks_are_not_counted(self) -> None:
         checked = check_inputs({"task": "upscale", "image": URL, "masks": [URL] * 3})
         assert checked.photos["masks"] == [URL] * 3

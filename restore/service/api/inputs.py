@@ -9,6 +9,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from restore.errors import Code, RestoreError
@@ -19,6 +20,7 @@ from restore.serving.inputs import CogInput, Kind, cog_inputs
 
 MAX_TEXT_CHARACTERS = 2**20
 """Limit of the text of one option: polygons as JSON are the longest."""
+MAX_KEPT_CHARACTERS = 100
 
 _KIND_NAMES: Mapping[Kind, str] = {
     "bool": "true or false",
@@ -66,11 +68,42 @@ def check_inputs(given: Mapping[str, object]) -> Inputs:
     task = options.pop("task", DEFAULT_TASK)
     if not isinstance(task, str):
         raise _wrong_kind(_OPTIONS["task"], task)
-    request = Request.from_inputs(task, options)
-    resolved, _ = resolve_aliases(task, options)
-    checked = {name: _json_value(_OPTIONS[name], value) for name, value in resolved.items()}
+    if all(map(_is_short, options.values())):
+        # The type belongs to the key: 1, 1.0 and true are equal.
+        typed = tuple((name, type(value), value) for name, value in options.items())
+        checked, request = _check_again(task, typed)
+    else:
+        checked, request = _check_options(task, options)
     _check_counts(photos, request)
     return Inputs({"task": task, **checked}, photos)
+
+
+def _is_short(value: object) -> bool:
+    """Return whether a value may be kept in the cache of options that were checked."""
+    if isinstance(value, str):
+        return len(value) <= MAX_KEPT_CHARACTERS
+    return isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64)
+
+
+@lru_cache(maxsize=256)
+def _check_again(
+    task: str, options: tuple[tuple[str, type, object], ...]
+) -> tuple[Mapping[str, object], Request]:
+    """Check options that were probably checked before: clients send the same ones many times."""
+    return _check_options(task, {name: value for name, _, value in options})
+
+
+def _check_options(
+    task: str, options: Mapping[str, object]
+) -> tuple[Mapping[str, object], Request]:
+    """Return the options in their JSON types, and the request that they make.
+
+    Raises:
+        RestoreError: OPTION_UNKNOWN, OPTION_INVALID.
+    """
+    request = Request.from_inputs(task, options)
+    resolved, _ = resolve_aliases(task, options)
+    return {name: _json_value(_OPTIONS[name], each) for name, each in resolved.items()}, request
 
 
 def _json_value(option: CogInput, value: object) -> object:
