@@ -1,7 +1,7 @@
 """Connections of clients that are slow, or that send more than is read.
 
-The parser is that of Node.js (llhttp), which takes a fifth of the time of h11. It has no limit for
-headers, and does not ask for the header Host: both are checked here.
+The parser is that of Node.js (llhttp), which is much faster than h11. It has no limit for headers,
+and does not demand the header Host: both are checked here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Routes of every job, without the part of FastAPI that finds the arguments of a function.
 
-FastAPI still describes these routes in the OpenAPI document. At each request, it would also go
-through the parameters of the function and of its dependencies, which takes longer than the
-function itself.
+FastAPI still describes these routes in the OpenAPI document. It would also go through the
+parameters of the function and of its dependencies at each request.
 """
 
 from __future__ import annotations
