@@ -3,7 +3,8 @@
     python benchmarks/nets.py --nets lite-faces,codeformer --engines default,inductor
 
 All engines of a network are called by turns, so that other load on the machine affects all of them
-alike; times are medians. Freed memory is kept, as during a request (restore/runtime/allocator.py).
+alike; times are medians. `cpu_ms` is the CPU time of all threads, which is comparable on a busy
+machine too. Freed memory is kept, as during a request (restore/runtime/allocator.py).
 Each row contains the largest difference from the float32 result in the default memory layout,
 relative to the largest value of that result, and the floor (see floors.py) as a share of the time.
 An engine that fails or is not installed has a row with the reason. `--instruction-set avx2`
@@ -67,6 +68,7 @@ class Runner:
     call: Call | None = None
     failure: Row = field(default_factory=dict)
     times_s: list[float] = field(default_factory=list)
+    cpu_times_s: list[float] = field(default_factory=list)
     error: float | None = None
 
 
@@ -165,7 +167,9 @@ def _time_once(runner: Runner, device: torch.device) -> None:
     if runner.call is None:
         return
     try:
+        started_s = time.process_time()
         runner.times_s.append(timed(runner.call, device))
+        runner.cpu_times_s.append(time.process_time() - started_s)
     except Exception as error:  # noqa: BLE001 - the other engines are measured all the same
         runner.call, runner.failure = None, {"error": _one_line(error)}
 
@@ -178,6 +182,7 @@ def _row(runner: Runner, work: Work, peaks: Peaks | None) -> Row:
     floor = floor_of(work, peaks, DTYPES[runner.dtype].itemsize) if peaks else None
     return row | {
         "ms": round(1000 * median_s, 2),
+        "cpu_ms": round(1000 * statistics.median(runner.cpu_times_s), 2),
         "fastest_ms": round(1000 * min(runner.times_s), 2),
         "first_call_s": round(runner.first_call_s, 2),
         "largest_error": float(f"{runner.error:.2g}"),
