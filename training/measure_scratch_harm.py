@@ -5,7 +5,8 @@ the default threshold. Its masks include the margin around scratches, because th
 
 - Clean photos: `found_share` is the mean share of the photo in the mask, `max_found_share` the
   largest of one photo. `lines_lost` is the share of the pixels of true lines that are in the mask.
-- Negatives: the same for prints, cloth, paper, text and lattices made of Kodak photos.
+- Negatives: the same for prints, cloth, paper, text, lattices and hanging wires made of Kodak
+  photos: nothing in them is a scratch.
 - Tears: `recall` is the share of the pixels of a drawn tear that are in the mask, by level and
   width (in pixels, or in percent of the long side).
 
@@ -39,6 +40,7 @@ MIN_LINE_LENGTH = 0.05
 NEGATIVE_LONG_SIDE_PX = 480
 TEAR_LEVELS = MappingProxyType({"light": 235.0, "dark": 20.0})
 TEAR_WIDTHS = ("1 px", "2 px", "4 px", "1 %", "2 %", "3 %")
+WIRES = 4
 MIN_TEAR_CHANGE_LEVELS = 20.0
 SEED = 2026
 
@@ -58,8 +60,32 @@ NEGATIVES: Mapping[str, Texture] = MappingProxyType(
         "text": lambda grey, rng: text(np.full_like(grey, 235.0), 14, 25.0, rng),
         "lattice_light": lambda grey, _: lattice(grey, 28.0, 0.1, 2, 225.0),
         "lattice_dark": lambda grey, _: lattice(grey, 40.0, 0.7, 3, 30.0),
+        "wires_light": lambda grey, rng: wires(grey, 1, 225.0, rng),
+        "wires_dark": lambda grey, rng: wires(grey, 2, 30.0, rng),
     }
 )
+
+
+def wires(grey: np.ndarray, width_px: int, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw WIRES wires that hang from one side of a photo to the other, almost parallel.
+
+    Args:
+        grey: HxW float32 in 0 to 255.
+        width_px: width of a wire.
+        level: grey level of the wires.
+        rng: random generator.
+    """
+    height, width = grey.shape
+    canvas, across = np.zeros(grey.shape, np.uint8), np.linspace(-1.0, 1.0, 80)
+    slope = rng.uniform(-0.15, 0.15)
+    for index in range(WIRES):
+        middle = height * (0.15 + 0.1 * index + rng.normal(0.0, 0.01))
+        hanging = middle + height * (slope * across - 0.04 * (across**2 - 1.0))
+        path = np.stack([(across + 1.0) / 2.0 * width, hanging], 1)
+        points = [np.rint(8.0 * path).astype(np.int32)]
+        cv2.polylines(canvas, points, False, 255, width_px, cv2.LINE_AA, 3)
+    opacity = canvas.astype(np.float32) / 255.0
+    return np.asarray(grey * (1.0 - opacity) + level * opacity, np.float32)
 
 
 def detect_in_photo(net: nn.Module, pixels: np.ndarray) -> np.ndarray:

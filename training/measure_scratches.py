@@ -1,12 +1,20 @@
 """Evaluate the lite scratch detector on damage maps and photos that it was never trained on.
 
 Photos are damaged as in training, with fixed seeds, several times each: the held-back ones of
-train/natural, and test/kodak; then with damage of one kind only (light, dark, grey). F1, precision
-and recall are over all pixels of a set. `near_f1` tolerates a displacement of one pixel.
+train/natural, and test/kodak; then with damage of one kind only (light, dark, grey). All figures
+are over the pixels of a set:
 
-Two references: `top_hat_f1` is a white and black top-hat filter with the best threshold and size
-for these very photos. `photo_known_f1` thresholds the difference between the damaged and the clean
-photo, with the best threshold; a detector without the clean photo may not be able to reach it.
+- `f1`, `precision` and `recall` are exact.
+- `near_f1`, `near_precision` and `near_recall` tolerate a displacement of one pixel, as is usual
+  for thin structures: the border of a line of 2 px is most of it. A detected pixel is correct
+  within a pixel of damage, and damage is found within a pixel of a detected pixel.
+- `long_recall` is `near_recall` of long damage only: connected pixels whose bounding box has a
+  diagonal of at least MIN_LONG of that of the patch.
+
+Two references, with the same tolerance: `top_hat_near_f1` is a white and black top-hat filter with
+the best threshold and size for these very photos. `photo_known_near_f1` thresholds the difference
+between the damaged and the clean photo, with the best threshold; a detector without the clean photo
+may not be able to reach it.
 
 The figures of clean photos, prints and tears are defined in measure_scratch_harm.py.
 """
@@ -56,7 +64,10 @@ from training.recipe_scratches import (
 SIDE_PX = 320
 PATCHES_PER_PHOTO = 6
 SHEET_PHOTOS = 7
-TARGET_F1 = 0.85
+MIN_LONG = 0.05
+TARGET_NEAR_F1 = 0.90
+TARGET_LONG_RECALL = 0.95
+MAX_NEGATIVE_SHARE = 0.02
 MAX_LINES_LOST = 0.02
 TOP_HAT_SIZES_PX = (5, 9, 15)
 TOP_HAT_THRESHOLDS = range(15, 90, 5)
@@ -105,7 +116,7 @@ def top_hat(luminance: np.ndarray, size_px: int) -> np.ndarray:
 
 
 def compute_scores(pairs: Iterable[MaskPair]) -> dict[str, float]:
-    """Return F1, precision and recall over all pixels, and F1 with one pixel of tolerance."""
+    """Return F1, precision and recall over all pixels, exact and with one pixel of tolerance."""
     counts = np.sum([_count_pixels(detected, true) for detected, true in pairs], axis=0)
     both, near_detected, near_true, all_detected, all_true = (int(count) for count in counts)
     precision, recall = both / max(all_detected, 1), both / max(all_true, 1)
@@ -115,36 +126,54 @@ def compute_scores(pairs: Iterable[MaskPair]) -> dict[str, float]:
         "precision": precision,
         "recall": recall,
         "near_f1": _f1(near_precision, near_recall),
+        "near_precision": near_precision,
+        "near_recall": near_recall,
     }
 
 
 def _count_pixels(detected: np.ndarray, true: np.ndarray) -> list[int]:
     """Count correct pixels, detected near true, true near detected, detected, and true pixels."""
-    near_detected, near_true = (
-        cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        for mask in (detected, true)
-    )
+    near_detected, near_true = _grow(detected), _grow(true)
     masks = (detected & true, detected & near_true, true & near_detected, detected, true)
     return [int(mask.sum()) for mask in masks]
+
+
+def _grow(mask: np.ndarray) -> np.ndarray:
+    """Add the pixels within one pixel of a HxW bool mask."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+
+
+def long_recall(pairs: Iterable[MaskPair]) -> float:
+    """Return the share of the pixels of long damage that are found, within one pixel."""
+    found = long = 0
+    for detected, true in pairs:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(true.astype(np.uint8))
+        lengths = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+        is_long = lengths >= MIN_LONG * np.hypot(*true.shape)
+        is_long[0] = False  # the background
+        mask = is_long[labels]
+        found, long = found + int((mask & _grow(detected)).sum()), long + int(mask.sum())
+    return found / max(long, 1)
 
 
 def _f1(precision: float, recall: float) -> float:
     return 2.0 * precision * recall / max(precision + recall, 1e-9)
 
 
-def best_f1(pairs: list[tuple[np.ndarray, np.ndarray]], thresholds: Iterable[int]) -> float:
-    """Return the F1 of (strength, true mask) pairs at the best threshold."""
+def best_near_f1(pairs: list[tuple[np.ndarray, np.ndarray]], thresholds: Iterable[int]) -> float:
+    """Return the F1 with tolerance of (strength, true mask) pairs at the best threshold."""
     return max(
-        compute_scores((strength > threshold, mask) for strength, mask in pairs)["f1"]
+        compute_scores((strength > threshold, mask) for strength, mask in pairs)["near_f1"]
         for threshold in thresholds
     )
 
 
 def compute_figures(net: nn.Module, patches: list[DamagedPatch]) -> dict[str, float]:
     """Return the scores of the network and of both references."""
-    scores = compute_scores((detect(net, patch.luminance), patch.mask) for patch in patches)
+    detected = [(detect(net, patch.luminance), patch.mask) for patch in patches]
+    scores = {**compute_scores(detected), "long_recall": long_recall(detected)}
     top_hat_f1 = max(
-        best_f1(
+        best_near_f1(
             [(top_hat(patch.luminance, size_px), patch.mask) for patch in patches],
             TOP_HAT_THRESHOLDS,
         )
@@ -155,8 +184,8 @@ def compute_figures(net: nn.Module, patches: list[DamagedPatch]) -> dict[str, fl
         for patch in patches
     ]
     masks = [patch.mask for patch in patches]
-    known_f1 = best_f1(list(zip(differences, masks, strict=True)), DIFFERENCE_THRESHOLDS)
-    figures = {**scores, "top_hat_f1": top_hat_f1, "photo_known_f1": known_f1}
+    known_f1 = best_near_f1(list(zip(differences, masks, strict=True)), DIFFERENCE_THRESHOLDS)
+    figures = {**scores, "top_hat_near_f1": top_hat_f1, "photo_known_near_f1": known_f1}
     return round_figures(figures) | {"patches": len(patches)}
 
 
@@ -223,21 +252,34 @@ def measure_harm(net: nn.Module, test_sets: Mapping[str, Mapping[str, Photo]]) -
 
 
 def assess(figures: Figures) -> Assessment:
-    """Compare F1 on both sets with the target."""
-    held_back, kodak = (
-        figures[name]["f1"] for name in ("held_back_maps_and_photos", "held_back_maps_kodak")
-    )
+    """Compare F1 and recall with tolerance on both sets, and the harm, with the targets."""
+    rows = [figures[name] for name in ("held_back_maps_and_photos", "held_back_maps_kodak")]
     lost = max(values["lines_lost"] for values in figures.values() if "lines_lost" in values)
-    printed = max(
-        values["max_found_share"]
-        for name, values in figures.items()
-        if name.startswith("negative_")
+    negative, share = max(
+        (
+            (name.removeprefix("negative_").replace("_", " "), values["found_share"])
+            for name, values in figures.items()
+            if name.startswith("negative_")
+        ),
+        key=lambda pair: pair[1],
+    )
+    f1, recall = (
+        " and ".join(f"{row[name]:.2f}" for row in rows) for name in ("near_f1", "long_recall")
     )
     return Assessment(
-        f"F1 {held_back:.2f} on held-back photos, {kodak:.2f} on Kodak; {100 * lost:.1f} % of true"
-        f" lines lost; at most {100 * printed:.0f} % of a print or texture detected",
-        min(held_back, kodak) >= TARGET_F1 and lost < MAX_LINES_LOST,
+        f"held-back photos and Kodak: F1 {f1}, recall of long damage {recall}, within a pixel; "
+        f"{100 * lost:.1f} % of true lines lost; at most {100 * share:.1f} % of a kind of negative "
+        f"detected ({negative})",
+        min(row["near_f1"] for row in rows) >= TARGET_NEAR_F1
+        and min(row["long_recall"] for row in rows) >= TARGET_LONG_RECALL
+        and share < MAX_NEGATIVE_SHARE
+        and lost < MAX_LINES_LOST,
     )
 
 
-EVALUATION = Evaluation(measure, "F1 0.85, under 2 % of true lines lost in any set", assess)
+EVALUATION = Evaluation(
+    measure,
+    "within a pixel: F1 0.90, recall 0.95 of damage longer than 5 % of the diagonal; under 2 % of "
+    "the area of negatives detected, and of true lines lost in any set",
+    assess,
+)

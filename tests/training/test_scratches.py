@@ -7,12 +7,15 @@ from oldphotofakes import WhiteIsScratched
 from training.measure_scratch_harm import (
     NEGATIVES,
     TEAR_WIDTHS,
+    WIRES,
     measure_clean,
     measure_negatives,
     measure_tears,
     tear,
     true_lines,
+    wires,
 )
+from training.measure_scratches import assess, compute_scores, long_recall
 from training.recipe_scratches import EVALUATED_MIX, TRAINED_MIX, draw_damaged_patch
 from training.scratch_drawing import draw_cracks, draw_tears
 from training.scratch_negatives import RANDOM_NEGATIVES, UNDAMAGEABLE, draw_negative
@@ -67,6 +70,52 @@ def test_tears_are_wider_than_cracks() -> None:
             eroded = (opacity > 0.5)[3:-3, 3:-3] & (opacity > 0.5)[6:, 3:-3]
             shares.append(float((eroded & (opacity > 0.5)[:-6, 3:-3]).mean()))
     assert np.mean(areas[draw_tears]) > 3 * np.mean(areas[draw_cracks])
+
+
+def test_tolerance_accepts_lines_that_are_displaced_by_a_pixel() -> None:
+    true, near, far = (np.zeros((100, 100), bool) for _ in range(3))
+    true[40:42, 10:90] = near[41:43, 10:90] = far[44:46, 10:90] = True
+    scores = compute_scores([(near, true)])
+    assert (scores["f1"], scores["near_f1"]) == (pytest.approx(0.5), pytest.approx(1.0))
+    assert compute_scores([(far, true)])["near_f1"] == 0.0
+    both = compute_scores([(near | far, true)])
+    assert (both["near_precision"], both["near_recall"]) == (pytest.approx(0.5), 1.0)
+
+
+def test_recall_of_long_damage_ignores_dots() -> None:
+    true, detected = np.zeros((100, 100), bool), np.zeros((100, 100), bool)
+    true[20:22, 10:90] = true[60:62, 60:62] = True  # a line, and a dot that nobody finds
+    detected[22:24, 10:50] = True
+    assert long_recall([(detected, true)]) == pytest.approx(41 / 160, abs=0.01)
+    true[20:22] = False
+    assert long_recall([(detected, true)]) == 0.0
+
+
+def test_wires_hang_from_side_to_side() -> None:
+    drawn = wires(GREY, 1, 250.0, np.random.default_rng(0)) - GREY
+    assert ((drawn > 40).sum(axis=0) >= WIRES).mean() > 0.9
+    assert (drawn > 40).mean() < 0.15
+    rows = [np.flatnonzero(drawn[:, column] > 40).min() for column in (0, SIDE // 2, SIDE - 1)]
+    assert rows[1] > (rows[0] + rows[2]) / 2
+
+
+def test_assessment_needs_every_target() -> None:
+    good = {"near_f1": 0.9, "long_recall": 0.95}
+    figures = {
+        "held_back_maps_and_photos": good,
+        "held_back_maps_kodak": good,
+        "clean_kodak": {"lines_lost": 0.01},
+        "negative_wires_dark": {"found_share": 0.01},
+    }
+    assert assess(figures).is_met
+    for name, worse in (
+        ("held_back_maps_kodak", good | {"near_f1": 0.89}),
+        ("held_back_maps_and_photos", good | {"long_recall": 0.94}),
+        ("clean_kodak", {"lines_lost": 0.03}),
+        ("negative_wires_dark", {"found_share": 0.03}),
+    ):
+        assert not assess(figures | {name: worse}).is_met
+    assert "wires dark" in assess(figures).summary
 
 
 def test_true_lines_are_long_thin_ridges() -> None:
