@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.faces.align import CROP_PX
-from restore.faces.area import MARGIN_PX
+from restore.faces.area import MARGIN_PX, face_bounds
 from restore.faces.masks import (
     BLUR_KERNEL_PX,
     BLUR_SIGMA_PX,
@@ -55,17 +55,12 @@ def mark_face_on_device(area: Tensor, mask: Tensor, to_photo: np.ndarray) -> Non
         mask: 1x1xSxS float32, the weight of the face in its crop.
         to_photo: 2x3 transform from the crop to the photo.
     """
-    height, width = area.shape[2:]
-    side = mask.shape[3]
-    corners = np.array([(x, y, 1.0) for x in (0, side) for y in (0, side)]) @ to_photo.T
-    low = np.maximum(corners.min(axis=0) - MARGIN_PX, 0)
-    high = np.minimum(corners.max(axis=0) + MARGIN_PX + 1, (width, height))
-    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
+    left, top, right, bottom = face_bounds(mask.shape[3], to_photo, area.shape[2:])
     if right <= left or bottom <= top:
         return
     to_crop = cv2.invertAffineTransform(to_photo)
-    to_crop[:, 2] += to_crop[:, :2] @ (left, top)
+    to_crop[:, 2] += to_crop[:, :2] @ np.array((left, top))
     covered = (mask > 0).float()
-    size = (int(right - left), int(bottom - top))
+    size = (right - left, bottom - top)
     warped = dilate(warp_planes(covered, to_crop, size, nearest=True), 2 * MARGIN_PX + 1)
     area[:, :, top:bottom, left:right] |= warped > 0
