@@ -26,6 +26,10 @@ NATURAL2 = (
     "photos of train/natural2: CC0, CC-BY 4.0 (Pierre-Selim Huard, Alan Diggs, Christian Ferrer), "
     "Unsplash, Pexels, Pixabay and rawpixel licences"
 )
+EXTRA = (
+    "photos of train/extra, listed with repository, licence and author in "
+    "training/extra_photos.jsonl: CC0, public domain, CC-BY, Unsplash, Pexels and Pixabay licences"
+)
 FACES = (
     "portraits of train/faces: members of the US Congress (Government Printing Office, "
     "public domain); Face Research Lab London Set and Canada set (DeBruine & Jones, CC-BY 4.0)"

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.nets.lite.colors import INPUT_PX, LiteColors
+from restore.nets.lite.colors import INPUT_PX, LiteColors, light_of
 from training.degradations import quantise
-from training.fading import add_scan_noise, cast, fade, light_of
-from training.recipe import FACES, NATURAL, NATURAL2, Folder, Pair, Photo, Recipe
+from training.fading import add_scan_noise, cast, fade
+from training.fading import light_of as light_of_photo
+from training.recipe import EXTRA, FACES, NATURAL, NATURAL2, Folder, Pair, Photo, Recipe
 from training.recipe_faces import is_held_back_person
 
 PREPARED_SIDE_PX = 128
@@ -18,8 +19,9 @@ PREPARED_SIDE_PX = 128
 
 HELD_BACK_STRIDE = 8  # every eighth photo of a folder is never trained on
 MIN_WINDOW_SHARE = 0.5  # fraction of each side of the photo
-GOOD_SHARE, CAST_SHARE = 0.3, 0.15
-"""Shares of the patches that must come out unchanged, and that have a wrong white balance."""
+GOOD_SHARE, CAST_SHARE, FADED_CAST_SHARE = 0.3, 0.22, 0.15
+"""Shares of the patches that must come out unchanged, and that have a wrong white balance; share of
+the faded ones that had a wrong white balance before."""
 
 GREY_SHARE = 0.08
 STYLE_SHARE = 0.5
@@ -29,7 +31,16 @@ good photos differ in them too."""
 GOOD_WEIGHT = 2.0
 MAX_GOOD_CHANGE = 0.012  # mean difference of a patch that must come out unchanged
 OVERSHOOT_WEIGHT = 0.1  # of values outside of [0, 1], which are clipped in the end
-CHROMA_WEIGHT = 1.5
+VALUE_WEIGHT, DIFFERENCE_WEIGHT = 0.5, 1 / 40
+"""Of the error of the sRGB values, and of the CIE94 difference, whose unit is 1 of 100."""
+
+CHROMA_DIVISORS = (0.045, 0.015)  # of CIE94: errors of chroma and hue count less in vivid colours
+WHITE = (0.9505, 1.0, 1.0891)  # XYZ of D65
+XYZ_OF_SRGB = (
+    (0.4124, 0.3576, 0.1805),
+    (0.2126, 0.7152, 0.0722),
+    (0.0193, 0.1192, 0.9505),
+)
 
 
 class PhotoCorrector(LiteColors):
@@ -46,7 +57,7 @@ class PhotoCorrector(LiteColors):
 
 
 def is_held_back(name: str, index_from_end: int) -> bool:
-    """Return whether a photo of train/natural or train/natural2 is never trained on."""
+    """Return whether a photo of natural/, natural2/ or extra/ is never trained on."""
     del name
     return index_from_end % HELD_BACK_STRIDE == 0
 
@@ -85,10 +96,10 @@ def degrade_colours(patch: Photo, rng: np.random.Generator) -> Photo:
     """Return a patch unchanged, with a cast, faded, or both."""
     kind = rng.random()
     if kind < GOOD_SHARE:
-        return add_scan_noise(light_of(patch), rng)
+        return add_scan_noise(light_of_photo(patch), rng)
     if kind < GOOD_SHARE + CAST_SHARE:
         return cast(patch, rng)
-    return fade(cast(patch, rng) if rng.random() < CAST_SHARE else patch, rng)
+    return fade(cast(patch, rng) if rng.random() < FADED_CAST_SHARE else patch, rng)
 
 
 def change_style(patch: Photo, rng: np.random.Generator) -> Photo:
@@ -105,7 +116,7 @@ def remove_tint(patch: Photo) -> Photo:
 
 
 def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """L1 of channels and of their differences; patches that must not change count more.
+    """Error of values and CIE94 difference; patches that must not change count more.
 
     Args:
         output: Nx3xhxw, every second or every pixel of the patches.
@@ -117,18 +128,33 @@ def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float)
     target, source = target[..., ::stride, ::stride], source[..., ::stride, ::stride]
     inside = output.clamp(0.0, 1.0)
     overshoot = (output - inside).abs().mean(dim=(1, 2, 3))
-    error = inside - target
-    chroma = opponents(error).abs().mean(dim=(1, 2, 3))
-    errors = error.abs().mean(dim=(1, 2, 3)) + CHROMA_WEIGHT * chroma + OVERSHOOT_WEIGHT * overshoot
+    errors = VALUE_WEIGHT * (inside - target).abs().mean(dim=(1, 2, 3))
+    errors = errors + DIFFERENCE_WEIGHT * colour_difference(inside, target).mean(dim=(1, 2))
+    errors = errors + OVERSHOOT_WEIGHT * overshoot
     is_good = (source - target).mean(dim=(2, 3)).abs().amax(dim=1) < MAX_GOOD_CHANGE
     weights = 1.0 + (GOOD_WEIGHT - 1.0) * is_good.float()
     return (weights * errors).sum() / weights.sum()
 
 
-def opponents(rgb: Tensor) -> Tensor:
-    """Return red minus green, and yellow minus blue: Nx3xHxW to Nx2xHxW."""
-    red, green, blue = rgb.unbind(dim=1)
-    return torch.stack([red - green, 0.5 * (red + green) - blue], dim=1)
+def colour_difference(first: Tensor, second: Tensor) -> Tensor:
+    """Return the CIE94 difference of sRGB values, relative to `second`: Nx3xHxW to NxHxW."""
+    labs = lab_of(first), lab_of(second)
+    lightness, *opponents = (labs[0] - labs[1]).unbind(dim=1)
+    chroma, reference = (lab[:, 1:].square().sum(dim=1).add(1e-4).sqrt() for lab in labs)
+    along = chroma - reference
+    across = opponents[0].square() + opponents[1].square() - along.square()
+    by_chroma, by_hue = (1.0 + divisor * reference for divisor in CHROMA_DIVISORS)
+    squared = lightness.square() + (along / by_chroma).square()
+    return (squared + across.clamp_min(0.0) / by_hue.square() + 1e-4).sqrt()
+
+
+def lab_of(values: Tensor) -> Tensor:
+    """Return the CIE Lab coordinates of sRGB values: Nx3xHxW."""
+    matrix = torch.tensor(XYZ_OF_SRGB) / torch.tensor(WHITE)[:, None]
+    xyz = torch.einsum("ij,njhw->nihw", matrix.to(values), light_of(values))
+    root = xyz.clamp_min(0.008856).pow(1 / 3)
+    x, y, z = torch.where(xyz > 0.008856, root, 7.787 * xyz + 16 / 116).unbind(dim=1)
+    return torch.stack([116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)], dim=1)
 
 
 def error_over_input(output: Tensor, target: Tensor, source: Tensor) -> float:
@@ -147,10 +173,11 @@ COLORS_RECIPE = Recipe(
     steps=60_000,
     peak_lr=1e-3,
     purpose="faded colours and casts: a look-up table for the whole photo, from 64 px",
-    data=f"{NATURAL}; {NATURAL2}; {FACES}",
+    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {FACES}",
     folders=(
-        Folder("natural", 0.35, is_held_back),
-        Folder("natural2", 0.5, is_held_back),
+        Folder("natural", 0.2, is_held_back),
+        Folder("natural2", 0.3, is_held_back),
+        Folder("extra", 0.35, is_held_back),
         Folder("faces", 0.15, is_held_back_person),
     ),
     symmetries=(0, 4),

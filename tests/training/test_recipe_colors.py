@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from blurredphotos import CLEAN as LARGE
+from skimage.color import deltaE_ciede94, rgb2lab
 
 from training.fading import cast, density_of, fade, light_of, random_mixing, scan
 from training.recipe import Photo
 from training.recipe_colors import (
     COLORS_RECIPE,
     PhotoCorrector,
+    colour_difference,
     colour_loss,
     draw_faded_patch,
     is_held_back,
@@ -111,4 +113,15 @@ def test_loss_counts_changes_of_good_patches_twice() -> None:
     losses = [float(colour_loss(each, target, source, 0.0)) for each in (good_worse, faded_worse)]
     unchanged = float(colour_loss(output, target, source, 0.0))
     assert losses[0] - unchanged == pytest.approx(2 * (losses[1] - unchanged), rel=1e-4)
-    assert float(colour_loss(target[..., ::2, ::2], target, source, 0.0)) == 0
+    assert float(colour_loss(target[..., ::2, ::2], target, source, 0.0)) < 0.001
+
+
+def test_colour_difference_is_that_of_cie94() -> None:
+    first, second = torch.rand(2, 1, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    labs = [rgb2lab(photo[0].permute(1, 2, 0).numpy()) for photo in (second, first)]
+    expected = deltaE_ciede94(*labs)  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(colour_difference(first, second)[0], expected, atol=0.3)
+    black = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    colour_difference(black, torch.zeros(1, 3, 2, 2)).sum().backward()
+    assert black.grad is not None
+    assert black.grad.isfinite().all()
