@@ -150,8 +150,9 @@ def _add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=1, help="seed of weights and patches (default: 1)")
     add(
         "--only",
-        metavar="PREFIX",
-        help="train only the parameters whose names start with this, without an adversary",
+        metavar="PREFIXES",
+        help="train only the parameters whose names start with one of these, separated by commas; "
+        "without an adversary",
     )
     add(
         "--teacher",

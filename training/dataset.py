@@ -48,21 +48,27 @@ def load_patch_sources(recipe: Recipe, photos: Path) -> tuple[PatchSource, Patch
     Raises:
         SystemExit: a folder is missing.
     """
-    splits = [_split_folder(recipe, folder, photos) for folder in recipe.folders]
+    folders = [
+        folder
+        for folder in recipe.folders
+        if not folder.is_optional or (photos / folder.name).is_dir()
+    ]
+    splits = [_split_folder(recipe, folder, photos) for folder in folders]
     training, held_back = zip(*splits, strict=True)
     return (
-        _patch_source(recipe, training, _recipe_maps(recipe, photos, is_held_back=False)),
-        _patch_source(recipe, held_back, _recipe_maps(recipe, photos, is_held_back=True)),
+        _patch_source(folders, training, _recipe_maps(recipe, photos, is_held_back=False)),
+        _patch_source(folders, held_back, _recipe_maps(recipe, photos, is_held_back=True)),
     )
 
 
 def _patch_source(
-    recipe: Recipe, pairs_by_folder: Sequence[list[Pair]], maps: DamageMaps
+    folders: Sequence[Folder], pairs_by_folder: Sequence[list[Pair]], maps: DamageMaps
 ) -> PatchSource:
     probabilities = []
-    for folder, pairs in zip(recipe.folders, pairs_by_folder, strict=True):
+    total = sum(folder.share for folder in folders)
+    for folder, pairs in zip(folders, pairs_by_folder, strict=True):
         areas = np.array([pair[0].shape[0] * pair[0].shape[1] for pair in pairs], np.float64)
-        probabilities.append(folder.share * areas / areas.sum())
+        probabilities.append(folder.share / total * areas / areas.sum())
     pairs = [pair for folder_pairs in pairs_by_folder for pair in folder_pairs]
     return PatchSource(pairs, np.concatenate(probabilities), maps)
 

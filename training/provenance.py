@@ -82,8 +82,12 @@ def write_run(settings: TrainSettings, recipe: Recipe, facts: Facts) -> None:
         "device": _device_name(settings),
         **facts,
     }
+    if recipe.pretrained:
+        entry["licence"] = f"{LICENCE} AND {recipe.pretrained.licence}"
     if recipe.initial_file and not settings.fine_tune:
         entry["begun_with"] = recipe.initial_file
+    elif recipe.pretrained and not settings.fine_tune:
+        entry["begun_with"] = recipe.pretrained.source
     _write_provenance(folder, entries | {recipe.file: entry})
 
 

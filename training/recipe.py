@@ -51,12 +51,29 @@ class Folder:
         share: share of the patches drawn from it; the shares of a recipe sum to 1.
         is_held_back: (file name, index from the end) to whether a photo is never trained on.
         preprocess: applied once to each photo before `Recipe.prepare`.
+        is_optional: whether the folder may be missing; the other shares then grow.
     """
 
     name: str
     share: float = 1.0
     is_held_back: Callable[[str, int], bool] = lambda _, index: index < HELD_BACK_PHOTOS
     preprocess: Callable[[Photo], Photo] = lambda photo: photo
+    is_optional: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """Weights of others that a training starts from.
+
+    Attributes:
+        source: what they are; goes to provenance.json.
+        licence: SPDX identifier; it then applies to a part of the trained weights.
+        load: (network, folder for downloads) sets weights of the network.
+    """
+
+    source: str
+    licence: str
+    load: Callable[[nn.Module, Path], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +102,7 @@ class Recipe:
         uses_damage_maps: whether the folder damage/ is needed.
         half_precision: whether the file holds float16. Inference uses float32 in any case.
         initial_file: weights file of another recipe that the training starts from.
+        pretrained: weights of others that the training starts from.
         transfer_weights: (network, those weights or earlier ones of its own) to the network.
         adversarial_weight: weight of the adversarial gradient (adversary.py); 0 is none.
         load_teacher: loads a network from a file whose output is learnt too; None if there is none.
@@ -111,6 +129,7 @@ class Recipe:
     uses_damage_maps: bool = False
     half_precision: bool = False
     initial_file: str | None = None
+    pretrained: Pretrained | None = None
     transfer_weights: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = copy_weights
     adversarial_weight: float = 0.0
     load_teacher: Callable[[Path], nn.Module] | None = None

@@ -1,24 +1,42 @@
-"""The recipe of the lite colour network: photos in colour, their lightness partly degraded."""
+"""The recipe of the lite colour network: photos in colour, their lightness partly degraded.
+
+The encoder starts from EfficientNet-Lite0. First train the decoder alone (`--only decoder`), which
+is fast because no gradient of the encoder is needed; then all with `--fine-tune`.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from restore.nets.lite.colorize import AB_SCALE, INPUT_PX, LiteColorize
+from restore.nets.lite.colorize import AB_SCALE, CELL_PX, INPUT_PX, RARITY_RADIUS, LiteColorize
+from restore.nets.lite.colorize_bins import compress, encode
 from training.degradations import quantise
-from training.recipe import FACES, NATURAL, Folder, Pair, Photo, Recipe, pair_with_itself
+from training.pretrained_encoder import PACKAGE, SOURCE, load_encoder
+from training.recipe import (
+    EXTRA,
+    FACES,
+    NATURAL,
+    NATURAL2,
+    Folder,
+    Pair,
+    Photo,
+    Pretrained,
+    Recipe,
+    pair_with_itself,
+)
 from training.recipe_faces import is_held_back_person
 
-SMOOTH_L1_BETA = 0.05  # in units of 110 Lab units
-CHROMA_WEIGHT = 2.0  # a pixel of chroma 110 has 1 + this times the weight of a grey one
+TRAINING_PX = 192  # side of the training patches
+HELD_BACK_STRIDE = 10  # one in so many photos of train/natural2 is never trained on
 # Channel gains that bring the mean colour of train/natural (a = 0.5, b = 2.3) to that of ImageNet
 # (a = 0.5, b = 8.2).
 WARMING_GAINS = (1.051, 0.995, 0.895)
-PERCEPTUAL_LOSS_FROM = 0.4  # share of the schedule after which the loss is a perceptual difference
 MIN_WINDOW_SHARE = (2, 5)  # fraction of each side of the photo
 
 
@@ -76,12 +94,23 @@ def degrade_lightness(lightness: np.ndarray, rng: np.random.Generator) -> np.nda
 
 
 def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """Smooth L1 weighted by chroma, so that grey is not favoured; later a perceptual difference."""
-    if progress > PERCEPTUAL_LOSS_FROM:
-        return perceptual_difference(output, target).mean() / AB_SCALE
-    weight = 1.0 + CHROMA_WEIGHT * target.square().sum(dim=1, keepdim=True).sqrt()
-    error = F.smooth_l1_loss(output, target, reduction="none", beta=SMOOTH_L1_BETA)
-    return (weight * error).sum() / (2.0 * weight.sum())
+    """Cross-entropy of the colours of the cells; rare, saturated colours weigh more.
+
+    Args:
+        output: NxKxH/4xW/4 logits.
+        target: Nx2xHxW, a and b / 110.
+        source: not used.
+        progress: not used.
+    """
+    colours = F.avg_pool2d(target, CELL_PX) * AB_SCALE
+    # Every second row: neighbours say much the same, and the loss takes a third of the time.
+    rows = slice(int(torch.randint(2, ())), None, 2)
+    output, colours = output[..., rows, :], colours[..., rows, :]
+    indices, shares = encode(colours)
+    losses = -(F.log_softmax(output, dim=1).gather(1, indices) * shares).sum(dim=1)
+    weights = (compress(colours).norm(dim=1) / RARITY_RADIUS).exp()
+    loss: Tensor = (weights * losses).sum() / weights.sum()
+    return loss
 
 
 def perceptual_difference(first: Tensor, second: Tensor) -> Tensor:
@@ -107,20 +136,38 @@ def difference_over_grey(output: Tensor, target: Tensor, source: Tensor) -> floa
     return float(differences[0] / differences[1].clamp_min(0.1))
 
 
+def is_held_back_of_natural2(name: str, index_from_end: int) -> bool:
+    """Return whether a photo of train/natural2 is never trained on."""
+    return index_from_end % HELD_BACK_STRIDE == 0
+
+
+def is_unusual_light(name: str, index_from_end: int) -> bool:
+    """Return whether a photo of train/extra is not trained on because of neon, dusk or night."""
+    return name.startswith("light_")
+
+
+def load_pretrained(net: nn.Module, folder: Path) -> None:
+    """Start the encoder of the network from EfficientNet-Lite0."""
+    assert isinstance(net, LiteColorize)
+    load_encoder(net.encoder, folder)
+
+
 COLORIZE_RECIPE = Recipe(
     file="lite_colorize.safetensors",
     build=LiteColorize,
     prepare=pair_with_itself,
     draw_patch=draw_colour_patch,
-    patch_px=INPUT_PX,
+    patch_px=TRAINING_PX,
     batch_size=16,
     steps=100_000,
-    peak_lr=3e-4,
+    peak_lr=1e-3,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
-    data=f"{NATURAL}; {FACES}",
+    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {FACES}; the encoder started from {SOURCE}",
     folders=(
-        Folder("natural", 0.75, preprocess=warm_colours),
-        Folder("faces", 0.25, is_held_back_person),
+        Folder("natural", 0.25, preprocess=warm_colours),
+        Folder("faces", 0.125, is_held_back_person),
+        Folder("natural2", 0.25, is_held_back_of_natural2, warm_colours),
+        Folder("extra", 0.375, is_unusual_light, is_optional=True),
     ),
     symmetries=(0, 4),
     loss=colour_loss,
@@ -129,4 +176,5 @@ COLORIZE_RECIPE = Recipe(
     score_px=INPUT_PX,
     score_patches_per_photo=1,
     half_precision=True,
+    pretrained=Pretrained(SOURCE, PACKAGE.licence, load_pretrained),
 )

@@ -215,6 +215,8 @@ def build_initial_net(recipe: Recipe, settings: TrainSettings) -> nn.Module:
     elif recipe.initial_file:
         initial_file = LITE_WEIGHTS / recipe.initial_file
     else:
+        if recipe.pretrained:
+            recipe.pretrained.load(net, settings.work)
         return net
     state = {key: value.float() for key, value in load_file(initial_file).items()}
     return recipe.transfer_weights(net, state)
@@ -234,9 +236,10 @@ def _load_teacher(recipe: Recipe, settings: TrainSettings) -> nn.Module | None:
 
 
 def _select_parameters(net: nn.Module, recipe: Recipe, only: str | None) -> list[nn.Parameter]:
-    """Freeze all parameters whose names do not start with `only`; return the others."""
+    """Freeze all parameters whose names start with no prefix in `only`; return the others."""
+    prefixes = tuple((only or "").split(","))
     for name, parameter in net.named_parameters():
-        parameter.requires_grad = name.startswith(only or "")
+        parameter.requires_grad = name.startswith(prefixes)
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     if not parameters:
         raise SystemExit(f"{recipe.file} has no parameters whose names start with '{only}'")

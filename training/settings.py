@@ -29,8 +29,8 @@ class TrainSettings:
         checkpoint_every_s: seconds between checkpoints.
         bfloat16: compute convolutions in bfloat16. This is three times as fast on CPUs with AMX
             and slower on other CPUs.
-        only: prefix of the names of the parameters that are trained; all if None. Adversarial
-            training is then off.
+        only: prefixes, separated by commas, of the names of the parameters that are trained; all
+            if None. Adversarial training is then off.
         fine_tune: start a new run from the finished weights in `out`.
         teacher: file of a network whose output is learnt too, for recipes that have a teacher.
             Adversarial training is then off.

@@ -29,11 +29,14 @@ class LiteColorizeAdapter(ModuleAdapter, ColorizeAdapter):
         return output * AB_SCALE
 
     def lower(self, net: nn.Module, dtype: torch.dtype, encoder_dtype: torch.dtype) -> nn.Module:
-        """Keep the resizing of the ensemble in float32: a CPU has no other for antialiasing."""
+        """Keep the resizing of the ensemble and the choice of colours in float32.
+
+        A CPU has no antialiased resizing below float32.
+        """
         del encoder_dtype
-        copied: Any = convert_floats(self.rewrite(net), dtype)
-        copied.lightness_head = nn.Sequential(Cast(dtype), copied.lightness_head)
-        copied.tail = nn.Sequential(copied.tail, Cast(torch.float32))
+        copied: Any = self.rewrite(net)
+        copied.encoder = nn.Sequential(Cast(dtype), convert_floats(copied.encoder, dtype))
+        copied.decoder = nn.Sequential(convert_floats(copied.decoder, dtype), Cast(torch.float32))
         return cast(nn.Module, copied)
 
 

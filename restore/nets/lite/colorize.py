@@ -1,8 +1,9 @@
 """The embedded colour network: predicts plausible colours from the lightness of a photo.
 
-It was trained in this project (training/). A residual U-Net whose finest level has half the size
-of the photo, because human vision resolves colour less finely. Features pooled over the whole
-photo are added at every position of the coarsest level, so that the colours of a scene are
+Its encoder is the first part of EfficientNet-Lite0, which was trained on ImageNet (Apache-2.0, see
+THIRD_PARTY.md); all of it was then trained in this project (training/). The decoder predicts for
+each cell of 4x4 pixels how likely each of a fixed set of colours is. Features averaged over the
+whole photo are added at every position of the coarsest level, so that the colours of a scene are
 consistent (Iizuka et al., SIGGRAPH 2016).
 """
 
@@ -14,71 +15,101 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.unet import ResidualBlock, UNet, init_residual_weights
+from restore.nets.lite.colorize_bins import BINS, annealed_mean
+from restore.nets.lite.colorize_encoder import CHANNELS, STRIDE, EfficientEncoder
+from restore.nets.lite.colorize_guidance import enlarge_along_edges
+from restore.nets.lite.unet import ResidualBlock, init_residual_weights
 
 INPUT_PX = 256  # side that the network is meant for
-CHANNELS = (32, 64, 96, 104, 144)  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size
-SIZE_MULTIPLE = 32  # the input is padded to multiples of this
+CELL_PX = 4  # side of the cells for which colours are predicted
+WIDTHS = (64, 80, 112, 112)  # channels of the decoder at 1/4, 1/8, 1/16 and 1/32 of the size
 ENSEMBLE_SCALES = (0.75, 1.0, 1.25)  # sizes of the photo over which predictions are averaged
-DROPOUT = 0.3  # at the coarsest level; without it, the network memorises the few training photos
+TEMPERATURE = 0.4
+RARITY_RADIUS = 15.0  # a colour this far from grey, in compressed units, weighs e times in training
+RARITY_FACTOR = 1.05  # how much of this weight is taken back here
+SATURATION = 1.15
+DROPOUT = 0.2  # at the two coarsest levels, because the training photos are few
 AB_SCALE = 110.0  # Lab units of an output of 1
 
 
-class LiteColorize(UNet):
+class ColourDecoder(nn.Module):
+    """Predict logits of the colours from the features of the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        coarsest = WIDTHS[-1]
+        self.skips = nn.ModuleList(
+            nn.Conv2d(channels, width, 1) for channels, width in zip(CHANNELS, WIDTHS, strict=True)
+        )
+        self.scene = nn.Sequential(
+            nn.Linear(coarsest, coarsest), nn.LeakyReLU(0.1), nn.Linear(coarsest, coarsest)
+        )
+        self.narrow = nn.ModuleList(
+            nn.Conv2d(coarse, fine, 1) for fine, coarse in itertools.pairwise(WIDTHS)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(width) for width in WIDTHS[:-1])
+        self.tail = nn.Conv2d(WIDTHS[0], len(BINS), 1)
+        init_residual_weights(self)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Decode features at four scales: NxKxH/4xW/4 logits."""
+        skips = [skip(feature) for skip, feature in zip(self.skips, features, strict=True)]
+        local = F.dropout2d(F.leaky_relu(skips[-1], 0.1), DROPOUT, self.training)
+        scene = F.dropout(self.scene(local.mean(dim=(2, 3))), DROPOUT, self.training)
+        x = local + scene[..., None, None]
+        for index in reversed(range(len(self.blocks))):
+            x = F.interpolate(
+                self.narrow[index](x), scale_factor=2, mode="bilinear", align_corners=False
+            )
+            x = self.blocks[index](F.leaky_relu(x + skips[index], 0.1))
+            if index == len(self.blocks) - 1:
+                x = F.dropout2d(x, DROPOUT, self.training)
+        logits: Tensor = self.tail(x)
+        return logits
+
+
+class LiteColorize(nn.Module):
     """Predict colour: Nx1xHxW lightness to Nx2xHxW colour; any size, meant for 256 px.
 
     The input is L of CIE Lab divided by 100, in [0, 1]. The output is a and b divided by 110.
+    During training, the output is the logits of the cells, NxKxH/4xW/4.
     """
 
+    colours: Tensor
+
     def __init__(self) -> None:
-        super().__init__(CHANNELS, ResidualBlock, nn.Identity())
-        self.lightness_head = nn.Conv2d(4, CHANNELS[0], 3, padding=1)
-        self.scene = nn.Sequential(
-            nn.Linear(CHANNELS[-1], CHANNELS[-1]),
-            nn.LeakyReLU(0.1),
-            nn.Linear(CHANNELS[-1], CHANNELS[-1]),
-        )
-        self.before, self.after = ResidualBlock(CHANNELS[-1]), ResidualBlock(CHANNELS[-1])
-        self.tail = nn.Conv2d(CHANNELS[0], 2, 3, padding=1)
-        init_residual_weights(self)
-        nn.init.zeros_(self.tail.weight)  # start with grey
+        super().__init__()
+        self.encoder = EfficientEncoder()
+        self.decoder = ColourDecoder()
+        self.register_buffer("colours", torch.tensor(BINS))
 
     def forward(self, lightness: Tensor) -> Tensor:
-        """Predict with self-ensemble: average over flips and sizes, except during training."""
+        """Predict colours: the average over flips and sizes, except during training."""
+        height, width = lightness.shape[-2:]
+        padded = F.pad(lightness, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
         if self.training:
-            return self._predict_ab(lightness)
-        size = lightness.shape[-2:]
-        predictions = []
+            logits: Tensor = self.decoder(self.encoder(padded))
+            return logits
+        enlarged = enlarge_along_edges(self._choose_colours(padded), padded, CELL_PX)
+        return enlarged[..., :height, :width]
+
+    def _choose_colours(self, padded: Tensor) -> Tensor:
+        """Return the colours of the cells: a and b divided by 110."""
+        logits = self._average_probabilities(padded).clamp_min(1e-9).log()
+        weights = self.colours.norm(dim=1) * (RARITY_FACTOR / RARITY_RADIUS)
+        ab = annealed_mean(logits - weights[:, None, None], self.colours, TEMPERATURE)
+        return ab * (SATURATION / AB_SCALE)
+
+    def _average_probabilities(self, padded: Tensor) -> Tensor:
+        """Return the probabilities of the colours, averaged over flips and sizes."""
+        cells = [side // CELL_PX for side in padded.shape[-2:]]
+        probabilities = []
         # One after the other: a batch of all of them would need six times the memory.
         for scale, is_flipped in itertools.product(ENSEMBLE_SCALES, (False, True)):
-            flipped = lightness.flip(-1) if is_flipped else lightness
-            resized = F.interpolate(
-                flipped,
-                size=[max(1, round(scale * side)) for side in size],
-                mode="bilinear",
-                antialias=True,
-            )
-            prediction = F.interpolate(
-                self._predict_ab(resized), size=size, mode="bilinear", align_corners=False
-            )
-            predictions.append(prediction.flip(-1) if is_flipped else prediction)
-        return torch.stack(predictions).mean(dim=0)
-
-    def forward_bottleneck(self, x: Tensor) -> Tensor:
-        local = F.dropout2d(self.before(x), DROPOUT, self.training)
-        scene = F.dropout(self.scene(local.mean(dim=(2, 3))), DROPOUT, self.training)
-        features: Tensor = self.after(local + scene[..., None, None])
-        return features
-
-    def _predict_ab(self, lightness: Tensor) -> Tensor:
-        """Predict at the given size."""
-        height, width = lightness.shape[-2:]
-        padded = F.pad(
-            (lightness - 0.5) / 0.25,
-            (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE),
-            mode="replicate",
-        )
-        x = self.forward_scales(self.lightness_head(F.pixel_unshuffle(padded, 2)))
-        ab = torch.tanh(self.tail(x))
-        upsampled = F.interpolate(ab, scale_factor=2, mode="bilinear", align_corners=False)
-        return upsampled[..., :height, :width]
+            size = [max(1, round(scale * side / STRIDE)) * STRIDE for side in padded.shape[-2:]]
+            flipped = padded.flip(-1) if is_flipped else padded
+            resized = F.interpolate(flipped, size=size, mode="bilinear", antialias=True)
+            prediction = F.softmax(self.decoder(self.encoder(resized)), dim=1)
+            prediction = F.interpolate(prediction, size=cells, mode="bilinear", align_corners=False)
+            probabilities.append(prediction.flip(-1) if is_flipped else prediction)
+        return torch.stack(probabilities).mean(dim=0)
