@@ -42,10 +42,10 @@ $(SERVICE): $(RUNTIME) requirements-service.txt
 demo: $(RUNTIME)
 	@RESTORE_WEIGHTS=lite $(VENV)/bin/restore demo -o out --index
 
-# Processes with one thread each: most tests are too small to use two threads. Three for two cores,
+# Processes with one thread each: most tests are too small to use two threads. Four for two cores,
 # because many tests wait for servers.
 test: $(DEV) lint
-	OMP_NUM_THREADS=1 $(PY) -m slipcover -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m slipcover -m pytest -n 4 --dist loadfile
 
 lint: $(DEV)
 	$(PY) -m ruff check .
