@@ -42,8 +42,8 @@ changed; from the second on, the table is applied in full; between them, in part
 CHANGE_RANGE_OF_FADED = (1.0, 3.0)
 """The same for photos whose black and white points show that they have faded.
 
-Both pairs were chosen on every second held-back photo of nature: lower ones change more good
-photos, higher ones correct fewer faded ones. benchmarks.colors measures all held-back photos.
+Lower ones change more good photos, higher ones correct fewer faded ones: docs/lite-weights.md has
+figures for the held-back photos of train/extra, which benchmarks.colors does not measure.
 """
 
 MIN_CONTRAST = 0.01
