@@ -60,14 +60,14 @@ def test_verdict_is_kept_by_the_process_and_for_the_next(
 def test_network_that_was_not_reached_is_float32_and_tried_by_the_next_process(
     tmp_path: Path, file: Path, asked: list[list[str]]
 ) -> None:
-    colorize = CATALOG.find("colorize", "lite")
-    files = [(FACES, file), (colorize, file)]
+    inpaint = CATALOG.find("inpaint", "lite")
+    files = [(FACES, file), (inpaint, file)]
     first = probe(tmp_path)
     first.run(files)
-    assert first.precision(colorize, "fast", file) == "float32"
-    assert asked == [["lite-faces", "lite-colorize"]]
+    assert first.precision(inpaint, "fast", file) == "float32"
+    assert asked == [["lite-faces", "lite-inpaint"]]
     probe(tmp_path).run(files)
-    assert asked[1:] == [["lite-colorize"]]
+    assert asked[1:] == [["lite-inpaint"]]
 
 
 def test_process_waits_no_longer_than_its_time(

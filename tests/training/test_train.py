@@ -47,6 +47,7 @@ def cheap_scores(monkeypatch: pytest.MonkeyPatch) -> None:
             recipe,
             score_patches_per_photo=1,
             score_px=CHEAP_SCORE_PX.get(name, recipe.score_px),
+            pretrained=None,  # tests download nothing
         )
         monkeypatch.setitem(RECIPES, name, cheap)
 
