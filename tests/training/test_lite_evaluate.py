@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from trainingfiles import make_training_photos
 
 from training import __main__ as command_line
+from training import evaluate as evaluation
 from training import measure_faces, measure_upscale, measure_upscale_real
 from training.dataset import read_held_back
 from training.evaluate import EVALUATIONS, PAGE, Report, evaluate, replace_tables
@@ -107,7 +108,7 @@ def test_command_line_chooses_the_report_folder(
 ) -> None:
     calls: list[tuple[list[str], EvaluationPaths, Report]] = []
     monkeypatch.setattr(
-        command_line, "evaluate", lambda names, paths, to: calls.append((list(names), paths, to))
+        evaluation, "evaluate", lambda names, paths, to: calls.append((list(names), paths, to))
     )
     arguments = f"evaluate denoise --photos /photos {options}"
     monkeypatch.setattr(sys, "argv", ["training", *arguments.split()])
