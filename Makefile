@@ -45,7 +45,7 @@ demo: $(RUNTIME)
 # Processes with one thread each: most tests are too small to use two threads. Four for two cores,
 # because many tests wait for servers.
 test: $(DEV) lint
-	OMP_NUM_THREADS=1 $(PY) -m slipcover -m pytest -n 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 4 --dist loadfile --cov --cov-report=term
 
 lint: $(DEV)
 	$(PY) -m ruff check .
@@ -63,4 +63,4 @@ wheel: $(DEV)
 	$(PY) -m build --wheel
 
 clean:
-	rm -rf $(VENV) build dist out restored .cog .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist out restored .cog .mypy_cache .ruff_cache .pytest_cache .coverage*
