@@ -32,7 +32,7 @@ export const TASKS = {
   colorize: {
     title: "Add colours",
     summary: "For black-and-white and sepia photos.",
-    options: ["render_factor", "strength", "output_format"],
+    options: ["saturation", "strength", "output_format"],
   },
   old_photo_restore: {
     title: "Repair an old photo",
@@ -69,6 +69,7 @@ export const LABELS = {
   restore_variant: "Network",
   inpaint_variant: "Network",
   render_factor: "Render size",
+  saturation: "Colourfulness",
 };
 
 /** The task that finds out what a photo needs; it is not offered as a task. */
