@@ -25,13 +25,15 @@ from benchmarks.soak_requests import DATA, PHOTOS, TASKS, resized
 from restore.imaging.encode import encode
 from restore.imaging.photo import open_photo
 from restore.service.auth import ENVIRONMENT_OWNER
+from restore.service.deliveries import CLAIM
 from restore.service.jobs import JobStore
 
 MIN_LONG_SIDE_PX, MAX_LONG_SIDE_PX = 48, 64
 MAX_GROWTH_MB = 100.0
 SAMPLE_INTERVAL_S = 0.5
 KILL_POLL_S = 0.05
-EVENTS_TIMEOUT_S = 60.0
+EVENTS_TIMEOUT_S = CLAIM.total_seconds() + 60.0
+"""An event that a killed gateway was sending is sent again when its claim has expired."""
 RESTARTED_AFTER_S = 0.5
 """Time after which an init system starts a dead gateway again."""
 
