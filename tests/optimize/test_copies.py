@@ -97,8 +97,8 @@ def test_copy_is_made_once_for_both_profiles(
     monkeypatch.setattr(copies_module, "lowered_copy", count)
     monkeypatch.setattr(half.cache, "_copies", {})
     for profile in ("fast", "max_speed", "fast"):
-        half.run("colorize", EYE, runtime_profile=profile)
-    assert made == ["lite-colorize"]
+        half.run("restore", EYE, runtime_profile=profile)
+    assert made == ["lite-denoise"]
 
 
 def test_grain_can_be_removed_from_a_copy(half: Restorer, lite: Restorer) -> None:
