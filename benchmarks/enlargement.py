@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.quality import psnr_db
 from benchmarks.rows import machine, record
+from benchmarks.step_order import centre
 from data.degradation import Degradation, degrade
 from restore import Photo, Restorer
 from restore.imaging.convert import to_rgb
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="append rows to results/")
     options = parser.parse_args()
     files = sorted(options.photos.glob("*.png"))[1::2][: options.count]
-    originals = [_centre(to_rgb(open_photo(file).pixels)) for file in files]
+    originals = [centre(open_photo(file).pixels, SIDE_PX) for file in files]
     restorer = Restorer(weights="lite", device="cpu")
     names = ("bicubic", "lite", "half_lite", "fidelity", "denoised_lite", "denoised_fidelity")
     print("| degraded by | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
@@ -115,11 +116,6 @@ def main() -> None:
                     "true_texture": round(float(true), 2),
                 }
             record("enlargement", {**row, **machine()})
-
-
-def _centre(pixels: np.ndarray) -> np.ndarray:
-    top, left = ((side - SIDE_PX) // 2 for side in pixels.shape[:2])
-    return np.ascontiguousarray(pixels[top : top + SIDE_PX, left : left + SIDE_PX])
 
 
 def _detail(pixels: np.ndarray) -> np.ndarray:

@@ -111,10 +111,10 @@ def measure(restorer: Restorer, case: Case, original: Pixels, seed: int) -> dict
     return figures
 
 
-def centre(pixels: Pixels) -> Pixels:
-    """Return the middle of a photo: a square of SIDE_PX."""
-    top, left = ((side - SIDE_PX) // 2 for side in pixels.shape[:2])
-    return np.ascontiguousarray(to_rgb(pixels)[top : top + SIDE_PX, left : left + SIDE_PX])
+def centre(pixels: Pixels, side_px: int = SIDE_PX) -> Pixels:
+    """Return the middle of a photo: a square in RGB."""
+    top, left = ((side - side_px) // 2 for side in pixels.shape[:2])
+    return np.ascontiguousarray(to_rgb(pixels)[top : top + side_px, left : left + side_px])
 
 
 def main() -> None:

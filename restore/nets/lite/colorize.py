@@ -2,9 +2,9 @@
 
 Its encoder is the first part of EfficientNet-Lite0, which was trained on ImageNet (Apache-2.0, see
 THIRD_PARTY.md) and is left unchanged. The decoder was trained in this project (training/): it
-predicts for each cell of 4x4 pixels how likely each of a fixed set of colours is. Features averaged over the
-whole photo are added at every position of the coarsest level, so that the colours of a scene are
-consistent (Iizuka et al., SIGGRAPH 2016).
+predicts for each cell of 4x4 pixels how likely each of a fixed set of colours is. Features averaged
+over the whole photo are added at every position of the coarsest level, so that the colours of a
+scene are consistent (Iizuka et al., SIGGRAPH 2016).
 """
 
 from __future__ import annotations
