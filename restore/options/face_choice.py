@@ -35,13 +35,13 @@ class FaceChoice:
 def parse_faces(text: str) -> FaceChoice:
     """Parse a value of `faces`: one of WORDS, or numbers such as `0,2` or `[0, 2]`.
 
-    An empty text means all faces.
+    An empty text and an empty list mean all faces.
 
     Raises:
         ValueError: it is something else.
     """
     text = text.strip().lower()
-    if text in {"", ALL}:
+    if text in {"", "[]", ALL}:
         return FaceChoice()
     if text in WORDS:
         return FaceChoice(one_of=text)

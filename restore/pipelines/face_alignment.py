@@ -121,7 +121,7 @@ def align_faces(
         )
     elif not aligned:
         context.report.warn(f"none of {len(faces)} faces was restored: {main_reason(reasons)}")
-    warn_of_refused_faces(reasons, options.faces, context)
+    warn_of_refused_faces(numbers, reasons, options.faces, context)
     warn_of_rotated_photo([each.face for each in aligned], context)
     context.report.face_restoration_applied = bool(aligned)
     return aligned

@@ -16,6 +16,7 @@ NOT_CONTAINED = "no point of face_points lies in its box"
 NOT_NUMBERED = "its number is not one of those in faces"
 NOT_LARGEST = "another face is larger, and only the largest is restored"
 NOT_CENTRAL = "another face is nearer to the centre, and only that one is restored"
+NONE_SELECTED = "none of them is selected"
 _NOT_SELECTED = {NOT_CONTAINED, NOT_NUMBERED}
 MAX_SHOWN = 5
 """Points or numbers in one message."""
@@ -70,8 +71,9 @@ def reasons_not_selected(
     wanted = parse_faces(faces).numbers
     if wanted is not None:
         numbers = number_faces(boxes)
-        if missing := sorted(wanted.difference(numbers)):
-            _warn_of_missing(missing, len(boxes), context)
+        missing = sorted(wanted.difference(numbers))
+        if missing and boxes:  # without any face, there is another warning
+            _warn_of_missing(missing, faces, len(boxes), context)
         return ["" if number in wanted else NOT_NUMBERED for number in numbers]
     face_points = context.face_points
     if face_points is None:
@@ -129,14 +131,17 @@ def keep_one_face(
 
 
 def main_reason(reasons: Sequence[str]) -> str:
-    """Return why no face was restored: the reason of the first face that is selected, if any is."""
-    return next((reason for reason in reasons if reason not in _NOT_SELECTED), reasons[0])
+    """Return why no face was restored: the reason of the first face that is selected."""
+    return next((reason for reason in reasons if reason not in _NOT_SELECTED), NONE_SELECTED)
 
 
-def warn_of_refused_faces(reasons: Sequence[str], faces: str, context: StepContext) -> None:
+def warn_of_refused_faces(
+    numbers: Sequence[int], reasons: Sequence[str], faces: str, context: StepContext
+) -> None:
     """Warn of the faces that are selected by point or number and that are not restored.
 
     Args:
+        numbers: the number of each detected face, as from `number_faces`.
         reasons: why each detected face is not restored, or an empty string.
         faces: the option `faces`.
         context: the step's context.
@@ -145,18 +150,24 @@ def warn_of_refused_faces(reasons: Sequence[str], faces: str, context: StepConte
     if context.face_points is None and not by_number:
         return
     option = "faces" if by_number else "face_points"
-    for reason in reasons:
+    for number, reason in zip(numbers, reasons, strict=True):
         if reason and reason not in _NOT_SELECTED | {NOT_CENTRAL, NOT_LARGEST}:
-            context.report.warn(f"a face that {option} selects was not restored: {reason}")
+            context.report.warn(
+                f"the face with the number {number}, which {option} selects, was not restored: "
+                f"{reason}"
+            )
 
 
-def _warn_of_missing(missing: Sequence[int], count: int, context: StepContext) -> None:
+def _warn_of_missing(missing: Sequence[int], faces: str, count: int, context: StepContext) -> None:
     shown = ", ".join(str(number) for number in missing[:MAX_SHOWN])
     more = f" and {len(missing) - MAX_SHOWN} more" if len(missing) > MAX_SHOWN else ""
     plural = "s" if len(missing) > 1 else ""
-    found = f"numbers from 0 to {count - 1}" if count else "no numbers, because none was found"
+    found = f"its {count} faces have the numbers 0 to {count - 1}"
+    if count == 1:
+        found = "its only face has the number 0"
     context.report.warn(
-        f"there is no face with the number{plural} {shown}{more}: they have {found}"
+        f"faces is '{faces}', but the photo has no face with the number{plural} {shown}{more}: "
+        f"{found}"
     )
 
 

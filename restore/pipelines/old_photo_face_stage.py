@@ -78,7 +78,8 @@ def restore_old_photo_faces(
     skipped = _reasons_to_skip(found, boxes, photo_size, faces, context)
     area = np.zeros((photo_size[1], photo_size[0]), np.bool_)
     canvas, restored, reasons = pixels.astype(np.float64), list[Face](), list[str]()
-    for index, (number, box) in enumerate(zip(number_faces(boxes), boxes, strict=True)):
+    numbers = number_faces(boxes)
+    for index, (number, box) in enumerate(zip(numbers, boxes, strict=True)):
         context.progress("faces", index, len(found))
         face = found[index].face
         reasons.append(skipped[index] or _restore_face(pixels, canvas, face, area, context))
@@ -92,7 +93,7 @@ def restore_old_photo_faces(
         warn_of_rotated_photo(restored, context)
     else:
         report.warn(f"none of {len(found)} faces was restored: {main_reason(reasons)}")
-    warn_of_refused_faces(reasons, faces, context)
+    warn_of_refused_faces(numbers, reasons, faces, context)
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 

@@ -65,7 +65,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
     """Parse the body of a prediction, check its id and bring its inputs into Cog's form.
 
     An input that is null is left out, so that it has its default value. An input that is text with
-    JSON in it may be the JSON itself.
+    JSON in it may be the JSON itself: a list or a whole number.
 
     Raises:
         Refusal: 400 for invalid JSON, 422 for other values and ids.
@@ -95,7 +95,7 @@ def in_cog_form(inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the inputs of a request as Cog's server reads them; see `parse_body`."""
     given = {name: value for name, value in inputs.items() if value is not None}
     for name in JSON_TEXT_INPUTS:
-        if isinstance(given.get(name), list):
+        if type(given.get(name)) in {list, int}:
             given[name] = to_json(given[name], inf_nan_mode="constants").decode()
     for name in LIST_TEXT_INPUTS:
         value = given.get(name)

@@ -20,6 +20,7 @@ from restore.options import FaceChoice, Request, Step, parse_faces
         (2, FaceChoice(frozenset({2}))),
         ([0, 4], FaceChoice(frozenset({0, 4}))),
         ([], FaceChoice()),
+        ("[]", FaceChoice()),
     ],
 )
 def test_values(value: object, choice: FaceChoice) -> None:

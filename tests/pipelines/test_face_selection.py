@@ -123,7 +123,7 @@ def test_selected_face_that_is_not_restored_gives_a_warning(face_net: Model) -> 
     reason = "its 20 pixels are less than min_face_px 30"
     assert report.warnings == [
         f"none of 2 faces was restored: {reason}",
-        f"a face that face_points selects was not restored: {reason}",
+        f"the face with the number 1, which face_points selects, was not restored: {reason}",
     ]
 
 
@@ -162,7 +162,7 @@ def test_selected_face_of_an_old_photo_that_is_not_restored_gives_a_warning() ->
     assert [face["restored"] for face in report.faces] == [False, False]
     assert len(report.warnings) == 2
     assert report.warnings[0].startswith("none of 2 faces was restored: its landmarks")
-    assert report.warnings[1].startswith("a face that face_points selects was not restored: its")
+    assert "number 0, which face_points selects, was not restored: its" in report.warnings[1]
 
 
 THREE = (face_at(200, 60, 50), face_at(60, 70, 30), face_at(120, 140, 40))
@@ -213,14 +213,22 @@ def test_largest_face_that_can_be_restored_is_chosen(face_net: Model) -> None:
 def test_missing_numbers_give_a_warning(face_net: Model) -> None:
     report = restore_three(face_net, faces="1,3,9")
     assert report.warnings == [
-        "there is no face with the numbers 3, 9: they have numbers from 0 to 2"
+        "faces is '1,3,9', but the photo has no face with the numbers 3, 9: its 3 faces have the "
+        "numbers 0 to 2"
     ]
     assert [face["reason"] for face in report.faces] == [NOT_NUMBERED, NOT_NUMBERED, ""]
 
 
 def test_chosen_number_that_is_not_restored_gives_a_warning(face_net: Model) -> None:
     report = restore_three(face_net, faces="0", min_face_px=35)
-    assert report.warnings[1].startswith("a face that faces selects was not restored: its 30")
+    assert "number 0, which faces selects, was not restored: its 30" in report.warnings[1]
+
+
+def test_only_missing_numbers(face_net: Model) -> None:
+    report = restore_three(face_net, faces="7")
+    assert report.warnings[1] == "none of 3 faces was restored: none of them is selected"
+    none_found = restore(face_net, points=(), faces="7")
+    assert [warning[:17] for warning in none_found.warnings] == ["no face was found"]
 
 
 @pytest.mark.parametrize(("faces", "restored"), [("1", [False, True]), ("largest", [True, False])])

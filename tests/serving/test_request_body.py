@@ -88,6 +88,13 @@ def test_null_is_left_out_and_points_become_text() -> None:
     }
 
 
+def test_number_of_a_face_becomes_text() -> None:
+    for faces, expected in ((2, "2"), ([0, 2], "[0,2]"), (True, True)):
+        assert parse_body(json.dumps({"input": {"faces": faces}}).encode()) == {
+            "input": {"faces": expected}
+        }
+
+
 def test_steps_may_be_a_list() -> None:
     for steps, expected in ((["restore", "upscale"], "restore,upscale"), ([1], [1])):
         assert parse_body(json.dumps({"input": {"steps": steps}}).encode()) == {
