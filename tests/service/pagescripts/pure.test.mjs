@@ -123,6 +123,15 @@ test("points of faces are sent with tasks that restore faces", () => {
   assert.match(inputFor(noFace, "pipeline", {}).problem, /one face, or leave out the steps/);
 });
 
+test("faces are chosen by number or in the photo, not both", () => {
+  const photo = photoWith({ facePoints: [[1, 2]] });
+  assert.match(inputFor(photo, "enhance", { faces: "0,2" }).problem, /Clear the option/);
+  const { input } = inputFor(photo, "enhance", { faces: "largest" });
+  assert.deepEqual([input.faces, input.face_points], ["largest", "[[1,2]]"]);
+  const all = inputFor(photoWith({}), "enhance", { faces: "0,2" }).input;
+  assert.deepEqual([all.faces, all.face_points], ["0,2", undefined]);
+});
+
 test("a mask belongs to inpaint, and to pipelines in which that step is chosen", () => {
   const photo = { mask: {}, chosenSteps: [{ step: "upscale" }, { step: "inpaint" }] };
   assert.ok(usesMask(photo, { task: "inpaint" }));

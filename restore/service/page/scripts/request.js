@@ -24,6 +24,12 @@ export function inputFor(photo, task, options) {
     const other = task === "pipeline" ? "leave out the steps for faces" : "another task";
     return refuse(`Choose at least one face, or ${other}.`);
   }
+  if (faces && /\d/.test(options.faces ?? "")) {
+    return refuse(
+      "The option Faces chooses faces by number, and you chose faces in the photo, too. " +
+        "Clear the option, or choose all faces in the photo.",
+    );
+  }
   if (faces) input.face_points = JSON.stringify(faces);
   return { input, problem: "" };
 }
