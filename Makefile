@@ -11,6 +11,10 @@ OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 # torch reads this once, at import.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# uv does not compile the packages. Without stored bytecode, each of the many processes of the tests
+# would compile torch and the other packages again, which takes 3 seconds of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 SERVICE := $(VENV)/.installed-service
 
 .PHONY: help demo test serve service env dev lint wheel clean
