@@ -10,6 +10,9 @@ are over the pixels of a set:
   within a pixel of damage, and damage is found within a pixel of a detected pixel.
 - `long_recall` is `near_recall` of long damage only: connected pixels whose bounding box has a
   diagonal of at least MIN_LONG of that of the patch.
+- `visible_near_f1` and the other figures that begin with `visible` leave out damage that cannot be
+  seen, as defined in scratch_visibility.py: it is neither missed nor correct. `visible_share` is
+  the share of the damaged pixels that is visible.
 
 Two references, with the same tolerance: `top_hat_near_f1` is a white and black top-hat filter with
 the best threshold and size for these very photos. `photo_known_near_f1` thresholds the difference
@@ -57,25 +60,24 @@ from training.recipe_scratches import (
     LIGHT,
     SCRATCH_RECIPE,
     LevelRange,
-    add_damage,
+    draw_damage,
     old_luminance,
 )
+from training.scratch_scores import MaskPair, compute_scores, long_recall
+from training.scratch_visibility import scan_both, visible_damage, without_faint_damage
 
 SIDE_PX = 320
 PATCHES_PER_PHOTO = 6
 SHEET_PHOTOS = 7
-MIN_LONG = 0.05
 TARGET_NEAR_F1 = 0.90
 TARGET_LONG_RECALL = 0.95
 MAX_NEGATIVE_SHARE = 0.02
 MAX_LINES_LOST = 0.02
+VISIBLE_SCORES = ("near_f1", "near_precision", "near_recall", "long_recall")
 TOP_HAT_SIZES_PX = (5, 9, 15)
 TOP_HAT_THRESHOLDS = range(15, 90, 5)
 DIFFERENCE_THRESHOLDS = range(6, 40, 2)
 DIFFERENCE_SIGMA_PX = 0.6
-
-MaskPair = tuple[np.ndarray, np.ndarray]
-"""(detected mask, true mask), both HxW bool."""
 
 
 class DamagedPatch(NamedTuple):
@@ -85,11 +87,13 @@ class DamagedPatch(NamedTuple):
         clean: HxW float32 in 0 to 255.
         luminance: HxW uint8, damaged.
         mask: HxW bool, the damage.
+        visible: HxW bool, the part of the damage that can be seen.
     """
 
     clean: np.ndarray
     luminance: np.ndarray
     mask: np.ndarray
+    visible: np.ndarray
 
 
 def detect(net: nn.Module, luminance: np.ndarray) -> np.ndarray:
@@ -115,51 +119,6 @@ def top_hat(luminance: np.ndarray, size_px: int) -> np.ndarray:
     return np.asarray(np.maximum(white, black))
 
 
-def compute_scores(pairs: Iterable[MaskPair]) -> dict[str, float]:
-    """Return F1, precision and recall over all pixels, exact and with one pixel of tolerance."""
-    counts = np.sum([_count_pixels(detected, true) for detected, true in pairs], axis=0)
-    both, near_detected, near_true, all_detected, all_true = (int(count) for count in counts)
-    precision, recall = both / max(all_detected, 1), both / max(all_true, 1)
-    near_precision, near_recall = near_detected / max(all_detected, 1), near_true / max(all_true, 1)
-    return {
-        "f1": _f1(precision, recall),
-        "precision": precision,
-        "recall": recall,
-        "near_f1": _f1(near_precision, near_recall),
-        "near_precision": near_precision,
-        "near_recall": near_recall,
-    }
-
-
-def _count_pixels(detected: np.ndarray, true: np.ndarray) -> list[int]:
-    """Count correct pixels, detected near true, true near detected, detected, and true pixels."""
-    near_detected, near_true = _grow(detected), _grow(true)
-    masks = (detected & true, detected & near_true, true & near_detected, detected, true)
-    return [int(mask.sum()) for mask in masks]
-
-
-def _grow(mask: np.ndarray) -> np.ndarray:
-    """Add the pixels within one pixel of a HxW bool mask."""
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-
-
-def long_recall(pairs: Iterable[MaskPair]) -> float:
-    """Return the share of the pixels of long damage that are found, within one pixel."""
-    found = long = 0
-    for detected, true in pairs:
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(true.astype(np.uint8))
-        lengths = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-        is_long = lengths >= MIN_LONG * np.hypot(*true.shape)
-        is_long[0] = False  # the background
-        mask = is_long[labels]
-        found, long = found + int((mask & _grow(detected)).sum()), long + int(mask.sum())
-    return found / max(long, 1)
-
-
-def _f1(precision: float, recall: float) -> float:
-    return 2.0 * precision * recall / max(precision + recall, 1e-9)
-
-
 def best_near_f1(pairs: list[tuple[np.ndarray, np.ndarray]], thresholds: Iterable[int]) -> float:
     """Return the F1 with tolerance of (strength, true mask) pairs at the best threshold."""
     return max(
@@ -171,7 +130,11 @@ def best_near_f1(pairs: list[tuple[np.ndarray, np.ndarray]], thresholds: Iterabl
 def compute_figures(net: nn.Module, patches: list[DamagedPatch]) -> dict[str, float]:
     """Return the scores of the network and of both references."""
     detected = [(detect(net, patch.luminance), patch.mask) for patch in patches]
-    scores = {**compute_scores(detected), "long_recall": long_recall(detected)}
+    scores = {
+        **compute_scores(detected),
+        "long_recall": long_recall(detected),
+        **_visible_scores(detected, patches),
+    }
     top_hat_f1 = max(
         best_near_f1(
             [(top_hat(patch.luminance, size_px), patch.mask) for patch in patches],
@@ -187,6 +150,18 @@ def compute_figures(net: nn.Module, patches: list[DamagedPatch]) -> dict[str, fl
     known_f1 = best_near_f1(list(zip(differences, masks, strict=True)), DIFFERENCE_THRESHOLDS)
     figures = {**scores, "top_hat_near_f1": top_hat_f1, "photo_known_near_f1": known_f1}
     return round_figures(figures) | {"patches": len(patches)}
+
+
+def _visible_scores(detected: list[MaskPair], patches: list[DamagedPatch]) -> dict[str, float]:
+    """Return the scores with tolerance without damage that cannot be seen."""
+    pairs = [
+        without_faint_damage(found, mask, patch.visible)
+        for (found, mask), patch in zip(detected, patches, strict=True)
+    ]
+    scores = {**compute_scores(pairs), "long_recall": long_recall(pairs)}
+    visible = {f"visible_{name}": scores[name] for name in VISIBLE_SCORES}
+    share = sum(int(patch.visible.sum()) for patch in patches)
+    return visible | {"visible_share": share / max(sum(int(m.sum()) for _, m in detected), 1)}
 
 
 def draw_patches(
@@ -205,8 +180,10 @@ def draw_patches(
         for repeat in range(patches_per_photo):
             rng = np.random.default_rng((EVALUATION_SEED, index, repeat))
             clean = old_luminance(centre_square(photo, SIDE_PX), SIDE_PX, rng)
-            luminance, mask = add_damage(clean, rng, maps, levels)
-            patches.append(DamagedPatch(clean, luminance[..., 0], mask[..., 0] > 0))
+            damaged, mask = draw_damage(clean, rng, maps, levels)
+            scanned, undamaged = scan_both(damaged, clean, rng)
+            visible = visible_damage(mask, scanned, undamaged)
+            patches.append(DamagedPatch(clean, scanned, mask, visible))
     return patches
 
 

@@ -63,10 +63,10 @@ class DamageMix:
 
 # Most damage is bare paper and lost emulsion.
 EVALUATED_MIX = DamageMix(0.8, ((0.65, LIGHT), (0.85, DARK), (1.0, GREY)), 0.45, 0.0, 0.0)
-TRAINED_MIX = DamageMix(0.7, ((0.45, LIGHT), (0.88, DARK), (1.0, GREY)), 0.25, 0.15, 0.35)
+TRAINED_MIX = DamageMix(0.85, ((0.5, LIGHT), (0.87, DARK), (1.0, GREY)), 0.25, 0.12, 0.28)
 """More dark, thin and wide damage than the evaluation has, which earlier networks found least."""
 
-NEGATIVE_SHARE = 0.35  # of the patches: textures and objects that must not be detected
+NEGATIVE_SHARE = 0.3  # of the patches: textures and objects that must not be detected
 BORDER_WEIGHT = 0.2  # of the pixels next to damage, in the cross-entropy
 MIN_CHANGE_LEVELS = 20.0  # of 255; damage that changes a pixel by less cannot be found
 
@@ -94,11 +94,27 @@ def add_damage(
     clean: np.ndarray,
     rng: np.random.Generator,
     maps: DamageMaps,
+    *,
+    mix: DamageMix = EVALUATED_MIX,
+) -> Pair:
+    """Damage a square patch and scan it; see `draw_damage`.
+
+    Returns:
+        (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
+    """
+    damaged, mask = draw_damage(clean, rng, maps, mix=mix)
+    return scan(damaged, rng)[..., None], mask[..., None].astype(np.uint8) * 255
+
+
+def draw_damage(
+    clean: np.ndarray,
+    rng: np.random.Generator,
+    maps: DamageMaps,
     levels: LevelRange | None = None,
     *,
     mix: DamageMix = EVALUATED_MIX,
 ) -> Pair:
-    """Damage a square patch and scan it.
+    """Draw damage over a square patch.
 
     Args:
         clean: HxW float32 in 0 to 255, H = W.
@@ -108,19 +124,20 @@ def add_damage(
         mix: how often which damage is drawn.
 
     Returns:
-        (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
+        (HxW float32 in 0 to 255, HxW bool mask of the damage)
     """
     patch_px = len(clean)
     damaged, mask = clean, np.zeros_like(clean, bool)
-    if rng.random() < mix.damaged_share:
-        for _ in range(int(rng.integers(1, 4))):
-            opacity = _draw_opacity(patch_px, rng, maps, mix)
-            opacity = opacity * rng.uniform(0.6, 1.0)
-            previous, damaged = damaged, composite(damaged, opacity, rng, mix, levels)
-            change = cv2.dilate(np.abs(damaged - previous), np.ones((3, 3), np.uint8))
-            # Later damage may hide earlier damage. This is too rare to correct the mask for it.
-            mask = mask | ((opacity > MIN_DAMAGE_OPACITY) & (change > MIN_CHANGE_LEVELS))
-    return scan(damaged, rng)[..., None], mask[..., None].astype(np.uint8) * 255
+    if rng.random() >= mix.damaged_share:
+        return damaged, mask
+    for _ in range(int(rng.integers(1, 4))):
+        opacity = _draw_opacity(patch_px, rng, maps, mix)
+        opacity = opacity * rng.uniform(0.6, 1.0)
+        previous, damaged = damaged, composite(damaged, opacity, rng, mix, levels)
+        change = cv2.dilate(np.abs(damaged - previous), np.ones((3, 3), np.uint8))
+        # Later damage may hide earlier damage. This is too rare to correct the mask for it.
+        mask = mask | ((opacity > MIN_DAMAGE_OPACITY) & (change > MIN_CHANGE_LEVELS))
+    return damaged, mask
 
 
 def _draw_opacity(

@@ -110,7 +110,7 @@ def draw_curves(patch_px: int, rng: np.random.Generator) -> np.ndarray:
     opacity = np.zeros((patch_px, patch_px), np.float32)
     for _ in range(int(rng.integers(1, 4))):
         finest, widest = CURVE_WIDTHS_PX
-        width = finest * (widest / finest) ** (rng.random() ** 1.5)  # thin lines are found least
+        width = finest * (widest / finest) ** (rng.random() ** 2)  # thin lines are found least
         points = _random_curve(patch_px, rng)
         widths = width * np.exp(_smooth_noise(len(points), rng) * rng.uniform(0.0, 0.35))
         canvas = np.zeros((patch_px, patch_px), np.uint8)

@@ -15,10 +15,12 @@ from training.measure_scratch_harm import (
     true_lines,
     wires,
 )
-from training.measure_scratches import assess, compute_scores, long_recall
+from training.measure_scratches import assess
 from training.recipe_scratches import EVALUATED_MIX, TRAINED_MIX, draw_damaged_patch
 from training.scratch_drawing import draw_cracks, draw_tears
 from training.scratch_negatives import RANDOM_NEGATIVES, UNDAMAGEABLE, draw_negative
+from training.scratch_scores import compute_scores, long_recall
+from training.scratch_visibility import scan_both, visible_damage, without_faint_damage
 
 SIDE = 96
 GREY = np.tile(np.linspace(60, 180, SIDE, dtype=np.float32), (SIDE, 1))
@@ -89,6 +91,39 @@ def test_recall_of_long_damage_ignores_dots() -> None:
     assert long_recall([(detected, true)]) == pytest.approx(41 / 160, abs=0.01)
     true[20:22] = False
     assert long_recall([(detected, true)]) == 0.0
+
+
+def test_damage_is_visible_if_it_exceeds_the_grain_around_it() -> None:
+    grey = np.full((SIDE, SIDE), 120, np.uint8)
+    scanned, mask = grey.copy(), np.zeros((SIDE, SIDE), bool)
+    for row, levels in ((20, 60), (50, 14), (80, 60)):
+        scanned[row : row + 3, 10:60] = 120 + levels
+        mask[row : row + 3, 10:60] = True
+    undamaged = grey.copy()
+    grain = np.random.default_rng(0).integers(-60, 61, (30, SIDE))
+    for pixels in (scanned, undamaged):
+        pixels[66:] = pixels[66:] + grain
+    visible = visible_damage(mask, scanned, undamaged)
+    assert [bool(visible[row + 1, 20:50].all()) for row in (20, 50, 80)] == [True, False, False]
+    assert not visible[~mask].any()
+
+
+def test_faint_damage_is_neither_missed_nor_correct() -> None:
+    mask, visible, detected = (np.zeros((SIDE, SIDE), bool) for _ in range(3))
+    mask[20, 10:60] = mask[60, 10:60] = visible[20, 10:60] = True
+    detected[20, 10:60] = detected[61, 10:60] = detected[80, 10:35] = True
+    scores = compute_scores([without_faint_damage(detected, mask, visible)])
+    assert scores["near_recall"] == 1.0
+    assert scores["near_precision"] == pytest.approx(50 / 75)
+
+
+def test_both_scans_differ_in_the_damage_only() -> None:
+    damaged, rng = GREY.copy(), np.random.default_rng(3)
+    damaged[40:44, 30:60] = 250.0
+    scanned, undamaged = scan_both(damaged, GREY, rng)
+    assert np.abs(scanned.astype(int) - undamaged)[40:44, 30:60].min() > 40
+    np.testing.assert_array_equal(scanned[:20], undamaged[:20])
+    assert rng.random() != np.random.default_rng(3).random()
 
 
 def test_wires_hang_from_side_to_side() -> None:
