@@ -6,6 +6,7 @@ resolution, may be the centre of a face. The batch norms are folded into the con
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ SIZE_MULTIPLE = 32
 """The sides of the input are multiples of this."""
 
 PYRAMID_CHANNELS = 24
+
+HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
 """Output channels, stride of the first block and number of blocks of each stage."""
@@ -58,18 +61,20 @@ class CenterFace(nn.Module):
         self.correction = nn.Linear(10, 10)
 
     def forward(self, photos: Tensor) -> Tensor:
-        x = F.relu(self.stem(photos))
+        if can_fuse(photos):  # oneDNN is fastest in this layout
+            photos = photos.contiguous(memory_format=torch.channels_last)
+        x = conv_relu(self.stem, photos)
         laterals: list[Tensor] = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in _LATERAL_STAGES:
                 laterals.append(x)
-        x = F.relu(self.top(x))
+        x = conv_relu(self.top, x)
         for lateral, reduce, enlarge in zip(
             reversed(laterals), reversed(self.laterals), reversed(self.enlargers), strict=True
         ):
-            x = F.relu(enlarge(x)) + F.relu(reduce(lateral))
-        outputs: Tensor = self.heads(F.relu(self.smooth(x)))
+            x = F.relu(enlarge(x)) + conv_relu(reduce, lateral)
+        outputs: Tensor = self.heads(conv_relu(self.smooth, x))
         return outputs
 
 
@@ -85,6 +90,44 @@ class InvertedResidual(nn.Module):
         self.is_residual = stride == 1 and channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else F.relu(self.expand(x))
-        y: Tensor = self.reduce(F.relu(self.filter(wide)))
+        wide = x if self.expand is None else conv_relu(self.expand, x)
+        y: Tensor = self.reduce(conv_relu(self.filter, wide))
         return x + y if self.is_residual else y
+
+
+def can_fuse(x: Tensor) -> bool:
+    """Whether `conv_relu` computes both in one operation: float32 on a CPU, without gradients."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and HAS_ONEDNN
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def conv_relu(conv: nn.Module, x: Tensor) -> Tensor:
+    """Return the output of a convolution after a ReLU.
+
+    On a CPU the fused operation of oneDNN halves the time of the network, because most of its
+    operations wait for memory.
+
+    Args:
+        conv: an `nn.Conv2d` with a bias and without padding modes.
+        x: NxCxHxW.
+    """
+    if not can_fuse(x) or not isinstance(conv, nn.Conv2d):
+        return F.relu(conv(x))
+    fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x,
+        conv.weight,
+        conv.bias,
+        conv.padding,
+        conv.stride,
+        conv.dilation,
+        conv.groups,
+        "relu",
+        [],
+        "",
+    )
+    return fused
