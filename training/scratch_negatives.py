@@ -15,6 +15,7 @@ from PIL import Image
 
 from training.scratch_objects import (
     bars,
+    collars,
     hanging_wires,
     lattice,
     outlined_shapes,
@@ -145,16 +146,21 @@ def _random_shapes(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return outlined_shapes(grey, int(rng.integers(1, 6)), rng)
 
 
+def _random_collars(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return collars(grey, int(rng.integers(1, 4)), rng)
+
+
 RANDOM_NEGATIVES: Mapping[str, tuple[float, Negative]] = MappingProxyType(
     {
-        "halftone": (0.17, _random_halftone),
-        "dither": (0.06, _random_dither),
+        "halftone": (0.14, _random_halftone),
+        "dither": (0.05, _random_dither),
         "paper": (0.16, _random_paper),
         "lattice": (0.12, _random_lattice),
         "wires": (0.12, hanging_wires),
-        "text": (0.08, _random_text),
-        "shapes": (0.16, _random_shapes),
-        "bars": (0.13, _random_bars),
+        "text": (0.05, _random_text),
+        "shapes": (0.14, _random_shapes),
+        "bars": (0.12, _random_bars),
+        "collars": (0.1, _random_collars),
     }
 )
 """Share and function of each kind of negative."""

@@ -1,4 +1,5 @@
-"""Drawn objects that must not be taken for scratches: lattices, text, shapes, bars, wires.
+"""Drawn objects that must not be taken for scratches: lattices, text, shapes, collars, bars,
+wires.
 
 Each function draws over a photo: HxW float32 in 0 to 255, coordinates and sizes in pixels.
 """
@@ -92,6 +93,38 @@ def _add_highlight(grey: np.ndarray, contour: np.ndarray, rng: np.random.Generat
     cv2.fillPoly(canvas, [np.rint(8.0 * spot).astype(np.int32)], 255, cv2.LINE_AA, 3)
     opacity = soften(canvas.astype(np.float32), rng.uniform(0.3, 2.0)) / 255.0
     return np.asarray(grey * (1.0 - opacity) + rng.uniform(200.0, 255.0) * opacity, np.float32)
+
+
+def collars(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw pairs of light wedges with a shadow, such as collars, ribbons and petals."""
+    result: np.ndarray = grey.astype(np.float32)
+    for _ in range(count):
+        centre = rng.uniform(0.1, 0.9, 2) * grey.shape[::-1]
+        length = rng.uniform(0.08, 0.3) * min(grey.shape)
+        width, turn = length * rng.uniform(0.2, 0.6), rng.uniform(0.2, 1.2)
+        along, across = (
+            np.array([np.cos(angle), np.sin(angle)]) for angle in (turn, turn + np.pi / 2)
+        )
+        wedge = np.array([-0.2 * along, along, 0.5 * along]) * length
+        wedge += np.array([0.0, 0.0, 1.0])[:, None] * across * width
+        tilt, level = rng.normal(0.0, 0.2), rng.uniform(150.0, 255.0)
+        turned = wedge @ np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
+        for side in (-1.0, 1.0):
+            points = centre + turned * np.array([side, 1.0])
+            opacity = _fill(grey.shape, points)
+            shadow = soften(_fill(grey.shape, points + 0.1 * width), rng.uniform(1.0, 3.0))
+            result = result * (1.0 - rng.uniform(0.1, 0.6) * shadow)
+            shading = level * np.linspace(1.0, rng.uniform(0.75, 1.1), len(grey))[:, None]
+            opacity = soften(opacity, rng.uniform(0.3, 1.0))
+            result = result * (1.0 - opacity) + np.minimum(shading, 255.0) * opacity
+    return np.asarray(result, np.float32)
+
+
+def _fill(shape: tuple[int, ...], points: np.ndarray) -> np.ndarray:
+    """Return the opacity of a polygon: HxW float32 in [0, 1]."""
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [np.rint(8.0 * points).astype(np.int32)], 255, cv2.LINE_AA, 3)
+    return canvas.astype(np.float32) / 255.0
 
 
 def bars(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
