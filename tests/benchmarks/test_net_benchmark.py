@@ -59,7 +59,7 @@ def measure(*arguments: Any) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def small() -> Network:
-    return Network(row_of("lite-colorize"), 64)
+    return Network(row_of("lite-denoise"), 64)
 
 
 def test_every_row_is_measured_or_has_the_same_network_as_another() -> None:
@@ -310,7 +310,7 @@ def test_command_prints_and_records_rows(
     threads = str(torch.get_num_threads())
     arguments = [
         "--nets",
-        "lite-colorize,lama-big",
+        "lite-denoise,lama-big",
         "--engines",
         "default",
         "--repeats",
@@ -323,7 +323,7 @@ def test_command_prints_and_records_rows(
     ]
     main(arguments)
     written = [json.loads(line) for line in (tmp_path / "nets.jsonl").read_text().splitlines()]
-    assert [row["net"] for row in written] == ["lite-colorize", "lama-big"]
+    assert [row["net"] for row in written] == ["lite-denoise", "lama-big"]
     assert written[0].keys() >= {
         "commit",
         "torch",
@@ -336,7 +336,7 @@ def test_command_prints_and_records_rows(
         "peak_gflops",
     }
     output = capsys.readouterr().out
-    assert "lite-colorize@256" in output
+    assert "lite-denoise@256" in output
     assert "skipped: the network of row 'lama-big' is a TorchScript program" in output
     for wrong in (
         ["--engines", "warp"],

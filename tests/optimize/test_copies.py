@@ -35,8 +35,10 @@ CATALOG = Catalog.load()
 CPU = torch.device("cpu")
 PORTRAIT = Photo("me.png", np.ascontiguousarray(ASTRONAUT[:256, 64:320]))
 EYE = Photo("eye.png", np.ascontiguousarray(ASTRONAUT[60:156, 90:186]))
+SMALLER = {"colorize": {"render_factor": 18}}
+"""Options that make the network's input as small as possible: float16 is slow on a CPU."""
 TASKS = {
-    task: options
+    task: options | SMALLER.get(task, {})
     for task, options in modes.TASKS.items()
     if task not in {"pipeline", "colors"}  # the network of colors is always computed in float32
 }
