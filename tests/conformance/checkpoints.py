@@ -152,7 +152,9 @@ def _draw(row: dict[str, Any], seed: int) -> np.ndarray:
     values = _generator(row, seed).standard_normal(tuple(row["s"]))
     match row["t"]:
         case "w" | "n":  # weights, scaled by fan-in, and biases; `o` is an offset
-            drawn = row["g"] * values + row.get("o", 0.0)
+            values *= row["g"]  # in place: there are up to 228 million values
+            values += row.get("o", 0.0)
+            drawn = values
         case "norm":
             drawn = 1.0 + row["g"] * values
         case "prelu":

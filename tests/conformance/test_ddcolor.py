@@ -52,16 +52,17 @@ def load(name: str, folder: Path) -> Model:
     return Model(row, VARIANTS[name], net)
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
-def golden(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Model]:
-    return request.param, load(request.param, tmp_path_factory.mktemp(request.param))
-
-
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load("DDColor_tiny", tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(params=VARIANTS)
+def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Model]:
+    name: str = request.param
+    if name == "DDColor_tiny":
+        return name, request.getfixturevalue("tiny")
+    return name, load(name, tmp_path)
 
 
 def context_of(model: Model, rules: PixelRules | None = None) -> StepContext:
