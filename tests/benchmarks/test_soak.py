@@ -1,7 +1,8 @@
 """soak: its requests, the measurement of growth, and what makes a run fail."""
 
 import json
-import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -118,20 +119,42 @@ def test_lost_request_ends_the_run_and_is_reported() -> None:
     assert "b: lost, succeeded expected" in wrong[0]
 
 
-def test_growth_of_this_process_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+ALLOCATE = """
+print("started", flush=True)
+input()
+kept = bytearray(b"\\1" * 150_000_000)
+print("allocated", flush=True)
+input()
+"""
+
+
+def test_growth_of_a_session_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_module, "SAMPLE_INTERVAL_S", 0.02)
-    session = os.getsid(0)
-    before = resident_mb(session)
-    assert before > 50
-    with MemoryWatch(session) as watch:
-        allocated = bytearray(b"\1" * 150_000_000)
-        while resident_mb(session) < before + 100:
-            time.sleep(0.01)
-        time.sleep(0.1)
+    # A session of its own: the session of the tests has other processes, whose memory changes.
+    with subprocess.Popen(
+        [sys.executable, "-c", ALLOCATE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        before = resident_mb(process.pid)
+        assert before > 1
+        with MemoryWatch(process.pid) as watch:
+            process.stdin.write("\n")
+            assert process.stdout.readline() == "allocated\n"
+            assert resident_mb(process.pid) > before + 140
+            while max(watch.samples.resident_mb) < before + 140:
+                time.sleep(0.01)
+        process.stdin.write("\n")
     samples = watch.samples
-    assert max(samples.resident_mb) > before + 100
+    assert max(samples.resident_mb) < before + 350
     assert len(samples.at_s) == len(samples.resident_mb) == len(samples.device_mb) > 1
-    assert len(allocated) == 150_000_000
+    assert resident_mb(process.pid) == 0
 
 
 def test_plot_and_row_are_written(
