@@ -21,15 +21,17 @@ from restore.nets.lite.upscale import LiteUpscale
 from training.degradations import degrade_lightly, degrade_second_order, quantise
 from training.losses import l1_gradient_loss
 from training.recipe import NATURAL, Pair, Photo, Recipe, pair_with_itself
+from training.structural_loss import structural_loss
 
 MARGIN_PX = 4  # of the low resolution, around a patch: filters reflect the border of their input
 RESIZE_FACTORS = (0.6, 1.6)  # of the half of the patches that are resized
 LIGHTLY_DEGRADED_SHARE = 0.3
-SHARPENING_LIGHTLY_DEGRADED, SHARPENING_DEGRADED = 0.3, 1.4  # of the target
-SHARPENING_SIGMA_PX = 2.0
+SHARPENING_LIGHTLY_DEGRADED, SHARPENING_DEGRADED = 0.3, 0.8  # of the target
+SHARPENING_SIGMA_PX = 1.0  # mostly finer than what the structural loss compares
 TEXTURE_WINDOW_PX, TEXTURE_STRIDE_PX = 20, 8  # of the upscaled photo
 MAD_TO_DEVIATION = 0.6745  # median absolute value of a normal distribution of unit variance
 UPSCALE_PARTS = ("picture", "grain")  # key prefixes of LiteUpscale
+STRUCTURAL_WEIGHT = 1.0
 GRAIN_WEIGHT = 650.0
 
 
@@ -178,13 +180,19 @@ def measure_texture(picture: Tensor) -> Tensor:
 def picture_and_grain_loss(
     output: Tensor, target: Tensor, source: Tensor, progress: float
 ) -> Tensor:
-    """L1 gradient loss of the picture, and L2 of the grain strength against the lost texture."""
+    """Loss of the picture, and L2 of the grain strength, if given, against the lost texture.
+
+    The loss of the picture is the L1 gradient loss plus the structural loss.
+    """
     picture, strength = output[:, :3], output[:, 3:]
+    picture_loss = l1_gradient_loss(picture, target, source, progress)
+    picture_loss = picture_loss + STRUCTURAL_WEIGHT * structural_loss(picture, target)
+    if not strength.shape[1]:
+        return picture_loss
     with torch.no_grad():
         lost_variance = measure_texture(target).square() - measure_texture(picture).square()
         lost = lost_variance.clamp_min(0.0).sqrt()
     error = F.avg_pool2d(strength, TEXTURE_STRIDE_PX) - lost
-    picture_loss = l1_gradient_loss(picture, target, source, progress)
     return picture_loss + GRAIN_WEIGHT * error.square().mean()
 
 

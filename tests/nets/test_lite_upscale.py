@@ -45,6 +45,12 @@ def test_training_output_is_the_picture_and_the_grain_strengths() -> None:
     torch.testing.assert_close(output[:, :3], net.picture(photo))
 
 
+def test_training_output_is_the_picture_if_only_that_is_trained() -> None:
+    net = new_lite_upscale()
+    net.grain.requires_grad_(requires_grad=False)
+    assert net(random_photo(16, 16)).shape == (1, 3, 64, 64)
+
+
 def test_gradient_of_the_grain_does_not_reach_the_picture() -> None:
     torch.manual_seed(4)
     net = new_lite_upscale()

@@ -30,8 +30,8 @@ MAX_GRAIN = 0.2  # standard deviation of one band, for samples in [0, 1]
 class LiteUpscale(nn.Module):
     """Upscale 4x with film grain: Nx3xHxW RGB in [0, 1] to Nx3x(4H)x(4W). Grey stays grey.
 
-    During training the output is Nx6x(4H)x(4W): the picture without grain, and the standard
-    deviation of the grain in each band.
+    During training the output is the picture without grain. Nx6x(4H)x(4W), with the standard
+    deviation of the grain in each band, is returned if the grain is trained too.
 
     Args:
         picture: a Compact network with FEATURES channels, CONVOLUTIONS convolutions and scale SCALE
@@ -62,7 +62,8 @@ class LiteUpscale(nn.Module):
         del features  # for large photos it needs as much memory as the picture
         picture = picture.add_(F.interpolate(photo, scale_factor=SCALE, mode="nearest"))
         if self.training:
-            return torch.cat([picture, _upsample(strength)], 1)
+            is_grain_trained = strength.requires_grad
+            return torch.cat([picture, _upsample(strength)], 1) if is_grain_trained else picture
         return picture.add_(self._synthesise_grain(photo, strength))
 
     def _synthesise_grain(self, photo: Tensor, strength: Tensor) -> Tensor:
