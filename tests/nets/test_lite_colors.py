@@ -12,6 +12,7 @@ from restore.nets.lite.colors import (
     light_of,
     quantiles_of,
     values_of,
+    views_of,
 )
 
 THUMBNAIL = torch.rand(2, 3, INPUT_PX, INPUT_PX, generator=torch.Generator().manual_seed(4))
@@ -73,6 +74,31 @@ def test_table_is_the_correction_at_its_nodes() -> None:
     corrected = net.correct(colours, THUMBNAIL)[..., 0]
     torch.testing.assert_close(table[:, :, blue, green, red], corrected, rtol=0, atol=1e-5)
     assert table.isfinite().all()
+
+
+def test_views_are_the_thumbnail_its_corners_and_their_mirror_images() -> None:
+    columns = torch.arange(INPUT_PX).expand(2, 3, INPUT_PX, -1).float()
+    views = views_of(columns).unflatten(0, (10, 2))[:, 1, 0]
+    torch.testing.assert_close(views[5:], views[:5].flip(-1))
+    torch.testing.assert_close(views[0], columns[0, 0])
+    spans = [(float(view[0, 0]), float(view[-1, -1])) for view in views[1:5]]
+    assert spans == [(0, 53), (10, 63), (0, 53), (10, 63)]
+    rows = views_of(columns.mT.contiguous()).unflatten(0, (10, 2))[:, 1, 0]
+    assert [float(view[0, 0]) for view in rows[1:5]] == [0, 0, 10, 10]
+
+
+def test_mirrored_photos_get_the_same_parameters_after_the_training() -> None:
+    net = LiteColors()
+    last = net.head[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.normal_(last.weight, std=0.3)
+    colours = torch.full((2, 3, 1), 0.4)
+    trained, evaluated = (
+        net.train(mode).correct(colours, THUMBNAIL) - net.correct(colours, THUMBNAIL.flip(-1))
+        for mode in (True, False)
+    )
+    assert trained.abs().max() > 1e-3
+    torch.testing.assert_close(evaluated, torch.zeros_like(evaluated), rtol=0, atol=0.02)
 
 
 def test_light_and_values_are_inverse() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.quality import psnr_db
 from restore import Photo, Restorer
+from restore.faces.colour import classify_tone
 from restore.imaging.colour_tables import identity_table
 from restore.imaging.photo import decode
 from restore.models.catalog import Catalog
@@ -98,11 +99,11 @@ def test_photo_that_needs_hardly_any_change_is_returned_as_it_is() -> None:
 
 def test_small_change_is_applied_in_part() -> None:
     assert [weight_of(change, is_faded=True) for change in (0, 1, 2, 3)] == [0, 0, 0.5, 1]
-    assert [weight_of(change, is_faded=False) for change in (0, 13, 16.5, 20)] == [0, 0, 0.5, 1]
-    result, report = run(Photo("a", PHOTO), FixedTable(identity_table(33) * 0.75))
+    assert [weight_of(change, is_faded=False) for change in (0, 8, 10, 12)] == [0, 0, 0.5, 1]
+    result, report = run(Photo("a", PHOTO), FixedTable(identity_table(33) * 0.85))
     weight = weight_of(report.fading["change"], is_faded=False)  # type: ignore[arg-type]
     assert 0 < weight < 1
-    np.testing.assert_allclose(result.pixels, PHOTO * (1 - 0.25 * weight), atol=0.8)
+    np.testing.assert_allclose(result.pixels, PHOTO * (1 - 0.15 * weight), atol=0.6)
 
 
 def test_grey_photo_stays_grey() -> None:
@@ -130,6 +131,19 @@ def test_toned_photo_keeps_its_tone() -> None:
     factor = 0.299 * 0.8 + 0.587 * 0.6 + 0.114 * 0.5
     np.testing.assert_allclose(result.pixels, sepia * factor, atol=0.6)
     assert report.notes == ["this photo is toned: only its contrast was restored"]
+
+
+def test_photo_whose_colours_come_back_is_not_toned() -> None:
+    """A scene with weak colours looks toned after fading, but not after the correction."""
+    grey = cv2.cvtColor(PHOTO, cv2.COLOR_RGB2GRAY)[..., None]
+    weak = np.rint(grey + 0.2 * (PHOTO.astype(np.float32) - grey)).astype(np.uint8)
+    assert classify_tone(weak) == "toned"
+    table = identity_table(33)
+    luminance = table @ np.array((0.299, 0.587, 0.114), np.float32)
+    vivid = luminance[..., None] + 4 * (table - luminance[..., None])
+    for net, toned in ((darker(), True), (FixedTable(vivid), False)):
+        _, report = run(Photo("a", weak), net)
+        assert ("this photo is toned: only its contrast was restored" in report.notes) is toned
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

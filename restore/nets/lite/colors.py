@@ -9,7 +9,10 @@ quadratic correction. With all parameters at 0, the table is the identity.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 INPUT_PX = 64
@@ -29,6 +32,7 @@ densities, quadratic correction."""
 
 DARKEST = 1e-3  # light that is added before the logarithm
 MAX_LIGHT = 2.0
+CORNER_SHARE = 0.85  # of each side of the thumbnail
 _PAIRS = ((0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2))  # of channels whose product is a quadratic term
 _MIXED = ((0, 0, 1, 1, 2, 2), (1, 2, 0, 2, 0, 1))  # places of the mixing parameters in the matrix
 
@@ -78,12 +82,37 @@ class LiteColors(nn.Module):
         return _transform(colours, *self._predict(thumbnail))
 
     def _predict(self, thumbnail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return NxP parameters, and Nx3 black and white points as values."""
+        """Return NxP parameters, and Nx3 black and white points as values.
+
+        After the training, the parameters are means over several views of the thumbnail, because
+        those of a single one vary with what is at its border.
+        """
+        if self.training:
+            return self._predict_view(thumbnail)
+        parameters = self._predict_view(views_of(thumbnail))[0]
+        _, black, white = self._predict_view(thumbnail)
+        return parameters.view(-1, len(thumbnail), sum(SIZES)).mean(dim=0), black, white
+
+    def _predict_view(self, thumbnail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         densities = density_of(light_of(thumbnail)) / 7.0
         features = self.body(torch.cat([thumbnail, densities], dim=1) - 0.5).flatten(2)
         points = quantiles_of(thumbnail[..., ::2, ::2].flatten(2))
         pooled = [features.mean(dim=2), features.amax(dim=2), points.flatten(1) - 0.5]
         return self.head(torch.cat(pooled, dim=1)), points[..., 0], points[..., -1]
+
+
+def views_of(thumbnail: Tensor) -> Tensor:
+    """Return thumbnails, their enlarged corners, and mirror images of both: Nx3xSxS to 10Nx3xSxS."""
+    side_px = thumbnail.shape[-1]
+    corner_px = round(CORNER_SHARE * side_px)
+    starts = (0, side_px - corner_px)
+    corners = [
+        thumbnail[..., top : top + corner_px, left : left + corner_px]
+        for top, left in itertools.product(starts, starts)
+    ]
+    enlarged = [F.interpolate(corner, size=side_px, mode="bilinear") for corner in corners]
+    views = torch.cat([thumbnail, *enlarged])
+    return torch.cat([views, views.flip(-1)])
 
 
 def light_of(values: Tensor) -> Tensor:
