@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.face_detectors import detectors_from
 from benchmarks.rows import machine, record
-from restore.faces.centerface import MIRRORED
+from restore.faces.centerface_views import MIRRORED
 from restore.faces.convention import CODEFORMER
 from restore.faces.detect import Detector
 from restore.imaging.convert import to_8_bits, to_rgb

@@ -97,8 +97,8 @@ def build_net(layers: list[tuple[Tensor, Tensor]]) -> CenterFace:
                 raise ValueError(f"{tuple(weight.shape)} is not the shape of {layer}")
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
-        net.correction.weight.zero_()
-        net.correction.bias.zero_()
+        for parameter in net.landmarks.parameters():
+            parameter.zero_()
     return net
 
 

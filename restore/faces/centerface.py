@@ -17,12 +17,15 @@ from torch import Tensor
 
 from restore.faces.align import CROP_PX, TEMPLATE, fit_similarity
 from restore.faces.centerface_decoding import decode_faces, without_overlaps
+from restore.faces.centerface_views import mean_of, mirrored_back, shift, shifted_back
 from restore.faces.face import Face
 from restore.faces.landmark_correction import correct_landmarks
 from restore.faces.pictures import Picture, crop_picture, resize_picture, size_of, to_batch
 from restore.models.loader import Model
+from restore.nets.centerface import CROP_PX as CROP_SIDE_PX
 from restore.nets.centerface import SIZE_MULTIPLE
 from restore.runtime.output_checks import checked_output
+from restore.runtime.transfers import download
 
 LONG_SIDE_PX, SHORT_SIDE_PX = 960, 640
 """Largest sides at which a photo is searched. The network finds faces of 12 to 450 px there."""
@@ -43,9 +46,6 @@ foliage and snow up to 0.7."""
 MAX_OVERLAP = 0.3
 """Intersection over union of two boxes above which they are one face."""
 
-CROP_SIDE_PX = 192
-"""Side of the aligned crop in which a face is found again. It has 110 px there."""
-
 TEMPLATE_BOX_PX = 290.0
 """Longer side of the box of a face in a crop of 512x512."""
 
@@ -56,15 +56,12 @@ MAX_MOVE_PX = 63.0
 """Largest distance of the centre of the landmarks from its place, in pixels of the 512x512 crop.
 The eyes are 126 pixels apart."""
 
-SHIFTS_PX = (0, 10)
-"""The last landmarks are the mean over crops that are moved by these. 10 px are 2.5 positions of
-the output. Their error is lower than with 2, 6 or 8 px."""
+SHIFTS_PX = (-2, 2)
+"""The last landmarks are the mean over crops that are moved by these: 4 px apart, which is half a
+position of the finest features that the head for landmarks sees."""
 
 MAX_CROPS = 8
 """Crops in one batch, beside the mirrored ones."""
-
-MIRRORED = [1, 0, 2, 4, 3]
-"""The landmarks of a mirrored face, in the order of `Face.landmarks`."""
 
 
 class CenterFaceDetector:
@@ -148,7 +145,7 @@ class CenterFaceDetector:
         ]
         last = self._find_in_crops(picture, refined, matrices, SHIFTS_PX)
         return [
-            self._corrected(face, at_last.landmarks if at_last.score > 0.0 else face.landmarks)
+            replace(face, landmarks=at_last.landmarks) if at_last.score > 0.0 else face
             for face, at_last in zip(refined, last, strict=True)
         ]
 
@@ -193,16 +190,20 @@ class CenterFaceDetector:
         batch = to_batch(crops, self._device)
         views = list[list[Face | None]]()
         for shift_px in shifts_px:
-            shifted = _shift(batch, shift_px)
-            outputs = self._run_batch(torch.cat([shifted, shifted.flip(3)]))
-            places = [_face_in_place(output) for output in outputs]
-            views.append([_shifted_back(face, shift_px) for face in places[: len(crops)]])
-            mirrored = [_mirrored_back(face) for face in places[len(crops) :]]
-            views.append([_shifted_back(face, shift_px) for face in mirrored])
-        return [_mean_of(seen) for seen in zip(*views, strict=True)]
-
-    def _corrected(self, face: Face, landmarks: np.ndarray) -> Face:
-        return replace(face, landmarks=correct_landmarks(landmarks, self._net.correction))
+            shifted = shift(batch, shift_px)
+            both = torch.cat([shifted, shifted.flip(3)]).float()
+            with torch.inference_mode():
+                outputs, heads = self._net.in_crops(both)
+            places = [
+                _face_in_place(output, deviations)
+                for output, deviations in zip(
+                    self._checked(outputs, both), download(self._checked(heads, both)), strict=True
+                )
+            ]
+            views.append([shifted_back(face, shift_px) for face in places[: len(crops)]])
+            mirrored = [mirrored_back(face) for face in places[len(crops) :]]
+            views.append([shifted_back(face, shift_px) for face in mirrored])
+        return [mean_of(seen) for seen in zip(*views, strict=True)]
 
     def _run(self, pictures: Sequence[Picture]) -> Tensor:
         return self._run_batch(to_batch(pictures, self._device))
@@ -213,7 +214,10 @@ class CenterFaceDetector:
         padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
         with torch.inference_mode():
             padded = torch.nn.functional.pad(levels.float(), padding)
-            return checked_output(self._net(padded), padded, type(self._net).__name__)
+            return self._checked(self._net(padded), padded)
+
+    def _checked(self, outputs: Tensor, levels: Tensor) -> Tensor:
+        return checked_output(outputs, levels, type(self._net).__name__)
 
 
 def _first_scale(picture: Picture, short_side_px: int | None) -> float:
@@ -242,8 +246,13 @@ def _around_box(face: Face) -> np.ndarray:
     return np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]])
 
 
-def _face_in_place(outputs: Tensor) -> Face | None:
-    """Return the face in the middle of a crop, in pixels of 512x512."""
+def _face_in_place(outputs: Tensor, deviations: np.ndarray) -> Face | None:
+    """Return the face in the middle of a crop, in pixels of 512x512.
+
+    Args:
+        outputs: the output of the network for the crop.
+        deviations: the output of its head for landmarks.
+    """
     factors = np.full(2, CROP_PX / CROP_SIDE_PX)
     best, best_move_px = None, MAX_MOVE_PX
     for small in decode_faces(outputs, MIN_AGAIN_SCORE, MAX_OVERLAP):
@@ -251,39 +260,9 @@ def _face_in_place(outputs: Tensor) -> Face | None:
         move_px = float(np.linalg.norm(face.landmarks.mean(axis=0) - TEMPLATE.mean(axis=0)))
         if move_px < best_move_px:
             best, best_move_px = face, move_px
-    return best
-
-
-def _shift(batch: Tensor, shift_px: int) -> Tensor:
-    """Move pictures to the right and down; the pixels at the border repeat."""
-    if not shift_px:
-        return batch
-    padded = torch.nn.functional.pad(batch.float(), (shift_px, 0, shift_px, 0), mode="replicate")
-    return padded[:, :, : batch.shape[2], : batch.shape[3]]
-
-
-def _shifted_back(face: Face | None, shift_px: int) -> Face | None:
-    if face is None:
+    if best is None:
         return None
-    return replace(face, landmarks=face.landmarks - shift_px * CROP_PX / CROP_SIDE_PX)
-
-
-def _mirrored_back(face: Face | None) -> Face | None:
-    if face is None:
-        return None
-    columns = CROP_PX - 1 - face.landmarks[:, 0]
-    landmarks = np.stack([columns, face.landmarks[:, 1]], axis=1)[MIRRORED]
-    return replace(face, landmarks=landmarks)
-
-
-def _mean_of(views: Sequence[Face | None]) -> Face | None:
-    """Return the face with the mean of landmarks and scores; a missing one has the score 0."""
-    found = [face for face in views if face is not None]
-    if not found:
-        return None
-    score = sum(face.score for face in found) / len(views)
-    box = (0.0, 0.0, float(CROP_PX), float(CROP_PX))
-    return Face(box, score, np.mean([face.landmarks for face in found], axis=0))
+    return replace(best, landmarks=correct_landmarks(best.landmarks, deviations))
 
 
 def _moved(face: Face, in_crop: Face | None, matrix: np.ndarray | None) -> Face:

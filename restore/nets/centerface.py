@@ -6,6 +6,8 @@ resolution, may be the centre of a face. The batch norms are folded into the con
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +18,9 @@ STRIDE_PX = 4
 SIZE_MULTIPLE = 32
 """The sides of the input are multiples of this."""
 
+CROP_PX = 192
+"""Side of the crops of faces that `CenterFace.in_crops` takes."""
+
 PYRAMID_CHANNELS = 24
 
 HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
@@ -25,6 +30,14 @@ _STAGES = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 
 
 _LATERAL_STAGES = (1, 2, 4)
 """The last stages at a stride of 4, 8 and 16."""
+
+HEAD_STAGES = (2, 4)
+_HEAD_STRIDES_PX = (8, 16)
+_HEAD_CHANNELS = (4, 8)
+"""The stages that `LandmarkHead` sees, and the channels that it reduces them to."""
+
+HEAD_DROPOUT = 0.3
+"""Share of the features that are dropped in training."""
 
 
 class CenterFace(nn.Module):
@@ -57,25 +70,72 @@ class CenterFace(nn.Module):
         )
         self.smooth = nn.Conv2d(PYRAMID_CHANNELS, PYRAMID_CHANNELS, 3, padding=1)
         self.heads = nn.Conv2d(PYRAMID_CHANNELS, 15, 1)
-        # Used by restore.faces.landmark_correction; not part of the published network.
-        self.correction = nn.Linear(10, 10)
+        self.landmarks = LandmarkHead()
 
     def forward(self, photos: Tensor) -> Tensor:
+        return self._pyramid(self.features(photos))
+
+    def in_crops(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the output of `forward` and that of `LandmarkHead` for aligned crops.
+
+        Args:
+            crops: Nx3xCROP_PXxCROP_PX, as for `forward`.
+        """
+        features = self.features(crops)
+        return self._pyramid(features), self.landmarks([features[stage] for stage in HEAD_STAGES])
+
+    def features(self, photos: Tensor) -> list[Tensor]:
+        """Return the output of each stage."""
         if can_fuse(photos):  # oneDNN is fastest in this layout
             photos = photos.contiguous(memory_format=torch.channels_last)
         x = conv_relu(self.stem, photos)
-        laterals: list[Tensor] = []
-        for index, stage in enumerate(self.stages):
+        features: list[Tensor] = []
+        for stage in self.stages:
             x = stage(x)
-            if index in _LATERAL_STAGES:
-                laterals.append(x)
-        x = conv_relu(self.top, x)
-        for lateral, reduce, enlarge in zip(
-            reversed(laterals), reversed(self.laterals), reversed(self.enlargers), strict=True
+            features.append(x)
+        return features
+
+    def _pyramid(self, features: list[Tensor]) -> Tensor:
+        x = conv_relu(self.top, features[-1])
+        for stage, reduce, enlarge in zip(
+            reversed(_LATERAL_STAGES),
+            reversed(self.laterals),
+            reversed(self.enlargers),
+            strict=True,
         ):
-            x = F.relu(enlarge(x)) + conv_relu(reduce, lateral)
+            x = F.relu(enlarge(x)) + conv_relu(reduce, features[stage])
         outputs: Tensor = self.heads(conv_relu(self.smooth, x))
         return outputs
+
+
+class LandmarkHead(nn.Module):
+    """Locate landmarks in aligned crops of CROP_PX; not part of the published network.
+
+    The output is Nx5x2: the deviations of the landmarks from the template that the crops are
+    aligned to, x and y, in distances between the eyes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reducers = nn.ModuleList(
+            nn.Conv2d(_STAGES[stage][0], channels, 1)
+            for stage, channels in zip(HEAD_STAGES, _HEAD_CHANNELS, strict=True)
+        )
+        self.dropout = nn.Dropout(HEAD_DROPOUT)
+        inputs = sum(
+            channels * (CROP_PX // stride_px) ** 2
+            for channels, stride_px in zip(_HEAD_CHANNELS, _HEAD_STRIDES_PX, strict=True)
+        )
+        self.points = nn.Linear(inputs, 10)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Take the outputs of HEAD_STAGES."""
+        reduced = [
+            F.relu(reduce(feature)).flatten(1)
+            for feature, reduce in zip(features, self.reducers, strict=True)
+        ]
+        points: Tensor = self.points(self.dropout(torch.cat(reduced, dim=1)))
+        return points.reshape(-1, 5, 2)
 
 
 class InvertedResidual(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 
 from restore.models.catalog import Catalog
 from restore.models.loader import load_net
-from restore.nets.centerface import HAS_ONEDNN, CenterFace, can_fuse
+from restore.nets.centerface import CROP_PX, HAS_ONEDNN, CenterFace, can_fuse
 
 ROW = Catalog.load().find("face_detect", "centerface")
 GOLDEN = PROJECT / "tests" / "conformance" / "goldens" / "CenterFace"
@@ -43,3 +43,15 @@ def test_fused_operations_match_separate_ones() -> None:
 
 def test_batch_norms_are_folded() -> None:
     assert not [layer for layer in CenterFace().modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def test_crops_give_the_output_of_photos_and_landmarks() -> None:
+    net = load_net(PROJECT / "weights" / "lite" / ROW.file, ROW)
+    crops = 255 * torch.rand(2, 3, CROP_PX, CROP_PX, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        outputs, deviations = net.in_crops(crops)
+        assert torch.equal(outputs, net(crops))
+        again = net.in_crops(crops[1:])[1]
+    assert deviations.shape == (2, 5, 2)
+    assert (deviations[0] - deviations[1]).abs().max() > 1e-4
+    torch.testing.assert_close(again[0], deviations[1], rtol=0, atol=1e-4)
