@@ -102,7 +102,7 @@ class LiteColors(nn.Module):
 
 
 def views_of(thumbnail: Tensor) -> Tensor:
-    """Return thumbnails, their enlarged corners, and mirror images of both: Nx3xSxS to 10Nx3xSxS."""
+    """Return thumbnails, their enlarged corners, and mirror images of both: Nx... to 10Nx..."""
     side_px = thumbnail.shape[-1]
     corner_px = round(CORNER_SHARE * side_px)
     starts = (0, side_px - corner_px)
