@@ -35,7 +35,7 @@ from restore.pipelines.context import StepContext
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import to_batch
 
-CHANGE_RANGE = (8.0, 12.0)
+CHANGE_RANGE = (9.0, 13.0)
 """Mean CIE76 differences that the table makes to the thumbnail: up to the first, the photo is not
 changed; from the second on, the table is applied in full; between them, in part."""
 

@@ -99,7 +99,7 @@ def test_photo_that_needs_hardly_any_change_is_returned_as_it_is() -> None:
 
 def test_small_change_is_applied_in_part() -> None:
     assert [weight_of(change, is_faded=True) for change in (0, 1, 2, 3)] == [0, 0, 0.5, 1]
-    assert [weight_of(change, is_faded=False) for change in (0, 8, 10, 12)] == [0, 0, 0.5, 1]
+    assert [weight_of(change, is_faded=False) for change in (0, 9, 11, 13)] == [0, 0, 0.5, 1]
     result, report = run(Photo("a", PHOTO), FixedTable(identity_table(33) * 0.85))
     weight = weight_of(report.fading["change"], is_faded=False)  # type: ignore[arg-type]
     assert 0 < weight < 1
