@@ -30,6 +30,12 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
 
 
+NOT_MEASURED = frozenset(
+    {"benchmarks", "conformance", "contract", "data", "deploy", "harm", "hostile", "training"}
+)
+"""Folders whose tests do not count for the coverage: each module has tests of its own elsewhere."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
 
@@ -50,6 +56,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(PROJECT / "tests").parts[0] in NOT_MEASURED:
+            item.add_marker(pytest.mark.no_cover)
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:
