@@ -16,6 +16,7 @@ from restore.pipelines.old_photo_strips import (
     Window,
     components,
     edge_distances,
+    is_outline,
     measure_sides,
     measure_strip,
 )
@@ -195,7 +196,9 @@ def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -
 
 
 def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> bool:
-    """Tell whether an area is wider than a spot and compact, or a strip between two objects."""
+    """Tell whether an area is an outline, wider than a spot and compact, or between two objects."""
+    if is_outline(region):
+        return True
     width_px, length_px = measure_strip(edge_distances(region))
     max_width_px = max(MAX_SPOT_PX, MAX_SPOT_WIDTH * max(luminance.shape))
     if width_px > max_width_px and length_px < MIN_ELONGATION * width_px:

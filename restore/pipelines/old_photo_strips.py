@@ -24,6 +24,12 @@ MAX_EXTENT_WIDTHS = 3.0
 """Extent of a section across the main direction, in widths, up to which it has two sides. A network
 of cracks has none."""
 
+MIN_CONVEXITY = 0.9
+"""Share of its convex hull that the outline of an object encloses. Crossing cracks have ends."""
+
+MAX_OUTLINE_SHARE = 0.5
+"""Share of the enclosed area that an outline itself covers at most; of a spot or strip, it is 1."""
+
 Window = tuple[slice, slice]
 """Rows and columns of an area."""
 
@@ -54,6 +60,17 @@ def edge_distances(region: np.ndarray) -> np.ndarray:
     """Return the distance of each pixel of an HxW bool area to its edge, 0 outside."""
     area: np.ndarray = np.pad(region.astype(np.uint8), 1)
     return cv2.distanceTransform(area, cv2.DIST_L2, 3)[1:-1, 1:-1]
+
+
+def is_outline(region: np.ndarray) -> bool:
+    """Tell whether an HxW bool area is the closed outline of a convex shape, as in a drawing."""
+    contours, _ = cv2.findContours(
+        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    contour = max(contours, key=cv2.contourArea)
+    enclosed = cv2.contourArea(contour)
+    is_ring = np.count_nonzero(region) < MAX_OUTLINE_SHARE * enclosed
+    return bool(is_ring and enclosed > MIN_CONVEXITY * cv2.contourArea(cv2.convexHull(contour)))
 
 
 def measure_strip(distances: np.ndarray) -> tuple[float, float]:

@@ -201,3 +201,24 @@ def test_dots_of_a_drawing_are_kept(net: nn.Module) -> None:
     for x in (70, 130):
         cv2.circle(pixels, (x, 75), 10, 0, -1)
     assert not find(pixels, net).any()
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_kept"),
+    [
+        ([[(20, 20), (80, 20), (80, 70), (20, 70), (20, 20)]], False),  # a closed outline
+        ([[(20, 20), (80, 20), (80, 70), (20, 70)]], True),  # an open one
+        (
+            [[(5, 20), (95, 20)], [(20, 5), (20, 95)], [(5, 70), (95, 75)], [(80, 5), (80, 95)]],
+            True,
+        ),
+        ([[(10, 10), (90, 80)]], True),
+    ],
+)
+def test_closed_convex_outline_is_an_object_and_crossing_cracks_are_not(
+    lines: list[list[tuple[int, int]]], *, is_kept: bool
+) -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    cv2.polylines(mask, [np.array(line) for line in lines], False, 1, 3)
+    kept = drop_objects(np.full((100, 100), 90, np.uint8), certain(mask), THRESHOLD)
+    np.testing.assert_array_equal(kept, (mask > 0) & is_kept)
