@@ -31,7 +31,8 @@ def test_distance_grows_with_blur(face: Tensor) -> None:
     distances = [
         float(identity_distance(blurred(face, sigma_px), face)) for sigma_px in (0.5, 1.5, 4.0)
     ]
-    assert float(identity_distance(face, face)) == 0.0
+    # Not 0: convolutions without gradients are fused with their ReLU, and round differently.
+    assert float(identity_distance(face, face)) < 1e-9
     assert distances == sorted(distances)
     assert distances[0] > 0.0
 
