@@ -101,9 +101,14 @@ def test_optimized_codeformer_chooses_the_same_codes(codeformer: FaceNetwork) ->
 @pytest.mark.parametrize("name", ["GFPGAN", "RestoreFormer"])
 def test_face_network_matches_the_official_output(name: str, tmp_path: Path) -> None:
     """GFPGAN's golden was made with the noise of its checkpoint; random noise would differ."""
-    network = FaceNetwork(name, tmp_path)
-    output = network.output()
+    output = FaceNetwork(name, tmp_path).output()
     assert error(output, name, "output_s4") <= TOLERANCE
     assert error(output, name, "output_crop") <= TOLERANCE
+
+
+@pytest.mark.slow  # tests/nets/test_low_precision.py has small networks of both architectures
+@pytest.mark.parametrize("name", ["GFPGAN", "RestoreFormer"])
+def test_optimized_face_network_matches_the_official_output(name: str, tmp_path: Path) -> None:
+    network = FaceNetwork(name, tmp_path)
     network.optimize()
     assert error(network.output(), name, "output_s4") <= OPTIMIZED_TOLERANCE

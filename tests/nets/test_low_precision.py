@@ -27,6 +27,7 @@ from restore.nets.lite.face import LiteFace
 from restore.nets.low_precision.codeformer import Fusion, match_statistics
 from restore.nets.low_precision.gfpgan import NormalizedModulatedConv2d
 from restore.nets.low_precision.layers import Float32Module, GroupNormSwish, convert_floats
+from restore.optimize.rewrite import rewritten_copy
 
 MIN_PSNR_DB = 38.0
 
@@ -109,6 +110,20 @@ def test_copy_equals_the_library_and_leaves_it_unchanged(architecture: str) -> N
     if architecture != "RestoreFormer":  # it may select another code; tested below
         assert psnr_db(rounded, expected) >= MIN_PSNR_DB
     assert torch.equal(repeated, expected)
+
+
+@pytest.mark.parametrize("architecture", ["GFPGAN", "RestoreFormer"])
+def test_copy_of_optimized_requests_equals_the_library(architecture: str) -> None:
+    """tests/conformance compares the large networks with the official goldens, with --slow."""
+    example = EXAMPLES[architecture]
+    net, x = nonzero_net(example.build), torch.rand(*example.shape)
+    copied = rewritten_copy(net, adapter_for(architecture), torch.device("cpu"))
+    kinds = [{type(module) for module in each.modules()} for each in (net, copied)]
+    assert kinds[0] != kinds[1]
+    with torch.inference_mode():
+        output, expected = (example.call(each, x) for each in (copied, net))
+    tolerance = 1e-4 * float(expected.abs().max())
+    torch.testing.assert_close(output, expected, rtol=0.0, atol=tolerance)
 
 
 @pytest.mark.slow  # tracing takes 5 to 15 s for each network
