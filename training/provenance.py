@@ -23,6 +23,7 @@ RUN_KEYS = (
     "only",
     "teacher",
     "begun_with",
+    "averaged_with",
 )
 
 Facts = dict[str, object]
