@@ -1,6 +1,7 @@
 """Real-ESRGAN and NAFNet networks against the outputs of the official code."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,12 @@ NAMES = [
 TOLERANCE = 2e-5
 
 
+@pytest.fixture(scope="module")
+def gopro() -> dict[str, Any]:
+    """The checkpoint of NAFNet_GoPro, which is drawn once for two tests."""
+    return rebuild("NAFNet_GoPro")
+
+
 def output_of(net: torch.nn.Module, path: Path) -> np.ndarray:
     """Return the 3xHxW output for an image, not clamped."""
     rgb = torch.from_numpy(read_rgb(path))
@@ -38,15 +45,21 @@ def output_of(net: torch.nn.Module, path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_network_matches_the_official_output(name: str, tmp_path: Path) -> None:
-    net = load_official_file(rebuild(name), tmp_path / f"{name}.pth", None)
+def test_network_matches_the_official_output(
+    request: pytest.FixtureRequest, name: str, tmp_path: Path
+) -> None:
+    is_gopro = name == "NAFNet_GoPro"
+    checkpoint = request.getfixturevalue("gopro") if is_gopro else rebuild(name)
+    net = load_official_file(checkpoint, tmp_path / f"{name}.pth", None)
     output = output_of(net, GOLDENS / name / "input.png")
     assert relative_error(output, np.load(GOLDENS / name / "output.npy")) <= TOLERANCE
 
 
-def test_nafnet_uses_local_averages_as_in_the_official_test(tmp_path: Path) -> None:
+def test_nafnet_uses_local_averages_as_in_the_official_test(
+    gopro: dict[str, Any], tmp_path: Path
+) -> None:
     folder, row = GOLDENS / "NAFNet_GoPro", Catalog.load().find("restore", "deblur")
-    net = load_official_file(rebuild("NAFNet_GoPro"), tmp_path / "net.pth", row)
+    net = load_official_file(gopro, tmp_path / "net.pth", row)
     output = output_of(net, folder / "input_400x460.png")[:, ::4, ::4]
     expected = np.load(folder / "output_tlc_400x460_s4.npy")
     assert relative_error(output, expected) <= TOLERANCE
