@@ -24,7 +24,7 @@ def without_storage(build: Callable[[], nn.Module]) -> nn.Module:
         build: builds the network and assigns its tensors; may be called twice.
     """
     try:
-        with torch.device("meta"), _WithoutRandomValues():
+        with torch.device("meta"), _WithoutValues():
             net = build()
         if not any(tensor.is_meta for tensor in (*net.parameters(), *net.buffers())):
             return net
@@ -33,10 +33,11 @@ def without_storage(build: Callable[[], nn.Module]) -> nn.Module:
     return build()
 
 
-class _WithoutRandomValues(TorchFunctionMode):
-    """Skip random values for tensors without storage.
+class _WithoutValues(TorchFunctionMode):
+    """Skip random values for tensors without storage, and store those of `torch.linspace`.
 
-    Torch computes them with its compiler (torch._dynamo), whose import takes seconds.
+    Torch computes random values with its compiler (torch._dynamo), whose import takes seconds.
+    Constructors read sequences, such as the rates of dropped paths in DDColor's encoder.
     """
 
     def __torch_function__(
@@ -46,7 +47,9 @@ class _WithoutRandomValues(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - the result of any function of torch
-        given = kwargs or {}
+        given = dict(kwargs or {})
+        if func is torch.linspace:
+            given["device"] = "cpu"
         if func in _RANDOM_FILLS:
             tensor: Tensor = args[0] if args else given["tensor"]
             if tensor.is_meta:
