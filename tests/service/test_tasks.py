@@ -212,6 +212,14 @@ class TestInputs:
             assert {name: value for name, value in job.input.items() if name != "image"} == inputs
             assert job.filenames == ("a.jpg",)
 
+    @pytest.mark.parametrize("target", [("target_px", "900"), ("target_mp", "2.5")])
+    def test_size_of_the_result_replaces_the_default_scale(
+        self, api: Api, target: tuple[str, str]
+    ) -> None:
+        job = self.job(api, "/upscale", **form(("image", "a.jpg"), **dict([target])))
+        expected = {"task": "upscale", "tile_size": 512, target[0]: float(target[1])}
+        assert {name: value for name, value in job.input.items() if name != "image"} == expected
+
     def test_every_task_has_a_route(self, api: Api) -> None:
         paths = api("GET", "/openapi.json").json()["paths"]
         for task in TASKS:

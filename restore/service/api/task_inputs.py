@@ -12,7 +12,7 @@ from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
 from restore.errors import Code, RestoreError
-from restore.options import MAX_PHOTOS
+from restore.options import MAX_PHOTOS, SIZE_OPTIONS
 from restore.options.aliases import aliases_for, resolve_aliases
 from restore.service.api.json_body import json_body
 from restore.service.api.submit import submit
@@ -120,7 +120,10 @@ async def _submit(
         reason = f"the route is for {task}, but the request names another task"
         raise RestoreError(Code.OPTION_INVALID, reason, "Leave out task, or use another route.")
     resolved, _ = resolve_aliases(task, given)
-    inputs = {"task": task, **DEFAULTS.get(task, {}), **resolved}
+    defaults = dict(DEFAULTS.get(task, {}))
+    if any(resolved.get(name) is not None for name in SIZE_OPTIONS):
+        defaults.pop("scale", None)  # target_px and target_mp are instead of it
+    inputs = {"task": task, **defaults, **resolved}
     return Submitted(await submit(service, inputs, owner=owner, durable=durable), wait_s)
 
 
