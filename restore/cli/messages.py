@@ -21,6 +21,9 @@ _PHRASES = (
     ("mask, masks and points", "--mask and --points"),
     ("mask or masks", "--mask"),
     ("or points (", "or --points ("),
+    ("scale and --target-", "--scale and --target-"),
+    ("of scale, --target-", "of --scale, --target-"),
+    ("faces=largest or faces=center", "--faces largest or --faces center"),
 )
 
 

@@ -54,9 +54,9 @@ class PipelineOptions(Options):
             "auto,-upscale leaves a proposed step out."
         ),
         json_schema_extra={
-            "allowed": f"auto, or 1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas,"
-            " which may follow auto, as may steps to leave out:"
-            f" - before a step, {' or '.join(WORKS_OF_RESTORE)}"
+            "allowed": f"1 to {MAX_STEPS} of {', '.join(STEPS)}, separated by commas; or auto,"
+            " which such steps may follow, and steps to leave out, such as -upscale or"
+            f" -{' or -'.join(WORKS_OF_RESTORE)}"
         },
     )
 

@@ -105,7 +105,10 @@ class EnhanceOptions(FaceOptions, UpscalerOptions):
         if self.target_px is not None:
             return self.target_px / max(width, height)
         if self.target_mp is not None:
-            return float((self.target_mp * 1e6 / (width * height)) ** 0.5)
+            scale = float((self.target_mp * 1e6 / (width * height)) ** 0.5)
+            if round(width * scale) * round(height * scale) > MAX_TARGET_MP * 1e6:
+                scale -= 0.5 / min(width, height)  # both sides would be rounded up
+            return scale
         return self.scale
 
 

@@ -55,7 +55,7 @@ from restore.options import (
         ({"steps": "upscale,pipeline"}, ["steps is"]),
         ({"steps": "upscale,auto"}, ["steps is"]),
         ({"steps": "upscale,-colorize"}, ["steps is"]),
-        ({"steps": "auto,-sharpen"}, ["steps is", "- before a step, denoise or deblur"]),
+        ({"steps": "auto,-sharpen"}, ["steps is", "-upscale or -denoise or -deblur"]),
         ({"steps": "auto,upscale,-upscale"}, ["steps is"]),
         ({"steps": " , "}, ["steps is"]),
         ({"steps": ",".join(["restore"] * 9)}, ["steps is", "1 to 8"]),

@@ -132,6 +132,9 @@ def test_size_of_the_result_is_a_factor_or_a_target() -> None:
     assert scale(target_px=100) == 0.25
     assert scale(target_mp=0.48) == pytest.approx(2.0)
     assert not UpscaleOptions(scale=2).has_target
+    for width, height in ((122, 81), (200, 133), (9, 4001), (1000, 1000)):
+        factor = UpscaleOptions(target_mp=100).scale_for(width, height)
+        assert 99e6 < round(width * factor) * round(height * factor) <= 100e6
 
 
 @pytest.mark.parametrize(
