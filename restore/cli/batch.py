@@ -21,6 +21,7 @@ from restore.cli.targets import (
     forget_origin,
     plan_outputs,
     require_other_files,
+    write_error,
 )
 from restore.errors import Code, RestoreError, unexpected
 from restore.imaging.named_file import NamedFile
@@ -183,6 +184,9 @@ def _restore_one(
         written = _write(results, job.targets_of(path), job.settings, origin)
     except RestoreError as error:
         return Outcome(source, "failed", detail=str(error), error_code=error.code)
+    except OSError as error:
+        refusal = write_error(path, error)
+        return Outcome(source, "failed", detail=str(refusal), error_code=refusal.code)
     report = results.reports[0]
     size = f"{results.photos[0].width}x{results.photos[0].height}"
     detail = describe(report, size)

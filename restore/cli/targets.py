@@ -218,6 +218,12 @@ def exists_error(path: Path) -> RestoreError:
     )
 
 
+def write_error(path: Path, error: OSError) -> RestoreError:
+    """Return the error for a result that the operating system does not let a command write."""
+    reason = f"'{path}' cannot be written ({error.strerror or error})"
+    return _unwritable(reason, "Choose another folder or file with --output.")
+
+
 def _unwritable(reason: str, remedy: str, photo: str | None = None) -> RestoreError:
     return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy, photo=photo)
 

@@ -120,6 +120,17 @@ def test_existing_output_file_is_kept_unless_overwrite_is_given(
     assert size_of("x.png") == (60, 48)
 
 
+def test_output_that_the_system_refuses_is_an_error_of_the_output(
+    photo: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("restore.cli.batch.forget_origin", refuse)
+    assert main(["restore", photo, "-o", "x.png"]) == 2
+    assert "[E302] 'x.png' cannot be written (Read-only file system)" in capsys.readouterr().err
+
+
 def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:
     Path("x.png").mkdir()
     assert main(["restore", photo, "-o", "x.png"]) == 0
