@@ -6,7 +6,7 @@ higher limit would lose faces. A known false one, an emblem (0.516), is not foun
 place in the aligned crop; all faces are, within 45 pixels. RetinaFace (mobile0.25): of 64 faces
 with 0.8 and more, 61 are accepted; 20 false detections of up to 0.94 are all refused, because they
 are not found again, or with at most 0.6. CenterFace: of 62 faces, 61 are accepted, with scores of
-0.6 and more; the only other detection that is accepted is a face, too. A person far away in a
+0.55 and more; the only other detection that is accepted is a face, too. A person far away in a
 street (0.53) is not accepted. Of the detections with 0.55 to 0.65 in train/natural and
 train/natural2, only small faces in a crowd are found again with 0.5 and more.
 """
