@@ -77,10 +77,13 @@ def _to_text(value: object) -> object:
     Raises:
         ValueError: a list contains something else.
     """
+    if hasattr(value, "tolist"):  # an array or a number of NumPy or torch
+        value = value.tolist()
     if isinstance(value, list | tuple):
+        value = [each.tolist() if hasattr(each, "tolist") else each for each in value]
         if not all(type(each) is int for each in value):
             raise ValueError("not a list of whole numbers")
-        return str(list(value)) if value else ALL
+        return str(value) if value else ALL
     return str(value) if type(value) is int else value
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from restore.errors import Code, RestoreError
@@ -19,6 +20,9 @@ from restore.options import FaceChoice, Request, Step, parse_faces
         ("[3, 1]", FaceChoice(frozenset({1, 3}))),
         (2, FaceChoice(frozenset({2}))),
         ([0, 4], FaceChoice(frozenset({0, 4}))),
+        (np.array([0, 4]), FaceChoice(frozenset({0, 4}))),
+        ([np.int64(3)], FaceChoice(frozenset({3}))),
+        (np.int64(2), FaceChoice(frozenset({2}))),
         ([], FaceChoice()),
         ("[]", FaceChoice()),
     ],
@@ -29,7 +33,9 @@ def test_values(value: object, choice: FaceChoice) -> None:
         assert parse_faces(options[task].faces) == choice
 
 
-@pytest.mark.parametrize("value", ["-1", "0,", "[1", "1]", "first", "1.5", True, [True], ["0"], {}])
+@pytest.mark.parametrize(
+    "value", ["-1", "0,", "[1", "1]", "first", "1.5", True, [True], ["0"], {}, np.array([1.5])]
+)
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(RestoreError, match=r"faces is .*(largest|not allowed)") as caught:
         Request.from_inputs("face_restore", {"faces": value})
