@@ -107,7 +107,10 @@ def fetch_existing(source: str, target: Path) -> NamedFile:
     reason, remedy = f"'{photo.path}' does not exist", "Check the path."
     if is_folder:
         reason = f"'{photo.path}' is a folder"
-        remedy = f"Give the photos in it, for example {photo.path}/*.jpg."
+        remedy = (
+            f"Give the photos in it, for example {photo.path}/*.jpg."
+            f" `restore batch {photo.path} OUT` restores all of them."
+        )
     elif exists:
         reason = f"'{photo.path}' is not a file"
     raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name)

@@ -111,6 +111,7 @@ def test_folder_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[s
         error = capsys.readouterr().err
         assert "[E201]" in error
         assert "'photos' is a folder. Give the photos in it, for example photos/*.jpg." in error
+        assert "`restore batch photos OUT`" in error
 
 
 def test_photo_that_looks_like_an_option_or_a_command_follows_two_dashes(
