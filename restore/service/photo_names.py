@@ -23,10 +23,16 @@ def reports_with_file_names(
 ) -> list[dict[str, Any]]:
     """Replace the names of inputs in reports by the names of their files."""
     names = dict(_names(job))
-    return [
-        {**report, "photo": names.get(report.get("photo", ""), report.get("photo", ""))}
-        for report in reports
-    ]
+    renamed = []
+    for report in reports:
+        label = report.get("photo", "")
+        name = names.get(label, label)
+        facts = report.get("input")
+        if isinstance(facts, Mapping) and facts.get("name") == label:
+            renamed.append({**report, "photo": name, "input": {**facts, "name": name}})
+        else:
+            renamed.append({**report, "photo": name})
+    return renamed
 
 
 def _names(job: NewJob) -> Iterator[tuple[str, str]]:

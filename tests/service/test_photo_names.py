@@ -32,3 +32,12 @@ def test_reports_have_file_names() -> None:
     named = reports_with_file_names(reports, TWO)
     assert [report["photo"] for report in named] == ["a.jpg", "b'.png", "other"]
     assert named[0]["task"] == "upscale"
+
+
+def test_facts_about_the_file_in_a_report_have_its_name_too() -> None:
+    reports = [{"photo": "image", "input": {"name": "image", "width": 8}}, {"input": {}}]
+    named = reports_with_file_names(reports, TWO)
+    name = named[0]["photo"]
+    assert name != "image"
+    assert named[0]["input"] == {"name": name, "width": 8}
+    assert named[1]["input"] == {}
