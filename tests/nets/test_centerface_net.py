@@ -47,6 +47,7 @@ def test_batch_norms_are_folded() -> None:
 
 def test_crops_give_the_output_of_photos_and_landmarks() -> None:
     net = load_net(PROJECT / "weights" / "lite" / ROW.file, ROW)
+    assert isinstance(net, CenterFace)
     crops = 255 * torch.rand(2, 3, CROP_PX, CROP_PX, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
         outputs, deviations = net.in_crops(crops)

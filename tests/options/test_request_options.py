@@ -53,10 +53,11 @@ def test_steps_keep_their_order_and_may_repeat() -> None:
 
 
 def test_steps_can_be_added_to_proposed_ones_and_left_out() -> None:
-    request = Request.from_inputs("pipeline", {"steps": "auto, -upscale,colorize,-deblur"})
+    steps = "auto, -upscale,colorize,-deblur,-face-restore"
+    request = Request.from_inputs("pipeline", {"steps": steps})
     assert request.steps == ()
     assert request.further_steps == ("colorize",)
-    assert request.left_out == {"upscale", "deblur"}
+    assert request.left_out == {"upscale", "deblur", "face_restore"}
 
 
 def test_none_means_not_given() -> None:

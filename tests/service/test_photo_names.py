@@ -1,5 +1,7 @@
 """Tests of the names of photos in messages and reports of workers."""
 
+from typing import Any
+
 import pytest
 
 from restore.service.photo_names import reports_with_file_names, with_file_names
@@ -35,7 +37,10 @@ def test_reports_have_file_names() -> None:
 
 
 def test_facts_about_the_file_in_a_report_have_its_name_too() -> None:
-    reports = [{"photo": "image", "input": {"name": "image", "width": 8}}, {"input": {}}]
+    reports: list[dict[str, Any]] = [
+        {"photo": "image", "input": {"name": "image", "width": 8}},
+        {"input": {}},
+    ]
     named = reports_with_file_names(reports, TWO)
     name = named[0]["photo"]
     assert name != "image"

@@ -79,7 +79,8 @@ def _scratches(measured: Measurements, limits: Limits) -> Finding:
     limit = limits.scratch_length_colour if in_colour else limits.scratch_length
     share = f"{100 * measured.scratched_share:.1f}%"
     if length >= limit:
-        reason = f"scratches and tears of {length:.1f} times its diagonal cover {share} of it"
+        extent = f"{length:.1f} times its diagonal"
+        reason = f"scratches and tears of {extent} cover at least {share} of it"
         return Finding(
             "scratches", length, "diagonals", reason, "old_photo_restore", "", OLD_PHOTO_OPTIONS
         )
