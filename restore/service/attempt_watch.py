@@ -23,6 +23,9 @@ STALL_LIMIT_S = 1800.0
 """Time without a new line of progress after which a prediction counts as hanging."""
 CANCEL_LIMIT_S = 120.0
 """Time in which a cancelled prediction has to end. One tile on a slow CPU takes half of it."""
+START_S = 2.0
+"""Time in which a prediction that has logged nothing is not cancelled: Cog's exception would end a
+thread that is just starting, and the prediction would never end."""
 POLLED_BYTES_PER_S = 2**22
 """Cog returns the inputs with the logs, so large requests are asked for their logs less often."""
 
@@ -60,6 +63,7 @@ class AttemptWatch:
         self._job, self._worker, self._jobs = job, worker, jobs
         self._known_logs = ""
         self._renewed_s = self._polled_s = self._progressed_s = time.monotonic()
+        self._started_s = self._renewed_s
         self._cancelled_s = 0.0
         self._cancel_is_known = False
 
@@ -132,6 +136,8 @@ class AttemptWatch:
         return renewal is Renewal.CANCEL
 
     async def _cancel(self, now_s: float) -> None:
+        if not self._known_logs and now_s - self._started_s < START_S:
+            return
         if not self.is_cancelling:
             self.is_cancelling, self._cancelled_s = True, now_s
         # Cog raises an exception in the prediction for each request, so one must do.

@@ -46,16 +46,22 @@ def test_progress_appears_while_the_job_runs(with_gateway: Callable[..., None]) 
     with_gateway(scenario)
 
 
-def test_running_job_is_cancelled_at_once(with_gateway: Callable[..., None]) -> None:
+def test_job_is_cancelled_when_its_prediction_has_logged(
+    with_gateway: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_watch, "START_S", 60.0)
+
     async def scenario(gateway: Gateway) -> None:
         async def behaviour(request: Request) -> tuple[int, Any]:
+            await asyncio.sleep(0.3)
+            assert not gateway.cog.cancelled
+            gateway.cog.logs = "begin\n"
             await asyncio.wait_for(gateway.cog.cancellation.wait(), 10)
             return 200, {"logs": "", "metrics": {"predict_time": 1.0}, "status": "canceled"}
 
         gateway.cog.behaviours.append(behaviour)
         job = gateway.submit()
         await gateway.until(job, lambda job: job.status is Status.PROCESSING)
-        await asyncio.sleep(0.1)
         await asyncio.to_thread(gateway.jobs.cancel, job.id)
         assert (await gateway.finished(job)).status is Status.CANCELED
         assert gateway.cog.cancelled == [f"{job.id}-1"]
@@ -67,6 +73,7 @@ def test_cancellation_ends_also_if_the_worker_does_not_stop(
     with_gateway: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt_watch, "CANCEL_LIMIT_S", 0.1)
+    monkeypatch.setattr(attempt_watch, "START_S", 0.0)
 
     async def scenario(gateway: Gateway) -> None:
         gateway.cog.behaviours.append(hangs)
