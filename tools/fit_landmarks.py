@@ -3,7 +3,8 @@
 The targets are landmarks of RetinaFace (mobile0.25, MIT) in the portraits of train/faces, without
 the held-back people; see `benchmarks.face_landmarks.target_of`. The head sees the features of
 CenterFace, which are not trained, in crops that are aligned by these landmarks inexactly. Some
-crops are degraded or grey, so that it works in old photos. It takes a quarter of an hour.
+crops are degraded or grey, so that it works in old photos. It takes five minutes of processor
+time.
 
     python tools/fit_landmarks.py ../shared/photos --weights FOLDER
     restore weights refresh          # size and checksum in weights/manifest.toml

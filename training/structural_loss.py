@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore.nets.lite.colors import light_of
 from restore.nets.lite.grain import gaussian_blur
 
 SCALE_WEIGHTS = {4: 0.56, 8: 0.44}  # proportions of SSIMULACRA2, by reduction of the sides
@@ -37,10 +38,8 @@ def structural_loss(output: Tensor, target: Tensor) -> Tensor:
 
 def _linear_luma(photos: Tensor) -> Tensor:
     """Return the luma of XYB before its cube root, Nx1xHxW."""
-    curved = ((photos.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
-    linear = torch.where(photos <= 0.04045, photos / 12.92, curved)
     weights = photos.new_tensor(LUMA_WEIGHTS).view(1, -1, 1, 1)
-    return (linear * weights).sum(dim=1, keepdim=True)
+    return (light_of(photos) * weights).sum(dim=1, keepdim=True)
 
 
 def _structural_error(first: Tensor, second: Tensor) -> Tensor:

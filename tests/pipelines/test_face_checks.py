@@ -122,12 +122,12 @@ def test_area_of_faces_is_recorded_in_every_task(
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 @pytest.mark.parametrize(
-    ("kind", "detector", "max_difference"),
+    ("kind", "detector", "max_difference", "max_mean"),
     # CenterFace finds rotated faces without turning the photo, with slightly different landmarks.
-    [("colour", "dlib", 2), ("grey 16", "dlib", 2), ("colour", "centerface", 30)],
+    [("colour", "dlib", 2, 0.1), ("grey 16", "dlib", 2, 0.1), ("colour", "centerface", 30, 0.5)],
 )
 def test_faces_of_a_rotated_photo_are_restored_in_place(
-    lite: Restorer, quarters: int, kind: str, detector: str, max_difference: int
+    lite: Restorer, quarters: int, kind: str, detector: str, max_difference: int, max_mean: float
 ) -> None:
     upright = convert(degrade(ASTRONAUT), kind)
     rotated = np.ascontiguousarray(np.rot90(upright, quarters))
@@ -138,7 +138,7 @@ def test_faces_of_a_rotated_photo_are_restored_in_place(
     levels = np.iinfo(upright.dtype).max / 255
     difference = np.abs(np.rot90(result, -quarters) / levels - expected / levels)
     assert difference.max() <= max_difference
-    assert difference.mean() < max_difference / 30
+    assert difference.mean() < max_mean
     assert (np.abs(result / levels - rotated / levels) > 8).any()
     [face] = report.faces
     assert (face["restored"], face["rotation"]) == (True, 90 * quarters)

@@ -89,9 +89,9 @@ class LiteColors(nn.Module):
         """
         if self.training:
             return self._predict_view(thumbnail)
-        parameters = self._predict_view(views_of(thumbnail))[0]
-        _, black, white = self._predict_view(thumbnail)
-        return parameters.view(-1, len(thumbnail), sum(SIZES)).mean(dim=0), black, white
+        parameters, black, white = self._predict_view(views_of(thumbnail))
+        count = len(thumbnail)  # the first views are the thumbnails themselves
+        return parameters.view(-1, count, sum(SIZES)).mean(dim=0), black[:count], white[:count]
 
     def _predict_view(self, thumbnail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         densities = density_of(light_of(thumbnail)) / 7.0
