@@ -25,7 +25,13 @@ from restore.cli.option_parameters import (
     with_parameters,
 )
 from restore.errors import Code, RestoreError
-from restore.options import PIPELINE_TASK, TASK_OPTIONS, Request, describe_options
+from restore.options import (
+    PIPELINE_TASK,
+    TASK_OPTIONS,
+    Request,
+    describe_options,
+    foreign_option_warnings,
+)
 
 if TYPE_CHECKING:
     from restore.batch.run import BatchOptions, Summary
@@ -83,7 +89,9 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
         reason = f"--task is '{values['task']}', which is no task of a batch"
         raise RestoreError(Code.OPTION_INVALID, reason, f"Choose one of {', '.join(TASKS)}.")
     inputs = {**given, OUTPUT_FORMAT: values["format"]}
-    Request.from_inputs(task, inputs)
+    request = Request.from_inputs(task, inputs)
+    for warning in (*request.warnings, *foreign_option_warnings(request)):
+        typer.echo(f"warning: {with_flags(warning)}", err=True)
     options = BatchOptions(
         source=values["source"],
         target=values["target"],

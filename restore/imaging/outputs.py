@@ -160,7 +160,8 @@ def planned_format(source: Path, requested: str) -> str:
 
 def file_stem(name: str) -> str:
     """Return a photo's name without suffix, as a short file name without special characters."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem).strip("._")
+    with_hyphens = re.sub(r"[\u2010-\u2015\u2212]", "-", Path(name).stem)
+    stem = re.sub(r"[^\w.-]+", "_", with_hyphens).strip("._")
     return stem.encode()[:MAX_STEM_BYTES].decode(errors="ignore") or "photo"
 
 

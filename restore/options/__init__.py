@@ -15,6 +15,11 @@ from restore.options.describe import (
     tasks_using,
 )
 from restore.options.face_choice import FaceChoice, parse_faces
+from restore.options.foreign import (
+    TASK_OPTION_NAMES,
+    foreign_option_warnings,
+    foreign_reason,
+)
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
 from restore.options.json_text import parse_face_points
 from restore.options.names import (
@@ -84,6 +89,7 @@ __all__ = [
     "STEPS",
     "TASKS",
     "TASK_OPTIONS",
+    "TASK_OPTION_NAMES",
     "UPSCALER",
     "WORKS_OF_RESTORE",
     "Alias",
@@ -117,6 +123,8 @@ __all__ = [
     "bounds_of",
     "choices_of",
     "describe_options",
+    "foreign_option_warnings",
+    "foreign_reason",
     "parse_face_points",
     "parse_faces",
     "parse_steps",

@@ -44,6 +44,12 @@ def _check_steps(text: str) -> str:
     return text
 
 
+def _suggest_step(name: str) -> str:
+    if name in WORKS_OF_RESTORE:
+        return f"To {name}, use the step restore with restore_variant={name}. "
+    return did_you_mean(name, STEPS)
+
+
 class PipelineOptions(Options):
     """Options of `pipeline`: the tasks that it runs, one after the other."""
 
@@ -65,7 +71,7 @@ class PipelineOptions(Options):
     def suggestion(cls, name: str, value: object) -> str:
         """Suggest a step for each one that does not exist."""
         names = [name.removeprefix("-") for name in parse_steps(str(value))[:MAX_STEPS]]
-        return "".join(did_you_mean(step, STEPS) for step in names if step not in STEPS)
+        return "".join(_suggest_step(step) for step in names if step not in STEPS)
 
 
 class OutputOptions(Options):

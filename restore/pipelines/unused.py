@@ -8,18 +8,10 @@ from dataclasses import dataclass, field
 from restore.models.adapters.base import FaceAdapter, UpscaleAdapter
 from restore.models.catalog import DENOISE_PARTNER, LITE
 from restore.models.loader import Model
-from restore.options import TASK_OPTIONS, Request, Step, TaskOptions, tasks_using
+from restore.options import TASK_OPTION_NAMES, Request, Step, TaskOptions, foreign_reason
 from restore.pipelines import TaskSpec
 from restore.pipelines.upscale import CLEAN_UPSCALER
 
-SIMILAR_OPTIONS: Mapping[tuple[str, Step], str] = {
-    ("scale", "face_restore"): "face_upscale",
-    ("face_upscale", "upscale"): "scale",
-    ("face_upscale", "enhance"): "scale",
-}
-"""The option that does for a task what an option of other tasks does for them."""
-
-_TASK_OPTION_NAMES = frozenset[str]().union(*(group.names() for group in TASK_OPTIONS.values()))
 _REPORTED_ELSEWHERE = frozenset({"points"})
 """`decode_photos` warns of masks and points that are not used."""
 
@@ -50,9 +42,9 @@ def unused_option_warnings(request: Request, steps: Sequence[StepUse]) -> Iterat
     if not steps:
         return
     reasons = [_reasons(use) for use in steps]
-    for name in sorted(request.given & _TASK_OPTION_NAMES - _REPORTED_ELSEWHERE):
+    for name in sorted(request.given & TASK_OPTION_NAMES - _REPORTED_ELSEWHERE):
         own = [
-            _foreign(name, use.step) or by_name.get(name, "")
+            foreign_reason(name, use.step) or by_name.get(name, "")
             for use, by_name in zip(steps, reasons, strict=True)
         ]
         if all(own):
@@ -62,15 +54,6 @@ def unused_option_warnings(request: Request, steps: Sequence[StepUse]) -> Iterat
 def _best(reasons: Sequence[str]) -> str:
     """Return the reason of a step that has the option at all, if there is one."""
     return next((reason for reason in reasons if "is an option of" not in reason), reasons[0])
-
-
-def _foreign(name: str, step: Step) -> str:
-    """Return why an option of other tasks has no effect on a step, or an empty string."""
-    if name in TASK_OPTIONS[step].model_fields:
-        return ""
-    similar = SIMILAR_OPTIONS.get((name, step))
-    hint = f"; use {similar}" if similar else ""
-    return f"it is an option of {', '.join(tasks_using(name))}, not of {step}{hint}"
 
 
 def _reasons(use: StepUse) -> Mapping[str, str]:

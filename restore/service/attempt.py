@@ -25,7 +25,11 @@ from restore.service.files import CHUNK_BYTES, FileStore
 from restore.service.job_files import PREFIX
 from restore.service.jobs import JobStore
 from restore.service.new_files import Draft, NewFiles
-from restore.service.photo_names import reports_with_file_names, with_file_names
+from restore.service.photo_names import (
+    document_with_file_name,
+    reports_with_file_names,
+    with_file_names,
+)
 from restore.service.records import Job
 from restore.service.request_body import RequestBody, request_body
 from restore.service.worker import Worker
@@ -33,11 +37,12 @@ from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_t
 
 DATABASE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses before the end of a job is written again, if the database cannot be reached."""
+JSON_TYPE = "application/json"
 SUFFIXES = {
     "image/jpeg": ".jpg",
     "image/png": ".png",
     "image/webp": ".webp",
-    "application/json": ".json",
+    JSON_TYPE: ".json",
 }
 
 Value = TypeVar("Value")
@@ -195,12 +200,14 @@ def store_results(job: Job, outputs: Sequence[Output], results: NewFiles) -> lis
     for index, output in enumerate(outputs):
         name = result_name(job, index, output.content_type)
         draft = Draft(job.owner, name, output.content_type, job.id)
-        ids.append(f"{PREFIX}{results.add(_content(output), draft)}")
+        ids.append(f"{PREFIX}{results.add(_content(output, job), draft)}")
     return ids
 
 
-def _content(output: Output) -> bytes | Iterator[bytes]:
-    """Return a result at once if it is small, or in chunks."""
+def _content(output: Output, job: Job) -> bytes | Iterator[bytes]:
+    """Return a result at once if it is small, or in chunks; JSON names the file of its photo."""
+    if output.content_type == JSON_TYPE:
+        return document_with_file_name(output.file.read(), job)
     if output.size <= CHUNK_BYTES:
         return output.file.read()
     return iter(partial(output.file.read, CHUNK_BYTES), b"")

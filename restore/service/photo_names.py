@@ -5,6 +5,7 @@ A worker knows a photo by its input, such as `image` or `images[1]`. Users know 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -33,6 +34,17 @@ def reports_with_file_names(
         else:
             renamed.append({**report, "photo": name})
     return renamed
+
+
+def document_with_file_name(document: bytes, job: NewJob) -> bytes:
+    """Replace the name of an input in the JSON of `inspect` by the name of its file."""
+    inspection = json.loads(document)
+    facts = inspection.get("photo", {})
+    name = dict(_names(job)).get(facts.get("name", ""))
+    if name is None:
+        return document
+    facts["name"] = name
+    return json.dumps(inspection, ensure_ascii=False).encode()
 
 
 def _names(job: NewJob) -> Iterator[tuple[str, str]]:

@@ -73,6 +73,15 @@ def test_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
+def test_options_of_other_tasks_are_told_once_before_the_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["batch", "in", "out", "--task", "colors", "--target-px", "900", "-q"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: --target-px has no effect: it is an option of enhance, upscale, not of colors"
+    ]
+
+
 def test_default_is_what_each_photo_needs_in_its_own_format() -> None:
     assert main(["batch", "in", "out"]) == 0
     assert [BatchJob("pipeline", {"output_format": "same"}, "local")] == JOBS

@@ -46,6 +46,7 @@ def test_equal_names_give_different_files_in_order(tmp_path: Path) -> None:
         ("é" * 200 + ".png", f"1-{'é' * 90}.jpg"),
         ("../../etc/pass wd.png", "1-pass_wd.jpg"),
         ("images[2]", "1-images_2.jpg"),
+        ("1944 \u2013 a\u2013b.png", "1-1944_-_a-b.jpg"),
         ("...", "1-photo.jpg"),
     ],
 )

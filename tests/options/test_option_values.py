@@ -111,3 +111,9 @@ def test_unknown_task_is_refused_with_the_known_ones() -> None:
         with pytest.raises(RestoreError, match=", ".join(TASKS)) as caught:
             validate("sharpen")
         assert caught.value.code is Code.OPTION_INVALID
+
+
+@pytest.mark.parametrize("work", ["denoise", "deblur"])
+def test_works_of_restore_as_steps_lead_to_its_variants(work: str) -> None:
+    with pytest.raises(RestoreError, match=f"use the step restore with restore_variant={work}"):
+        Request.from_inputs("pipeline", {"steps": f"{work},upscale"})

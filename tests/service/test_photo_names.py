@@ -1,10 +1,15 @@
 """Tests of the names of photos in messages and reports of workers."""
 
+import json
 from typing import Any
 
 import pytest
 
-from restore.service.photo_names import reports_with_file_names, with_file_names
+from restore.service.photo_names import (
+    document_with_file_name,
+    reports_with_file_names,
+    with_file_names,
+)
 from restore.service.records import NewJob
 
 
@@ -46,3 +51,13 @@ def test_facts_about_the_file_in_a_report_have_its_name_too() -> None:
     assert name != "image"
     assert named[0]["input"] == {"name": name, "width": 8}
     assert named[1]["input"] == {}
+
+
+def test_document_of_inspect_has_the_file_name() -> None:
+    document = b'{"photo": {"name": "images[0]", "width": 8}, "steps": []}'
+    named = document_with_file_name(document, job(("Stra\u00dfe \u2013 1.jpg",), images=["file:1"]))
+    assert json.loads(named) == {
+        "photo": {"name": "Stra\u00dfe \u2013 1.jpg", "width": 8},
+        "steps": [],
+    }
+    assert document_with_file_name(document, job(())) == document
