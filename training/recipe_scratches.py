@@ -6,12 +6,8 @@ import dataclasses
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from restore.nets.lite.scratches import LiteScratches
-from training.degradations import jpeg_round_trip, quantise
 from training.recipe import (
     DAMAGE,
     FACES,
@@ -27,13 +23,16 @@ from training.recipe import (
 )
 from training.recipe_faces import is_held_back_person
 from training.scratch_drawing import (
+    MIN_CHANGE_LEVELS,
     MIN_DAMAGE_OPACITY,
     draw_cracks,
     draw_curves,
     draw_film_damage,
     draw_tears,
 )
+from training.scratch_loss import near_f1_score, tolerant_loss, weigh_pixels
 from training.scratch_negatives import UNDAMAGEABLE, draw_negative
+from training.scratch_visibility import scan_both
 
 LevelRange = tuple[float, float]
 LIGHT: LevelRange = (200.0, 255.0)  # grey levels of damage
@@ -63,12 +62,10 @@ class DamageMix:
 
 # Most damage is bare paper and lost emulsion.
 EVALUATED_MIX = DamageMix(0.8, ((0.65, LIGHT), (0.85, DARK), (1.0, GREY)), 0.45, 0.0, 0.0)
-TRAINED_MIX = DamageMix(0.85, ((0.5, LIGHT), (0.87, DARK), (1.0, GREY)), 0.25, 0.12, 0.28)
+TRAINED_MIX = DamageMix(0.85, ((0.5, LIGHT), (0.82, DARK), (1.0, GREY)), 0.32, 0.08, 0.22)
 """More dark, thin and wide damage than the evaluation has, which earlier networks found least."""
 
 NEGATIVE_SHARE = 0.3  # of the patches: textures and objects that must not be detected
-BORDER_WEIGHT = 0.2  # of the pixels next to damage, in the cross-entropy
-MIN_CHANGE_LEVELS = 20.0  # of 255; damage that changes a pixel by less cannot be found
 
 
 def draw_damaged_patch(
@@ -77,33 +74,18 @@ def draw_damaged_patch(
     """Draw a patch as a scanner gives it: damaged, textured, both or neither.
 
     Returns:
-        (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
+        (HxWx1 uint8 luminance; HxWx2 float32: the damage, 0 or 1, and the weight of each pixel)
     """
     clean = old_luminance(pair[0], patch_px, rng)
-    if rng.random() >= NEGATIVE_SHARE:
-        return add_damage(clean, rng, maps, mix=TRAINED_MIX)
-    kind, clean = draw_negative(clean, rng)
-    if kind in UNDAMAGEABLE:
-        return scan(clean, rng)[..., None], np.zeros((*clean.shape, 1), np.uint8)
-    damaged_share = 0.5 * TRAINED_MIX.damaged_share
-    mix = dataclasses.replace(TRAINED_MIX, damaged_share=damaged_share)
-    return add_damage(clean, rng, maps, mix=mix)
-
-
-def add_damage(
-    clean: np.ndarray,
-    rng: np.random.Generator,
-    maps: DamageMaps,
-    *,
-    mix: DamageMix = EVALUATED_MIX,
-) -> Pair:
-    """Damage a square patch and scan it; see `draw_damage`.
-
-    Returns:
-        (HxWx1 uint8 luminance, HxWx1 uint8 mask of the damage, 0 or 255)
-    """
+    share = TRAINED_MIX.damaged_share
+    if rng.random() < NEGATIVE_SHARE:
+        kind, clean = draw_negative(clean, rng)
+        share *= 0.0 if kind in UNDAMAGEABLE else 0.5
+    mix = dataclasses.replace(TRAINED_MIX, damaged_share=share)
     damaged, mask = draw_damage(clean, rng, maps, mix=mix)
-    return scan(damaged, rng)[..., None], mask[..., None].astype(np.uint8) * 255
+    scanned, undamaged = scan_both(damaged, clean, rng)
+    weights = weigh_pixels(mask, scanned, undamaged)
+    return scanned[..., None], np.stack([mask.astype(np.float32), weights], axis=2)
 
 
 def draw_damage(
@@ -187,51 +169,6 @@ def composite(
     )
     damage = level + rng.uniform(0.0, 25.0) * variation
     return np.asarray(np.clip(photo * (1.0 - opacity) + damage * opacity, 0.0, 255.0), np.float32)
-
-
-def scan(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add a little blur, grain and, with probability 0.5, JPEG; HxW uint8."""
-    if rng.random() < 0.4:
-        photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.3, 0.9))
-    sigma = rng.uniform(0.0, 7.0)
-    noisy = photo + sigma * rng.standard_normal(photo.shape).astype(np.float32)
-    quantised = quantise(noisy)
-    if rng.random() < 0.5:
-        return jpeg_round_trip(quantised, int(rng.integers(45, 96)))
-    return quantised
-
-
-def tolerant_loss(output: Tensor, target: Tensor, source: Tensor, progress: float) -> Tensor:
-    """Cross-entropy plus soft F1 over the batch, both with a tolerance of one pixel.
-
-    The pixels next to damage hardly count, because the border of a line is ambiguous. F1 keeps the
-    few pixels of thin damage from being outweighed (as Dice: Milletari et al., 3DV 2016).
-    """
-    probability, near = output.sigmoid(), _grow(target)
-    weight = torch.where(near > target, BORDER_WEIGHT, 1.0)
-    errors = F.binary_cross_entropy_with_logits(output, target, weight, reduction="sum")
-    precision = ((probability * near).sum() + 1.0) / (probability.sum() + 1.0)
-    recall = ((_grow(probability) * target).sum() + 1.0) / (target.sum() + 1.0)
-    f1 = 2.0 * precision * recall / (precision + recall)
-    return 2.0 * errors / output.numel() + 0.5 * (1.0 - f1)
-
-
-def near_f1_score(output: Tensor, target: Tensor, source: Tensor) -> float:
-    """F1 of one patch at threshold 0.5 with a tolerance of one pixel; 1 if nothing is to be found.
-
-    Of an undamaged patch, it is 0 if anything is found.
-    """
-    found, true = (output > 0.0).float(), (target > 0.5).float()
-    if not float(found.sum() + true.sum()):
-        return 1.0
-    precision = float((found * _grow(true)).sum() / found.sum().clamp_min(1.0))
-    recall = float((true * _grow(found)).sum() / true.sum().clamp_min(1.0))
-    return 2.0 * precision * recall / max(precision + recall, 1e-9)
-
-
-def _grow(mask: Tensor) -> Tensor:
-    """Return the maximum over each pixel and its neighbours."""
-    return F.max_pool2d(mask, 3, stride=1, padding=1)
 
 
 SCRATCH_RECIPE = Recipe(

@@ -10,6 +10,7 @@ import numpy as np
 from training.recipe import DamageMaps
 
 MIN_DAMAGE_OPACITY = 0.25  # from which a pixel counts as damaged
+MIN_CHANGE_LEVELS = 20.0  # of 255; damage that changes a pixel by less cannot be found
 MAX_COVERED_SHARE = 1 / 6  # of a patch, by one damage map
 # Maximum width of damage. The maps were scanned at high resolution; wider damage cannot be told
 # from a wall or a cloud.

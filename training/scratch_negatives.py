@@ -16,6 +16,7 @@ from PIL import Image
 from training.scratch_objects import (
     bars,
     collars,
+    drawing,
     hanging_wires,
     lattice,
     outlined_shapes,
@@ -131,7 +132,7 @@ def _random_lattice(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _random_text(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    is_page, size_px = rng.random() < 0.6, int(rng.integers(8, 40))
+    is_page, size_px = rng.random() < 0.6, round(_period_px(rng, 8.0, 90.0))
     paper = np.full_like(grey, rng.uniform(180.0, 255.0)) if is_page else grey
     is_dark = is_page or rng.random() < 0.5
     level = rng.uniform(0.0, 60.0) if is_dark else rng.uniform(200.0, 255.0)
@@ -140,6 +141,12 @@ def _random_text(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _random_bars(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return bars(grey, int(rng.integers(1, 5)), rng)
+
+
+def _random_drawing(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    is_page = rng.random() < 0.7
+    paper = 0.2 * grey + rng.uniform(120.0, 200.0) if is_page else grey
+    return soften(drawing(paper, int(rng.integers(6, 30)), rng), rng.uniform(0.0, 0.8))
 
 
 def _random_shapes(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -152,20 +159,21 @@ def _random_collars(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 RANDOM_NEGATIVES: Mapping[str, tuple[float, Negative]] = MappingProxyType(
     {
-        "halftone": (0.14, _random_halftone),
-        "dither": (0.05, _random_dither),
-        "paper": (0.16, _random_paper),
-        "lattice": (0.12, _random_lattice),
-        "wires": (0.12, hanging_wires),
-        "text": (0.05, _random_text),
-        "shapes": (0.14, _random_shapes),
-        "bars": (0.12, _random_bars),
-        "collars": (0.1, _random_collars),
+        "halftone": (0.08, _random_halftone),
+        "dither": (0.03, _random_dither),
+        "paper": (0.13, _random_paper),
+        "lattice": (0.08, _random_lattice),
+        "wires": (0.2, hanging_wires),
+        "text": (0.06, _random_text),
+        "drawing": (0.06, _random_drawing),
+        "shapes": (0.16, _random_shapes),
+        "bars": (0.14, _random_bars),
+        "collars": (0.06, _random_collars),
     }
 )
 """Share and function of each kind of negative."""
 
-UNDAMAGEABLE = frozenset({"halftone", "dither", "text", "wires"})
+UNDAMAGEABLE = frozenset({"halftone", "dither", "text", "wires", "drawing"})
 """Kinds on which damage cannot be told from the texture; no damage is drawn over them."""
 
 

@@ -1,5 +1,5 @@
-"""Drawn objects that must not be taken for scratches: lattices, text, shapes, collars, bars,
-wires.
+"""Drawn objects that must not be taken for scratches: lattices, text, drawings, shapes, collars,
+bars, wires.
 
 Each function draws over a photo: HxW float32 in 0 to 255, coordinates and sizes in pixels.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 LETTERS = "etaoinshrdlucmfwypvbgkETAOINSHRDLU,.'1234567890"
+
+MAX_RIM_PX = 14.0
 
 Stroke = tuple[np.ndarray, np.ndarray, int, float]
 """Both ends, thickness in pixels, level."""
@@ -69,7 +71,8 @@ def outlined_shapes(grey: np.ndarray, count: int, rng: np.random.Generator) -> n
         # A reflection may cover a part of the rim. Without a shape, this would be a scratch.
         is_part = shade > 0.0 and rng.random() < 0.5
         drawn = [points[0][: int(len(contour) * rng.uniform(0.3, 0.9))]] if is_part else points
-        cv2.polylines(rim, drawn, not is_part, 255, int(rng.integers(1, 5)), cv2.LINE_AA, 3)
+        width_px = round(np.exp(rng.uniform(0.0, np.log(MAX_RIM_PX))))
+        cv2.polylines(rim, drawn, not is_part, 255, width_px, cv2.LINE_AA, 3)
         for mask, level, strength in (
             (fill, rng.uniform(0.0, 255.0), shade),
             (rim, float(rng.choice([rng.uniform(190.0, 255.0), rng.uniform(0.0, 50.0)])), 0.95),
@@ -147,15 +150,15 @@ def bars(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def hanging_wires(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw two to eight wires or ropes of one level from side to side: almost parallel, sagging."""
+    """Draw three to eight almost parallel wires of one level, which sag from side to side."""
     height, width = grey.shape
     across = np.linspace(-1.0, 1.0, 40)
     sag, slope = rng.uniform(0.0, 0.15) * height, rng.normal(0.0, 0.2) * height
-    spacing = rng.uniform(2.0, 24.0)
-    top = rng.uniform(0.0, 0.8) * height
+    spacing = np.exp(rng.uniform(np.log(2.0), np.log(48.0)))
+    top = rng.uniform(0.0, 0.7) * height
     canvas = np.zeros(grey.shape, np.uint8)
     width_px = int(rng.integers(1, 4))
-    for index in range(int(rng.integers(2, 9))):
+    for index in range(int(rng.integers(3, 9))):
         fan = spacing * index * (1.0 + rng.uniform(0.0, 0.5) * across)
         path = np.stack(
             [(across + 1.0) / 2.0 * width, top + fan + slope * across - sag * (across**2 - 1.0)], 1
@@ -165,8 +168,34 @@ def hanging_wires(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     opacity = rng.uniform(0.5, 1.0) * canvas.astype(np.float32) / 255.0
     if rng.random() < 0.3:  # wires of a mast or a rigging, from above to below
         opacity = np.ascontiguousarray(cv2.resize(opacity.T, grey.shape[::-1]))
-    level = rng.uniform(0.0, 70.0) if rng.random() < 0.7 else rng.uniform(180.0, 255.0)
+    level = rng.uniform(0.0, 70.0) if rng.random() < 0.5 else rng.uniform(180.0, 255.0)
     return soften(grey * (1.0 - opacity) + level * opacity, rng.uniform(0.0, 0.8))
+
+
+def drawing(grey: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw with a pen: `count` outlines of one width and level, some of them hatched."""
+    width_px, side = int(rng.integers(1, 4)), min(grey.shape)
+    canvas = np.zeros(grey.shape, np.uint8)
+    for _ in range(count):
+        contour = 0.6 * _random_contour(side, rng) + rng.uniform(0.0, 1.0, 2) * grey.shape[::-1]
+        lines = [contour[: int(len(contour) * rng.uniform(0.4, 1.0))], *_hatching(contour, rng)]
+        points = [np.rint(8.0 * line).astype(np.int32) for line in lines]
+        cv2.polylines(canvas, points, False, 255, width_px, cv2.LINE_AA, 3)
+    opacity = rng.uniform(0.6, 1.0) * canvas.astype(np.float32) / 255.0
+    level = rng.uniform(0.0, 70.0) if rng.random() < 0.7 else rng.uniform(190.0, 255.0)
+    return np.asarray(grey * (1.0 - opacity) + level * opacity, np.float32)
+
+
+def _hatching(contour: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return parallel lines inside the box of a contour; none with probability 0.5."""
+    if rng.random() < 0.5:
+        return []
+    low, high = contour.min(axis=0), contour.max(axis=0)
+    shift = rng.normal(0.0, 0.3) * (high[1] - low[1])
+    return [
+        np.array([(x, low[1]), (x + shift, high[1])])
+        for x in np.arange(low[0], high[0], rng.uniform(4.0, 12.0))
+    ]
 
 
 def _pole(
@@ -191,9 +220,10 @@ def _mast(
     count = max(2, int(np.linalg.norm(end - start) / (width * rng.uniform(0.7, 1.6))))
     knots = [start + (end - start) * share for share in np.linspace(0.0, 1.0, count + 1)]
     offsets = (across * width * 0.5, -across * width * 0.5)
-    posts = [(start + offset, end + offset, 1, level) for offset in offsets]
+    post_px, strut_px = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+    posts = [(start + offset, end + offset, post_px, level) for offset in offsets]
     struts = [
-        (first + offsets[index % 2], last + offsets[1 - index % 2], 1, level)
+        (first + offsets[index % 2], last + offsets[1 - index % 2], strut_px, level)
         for index, (first, last) in enumerate(itertools.pairwise(knots))
     ]
     return posts + struts

@@ -6,8 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.recipe_scratches import EVALUATED_MIX, TRAINED_MIX, near_f1_score, tolerant_loss
+from training.recipe_scratches import EVALUATED_MIX, TRAINED_MIX
 from training.scratch_drawing import MAX_WIDTH_PX, draw_curves
+from training.scratch_loss import (
+    FAINT_WEIGHT,
+    LONG_WEIGHT,
+    WEAK_WEIGHT,
+    near_f1_score,
+    tolerant_loss,
+    weigh_pixels,
+)
 from training.scratch_objects import hanging_wires
 
 SIDE = 192
@@ -20,8 +28,12 @@ def logits(mask: Tensor) -> Tensor:
     return torch.where(mask > 0.5, 6.0, -6.0)
 
 
-def loss_of(mask: Tensor) -> float:
-    return float(tolerant_loss(logits(mask), TRUE, TRUE, 0.5))
+def target_of(damage: Tensor, weight: Tensor | None = None) -> Tensor:
+    return torch.cat([damage, torch.ones_like(damage) if weight is None else weight], dim=1)
+
+
+def loss_of(mask: Tensor, weight: Tensor | None = None) -> float:
+    return float(tolerant_loss(logits(mask), target_of(TRUE, weight), TRUE, 0.5))
 
 
 def shifted(pixels: int) -> Tensor:
@@ -42,13 +54,35 @@ def test_loss_of_a_false_line_is_higher_than_of_a_wider_line() -> None:
 
 @pytest.mark.parametrize(("pixels", "score"), [(0, 1.0), (1, 1.0), (2, 0.0)])
 def test_score_tolerates_one_pixel(pixels: int, score: float) -> None:
-    assert near_f1_score(logits(shifted(pixels)), TRUE, TRUE) == pytest.approx(score)
+    assert near_f1_score(logits(shifted(pixels)), target_of(TRUE), TRUE) == pytest.approx(score)
 
 
 def test_score_of_an_undamaged_patch() -> None:
     nothing = torch.zeros_like(TRUE)
-    assert near_f1_score(logits(nothing), nothing, nothing) == 1.0
-    assert near_f1_score(logits(TRUE), nothing, nothing) == 0.0
+    assert near_f1_score(logits(nothing), target_of(nothing), nothing) == 1.0
+    assert near_f1_score(logits(TRUE), target_of(nothing), nothing) == 0.0
+
+
+def test_loss_hardly_counts_what_has_little_weight() -> None:
+    half = TRUE * (torch.arange(40) < 20)
+    missed = 1.0 - 0.99 * (TRUE - half)
+    assert loss_of(half, missed) < 0.3 * loss_of(half)
+    false_line = torch.maximum(TRUE, shifted(8))
+    assert loss_of(false_line, 1.0 - shifted(8)) < 0.3 * loss_of(false_line)
+
+
+def test_weak_and_long_damage_weighs_more_and_faint_damage_less() -> None:
+    grain = np.random.default_rng(0).normal(0.0, 6.0, (96, 96))
+    undamaged = (120 + grain).astype(np.uint8)
+    mask, scanned = np.zeros((96, 96), bool), undamaged.astype(float)
+    for row, columns, levels in ((10, 80, 120), (30, 80, 45), (50, 80, 12), (70, 12, 45)):
+        mask[row : row + 4, 8 : 8 + columns] = True
+        scanned[row : row + 4, 8 : 8 + columns] += levels
+    weights = weigh_pixels(mask, scanned.clip(0, 255).astype(np.uint8), undamaged)
+    expected = (LONG_WEIGHT, LONG_WEIGHT * WEAK_WEIGHT, FAINT_WEIGHT, WEAK_WEIGHT)
+    found = [float(np.median(weights[row : row + 4, 10:18])) for row in (10, 30, 50, 70)]
+    assert found == pytest.approx(expected)
+    assert np.all(weights[85:] == 1.0)
 
 
 def test_curves_have_all_widths_and_depend_on_the_seed_only() -> None:
