@@ -14,7 +14,7 @@ import logging
 import os
 from pathlib import Path
 
-from training.gather import gather, read_list
+from training.gather import EXTRA_PHOTOS, gather, read_list
 from training.pack import MEGABYTE, pack_photos
 from training.paths import DOCS, LITE_WEIGHTS
 from training.registry import RECIPES
@@ -27,7 +27,7 @@ def main() -> None:
     options = build_parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.command == "gather":
-        gather(read_list(), options.out)
+        gather(read_list(options.list), options.out)
     elif options.command == "pack":
         _pack(options)
     elif options.command == "train":
@@ -65,6 +65,13 @@ def _add_gather_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FOLDER",
         help="folder for the photos, such as TRAIN/extra; those that it has are kept",
+    )
+    parser.add_argument(
+        "--list",
+        type=Path,
+        default=EXTRA_PHOTOS,
+        metavar="FILE",
+        help="list of the photos (default: training/extra_photos.jsonl)",
     )
 
 

@@ -1,6 +1,6 @@
-"""Gather the extra training photos of `extra_photos.jsonl` from the repositories that hold them.
+"""Gather the photos of `extra_photos.jsonl` or another list from the repositories that hold them.
 
-The photos have free licences, but are not part of this project. Each line of the list names the
+The photos have free licences, but are not part of this project. Each line of a list names the
 repository, the commit, the path and the checksum of a photo, its licence, and what it shows.
 """
 
@@ -64,8 +64,8 @@ class ExtraPhoto:
         return f"{HOST}/{self.repository}/{self.commit}/{quote(self.path)}"
 
 
-def read_list(file: Path = EXTRA_PHOTOS) -> list[ExtraPhoto]:
-    """Read the list of extra photos, in name order."""
+def read_list(file: Path) -> list[ExtraPhoto]:
+    """Read a list of photos, in name order."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return [ExtraPhoto(**json.loads(line)) for line in lines]
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from restore.models.host_status import UnreachableHostError
 from restore.models.partial_download import DownloadTarget, UnusableSourceError
-from training.gather import ExtraPhoto, gather, read_list, reduce_to_jpeg
+from training.gather import EXTRA_PHOTOS, ExtraPhoto, gather, read_list, reduce_to_jpeg
 
 LICENCES = re.compile(
     r"(CC0-1\.0|CC-BY(-\d\.\d)?|public domain|no known copyright restrictions"
@@ -58,8 +58,9 @@ def serve(data: bytes = ORIGINAL) -> tuple[Callable[[DownloadTarget, str], None]
     return fetch, urls
 
 
-def test_every_photo_of_the_list_can_be_found_and_has_a_free_licence() -> None:
-    photos = read_list()
+@pytest.mark.parametrize("name", ["extra_photos.jsonl", "extra_photos2.jsonl"])
+def test_every_photo_of_the_list_can_be_found_and_has_a_free_licence(name: str) -> None:
+    photos = read_list(EXTRA_PHOTOS.with_name(name))
     names = [photo.name for photo in photos]
     assert len(photos) >= 300
     assert names == sorted(set(names))
