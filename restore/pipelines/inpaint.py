@@ -2,6 +2,7 @@
 
 Follows the official predict.py: photo and mask are padded symmetrically at the right and bottom,
 and the fill replaces the masked pixels. Large photos are filled in windows around the holes.
+Wide holes that the lite network fills get texture (see `inpaint_texture`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from restore.models.loader import Model
 from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
 from restore.pipelines.inpaint_checks import fill_warnings
+from restore.pipelines.inpaint_texture import add_texture
 from restore.pipelines.inpaint_windows import plan_windows
 from restore.pipelines.rules import PixelRules
 from restore.pipelines.sizes import check_same_size
@@ -51,7 +53,10 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
     result = photo.pixels.copy()
     with context.report.stage("net"), torch.inference_mode():
         for item in plan_windows(mask, context):
-            fill = fill_window(photo.pixels[item.window], mask[item.window], context)
+            pixels, hidden = photo.pixels[item.window], mask[item.window]
+            fill = fill_window(pixels, hidden, context)
+            if context.models["inpaint"].adapter_of_kind(InpaintAdapter).needs_texture:
+                fill = add_texture(fill, pixels, hidden, item.hole)
             paste_fill(
                 result[item.window], item.hole, fill, strength=options.strength, rules=context.rules
             )

@@ -188,9 +188,14 @@ class FaceAdapter(Adapter):
 
 
 class InpaintAdapter(Adapter):
-    """A network that fills holes."""
+    """A network that fills holes.
+
+    Attributes:
+        needs_texture: whether the fill of wide holes is too smooth, so that texture is added.
+    """
 
     purpose = "inpainting"
+    needs_texture: ClassVar[bool] = False
 
     def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
         """Fill the holes of photos.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,8 @@ from restore.nets.lite.inpaint import LiteInpaint
 
 class LiteInpaintAdapter(ModuleAdapter, InpaintAdapter):
     """The input has four channels: the photo with a black hole, and the hole."""
+
+    needs_texture: ClassVar[bool] = True
 
     def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
         filled: Tensor = net(torch.cat([photo * (1.0 - hole), hole], dim=1))
