@@ -1,10 +1,11 @@
-"""Evaluate the lite inpainting network against OpenCV's two methods.
+"""Evaluate lite inpainting, network and texture, against OpenCV's two methods.
 
 The photos are the held-back ones of train/natural and test/kodak, their middle square reduced to
 256 px, with seeded holes: strokes and polygons over 5 to 25 %, and thin scratches. The figure is
 PSNR over RGB in the hole. `seam` is the mean step across the border of the hole relative to that of
-the clean photo: 1 is no seam, less is too smooth. Further rows compare perceptual figures of whole
-photos of Kodak.
+the clean photo: 1 is no seam, less is too smooth. `detail` is the contrast of fine detail in the
+hole relative to the clean photo, and `network_detail` that without texture. Further rows compare
+perceptual figures of whole photos of Kodak, and the same for wide holes in photos of full size.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.quality import psnr_db
+from restore.imaging.convert import to_grey
+from restore.pipelines.inpaint_texture import add_texture
 from training.dataset import read_damage_maps, read_held_back
 from training.evaluation import (
     EVALUATION_SEED,
@@ -41,9 +44,12 @@ OPENCV_RADIUS_PX = 3  # as in OpenCV's documentation
 SHEET_PHOTOS = 8
 MIN_GAIN_DB = 1.5
 HOLE_KINDS = ("strokes_and_polygons", "scratches")
+WIDE_HOLES, WIDE_SHARES = 2, (0.05, 0.15)
+"""Wide holes of a photo, and their diameters as a fraction of the long side."""
+DETAIL_BLUR_PX = 2.0
 
 
-def fill(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
+def fill_without_texture(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
     """Fill the hole of a photo with the network.
 
     Args:
@@ -52,6 +58,12 @@ def fill(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
         mask: HxW bool.
     """
     return np.where(mask[..., None], apply_net(net, cut_hole(photo, mask)), photo)
+
+
+def fill_with_texture(network: Photo, mask: np.ndarray) -> Photo:
+    """Add texture to a photo that the network filled, as the task `inpaint` does."""
+    fill = add_texture(network.astype(np.float32) / 255, network, mask, mask)
+    return np.asarray(np.rint(255 * np.clip(fill, 0, 1)), np.uint8)
 
 
 def fill_with_opencv(photo: Photo, mask: np.ndarray, method: int) -> Photo:
@@ -71,6 +83,13 @@ def border_step(image: Photo, mask: np.ndarray) -> float:
     return float(np.concatenate(steps).mean())
 
 
+def fine_detail(image: Photo, mask: np.ndarray) -> float:
+    """Root mean square of the luminance without its low frequencies, in levels, in the hole."""
+    grey = to_grey(image).astype(np.float32)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), DETAIL_BLUR_PX)
+    return float(np.sqrt(np.square(detail[mask]).mean()))
+
+
 def compute_figures(
     outputs: Mapping[str, list[Photo]], photos: list[Photo], masks: list[np.ndarray]
 ) -> dict[str, float]:
@@ -78,14 +97,20 @@ def compute_figures(
     rows = []
     for clean, mask, *filled in zip(photos, masks, *outputs.values(), strict=True):
         hole_db = [psnr_db(image[mask], clean[mask]) for image in filled]
-        rows.append([*hole_db, border_step(filled[0], mask), border_step(clean, mask)])
-    lite_db, telea_db, ns_db, step, clean_step = np.mean(rows, axis=0)
+        steps = [border_step(image, mask) for image in (filled[0], clean)]
+        details = [fine_detail(image, mask) for image in (*filled[:2], clean)]
+        rows.append([*hole_db, *steps, *details])
+    means = np.mean(rows, axis=0)
+    lite_db, network_db, telea_db, ns_db, step, clean_step, *details = means
     figures = {
         "hole_psnr_db": lite_db,
+        "network_db": network_db,
         "telea_db": telea_db,
         "ns_db": ns_db,
         "gain_db": lite_db - max(telea_db, ns_db),
         "seam": step / clean_step,
+        "detail": details[0] / details[2],
+        "network_detail": details[1] / details[2],
     }
     return round_figures(figures) | {"holes": len(rows)}
 
@@ -93,23 +118,60 @@ def compute_figures(
 def fill_with_all(
     net: nn.Module, photos: list[Photo], masks: list[np.ndarray]
 ) -> dict[str, list[Photo]]:
-    """Fill the holes with the network and both of OpenCV's methods; photos by method."""
+    """Fill the holes with and without texture, and with OpenCV's methods; photos by method."""
     pairs = list(zip(photos, masks, strict=True))
+    network = [fill_without_texture(net, *pair) for pair in pairs]
     return {
-        "lite": [fill(net, *pair) for pair in pairs],
+        "lite": [fill_with_texture(*pair) for pair in zip(network, masks, strict=True)],
+        "network": network,
         "telea": [fill_with_opencv(*pair, cv2.INPAINT_TELEA) for pair in pairs],
         "ns": [fill_with_opencv(*pair, cv2.INPAINT_NS) for pair in pairs],
     }
 
 
-def draw_sheet(net: nn.Module, photos: list[Photo], masks: list[np.ndarray]) -> Image.Image:
-    """Draw one column per photo: with the hole, filled, filled by OpenCV (Telea), clean."""
+def draw_sheet(net: nn.Module, photos: list[Photo]) -> Image.Image:
+    """Draw one column per photo: hole, network, with texture, OpenCV (Telea), clean.
+
+    The first half shows reduced photos with strokes and polygons, the second half parts of photos
+    of full size around a wide hole.
+    """
+    half = SHEET_PHOTOS // 2
+    small = [centre_square(photo, SIDE_PX) for photo in photos[:half]]
+    large, wide = photos[half:SHEET_PHOTOS], draw_wide_masks(photos)[half:SHEET_PHOTOS]
     columns = []
-    for clean, mask in zip(photos[:SHEET_PHOTOS], masks[:SHEET_PHOTOS], strict=True):
+    for clean, mask in zip([*small, *large], [*draw_masks(half, None), *wide], strict=True):
+        network = fill_without_texture(net, clean, mask)
         with_hole = np.where(mask[..., None], 255, clean).astype(np.uint8)
         telea = fill_with_opencv(clean, mask, cv2.INPAINT_TELEA)
-        columns.append(np.vstack([with_hole, fill(net, clean, mask), telea, clean]))
+        part = window_around(mask)
+        images = with_hole, network, fill_with_texture(network, mask), telea, clean
+        columns.append(np.vstack([image[part] for image in images]))
     return Image.fromarray(np.hstack(columns))
+
+
+def window_around(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return a square of SIDE_PX around the largest hole."""
+    _, _, stats, centroids = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    column, row = centroids[1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])]
+    starts = [
+        int(np.clip(centre - SIDE_PX / 2, 0, side - SIDE_PX))
+        for centre, side in zip((row, column), mask.shape, strict=True)
+    ]
+    return slice(starts[0], starts[0] + SIDE_PX), slice(starts[1], starts[1] + SIDE_PX)
+
+
+def draw_wide_masks(photos: list[Photo]) -> list[np.ndarray]:
+    """Draw seeded ellipses over 5 to 15 % of the long side; HxW bool of each photo."""
+    masks = []
+    for index, photo in enumerate(photos):
+        rng, mask = np.random.default_rng((EVALUATION_SEED, index)), np.zeros(photo.shape[:2])
+        for _ in range(WIDE_HOLES):
+            axes = max(mask.shape) * rng.uniform(*WIDE_SHARES, 2) / 2
+            centre = rng.uniform(axes.max(), np.array(mask.shape[::-1]) - axes.max())
+            box = (tuple(centre), tuple(2 * axes), rng.uniform(0, 180))
+            cv2.ellipse(mask, box, 1.0, -1)
+        masks.append(mask > 0)
+    return masks
 
 
 def draw_masks(count: int, maps: DamageMaps | None) -> list[np.ndarray]:
@@ -137,9 +199,13 @@ def measure(paths: EvaluationPaths) -> Measurement:
             figures[row] = compute_figures(outputs, squares, masks)
             if name == JUDGED_SET:
                 figures |= judge_methods(row, outputs, squares, JUDGED_SMALL)
+    kodak = list(test_sets[JUDGED_SET].values())
+    wide = draw_wide_masks(kodak)
+    outputs = fill_with_all(net, kodak, wide)
+    figures["kodak_wide"] = compute_figures(outputs, kodak, wide)
+    figures |= judge_methods("kodak_wide", outputs, kodak, JUDGED_SMALL)
     figures["cost"] = measure_cost(net, torch.rand(1, 4, SIDE_PX, SIDE_PX))
-    kodak = [centre_square(photo, SIDE_PX) for photo in test_sets["kodak"].values()]
-    return Measurement(figures, draw_sheet(net, kodak, draw_masks(len(kodak), None)))
+    return Measurement(figures, draw_sheet(net, kodak))
 
 
 def assess(figures: Figures) -> Assessment:
@@ -149,9 +215,11 @@ def assess(figures: Figures) -> Assessment:
         for kind in HOLE_KINDS
     ]
     seam = np.mean([figures[f"held_back_{kind}"]["seam"] for kind in HOLE_KINDS])
+    wide = figures["kodak_wide"]
     return Assessment(
         f"strokes and polygons {gains_db[0]:+.2f} dB, scratches {gains_db[1]:+.2f} dB, "
-        f"seam {seam:.2f}",
+        f"seam {seam:.2f}; fine detail of wide holes {wide['detail']:.2f} of the original's "
+        f"(without texture {wide['network_detail']:.2f})",
         bool(min(gains_db) >= MIN_GAIN_DB),
     )
 
