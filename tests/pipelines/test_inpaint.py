@@ -23,7 +23,7 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Checkpoint
 from restore.options import InpaintOptions
 from restore.pipelines import inpaint
-from restore.pipelines.inpaint import MAX_WINDOW_PX, check_inpaint, run_inpaint
+from restore.pipelines.inpaint import check_inpaint, run_inpaint
 from restore.pipelines.official import OfficialRules
 from restore.pipelines.rules import PixelRules
 
@@ -187,18 +187,19 @@ def test_nan_and_infinity_are_refused(rgb: tuple[float, float, float]) -> None:
     assert caught.value.code is Code.BAD_NUMBERS
 
 
-def test_too_large_window_is_reduced_with_a_warning() -> None:
-    mask, net = mask_of(2500, 3000, (800, 900, 900, 1000)), MeanFill(0, 0, 0)
-    pixels = np.full((2500, 3000, 3), 90, np.uint8)
+def test_too_large_window_is_reduced_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inpaint, "MAX_WINDOW_PX", 512)
+    mask, net = mask_of(1300, 1400, (400, 450, 450, 500)), MeanFill(0, 0, 0)
+    pixels = np.full((1300, 1400, 3), 90, np.uint8)
     pixels[mask] = 255
     context = context_of(net, mask)
     result = run_inpaint(Photo("a", pixels), InpaintOptions(), context).pixels
     # The white of the hole was not mixed into visible pixels.
     assert (result == 90).all()
     [(image, hole)] = net.inputs
-    assert max(image.shape[2:]) == MAX_WINDOW_PX
+    assert max(image.shape[2:]) == 512
     assert float(image[~hole.bool().expand_as(image)].max()) < 0.36
-    warning = "a window of 2900x2500 pixels: it was filled at 2048x1766"
+    warning = "a window of 1400x1300 pixels: it was filled at 512x475"
     assert any(warning in text for text in context.report.warnings)
 
 
