@@ -33,10 +33,14 @@ from training.recipe import (
 from training.recipe_faces import is_held_back_person
 
 TRAINING_PX = 192  # side of the training patches
-HELD_BACK_STRIDE = 10  # one in so many photos of train/natural2 is never trained on
+HELD_BACK_STRIDE = 10  # one in so many photos of natural2/ and extra2/ is never trained on
 # Channel gains that bring the mean colour of train/natural (a = 0.5, b = 2.3) to that of ImageNet
 # (a = 0.5, b = 8.2).
 WARMING_GAINS = (1.051, 0.995, 0.895)
+EXTRA2 = (
+    "photos of train/extra2, listed with repository and source in training/extra_photos2.jsonl: "
+    "CC-BY 2.0"
+)
 MIN_WINDOW_SHARE = (2, 5)  # fraction of each side of the photo
 
 
@@ -136,8 +140,8 @@ def difference_over_grey(output: Tensor, target: Tensor, source: Tensor) -> floa
     return float(differences[0] / differences[1].clamp_min(0.1))
 
 
-def is_held_back_of_natural2(name: str, index_from_end: int) -> bool:
-    """Return whether a photo of train/natural2 is never trained on."""
+def is_one_in_ten(name: str, index_from_end: int) -> bool:
+    """Return whether a photo of train/natural2 or train/extra2 is never trained on."""
     return index_from_end % HELD_BACK_STRIDE == 0
 
 
@@ -162,12 +166,13 @@ COLORIZE_RECIPE = Recipe(
     steps=100_000,
     peak_lr=1e-3,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
-    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {FACES}; the encoder started from {SOURCE}",
+    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {EXTRA2}; {FACES}; the encoder started from {SOURCE}",
     folders=(
-        Folder("natural", 0.25, preprocess=warm_colours),
-        Folder("faces", 0.125, is_held_back_person),
-        Folder("natural2", 0.25, is_held_back_of_natural2, warm_colours),
-        Folder("extra", 0.375, is_unusual_light, is_optional=True),
+        Folder("natural", 0.2, preprocess=warm_colours),
+        Folder("faces", 0.1, is_held_back_person),
+        Folder("natural2", 0.2, is_one_in_ten, warm_colours),
+        Folder("extra", 0.3, is_unusual_light, is_optional=True),
+        Folder("extra2", 0.2, is_one_in_ten, is_optional=True),
     ),
     symmetries=(0, 4),
     loss=colour_loss,
