@@ -42,7 +42,7 @@ HOLES_PER_PHOTO = 4
 JUDGED_SET = "kodak"
 OPENCV_RADIUS_PX = 3  # as in OpenCV's documentation
 SHEET_PHOTOS = 8
-MIN_GAIN_DB = 1.5
+MIN_GAIN_DB = 2.0
 HOLE_KINDS = ("strokes_and_polygons", "scratches")
 WIDE_HOLES, WIDE_SHARES = 2, (0.05, 0.15)
 """Wide holes of a photo, and their diameters as a fraction of the long side."""
@@ -225,5 +225,5 @@ def assess(figures: Figures) -> Assessment:
 
 
 EVALUATION = Evaluation(
-    measure, "+ 1.5 dB in the hole over the better of OpenCV's two methods", assess
+    measure, "+ 2 dB in the hole over the better of OpenCV's two methods", assess
 )
