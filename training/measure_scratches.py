@@ -240,11 +240,13 @@ def assess(figures: Figures) -> Assessment:
         ),
         key=lambda pair: pair[1],
     )
-    f1, recall = (
-        " and ".join(f"{row[name]:.2f}" for row in rows) for name in ("near_f1", "long_recall")
+    f1, recall, visible_f1, visible_recall = (
+        " and ".join(f"{row[name]:.2f}" for row in rows)
+        for name in ("near_f1", "long_recall", "visible_near_f1", "visible_long_recall")
     )
     return Assessment(
         f"held-back photos and Kodak: F1 {f1}, recall of long damage {recall}, within a pixel; "
+        f"of visible damage {visible_f1}, {visible_recall}; "
         f"{100 * lost:.1f} % of true lines lost; at most {100 * share:.1f} % of a kind of negative "
         f"detected ({negative})",
         min(row["near_f1"] for row in rows) >= TARGET_NEAR_F1

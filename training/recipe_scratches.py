@@ -10,6 +10,7 @@ import numpy as np
 from restore.nets.lite.scratches import LiteScratches
 from training.recipe import (
     DAMAGE,
+    EXTRA,
     FACES,
     NATURAL,
     NATURAL2,
@@ -181,12 +182,13 @@ SCRATCH_RECIPE = Recipe(
     steps=100_000,
     peak_lr=6e-4,
     purpose="finds scratches, cracks, spots and dirt in the luminance of an old photo",
-    data=f"{NATURAL}; {FACES}; {NATURAL2}; {DAMAGE}",
+    data=f"{NATURAL}; {FACES}; {NATURAL2}; {EXTRA}; {DAMAGE}",
     # Most old photos are portraits: eyes, hair and collars must not be taken for scratches.
     folders=(
-        Folder("natural", 0.375),
-        Folder("faces", 0.25, is_held_back_person),
-        Folder("natural2", 0.375),
+        Folder("natural", 0.22),
+        Folder("faces", 0.2, is_held_back_person),
+        Folder("natural2", 0.28),
+        Folder("extra", 0.3, is_optional=True),
     ),
     loss=tolerant_loss,
     score=near_f1_score,

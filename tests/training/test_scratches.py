@@ -136,6 +136,7 @@ def test_wires_hang_from_side_to_side() -> None:
 
 def test_assessment_needs_every_target() -> None:
     good = {"near_f1": 0.9, "long_recall": 0.95}
+    good |= {"visible_near_f1": 0.93, "visible_long_recall": 0.97}
     figures = {
         "held_back_maps_and_photos": good,
         "held_back_maps_kodak": good,
@@ -151,6 +152,7 @@ def test_assessment_needs_every_target() -> None:
     ):
         assert not assess(figures | {name: worse}).is_met
     assert "wires dark" in assess(figures).summary
+    assert "visible damage 0.93 and 0.93, 0.97 and 0.97" in assess(figures).summary
 
 
 def test_true_lines_are_long_thin_ridges() -> None:
