@@ -35,10 +35,13 @@ CATALOG = Catalog.load()
 CPU = torch.device("cpu")
 PORTRAIT = Photo("me.png", np.ascontiguousarray(ASTRONAUT[:256, 64:320]))
 EYE = Photo("eye.png", np.ascontiguousarray(ASTRONAUT[60:156, 90:186]))
-SMALLER = {"colorize": {"render_factor": 18}}
-"""Options that make the network's input as small as possible: float16 is slow on a CPU."""
+OTHER_OPTIONS: dict[str, dict[str, Any]] = {
+    "colorize": {"render_factor": 18},  # the smallest input: float16 is slow on a CPU
+    # Too narrow for texture, which may differ between profiles (docs/lite-weights.md).
+    "inpaint": {"points": "[[10, 40], [90, 40], [90, 60], [10, 60]]"},
+}
 TASKS = {
-    task: options | SMALLER.get(task, {})
+    task: options | OTHER_OPTIONS.get(task, {})
     for task, options in modes.TASKS.items()
     if task not in {"pipeline", "colors"}  # the network of colors is always computed in float32
 }
