@@ -90,8 +90,9 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
         raise RestoreError(Code.OPTION_INVALID, reason, f"Choose one of {', '.join(TASKS)}.")
     inputs = {**given, OUTPUT_FORMAT: values["format"]}
     request = Request.from_inputs(task, inputs)
-    for warning in (*request.warnings, *foreign_option_warnings(request)):
-        typer.echo(f"warning: {with_flags(warning)}", err=True)
+    if not values["quiet"]:
+        for warning in (*request.warnings, *foreign_option_warnings(request)):
+            typer.echo(f"warning: {with_flags(warning)}", err=True)
     options = BatchOptions(
         source=values["source"],
         target=values["target"],

@@ -76,10 +76,15 @@ def test_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None:
 def test_options_of_other_tasks_are_told_once_before_the_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["batch", "in", "out", "--task", "colors", "--target-px", "900", "-q"]) == 0
-    assert capsys.readouterr().err.splitlines() == [
+    arguments = ["batch", "in", "out", "--task", "colors", "--target-px", "900"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == (
         "warning: --target-px has no effect: it is an option of enhance, upscale, not of colors"
-    ]
+    )
+    assert sum("has no effect" in line for line in lines) == 1
+    assert main([*arguments, "--force", "-q"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_default_is_what_each_photo_needs_in_its_own_format() -> None:
