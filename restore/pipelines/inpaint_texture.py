@@ -41,7 +41,7 @@ FADE_PX = (1.0, 3.5)
 SEARCH_PX = 64
 """Width of the surroundings from which the texture comes."""
 
-REACH_PX = 5
+SOURCE_MARGIN_PX = 5
 """Distance of a source from the hole and from the window's edges."""
 
 MIN_SOURCES = 100
@@ -209,7 +209,7 @@ def _is_remote(mask: np.ndarray) -> np.ndarray:
     """Return which pixels are far enough from the hole and from the edges of the window."""
     known = np.pad((~mask).astype(np.uint8), 1)
     distance_px: np.ndarray = cv2.distanceTransform(known, cv2.DIST_C, 3)[1:-1, 1:-1]
-    return distance_px > REACH_PX
+    return distance_px > SOURCE_MARGIN_PX
 
 
 def _is_edge(filled: np.ndarray, known: np.ndarray) -> np.ndarray:
