@@ -37,6 +37,7 @@ from training.evaluation import (
 )
 from training.metrics import (
     colour_shift_levels,
+    fine_detail,
     judge_methods,
     measure_cost,
     round_figures,
@@ -51,7 +52,6 @@ JUDGED_SIGMA = 25
 NON_LOCAL_MEANS_STRENGTHS = (0.6, 0.9)  # relative to sigma
 REAL_NOISE = {"camera": add_camera_noise, "film_grain": add_film_grain}
 REAL_NOISE_STRENGTHS = (5.0, 10.0)  # of non-local means, in levels
-DETAIL_SIGMA_PX = 1.5
 SIZE_MULTIPLE = 8
 COST_SIDE_PX = 512
 SHEET_PHOTOS = 3  # of each of the two test sets
@@ -157,12 +157,6 @@ def judge_denoising(
             {"psnr_rgb_db": mean_psnr_db(results, photos), "detail": float(np.mean(detail))}
         )
     return figures
-
-
-def fine_detail(photo: Photo) -> float:
-    """Return the standard deviation, in levels, of what a slight blur removes from the luma."""
-    luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float((luma - cv2.GaussianBlur(luma, (0, 0), DETAIL_SIGMA_PX)).std())
 
 
 def draw_sheet(net: nn.Module, paths: EvaluationPaths) -> Image.Image:

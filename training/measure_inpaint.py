@@ -19,7 +19,6 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.quality import psnr_db
-from restore.imaging.convert import to_grey
 from restore.pipelines.inpaint_texture import add_texture
 from training.dataset import read_damage_maps, read_held_back
 from training.evaluation import (
@@ -32,7 +31,13 @@ from training.evaluation import (
     centre_square,
     load_trained,
 )
-from training.metrics import JUDGED_SMALL, judge_methods, measure_cost, round_figures
+from training.metrics import (
+    JUDGED_SMALL,
+    fine_detail,
+    judge_methods,
+    measure_cost,
+    round_figures,
+)
 from training.provenance import Figures
 from training.recipe import DamageMaps, Photo
 from training.recipe_inpaint import INPAINT_RECIPE, cut_hole, draw_hole_mask, draw_scratch_mask
@@ -46,7 +51,6 @@ MIN_GAIN_DB = 2.0
 HOLE_KINDS = ("strokes_and_polygons", "scratches")
 WIDE_HOLES, WIDE_SHARES = 2, (0.05, 0.15)
 """Wide holes of a photo, and their diameters as a fraction of the long side."""
-DETAIL_BLUR_PX = 2.0
 
 
 def fill_without_texture(net: nn.Module, photo: Photo, mask: np.ndarray) -> Photo:
@@ -81,13 +85,6 @@ def border_step(image: Photo, mask: np.ndarray) -> float:
         np.abs(signed[1:] - signed[:-1])[vertical],
     ]
     return float(np.concatenate(steps).mean())
-
-
-def fine_detail(image: Photo, mask: np.ndarray) -> float:
-    """Root mean square of the luminance without its low frequencies, in levels, in the hole."""
-    grey = to_grey(image).astype(np.float32)
-    detail = grey - cv2.GaussianBlur(grey, (0, 0), DETAIL_BLUR_PX)
-    return float(np.sqrt(np.square(detail[mask]).mean()))
 
 
 def compute_figures(
