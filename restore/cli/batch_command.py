@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from restore.batch.run import BatchOptions, Summary
 
 HELP = (
-    "Restore the photos of a folder and its subfolders into another folder. A second run does what "
-    "is new, has changed or was not finished."
+    "Restore the photos of a folder and its subfolders into another folder. A second run restores "
+    "what is new, has changed or was not finished."
 )
 PANEL = "Batch"
 MAX_SHOWN_FAILURES = 20
@@ -244,14 +244,18 @@ def _own_parameters() -> list[inspect.Parameter]:
         metavar="[same|jpg|png|webp]",
     )
     limit = _option("--limit", "Restore at most this many photos.", minimum=1)
-    shard = _option("--shard", "Restore one part of the photos, such as 1/4: several runs share.")
-    space = _option("--min-free-mib", "Stop if the disk has less free space.", minimum=0)
+    shard = _option("--shard", "Restore a part of the photos, such as 1/4; other runs do the rest.")
+    space = _option("--min-free-mib", "Stop if the disk has less free space, in MiB.", minimum=0)
     workers = _option(
         "--workers",
         "Worker processes. Default: one per GPU, or one per core if the memory suffices.",
         minimum=1,
     )
-    engine = _option("--engine", "ray needs `pip install 'restore\\[batch]'`.")
+    engine = _option(
+        "--engine",
+        "local starts workers on this machine; ray uses Ray Data, also on a cluster, and needs"
+        " `pip install 'restore\\[batch]'`.",
+    )
     gpus = _option("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", minimum=0)
     concurrency = _option("--concurrency", "Ray: largest number of actors.", minimum=1)
     return [
@@ -261,9 +265,9 @@ def _own_parameters() -> list[inspect.Parameter]:
         keyword("glob", Annotated[list[str] | None, glob], None),
         keyword("recursive", Annotated[bool, recursive], default=True),
         keyword("format", Annotated[str, formats], DEFAULT_FORMAT),
-        _batch_flag("retry_failed", "Try photos again that have failed."),
-        _batch_flag("force", "Restore all photos again, and replace foreign files in OUT."),
-        _batch_flag("dry_run", "Print what would be done, how long it takes, and write nothing."),
+        _batch_flag("retry_failed", "Try photos again that have failed before."),
+        _batch_flag("force", "Restore all photos again, and replace any file in OUT."),
+        _batch_flag("dry_run", "Print what would be done and how long it takes; write nothing."),
         keyword("limit", Annotated[int | None, limit], None),
         keyword("shard", Annotated[str | None, shard], None),
         keyword("min_free_mib", Annotated[int, space], 1024),

@@ -28,8 +28,9 @@ from restore.options import PIPELINE_TASK
 from restore.version import __version__
 
 EPILOG = (
-    "`restore photo.jpg` is short for `restore pipeline photo.jpg`. Write `--` before photos whose "
-    "names start with a dash or are names of commands: `restore upscale -- -1.jpg`."
+    "`restore photo.jpg` is short for `restore pipeline photo.jpg`. It writes restored/photo.jpg, "
+    "and downloads no weights. Photos are never changed. Write `--` before photos whose names start "
+    "with a dash or are names of commands: `restore upscale -- -1.jpg`."
 )
 
 
@@ -94,7 +95,10 @@ def serve(
         typer.Option(help="Weights of the server. Default: RESTORE_WEIGHTS, or auto."),
     ] = None,
 ) -> None:
-    """Run the Cog HTTP server until Ctrl-C. Missing official weights are downloaded first."""
+    """Run the Cog HTTP server until Ctrl-C.
+
+    Missing official weights (several GB) are downloaded first, unless --weights lite is given.
+    """
     from restore.serving.supervisor import serve as run_server  # noqa: PLC0415
 
     if weights:

@@ -36,7 +36,13 @@ EXTRA = frozenset(
 
 LOG_LEVEL = logging.INFO
 
-app = typer.Typer(help="Run the job service with its web page.", rich_markup_mode=None)
+HELP = """Run the job service with its web page until Ctrl-C.
+
+The first worker downloads missing official weights (several GB), unless --weights lite is given.
+Further settings are environment variables or lines of `.env`: see docs/service.md.
+"""
+
+app = typer.Typer(help=HELP, rich_markup_mode=None)
 keys_app = typer.Typer(
     help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -46,7 +52,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="Folder of the database and all photos. Default: restore-data.",
+        help="Folder of the database, the photos and the secrets. Default: restore-data.",
         show_default=False,
     ),
 ]
@@ -94,10 +100,7 @@ def service(
         typer.Option("--open", help="Serve everybody who can reach the address, without keys."),
     ] = False,
 ) -> None:
-    """Run the job service until Ctrl-C: a web page, Replicate's API, and a durable queue.
-
-    Further settings are environment variables or lines of `.env`: see docs/service.md.
-    """
+    """Run the service; without a command, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
     given: dict[str, Any] = {

