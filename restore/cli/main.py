@@ -29,8 +29,8 @@ from restore.version import __version__
 
 EPILOG = (
     "`restore photo.jpg` is short for `restore pipeline photo.jpg`. It writes restored/photo.jpg, "
-    "and downloads no weights. Photos are never changed. Write `--` before photos whose names start "
-    "with a dash or are names of commands: `restore upscale -- -1.jpg`."
+    "and downloads no weights. Photos are never changed. Write `--` before photos whose names "
+    "start with a dash or are names of commands: `restore upscale -- -1.jpg`."
 )
 
 
