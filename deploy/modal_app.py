@@ -166,6 +166,7 @@ def main(photo: str, task: str = "pipeline", options: str = "{}") -> None:
 
     Args:
         photo: path of the photo.
+        task: one of `restore.options.TASKS`.
         options: inputs of the task as an object in JSON.
     """
     path = Path(photo)
