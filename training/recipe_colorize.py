@@ -33,13 +33,17 @@ from training.recipe import (
 from training.recipe_faces import is_held_back_person
 
 TRAINING_PX = 192  # side of the training patches
-HELD_BACK_STRIDE = 10  # one in so many photos of natural2/ and extra2/ is never trained on
+HELD_BACK_STRIDE = 10  # one in so many photos of some folders is never trained on
 # Channel gains that bring the mean colour of train/natural (a = 0.5, b = 2.3) to that of ImageNet
 # (a = 0.5, b = 8.2).
 WARMING_GAINS = (1.051, 0.995, 0.895)
 EXTRA2 = (
     "photos of train/extra2, listed with repository and source in training/extra_photos2.jsonl: "
     "CC-BY 2.0"
+)
+EXTRA3 = (
+    "photos of train/extra3, listed with repository and source in training/extra_photos3.jsonl: "
+    "CC-BY 2.0, Unsplash and Pexels licences"
 )
 MIN_WINDOW_SHARE = (2, 5)  # fraction of each side of the photo
 
@@ -141,7 +145,7 @@ def difference_over_grey(output: Tensor, target: Tensor, source: Tensor) -> floa
 
 
 def is_one_in_ten(name: str, index_from_end: int) -> bool:
-    """Return whether a photo of train/natural2 or train/extra2 is never trained on."""
+    """Return whether a photo of natural2/, extra2/ or extra3/ is never trained on."""
     return index_from_end % HELD_BACK_STRIDE == 0
 
 
@@ -166,13 +170,14 @@ COLORIZE_RECIPE = Recipe(
     steps=100_000,
     peak_lr=1e-3,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
-    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {EXTRA2}; {FACES}; the encoder started from {SOURCE}",
+    data="; ".join([NATURAL, NATURAL2, EXTRA, EXTRA2, EXTRA3, FACES, f"encoder: {SOURCE}"]),
     folders=(
-        Folder("natural", 0.2, preprocess=warm_colours),
+        Folder("natural", 0.12, preprocess=warm_colours),
         Folder("faces", 0.1, is_held_back_person),
-        Folder("natural2", 0.2, is_one_in_ten, warm_colours),
-        Folder("extra", 0.3, is_unusual_light, is_optional=True),
-        Folder("extra2", 0.2, is_one_in_ten, is_optional=True),
+        Folder("natural2", 0.13, is_one_in_ten, warm_colours),
+        Folder("extra", 0.2, is_unusual_light, is_optional=True),
+        Folder("extra2", 0.15, is_one_in_ten, is_optional=True),
+        Folder("extra3", 0.3, is_one_in_ten, is_optional=True),
     ),
     symmetries=(0, 4),
     loss=colour_loss,

@@ -58,9 +58,12 @@ def serve(data: bytes = ORIGINAL) -> tuple[Callable[[DownloadTarget, str], None]
     return fetch, urls
 
 
-@pytest.mark.parametrize("name", ["extra_photos.jsonl", "extra_photos2.jsonl"])
-def test_every_photo_of_the_list_can_be_found_and_has_a_free_licence(name: str) -> None:
-    photos = read_list(EXTRA_PHOTOS.with_name(name))
+LISTS = sorted(EXTRA_PHOTOS.parent.glob("extra_photos*.jsonl"))
+
+
+@pytest.mark.parametrize("file", LISTS, ids=lambda file: file.name)
+def test_every_photo_of_the_list_can_be_found_and_has_a_free_licence(file: Path) -> None:
+    photos = read_list(file)
     names = [photo.name for photo in photos]
     assert len(photos) >= 300
     assert names == sorted(set(names))
