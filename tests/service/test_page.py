@@ -142,6 +142,8 @@ def test_file_that_is_no_photo_shows_the_code_and_the_remedy(user: User, tmp_pat
     text = tmp_path / "notes.jpg"
     text.write_text("not a photo")
     user.choose(text, GIRLS)
+    no_preview = user.cards.first.locator(".no-preview")
+    expect(no_preview).to_have_text("This browser cannot show this file.")
     notice = user.cards.first.locator(".notice.error")
     expect(notice.locator(".code")).to_have_text("E205")
     expect(notice).to_contain_text("Send JPEG, PNG or WebP.")
@@ -178,6 +180,14 @@ def test_chosen_faces_are_sent_as_points(user: User, api: FakeApi) -> None:
     user.restore()
     points = json.loads(api.of_task("face_restore")[0]["input"]["face_points"])
     assert points == [[187.5, 90.0]]
+
+
+@pytest.mark.slow
+def test_one_face_is_not_called_faces(user: User, api: FakeApi) -> None:
+    api.faces = FACES[:1]
+    user.choose(GIRLS)
+    user.set_task("face_restore")
+    expect(user.cards.locator(".faces-count")).to_have_text("1 of 1 face chosen")
 
 
 @pytest.mark.slow
@@ -256,7 +266,7 @@ def test_options_that_were_changed_are_sent(user: User, api: FakeApi) -> None:
     user.page.get_by_label("File format").select_option("png")
     user.page.get_by_text("More options").click()
     user.page.get_by_label("Tile size").fill("256")
-    user.page.get_by_label("Keep gps").check()
+    user.page.get_by_label("Keep the GPS position").check()
     user.restore()
     sent = dict(api.of_task("upscale")[0]["input"])
     assert re.search(r"/v1/files/file\d+$", sent.pop("image"))
@@ -311,6 +321,23 @@ def test_page_asks_for_the_key_and_keeps_it_in_the_tab(user: User, api: FakeApi)
     user.restore()
     stored = user.page.evaluate("() => JSON.stringify([{...localStorage}, document.cookie])")
     assert "secret" not in stored
+
+
+@pytest.mark.slow
+def test_page_without_a_key_says_so_and_keeps_the_photos(user: User, api: FakeApi) -> None:
+    api.key = "secret"
+    user.page.goto(api.url)
+    dialog, problem = user.page.locator("#key-dialog"), user.page.locator("#page-problem")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(problem).to_contain_text("This service needs an API key")
+    user.page.set_input_files("#file-input", GIRLS)
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+    problem.get_by_role("button", name="Enter the key").click()
+    dialog.get_by_label("Key of this service").fill("secret")
+    dialog.get_by_role("button", name="Save").click()
+    expect(user.cards).to_have_count(1)
+    expect(problem).to_be_empty()
 
 
 @pytest.mark.slow

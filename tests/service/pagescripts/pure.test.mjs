@@ -86,6 +86,7 @@ test("fields have the types, bounds and users of the schema", () => {
   assert.deepEqual(scale.tasks, ["enhance", "upscale"]);
   assert.equal(scale.description, "Enlarge the result by exactly this factor.");
   assert.match(fields.get("restore_variant").description, /automatic is the choice of this service/);
+  assert.match(fields.get("face_detector").description, /automatic uses retinaface_resnet50/);
   assert.deepEqual(fields.get("output_format").choices, ["jpg", "png", "webp", "same"]);
   assert.equal(fields.get("output_format").tasks, null);
   const keep = fields.get("keep_color");
@@ -157,6 +158,7 @@ test("an inspection is read by its names", () => {
 test("kinds of files are named by their suffixes", () => {
   assert.equal(fileKind("IMG 1.heic"), "HEIC files");
   assert.equal(fileKind("photo"), "this file");
+  assert.equal(fileKind("broken.JPG"), "this file"); // every browser shows JPEG files
 });
 
 test("result files have the names of their photos", () => {
@@ -169,6 +171,7 @@ test("result files have the names of their photos", () => {
     "a (2).jpg",
     "a (3).jpg",
   ]);
+  assert.deepEqual(uniqueNames(["a.jpg", "A.jpg"]), ["a.jpg", "A (2).jpg"]);
   assert.deepEqual(
     [fileSize(999), fileSize(28_400), fileSize(3_210_000)],
     ["999 bytes", "28 kB", "3.2 MB"],

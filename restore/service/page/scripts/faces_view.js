@@ -16,7 +16,8 @@ export function facesView(photo, onChange) {
       toggle.setAttribute("aria-pressed", String(photo.faces[index].chosen));
     }
     const chosen = photo.faces.filter((face) => face.chosen).length;
-    count.textContent = `${chosen} of ${photo.faces.length} faces chosen`;
+    const all = photo.faces.length;
+    count.textContent = `${chosen} of ${all} ${all === 1 ? "face" : "faces"} chosen`;
     onChange();
   }
   const chooseAll = (chosen) => () => {

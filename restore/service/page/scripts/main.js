@@ -11,15 +11,30 @@ let page = null;
 const early = [];
 const keyDialog = new KeyDialog(() => (page ? page.recent.render() : start()));
 const api = new Api(key, () => keyDialog.ask());
+const NO_KEY = "This service needs an API key. Photos are added as soon as you have entered it.";
 
-async function start() {
+let connecting = null;
+
+/** Connect to the service, unless that is under way. */
+function start() {
+  connecting ??= connect().finally(() => {
+    connecting = null;
+  });
+  return connecting;
+}
+
+async function connect() {
   const problem = byId("page-problem");
   problem.replaceChildren();
   try {
     const model = await api.model();
     page = new Page(api, model.latest_version);
   } catch (error) {
-    if (error.status !== 401) problem.replaceChildren(errorBox(error, start));
+    const box =
+      error.status === 401
+        ? errorBox(new Error(NO_KEY), start, "Enter the key")
+        : errorBox(error, start);
+    problem.replaceChildren(box);
     return;
   }
   early.splice(0).forEach((files) => page.addFiles(files));
@@ -34,6 +49,10 @@ function openFromAddress() {
   page.open(id);
 }
 
-listenForFiles((files) => (page ? page.addFiles(files) : early.push(files)));
+listenForFiles((files) => {
+  if (page) return page.addFiles(files);
+  early.push(files); // added when the service is reached; a missing key is asked for again
+  return start();
+});
 addEventListener("hashchange", openFromAddress);
 start();

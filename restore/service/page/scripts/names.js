@@ -20,24 +20,27 @@ export function resultName(photo, type, index = 0) {
   return `${stem}-restored${extra}.${EXTENSIONS[type] ?? "bin"}`;
 }
 
-/** Make names unique by numbers: a.jpg, a (2).jpg. */
+/** Make names unique by numbers, also where case does not count: a.jpg, A (2).jpg. */
 export function uniqueNames(names) {
   const taken = new Set();
   return names.map((name) => {
     const dot = name.lastIndexOf(".");
     let unique = name;
-    for (let number = 2; taken.has(unique); number += 1) {
+    for (let number = 2; taken.has(unique.toLowerCase()); number += 1) {
       unique = `${name.slice(0, dot)} (${number})${name.slice(dot)}`;
     }
-    taken.add(unique);
+    taken.add(unique.toLowerCase());
     return unique;
   });
 }
 
-/** Name the kind of a file by its suffix: "HEIC files". */
+/** Suffixes of formats that every browser shows: where it cannot, the file is the reason. */
+const SHOWN_EVERYWHERE = new Set(["JPG", "JPEG", "PNG", "WEBP", "GIF", "BMP"]);
+
+/** Name the kind of a file that the browser cannot show, by its suffix: "HEIC files". */
 export function fileKind(name) {
   const suffix = /\.([a-z0-9]{2,5})$/i.exec(name)?.[1].toUpperCase();
-  return suffix ? `${suffix} files` : "this file";
+  return suffix && !SHOWN_EVERYWHERE.has(suffix) ? `${suffix} files` : "this file";
 }
 
 /** Write a number of bytes as "3.2 MB". */

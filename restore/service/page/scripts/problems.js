@@ -7,15 +7,16 @@ import { button, element, icon } from "./dom.js";
  *
  * @param {Error} error a ServiceError, or what a browser throws.
  * @param {function|null} onRetry adds a button that tries again.
+ * @param {string} retryText the text of this button.
  */
-export function errorBox(error, onRetry = null) {
+export function errorBox(error, onRetry = null, retryText = "Try again") {
   const code = error.code ? element("span", { class: "code", text: error.code }) : null;
   return element(
     "div",
     { class: "notice error", role: "alert" },
     icon("alert"),
     element("p", {}, code, code ? " " : null, error.message),
-    onRetry ? button({ text: "Try again", kind: "small", onclick: onRetry }) : null,
+    onRetry ? button({ text: retryText, kind: "small", onclick: onRetry }) : null,
   );
 }
 

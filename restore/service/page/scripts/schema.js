@@ -84,12 +84,17 @@ function splitUsers(description, tasks) {
   return { users: names, text: description.slice(colon + 2) };
 }
 
-/** Users of the page do not set the environment of the service: its operator may have. */
+/**
+ * Users of the page do not set the environment of the service: its operator may have. The choice
+ * `auto` is shown as "Automatic".
+ */
 function withoutEnvironment(description) {
-  return description.replace(
-    /auto uses the environment variable [A-Z_]+, else/,
-    "automatic is the choice of this service, normally",
-  );
+  return description
+    .replace(
+      /auto uses the environment variable [A-Z_]+, else/,
+      "automatic is the choice of this service, normally",
+    )
+    .replace(/\bauto uses\b/, "automatic uses");
 }
 
 function choicesOf(openapi, input) {

@@ -70,6 +70,16 @@ export const LABELS = {
   inpaint_variant: "Network",
   render_factor: "Render size",
   saturation: "Colourfulness",
+  only_center_face: "Only the face in the centre",
+  min_face_px: "Smallest face in pixels",
+  target_px: "Long side in pixels",
+  target_mp: "Size in megapixels",
+  max_megapixels: "Largest photo in megapixels",
+  has_aligned: "Photo is one aligned face",
+  old_photo_hr: "Large old photo",
+  return_mask: "Return the scratch mask",
+  output_quality: "File quality",
+  keep_gps: "Keep the GPS position",
 };
 
 /** The task that finds out what a photo needs; it is not offered as a task. */
