@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -22,7 +24,14 @@ def _items(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]")]
+def _http_url(value: str) -> str:
+    if not re.match(r"https?://[^\s/]", value):
+        text = "an address begins with http:// or https://, such as http://gpu1:5000"
+        raise PydanticCustomError("http_url", text)
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HttpUrls = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_items)]
 
 

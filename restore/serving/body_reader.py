@@ -76,4 +76,5 @@ class BodyReader:
 
 
 def _too_large() -> Refusal:
-    return Refusal(413, "Failed to buffer the request body: length limit exceeded", close=True)
+    limit = f"the request is larger than {MAX_BODY_BYTES // 2**20} MiB, which is the limit"
+    return Refusal(413, f"{limit}. Send fewer or smaller photos, or their URLs.", close=True)

@@ -114,6 +114,7 @@ class TestSettings:
             ([], {"RESTORE_WORKER_URLS": "gpu1"}, "the setting worker_urls.0 is 'gpu1'"),
             ([], {"RESTORE_CORS_ORIGINS": '["https://a.example"'}, "the setting cors_origins"),
             (["--public-url", "a.example"], {}, "the setting public_url is 'a.example'"),
+            (["--worker", "gpu1:5000"], {}, "an address begins with http:// or https://"),
             ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s is 'inf'"),
             ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "the setting keep_jobs_s is 'nan'"),
             (["--weights", "none"], {}, "'none' is not one of"),

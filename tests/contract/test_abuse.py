@@ -172,6 +172,12 @@ def test_hostile_body_is_refused(server: Server, body: str, headers: str, status
     assert server.predict(input={"scale": 1}).json()["status"] == "succeeded"
 
 
+def test_body_above_the_limit_is_refused_with_the_limit(server: Server) -> None:
+    headers = JSON + f"Content-Length: {200 * 2**20}\r\n"
+    _, text = send_raw(server.url, "POST /predictions", "{}", headers)
+    assert "larger than 100 MiB" in text
+
+
 def test_body_above_the_limit_without_a_declared_size_is_refused(server: Server) -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(101):
