@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from queue import Queue
 from typing import Any
@@ -157,6 +158,8 @@ class WorkerPool:
         process = self._context.Process(
             target=self.target, args=(other, job, self.plan.threads), daemon=True
         )
+        # Python's resource tracker unblocks Ctrl-C when it starts, which it would do below.
+        resource_tracker.ensure_running()
         # The worker starts with Ctrl-C blocked: in a terminal, all processes of a command get it.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -77,3 +77,26 @@ def test_planning_on_a_cpu_loads_neither_torch_nor_opencv() -> None:
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
     assert isinstance(plan_workers("cpu"), WorkerPlan)
+
+
+def test_ctrl_c_is_blocked_in_a_worker_from_its_start(tmp_path: Path) -> None:
+    """A worker that gets it while it imports modules would end with a traceback."""
+    script = tmp_path / "start.py"
+    script.write_text("""
+import signal
+from restore.batch.pool import WorkerPlan, WorkerPool
+from restore.batch.processing import BatchJob
+
+def tell(connection, job, threads):
+    connection.send(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+if __name__ == "__main__":
+    with WorkerPool(BatchJob("restore", {}, "lite"), WorkerPlan((None, None)), tell) as pool:
+        print([worker.connection.recv() for worker in pool._workers])
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+""")
+    command = [sys.executable, str(script)]
+    said = subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert said.stdout == "[True, True]\nFalse\n"
