@@ -284,13 +284,21 @@ def require_separate(source: Folder, target: Folder) -> None:
 
 
 def _file_status(child: os.DirEntry[str]) -> os.stat_result | None:
-    """Return the facts of a file; None if it is none, has vanished, or is a link to itself."""
+    """Return the facts of a file, or None if it is no file or has vanished.
+
+    A link to nothing or to itself has its own facts: reading it fails, and the run says so.
+    """
     try:
-        return child.stat() if child.is_file() else None
+        if child.is_file():
+            return child.stat()
+        is_dead = child.is_symlink() and not os.path.exists(child.path)  # noqa: PTH110 - as scandir
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ELOOP}:
+        if error.errno == errno.ENOENT:
             return None
-        raise
+        if error.errno != errno.ELOOP:
+            raise
+        is_dead = True
+    return child.stat(follow_symlinks=False) if is_dead else None
 
 
 def _state_of(facts: dict[str, Any]) -> str:

@@ -69,11 +69,14 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     assert names == ["a.jpg", "b.jpg"]
 
 
-def test_links_to_themselves_or_to_nothing_are_left_out(tmp_path: Path) -> None:
+def test_links_to_themselves_or_to_nothing_are_listed_to_fail_with_a_message(
+    tmp_path: Path,
+) -> None:
     write_photos(tmp_path, "a.jpg")
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "dead.jpg").symlink_to("nothing.jpg")
-    assert [entry.name for entry in LocalFolder(tmp_path).entries()] == ["a.jpg"]
+    names = [entry.name for entry in LocalFolder(tmp_path).entries()]
+    assert names == ["a.jpg", "dead.jpg", "loop.jpg"]
 
 
 def test_missing_folder_is_an_error_that_names_it() -> None:
