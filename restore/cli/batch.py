@@ -220,7 +220,7 @@ def _write(
     parent = targets.result.parent
     make_folder(parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".restore-") as folder:
-        written = results.save(folder, with_reports=settings.with_reports)
+        written = _save(results, Path(folder), targets.result, settings)
         # With output_format=same, only the content of a fetched photo tells the suffix.
         result = settings.file or parent / f"{targets.result.stem}{written[0].suffix}"
         moves = [(written[0], result)]
@@ -237,6 +237,16 @@ def _write(
     if not settings.file:
         origin.record(result)
     return tuple(target for _, target in moves)
+
+
+def _save(results: Results, folder: Path, result: Path, settings: Settings) -> list[Path]:
+    """Save results into a temporary folder; an error names the result that the user knows."""
+    try:
+        return results.save(folder, with_reports=settings.with_reports)
+    except RestoreError as error:
+        if isinstance(error.__cause__, OSError):
+            raise write_error(result, error.__cause__) from error
+        raise
 
 
 def describe(report: Report, size: str) -> str:

@@ -113,6 +113,8 @@ def fetch_existing(source: str, target: Path) -> NamedFile:
         )
     elif exists:
         reason = f"'{photo.path}' is not a file"
+    elif photo.path.is_symlink():
+        reason = f"'{photo.path}' is a link to '{photo.path.readlink()}', which does not exist"
     raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name)
 
 

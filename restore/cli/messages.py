@@ -50,6 +50,8 @@ def usage_error(error: Any) -> RestoreError:  # noqa: ANN401 - Typer does not ex
     if name := getattr(error, "option_name", None):
         similar = getattr(error, "possibilities", None) or ()
         remedy = f"Did you mean {' or '.join(similar)}?" if similar else help_remedy
+        if not name.startswith("--"):
+            remedy += " Write ./ before the name of a photo that begins with -."
         return RestoreError(Code.OPTION_UNKNOWN, f"there is no option {name}", remedy)
     reason = str(error.format_message()).replace("Value error, ", "").strip().rstrip(".")
     if not reason:  # `restore` alone: the help is printed already

@@ -7,6 +7,7 @@ of another photo of the same name, so it is neither replaced nor taken for the r
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -221,6 +222,8 @@ def exists_error(path: Path) -> RestoreError:
 def write_error(path: Path, error: OSError) -> RestoreError:
     """Return the error for a result that the operating system does not let a command write."""
     reason = f"'{path}' cannot be written ({error.strerror or error})"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _unwritable(reason, "Free some disk space, or choose another disk with --output.")
     return _unwritable(reason, "Choose another folder or file with --output.")
 
 

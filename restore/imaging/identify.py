@@ -73,7 +73,7 @@ def identify(data: bytes, name: str) -> str:
         return "HEIC"
     raise RestoreError(
         Code.PHOTO_FORMAT,
-        f"its content looks like {_describe(data)}, which is not supported",
+        _rejection(data),
         "Send JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF.",
         photo=name,
     )
@@ -97,10 +97,10 @@ def _brands(data: bytes) -> frozenset[bytes]:
     return frozenset({data[8:12], *(data[at : at + 4] for at in range(16, end, 4))})
 
 
-def _describe(data: bytes) -> str:
-    """Name the format that unsupported content appears to have, for the error message."""
+def _rejection(data: bytes) -> str:
+    """Say why content is not supported, with the format that it appears to have."""
     head = data[:_MAX_HEAD_BYTES]
-    return next(
-        (description for description, signature in _UNSUPPORTED if signature.match(head)),
-        "an unknown file type",
-    )
+    for description, signature in _UNSUPPORTED:
+        if signature.match(head):
+            return f"its content looks like {description}, which is not supported"
+    return "its content is in no format that is known"

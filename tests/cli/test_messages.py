@@ -49,6 +49,7 @@ def test_options_are_named_as_flags(text: str, shown: str) -> None:
         (["upscale", "a.jpg", "--upscale-variant", "x4pls"], "E102", ("x4pls", "x4plus")),
         (["upscale", "a.jpg", "--weights", "x"], "E102", ("--weights", "'official'", "--help")),
         (["upscale", "a.jpg", "--sacle", "2"], "E101", ("--sacle", "--scale")),
+        (["upscale", "-x.jpg"], "E101", ("-x", "Write ./ before the name of a photo")),
         (["upscale"], "E102", ("PHOTO", "--help")),
         (["upscal", "a.jpg"], "E102", ("upscal", "Did you mean 'upscale'?")),
         (["weights", "list", "colourise"], "E102", ("'colourise'", "Did you mean colorize?")),
@@ -112,6 +113,16 @@ def test_folder_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert "[E201]" in error
         assert "'photos' is a folder. Give the photos in it, for example photos/*.jpg." in error
         assert "`restore batch photos OUT`" in error
+
+
+def test_link_to_nothing_is_named_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dead.jpg").symlink_to("moved.jpg")
+    assert main(["upscale", "dead.jpg"]) == 2
+    error = capsys.readouterr().err
+    assert "[E201]" in error
+    assert "'dead.jpg' is a link to 'moved.jpg', which does not exist" in error
 
 
 def test_photo_that_looks_like_an_option_or_a_command_follows_two_dashes(

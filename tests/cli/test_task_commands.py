@@ -1,5 +1,6 @@
 """Tests of the commands per task: options, results, skipped files and exit codes."""
 
+import errno
 import json
 import re
 from collections.abc import Callable
@@ -232,3 +233,18 @@ def test_weights_policy_comes_from_the_option_the_environment_or_is_local(
     monkeypatch.setattr("restore.restorer.Restorer.__init__", record)
     main(["restore", str(photo_file()), *arguments])
     assert seen == [expected]
+
+
+def test_full_disk_is_an_error_that_names_the_result_and_the_remedy(
+    photo_file: PhotoFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["restore", str(photo_file("a.png")), "-o", "out"]) == 2
+    assert capsys.readouterr().err == (
+        "error: [E302] 'out/a.jpg' cannot be written (No space left on device). Free some disk"
+        " space, or choose another disk with --output.\n"
+    )
+    assert visible(Path("out")) == []

@@ -161,13 +161,20 @@ def test_tiff_whose_entries_claim_the_whole_file_is_rejected() -> None:
         (b"PK\x03\x04" + bytes(30), "a ZIP archive (.livp files are, too)"),
         (b"\xff\x0a" + bytes(30), "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-        (bytes(range(256)), "an unknown file type"),
     ],
 )
 def test_unsupported_type_is_named_in_the_error(data: bytes, description: str) -> None:
     error = rejection(data)
     assert error.code == Code.PHOTO_FORMAT
     assert f"looks like {description}, which is not supported" in error.reason
+    assert error.remedy == "Send JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF."
+
+
+@pytest.mark.parametrize("data", [bytes(range(256)), b"hello"])
+def test_unknown_type_is_called_unknown(data: bytes) -> None:
+    error = rejection(data)
+    assert error.code == Code.PHOTO_FORMAT
+    assert error.reason == "its content is in no format that is known"
     assert error.remedy == "Send JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP or GIF."
 
 
