@@ -197,9 +197,10 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        variable = f"{Settings.model_config['env_prefix']}{str(first['loc'][0]).upper()}"
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"the setting {name} is {first['input']!r}: {first['msg']}",
+            f"the setting {name} ({variable}) is {first['input']!r}: {first['msg']}",
             "Change the option, the environment variable or the line in .env; docs/service.md lists"
             " all settings.",
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -52,8 +53,7 @@ def translate_decoder_errors(file_format: str, size_bytes: int, name: str) -> It
             raise out_of_memory(size_bytes, name) from error
         raise RestoreError(
             Code.PHOTO_DAMAGED,
-            f"its {file_format} data is damaged or cut short "
-            f"({str(error) or type(error).__name__})",
+            f"its {file_format} data is damaged or cut short ({_reason_of(error)})",
             "Send the whole file again, or save it again with an image editor.",
             photo=name,
         ) from error
@@ -67,6 +67,11 @@ def out_of_memory(size_bytes: int, name: str) -> RestoreError:
         "Make the photo smaller or give the machine more memory.",
         photo=name,
     )
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return the message of a decoder without addresses of objects in memory."""
+    return re.sub(r" <[^<>]* at 0x[0-9a-f]+>", "", str(error)) or type(error).__name__
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -110,7 +110,7 @@ def _polygon(polygon: object, number: int) -> np.ndarray:
     if not isinstance(polygon, list):
         raise _invalid(f"{name} of points is {_shorten(polygon)}, which is not a list of vertices")
     if len(polygon) < 3:
-        raise _invalid(f"{name} of points has {len(polygon)} vertices, it needs at least three")
+        raise _invalid(f"{name} of points needs at least three vertices, not {len(polygon)}")
     vertices = enumerate(polygon, start=1)
     return np.array([_vertex(vertex, f"vertex {index} of {name}") for index, vertex in vertices])
 

@@ -51,11 +51,12 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
             "Send a mask of the photo's size.",
         )
     result = photo.pixels.copy()
+    adapter = context.models["inpaint"].adapter_of_kind(InpaintAdapter)
     with context.report.stage("net"), torch.inference_mode():
         for item in plan_windows(mask, context):
             pixels, hidden = photo.pixels[item.window], mask[item.window]
             fill = fill_window(pixels, hidden, context)
-            if context.models["inpaint"].adapter_of_kind(InpaintAdapter).needs_texture:
+            if adapter.needs_texture:
                 fill = add_texture(fill, pixels, hidden, item.hole)
             paste_fill(
                 result[item.window], item.hole, fill, strength=options.strength, rules=context.rules
@@ -63,7 +64,7 @@ def run_inpaint(photo: Photo, options: InpaintOptions, context: StepContext) -> 
     context.changed_areas.append(mask)
     filled = photo.with_pixels(result, alpha_of_fill(photo.alpha, mask))
     if options.strength > 0:
-        for warning in fill_warnings(photo, filled, mask):
+        for warning in fill_warnings(photo, filled, mask, adapter.max_hole_width_px):
             context.report.warn(warning)
     return filled
 

@@ -24,13 +24,16 @@ MIN_HOLE_PX, MAX_HOLES = 64, 50
 """Smaller holes, and all but the largest ones, are not checked."""
 
 
-def fill_warnings(before: Photo, after: Photo, mask: np.ndarray) -> Iterator[str]:
+def fill_warnings(
+    before: Photo, after: Photo, mask: np.ndarray, max_width_px: int | None = None
+) -> Iterator[str]:
     """Yield warnings about fills that do not suit their surroundings, or that changed nothing.
 
     Args:
         before: the photo.
         after: the photo with its holes filled.
         mask: HxW bool, True in the holes.
+        max_width_px: width of a hole that the network can fill; None: any.
     """
     if after.alpha is before.alpha and np.array_equal(after.pixels[mask], before.pixels[mask]):
         yield "the photo has not changed: the hole has the colours of its fill already"
@@ -40,12 +43,29 @@ def fill_warnings(before: Photo, after: Photo, mask: np.ndarray) -> Iterator[str
             "most of the hole is transparent in the photo and stays so: the fill cannot be seen;"
             " make the photo opaque there before"
         )
+    width_px = hole_width_px(mask)
+    if max_width_px is not None and width_px > max_width_px:
+        yield (
+            f"the widest hole is about {width_px} px wide, and the embedded network fills holes"
+            f" wider than {max_width_px} px with a smear; use the official network"
+            " (`restore weights fetch inpaint`), a smaller photo, or a smaller hole"
+        )
     worst = max(fill_excesses(after.pixels, mask), default=0.0)
     if worst > MAX_EXCESS:
         yield (
             "the fill of a hole is much lighter, darker or more colourful than everything around"
             " it; it may be wrong"
         )
+
+
+def hole_width_px(mask: np.ndarray) -> int:
+    """Return the diameter of the largest circle that fits into the holes.
+
+    Args:
+        mask: HxW bool, True in the holes, with a pixel outside of them.
+    """
+    distances = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return round(2.0 * float(distances.max()))
 
 
 def fill_excesses(pixels: np.ndarray, mask: np.ndarray) -> Iterator[float]:

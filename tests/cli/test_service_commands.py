@@ -110,13 +110,13 @@ class TestSettings:
         ("arguments", "environment", "words"),
         [
             (["--port", "70000"], {}, "E102"),
-            ([], {"RESTORE_PORT": "high"}, "the setting port is 'high'"),
-            ([], {"RESTORE_WORKER_URLS": "gpu1"}, "the setting worker_urls.0 is 'gpu1'"),
+            ([], {"RESTORE_PORT": "high"}, "the setting port (RESTORE_PORT) is 'high'"),
+            ([], {"RESTORE_WORKER_URLS": "gpu1"}, "worker_urls.0 (RESTORE_WORKER_URLS)"),
             ([], {"RESTORE_CORS_ORIGINS": '["https://a.example"'}, "the setting cors_origins"),
-            (["--public-url", "a.example"], {}, "the setting public_url is 'a.example'"),
+            (["--public-url", "a.example"], {}, "(RESTORE_PUBLIC_URL) is 'a.example'"),
             (["--worker", "gpu1:5000"], {}, "an address begins with http:// or https://"),
-            ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s is 'inf'"),
-            ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "the setting keep_jobs_s is 'nan'"),
+            ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s (RESTORE_KEEP_S) is 'inf'"),
+            ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "(RESTORE_KEEP_JOBS_S) is 'nan'"),
             (["--weights", "none"], {}, "'none' is not one of"),
         ],
     )

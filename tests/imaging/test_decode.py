@@ -194,6 +194,11 @@ def test_tiff_layout_that_decoders_misread_is_rejected() -> None:
     assert "16-bit TIFF of interleaved grey and alpha" in error.reason
 
 
+def test_error_of_a_cut_gif_names_no_object_in_memory() -> None:
+    message = str(decode_error(file_of(picture(), "GIF")[:20]))
+    assert "damaged or cut short (cannot identify image file)" in message
+
+
 def test_only_the_first_frame_is_used() -> None:
     first, second = (
         Image.fromarray(np.repeat(np.repeat(c, 8, 0), 8, 1))

@@ -4,14 +4,23 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from inpaintfakes import ConstantFill, MeanFill, context_of, mask_of
+from inpaintfakes import (
+    LITE_ROW,
+    ROW,
+    ConstantFill,
+    LiteConstantFill,
+    MeanFill,
+    context_of,
+    mask_of,
+)
 from torch import nn
 
 from restore import Restorer
 from restore.imaging.photo import Photo
+from restore.models.catalog import Checkpoint
 from restore.options import InpaintOptions
 from restore.pipelines.inpaint import alpha_of_fill, run_inpaint
-from restore.pipelines.inpaint_checks import MAX_EXCESS, fill_excesses
+from restore.pipelines.inpaint_checks import MAX_EXCESS, fill_excesses, hole_width_px
 
 HOLE = mask_of(40, 60, (10, 20, 12, 15))
 RNG = np.random.default_rng(1)
@@ -124,3 +133,27 @@ def test_nothing_outside_of_the_hole_changes_from_request_to_result(
         assert result.alpha is not None
         expected = np.full_like(photo.alpha, full) if alpha_mode == "erased" else photo.alpha
         np.testing.assert_array_equal(result.alpha, expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "net", "height", "is_smeared"),
+    [
+        (LITE_ROW, LiteConstantFill(0.5, 0.5, 0.5), 126, False),
+        (LITE_ROW, LiteConstantFill(0.5, 0.5, 0.5), 132, True),
+        (ROW, ConstantFill(0.5, 0.5, 0.5), 132, False),
+    ],
+)
+def test_hole_that_is_too_wide_for_the_network_gives_a_warning(
+    row: Checkpoint, net: nn.Module, height: int, is_smeared: bool
+) -> None:
+    context = context_of(net, mask_of(180, 240, (20, 20, height, 200)), row)
+    pixels = RNG.integers(90, 160, (180, 240, 3), np.uint8)
+    run_inpaint(Photo("a", pixels), InpaintOptions(), context)
+    expected = [f"about {height} px wide"] if is_smeared else []
+    found = [text for text in context.report.warnings if "smear" in text]
+    assert len(found) == len(expected)
+    assert all(part in text for part, text in zip(expected, found, strict=True))
+
+
+def test_width_of_a_hole_is_that_of_its_widest_place() -> None:
+    assert hole_width_px(mask_of(60, 90, (10, 10, 6, 60), (30, 20, 20, 40))) == 20

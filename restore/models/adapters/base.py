@@ -192,10 +192,12 @@ class InpaintAdapter(Adapter):
 
     Attributes:
         needs_texture: whether the fill of wide holes is too smooth, so that texture is added.
+        max_hole_width_px: width above which a hole becomes a smear; None: no such limit is known.
     """
 
     purpose = "inpainting"
     needs_texture: ClassVar[bool] = False
+    max_hole_width_px: ClassVar[int | None] = None
 
     def fill(self, net: nn.Module, photo: Tensor, hole: Tensor) -> Tensor:
         """Fill the holes of photos.
