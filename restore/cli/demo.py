@@ -74,7 +74,7 @@ EXAMPLES = (
         crop=False,
     ),
     Example("demo/faded.jpg", "colors", "faded colours", crop=False),
-    Example("5.jpg", "colorize", "black and white", crop=False),
+    Example("3.jpg", "colorize", "black and white", crop=False),
     Example(
         "12.jpg",
         "inpaint",

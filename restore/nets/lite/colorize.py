@@ -24,10 +24,10 @@ INPUT_PX = 256  # side that the network is meant for
 CELL_PX = 4  # side of the cells for which colours are predicted
 WIDTHS = (64, 80, 112, 112)  # channels of the decoder at 1/4, 1/8, 1/16 and 1/32 of the size
 ENSEMBLE_SCALES = (0.75, 1.0, 1.25)  # sizes of the photo over which predictions are averaged
-TEMPERATURE = 0.3
+TEMPERATURE = 0.4
 RARITY_RADIUS = 15.0  # a colour this far from grey, in compressed units, weighs e times in training
-RARITY_FACTOR = 1.05  # how much of this weight is taken back here
-SATURATION = 1.15
+RARITY_FACTOR = 0.85  # how much of this weight is taken back here
+SATURATION = 1.12
 DROPOUT = 0.2  # at the two coarsest levels, because the training photos are few
 AB_SCALE = 110.0  # Lab units of an output of 1
 
