@@ -200,7 +200,8 @@ def check_response(response: requests.Response, inputs: Mapping[str, Any]) -> st
         assert len(body["output"]) >= photos > 0
         for uri in body["output"]:
             if inputs.get("task") == INSPECT_TASK:
-                assert decode_json(uri).keys() == {"photo", "steps", "faces", "warnings"}
+                keys = {"photo", "steps", "faces", "findings", "warnings"}
+                assert decode_json(uri).keys() == keys
             else:
                 assert decode_image(uri).size[0] > 0
         return "succeeded"
