@@ -17,6 +17,7 @@ from skimage.color import deltaE_ciede2000
 from torch import nn
 
 from restore.nets.lite.colorize import AB_SCALE, INPUT_PX
+from restore.pipelines.colorize import exact_lightness_of
 from training.dataset import read_held_back
 from training.degradations import quantise
 from training.evaluation import (
@@ -43,8 +44,8 @@ SKIN_RANGES = ((133, 173), (77, 127))  # of Cr and Cb, 8 bits
 def colorize(net: nn.Module, photo: Photo) -> Photo:
     """Replace the colours of a photo by those that the network predicts from its lightness."""
     height, width = photo.shape[:2]
-    small = lightness_of(resize_to_square(photo, INPUT_PX)) / 100.0
-    ab = net(torch.from_numpy(small)[None, None])[0].permute(1, 2, 0).numpy() * AB_SCALE
+    small = exact_lightness_of(resize_to_square(photo, INPUT_PX).astype(np.float32) / 255.0)
+    ab = net(torch.from_numpy(small[..., 0])[None, None] / 100.0)[0].permute(1, 2, 0).numpy() * AB_SCALE
     resized = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
     return from_lab(np.dstack([lightness_of(photo), resized]))
 

@@ -53,7 +53,8 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
     side_px = choose_side_px(classify_tone(pixels), options, context)
     with context.report.stage("net"), torch.inference_mode():
-        lightness = lightness_of(shrink_to_square(pixels, side_px))
+        to_lightness = exact_lightness_of if context.rules.has_exact_lightness else lightness_of
+        lightness = to_lightness(shrink_to_square(pixels, side_px))
         ab = predict_ab(lightness, model, context)
         if (matrix := srgb_to_space(photo.icc)) is not None:
             ab = to_colour_space(ab, lightness, matrix)

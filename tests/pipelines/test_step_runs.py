@@ -114,7 +114,8 @@ def compare(lite: Restorer, on_device: Restorer, task: str, *args: Any, **inputs
         ("restore", {"strength": 0.5}, "deep grey"),
         ("colorize", {"render_factor": 18, "saturation": 1.8}, ""),
         ("colorize", {"render_factor": 18, "saturation": 1.8}, "deep"),
-        ("colorize", {"render_factor": 18, "saturation": 1.4}, "alpha"),
+        ("colorize", {"render_factor": 18, "saturation": 1.8}, "alpha"),
+        ("colorize", {"render_factor": 18, "saturation": 1.8}, "deep alpha"),
         ("colorize", {"render_factor": 18, "strength": 0.8}, "deep grey"),
     ],
 )
