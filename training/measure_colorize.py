@@ -45,7 +45,8 @@ def colorize(net: nn.Module, photo: Photo) -> Photo:
     """Replace the colours of a photo by those that the network predicts from its lightness."""
     height, width = photo.shape[:2]
     small = exact_lightness_of(resize_to_square(photo, INPUT_PX).astype(np.float32) / 255.0)
-    ab = net(torch.from_numpy(small[..., 0])[None, None] / 100.0)[0].permute(1, 2, 0).numpy() * AB_SCALE
+    inputs = torch.from_numpy(small[..., 0])[None, None] / 100.0
+    ab = net(inputs)[0].permute(1, 2, 0).numpy() * AB_SCALE
     resized = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
     return from_lab(np.dstack([lightness_of(photo), resized]))
 
