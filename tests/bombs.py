@@ -261,7 +261,12 @@ def floods(size_bytes: int = MAX_BYTES) -> dict[str, Callable[[], bytes]]:
     """Return builders of files with too many parts, by name."""
     builders: dict[str, Callable[[], bytes]] = {
         name: partial(_insert, *arguments, size_bytes)
-        for name, arguments in {**_png_floods(), **_jpeg_floods(), **_gif_floods()}.items()
+        for name, arguments in {
+            **_png_floods(),
+            **_jpeg_floods(),
+            **_gif_floods(),
+            **_webp_floods(),
+        }.items()
     }
     runs = {"runs": b"\1\5", "literals": b"\0\5abcde\0", "line-ends": b"\0\0"}
     for name, unit in runs.items():
@@ -299,6 +304,14 @@ def _jpeg_floods() -> dict[str, Flood]:
         "restarts": b"\xff\xd0",
     }
     return {f"jpeg-{name}": (jpeg, after_jfif, unit) for name, unit in segments.items()}
+
+
+def _webp_floods() -> dict[str, Flood]:
+    webp, first_chunk, empty = file_of(noise(), "WEBP", exif=b"Exif\0\0II*\0"), 30, b"\0\0\0\0"
+    return {
+        "webp-before": (webp, first_chunk, b"junk" + empty),
+        "webp-after": (webp, len(webp), b"junk" + empty),
+    }
 
 
 def _gif_floods() -> dict[str, Flood]:

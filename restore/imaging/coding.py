@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from restore.imaging.webp import is_lossless_webp
+
 SAME_FORMAT = "same"
 _OWN_FORMATS = {"JPEG": "jpg", "WEBP": "webp"}
 _NEAREST_FORMATS = {"HEIC": "jpg", "AVIF": "webp"}
@@ -60,8 +62,7 @@ def read_coding(image: Image.Image, data: bytes) -> Coding | None:
         data: the content of the file.
     """
     if image.format == "WEBP":
-        is_lossless = b"VP8L" in (data[12:16], data[30:34])
-        return Coding(image.size, is_lossless=True) if is_lossless else None
+        return Coding(image.size, is_lossless=True) if is_lossless_webp(data) else None
     if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in _CODED_MODES:
         return None
     numbers = [component[3] for component in image.layer]

@@ -16,6 +16,7 @@ from restore.imaging.jpeg import (
     segment_end,
 )
 from restore.imaging.png import check_png_checksums, png_chunks
+from restore.imaging.webp import webp_chunks
 
 MAX_PARTS = 150_000
 """A GIF of 32 MiB has up to 131,586 blocks of 255 bytes; other formats need far fewer parts."""
@@ -39,6 +40,9 @@ def check_parts(data: bytes, file_format: str, name: str) -> None:
         _find_first_scan(data, name)
     elif file_format == "PNG":
         for count, _ in enumerate(png_chunks(data)):
+            _check_count(count, name)
+    elif file_format == "WEBP":
+        for count, _ in enumerate(webp_chunks(data)):
             _check_count(count, name)
     elif file_format == "GIF":
         _check_gif_blocks(data, name)

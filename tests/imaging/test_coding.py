@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photofiles import deep_picture, exif_block, file_of, picture, tiff_file
+from photofiles import deep_picture, exif_block, file_of, picture, srgb_profile, tiff_file
 from PIL import Image, JpegImagePlugin
 
 from restore.imaging.encode import encode
@@ -50,6 +50,25 @@ def test_same_is_the_format_of_the_photo(data: bytes, expected: str) -> None:
     assert notes == ()
     if expected == "PNG" or b"VP8L" in data[:40]:
         np.testing.assert_array_equal(decode(written, "a").pixels, result.pixels)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"icc_profile": srgb_profile()},
+        {"icc_profile": srgb_profile(), "exif": exif_block()},
+        {"save_all": True, "append_images": [Image.fromarray(PICTURE[::-1])]},
+    ],
+    ids=["profile", "profile and EXIF", "animation"],
+)
+def test_a_lossless_webp_stays_lossless_with_chunks_before_its_picture(
+    options: dict[str, Any],
+) -> None:
+    result = filled(decode(file_of(PICTURE, "WEBP", lossless=True, **options), "a"))
+    written, _ = encode(result, "same", 95)
+    np.testing.assert_array_equal(decode(written, "a").pixels, result.pixels)
+    lossy = filled(decode(file_of(PICTURE, "WEBP", quality=90, **options), "a"))
+    assert lossy.coding is None
 
 
 OPTIONS: list[dict[str, Any]] = [
