@@ -109,6 +109,15 @@ class Restorer:
         if tasks:
             self._prepare_copies()
 
+    @property
+    def fallback_warnings(self) -> frozenset[str]:
+        """All warnings so far about weights that are used instead of the requested ones.
+
+        They hold for all photos alike. In the report of a pipeline, the name of the step is before
+        each: `upscale: lite weights are used ...`.
+        """
+        return frozenset(self.cache.fallback_warnings)
+
     def preload(self, task: Step) -> None:
         """Load every variant of a task that the weights policy offers.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from restore.cli.descriptions import Describer
 from restore.cli.inputs import fetch_existing
 from restore.cli.targets import (
     Origin,
@@ -28,7 +29,6 @@ from restore.imaging.named_file import NamedFile
 from restore.options import Request
 
 if TYPE_CHECKING:
-    from restore.report import Report
     from restore.restorer import Restorer
     from restore.results import Results
 
@@ -93,6 +93,7 @@ class Job:
         weights: the weights policy.
         settings: how the results are written.
         make_restorer: returns the restorer; not called if there is nothing to do.
+        describer: describes the results.
     """
 
     task: str
@@ -100,6 +101,7 @@ class Job:
     weights: str
     settings: Settings
     make_restorer: Callable[[], Restorer]
+    describer: Describer = field(default_factory=Describer)
 
     @functools.cached_property
     def restorer(self) -> Restorer:
@@ -189,7 +191,7 @@ def _restore_one(
         return Outcome(source, "failed", detail=str(refusal), error_code=refusal.code)
     report = results.reports[0]
     size = f"{results.photos[0].width}x{results.photos[0].height}"
-    detail = describe(report, size)
+    detail = job.describer.describe(report, size, restorer.fallback_warnings)
     return Outcome(source, "done", written[0], written[1:], detail, report=report.to_dict())
 
 
@@ -247,17 +249,3 @@ def _save(results: Results, folder: Path, result: Path, settings: Settings) -> l
         if isinstance(error.__cause__, OSError):
             raise write_error(result, error.__cause__) from error
         raise
-
-
-def describe(report: Report, size: str) -> str:
-    """Return what was done to a photo: a summary line, then its steps and warnings, indented."""
-    steps = report.steps or []
-    seconds = sum(sum(one.stages_ms.values()) for one in (report, *steps)) / 1000.0
-    variant = f" {report.variant}" if report.variant else ""
-    lines = [f"{size}  {report.task}{variant} on {report.device or 'cpu'}, {seconds:.1f} s"]
-    for step in steps:
-        reason = f": {step.why}" if step.why else ""
-        lines.append(f"    {step.task} {step.variant}{reason}")
-    lines += [f"    note: {note}" for note in (*report.notes, *report.profile_effects)]
-    lines += [f"    warning: {warning}" for warning in report.warnings]
-    return "\n".join(lines)

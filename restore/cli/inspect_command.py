@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from restore.cli.descriptions import Describer
 from restore.cli.inputs import fetch_existing
 from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.progress import ProgressBars
@@ -32,7 +33,7 @@ def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
     Raises:
         RestoreError: the command is refused; options have the names of their flags.
     """
-    as_json, results = values["json"], list[Json]()
+    as_json, results, describer = values["json"], list[Json](), Describer()
     with ProgressBars(quiet=as_json) as bars:
         try:
             Request.from_inputs(INSPECT_TASK, given)  # before torch is imported
@@ -42,7 +43,9 @@ def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
             for source in values["photos"]:
                 results.append(_inspect(restorer, source, given))
                 if not as_json:
-                    _print(results[-1], bars)
+                    fallbacks = restorer.fallback_warnings
+                    shown = describer.new_warnings(results[-1].get("warnings", ()), fallbacks)
+                    _print({**results[-1], "warnings": list(shown)}, bars)
         except RestoreError as error:
             raise error_with_flags(error) from error
     failures = sum("error" in result for result in results)

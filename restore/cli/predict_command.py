@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from restore.cli.batch import describe
+from restore.cli.descriptions import Describer
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.option_parameters import Weights
 from restore.cli.progress import ProgressBars
@@ -75,7 +75,10 @@ def predict(
             restorer = Restorer(weights=weights, progress=bars)
             results = restorer.run(task, photos, masks=masks, **cast(Any, inputs))
             paths = results.save(output, with_reports=True)
-    _print_results(results, paths, as_json=json_text is not None)
+    if json_text is not None:
+        _print_json(results, paths)
+    else:
+        _print_lines(results, paths, restorer.fallback_warnings)
 
 
 def _require_free(
@@ -115,17 +118,22 @@ def _require_free(
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
 
 
-def _print_results(results: Results, paths: Sequence[Path], *, as_json: bool) -> None:
-    if as_json:
-        reports = [report.to_dict() for report in results.reports]
-        answer = {
-            "status": "succeeded",
-            "output": [str(path) for path in paths],
-            "metrics": {"photos": reports},
-        }
-        print(json.dumps(answer, indent=2))
-        return
+def _print_json(results: Results, paths: Sequence[Path]) -> None:
+    reports = [report.to_dict() for report in results.reports]
+    answer = {
+        "status": "succeeded",
+        "output": [str(path) for path in paths],
+        "metrics": {"photos": reports},
+    }
+    print(json.dumps(answer, indent=2))
+
+
+def _print_lines(
+    results: Results, paths: Sequence[Path], fallback_warnings: Collection[str]
+) -> None:
+    describer = Describer()
     for path, photo, report in zip(paths, results.photos, results.reports, strict=False):
-        print(f"{path}  {describe(report, f'{photo.width}x{photo.height}')}")
+        size = f"{photo.width}x{photo.height}"
+        print(f"{path}  {describer.describe(report, size, fallback_warnings)}")
     for path in paths[len(results.photos) :]:
         print(f"{path}  mask")

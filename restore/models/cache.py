@@ -58,6 +58,8 @@ class ModelCache:
         self.policy = policy
         self.optimizer = optimizer
         self.progress = progress
+        self.fallback_warnings = set[str]()
+        """All warnings so far about weights that are used instead of the requested ones."""
         self._models: dict[Key, Model] = {}
         self._copies: dict[Key, dict[Hashable, tuple[Model, tuple[str, ...]]]] = {}
         self._mapped_files: dict[Key, list[MappedFile]] = {}

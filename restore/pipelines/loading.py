@@ -59,17 +59,25 @@ def load_step(
             loaded[CLEAN_UPSCALER] = models.get(choice.task, CLEAN_VARIANT)[0]
     if loaded[choices[0].task].variant == LITE:
         loaded |= {task: models.get(task, LITE)[0] for task in spec.lite_companions}
-    if not _needs_detector(spec, options):
-        return LoadedStep(loaded, None, warnings)
+    detector = None
+    if _needs_detector(spec, options):
+        detector, fallback_warnings = _load_detector(options, loaded, detectors)
+        warnings += fallback_warnings
+    models.fallback_warnings.update(warnings)
+    return LoadedStep(loaded, detector, warnings)
+
+
+def _load_detector(
+    options: TaskOptions, loaded: Mapping[str, Model], detectors: DetectorCache
+) -> tuple[Detector, tuple[str, ...]]:
+    """Return the face detector of a step with these models, and warnings if it is a fallback."""
     if isinstance(options, FaceOptions):
         with_lite = loaded[FACE.task].variant == LITE
-        detector, fallback_warnings = detectors.get(options.face_detector, with_lite=with_lite)
-        warnings += fallback_warnings
-    elif LITE in {model.variant for model in loaded.values()}:
-        detector, _ = detectors.get(AUTO, with_lite=True)
-    else:  # old photos are aligned by dlib's landmarks, as officially
-        detector, _ = detectors.get(DLIB, with_lite=False)
-    return LoadedStep(loaded, detector, warnings)
+        return detectors.get(options.face_detector, with_lite=with_lite)
+    if LITE in {model.variant for model in loaded.values()}:
+        return detectors.get(AUTO, with_lite=True)[0], ()
+    # Old photos are aligned by dlib's landmarks, as officially.
+    return detectors.get(DLIB, with_lite=False)[0], ()
 
 
 def describe_step(

@@ -121,7 +121,7 @@ class Judge:
         scratch_net: the lite network that finds scratches.
         predict_change: predicts what the step `colors` would do to a photo.
         restore_variants: the value of `restore_variant` for each work of `restore`.
-        warnings: fallbacks that are used instead of what was requested.
+        warnings: why another face detector is used than the requested one.
         enlarges_lite: loads the upscaler and tells whether it is the lite one.
     """
 
@@ -144,10 +144,12 @@ class Judge:
         """
         options: FaceOptions = request.options["face_restore"]
         upscale_options: UpscaleOptions = request.options["upscale"]
-        face_model, warnings = models.get(FACE.task, options.variant(FACE))
-        detector, fallback_warnings = detectors.get(
+        # Without the warnings about it: it is not called, only its input size and limits are used.
+        face_model, _ = models.get(FACE.task, options.variant(FACE))
+        detector, warnings = detectors.get(
             options.face_detector, with_lite=face_model.variant == LITE
         )
+        models.fallback_warnings.update(warnings)
         scratch_model, _ = models.get(OLD_PHOTO.task, LITE)
         colors_model, _ = models.get(COLORS.task, LITE)
         return cls(
@@ -156,7 +158,7 @@ class Judge:
             scratch_model.net,
             functools.partial(predict_change, model=colors_model, runtime=runtime),
             LITE_VARIANTS if models.policy is Policy.LITE else VARIANTS,
-            (*warnings, *fallback_warnings),
+            warnings,
             lambda: models.get(UPSCALER.task, upscale_options.variant())[0].variant == LITE,
         )
 

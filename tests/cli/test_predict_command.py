@@ -97,7 +97,7 @@ def test_predict_writes_results_and_reports(photo_file, tmp_path, capsys):
         "lite",
         120,
     )
-    assert "1-a.png  120x96  upscale lite on" in capsys.readouterr().out
+    assert "1-a.png  120x96  upscale (lite weights) on" in capsys.readouterr().out
 
 
 def test_json_in_gives_json_out(photo_file, tmp_path, capsys):
@@ -246,5 +246,5 @@ def test_a_pipeline_shows_its_steps_and_what_was_degraded(photo_file, tmp_path, 
     ]
     assert main(["predict", *pairs, "-o", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr().out
-    assert "pipeline lite, lite on cpu" in shown
+    assert "pipeline (lite weights) on cpu" in shown
     assert "face_restore: no face was found" in shown

@@ -68,8 +68,8 @@ def test_photo_without_a_command_runs_the_proposed_steps(
     with Image.open(tmp_path / "restored" / "a.jpg") as result:
         assert result.size == (120, 96)
     shown = capsys.readouterr().out
-    assert "pipeline" in shown
-    assert "upscale lite: its long side has 60 pixels" in shown
+    assert "pipeline (lite weights)" in shown
+    assert "    upscale: its long side has 60 pixels" in shown
 
 
 def test_several_photos_are_written_under_their_own_names(
