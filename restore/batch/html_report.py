@@ -15,6 +15,7 @@ from restore.batch.figures import Statistics
 from restore.batch.folder import Folder
 from restore.batch.manifest import Row
 from restore.batch.run import Summary
+from restore.batch.words import stage_words
 
 REPORT_STEM = "report"
 THUMBNAIL_PX = 360
@@ -42,7 +43,7 @@ figcaption { grid-column: 1 / 3; width: 0; min-width: 100%; font-size: .85rem;
 <h2>Sample</h2>
 <p>Before on the left, after on the right.</p>
 $figures
-<h2>Computing time by stage</h2>
+<h2>Computing time</h2>
 <table>$stages</table>
 <h2>Warnings</h2>
 $warnings
@@ -76,7 +77,9 @@ def write_report(
         target=escape(target.place),
         counts=_rows(_counts(summary, figures, wall_s)),
         figures="\n".join(_figures(source, target, figures)) or "<p>No photo was restored.</p>",
-        stages=_rows((stage, f"{s:.1f} s") for stage, s in figures.stages_s.most_common()),
+        stages=_rows(
+            (stage_words(stage), f"{s:.1f} s") for stage, s in figures.stages_s.most_common()
+        ),
         warnings=_kinds(figures.warnings),
         failures=_kinds(figures.errors) + _failures(summary),
     )

@@ -12,6 +12,7 @@ from posixpath import basename, splitext  # pathlib takes ten times as long
 from zlib import crc32
 
 from restore.batch.folder import Entry, Folder
+from restore.batch.words import counted
 from restore.errors import Code, RestoreError
 
 SUFFIXES = frozenset(
@@ -92,7 +93,7 @@ def list_photos(folder: Folder, globs: Sequence[str] = (), *, recursive: bool = 
         what = f"match {' or '.join(globs)}" if globs else "have the suffix of a photo"
         raise RestoreError(
             Code.PHOTO_MISSING,
-            f"no files in '{folder.place}' {what} ({ignored} other files)",
+            f"no files in '{folder.place}' {what} ({counted(ignored, 'other file')})",
             "Check the folder, or choose files with --glob.",
         )
     counts = Counter(_stem(entry) for entry in entries)

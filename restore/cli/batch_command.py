@@ -170,11 +170,12 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     from restore.batch.folder import open_folder  # noqa: PLC0415
     from restore.batch.plan import estimate  # noqa: PLC0415
     from restore.batch.run import preview  # noqa: PLC0415
+    from restore.batch.words import counted  # noqa: PLC0415
     from restore.batch.workers import plan_workers  # noqa: PLC0415
 
     plan, ignored = preview(options)
     count = len(plan.to_do)
-    print(f"to restore: {count} photos, {plan.input_bytes / 2**20:.1f} MiB")
+    print(f"to restore: {counted(count, 'photo')}, {plan.input_bytes / 2**20:.1f} MiB")
     if plan.changed:
         print(f"  of them changed, or with other options or weights: {plan.changed}")
     print(f"done already: {plan.done}")
@@ -188,8 +189,8 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     parallel = len(plan_workers(options.job.device, workers).devices)
     minutes = count * found.seconds_per_photo / parallel / 60.0
     mib = count * found.bytes_per_photo / 2**20
-    print(f"time: about {minutes:.1f} minutes with {parallel} workers", end="")
-    print(f" ({found.seconds_per_photo:.2f} s per photo, from {found.rows} photos)")
+    print(f"time: about {minutes:.1f} minutes with {counted(parallel, 'worker')}", end="")
+    print(f" ({found.seconds_per_photo:.2f} s per photo, from {counted(found.rows, 'photo')})")
     free_bytes = target.free_bytes()
     free = "" if free_bytes is None else f" of {free_bytes / 2**20:.0f} MiB that are free"
     print(f"disk: about {mib:.0f} MiB{free}")

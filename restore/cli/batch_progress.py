@@ -1,4 +1,4 @@
-"""Progress of a batch: photos done, speed, time left, failures and the slowest stage."""
+"""Progress of a batch: photos done, speed, time left, failures and what takes the longest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from restore.batch.figures import Statistics
+from restore.batch.words import counted, stage_words
 from restore.cli.progress import TerminalProgress
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ class BatchProgress(TerminalProgress):
         if self.quiet:
             return
         changed = f", {plan.changed} of them changed" if plan.changed else ""
-        parts = [f"{self._total} photos to restore{changed}", f"{plan.done} done before"]
+        parts = [f"{counted(self._total, 'photo')} to restore{changed}", f"{plan.done} done before"]
         if plan.failed:
             parts.append(f"{len(plan.failed)} failed before")
         if ignored:
-            parts.append(f"{ignored} other files ignored")
+            parts.append(f"{counted(ignored, 'other file')} ignored")
         print(", ".join(parts), file=sys.stderr, flush=True)
         if self.bars and self._total:
             self._task = self.bars.add_task("photos", total=self._total, facts="")
@@ -64,15 +65,16 @@ class BatchProgress(TerminalProgress):
         done = self.figures.done + self.figures.failed
         elapsed_s = time.monotonic() - self._started_s
         left_s = (self._total - done) * elapsed_s / done if done else 0.0
-        return f"{done} of {self._total} photos, {self.facts()}, {left_s / 60.0:.1f} minutes left"
+        of_total = f"{done} of {counted(self._total, 'photo')}"
+        return f"{of_total}, {self.facts()}, {left_s / 60.0:.1f} minutes left"
 
     def facts(self) -> str:
-        """Return speed, failures and the slowest stage."""
+        """Return speed, failures and what takes the longest."""
         elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
         done = self.figures.done + self.figures.failed
         facts = [f"{done / elapsed_s:.2f} per second", f"{self.figures.failed} failed"]
         if stage := self.figures.slowest_stage:
-            facts.append(f"slowest stage: {stage}")
+            facts.append(f"mostly {stage_words(stage)}")
         return ", ".join(facts)
 
     def new_bars(self) -> Progress:

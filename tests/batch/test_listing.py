@@ -33,7 +33,7 @@ def test_globs_choose_photos_by_name_or_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize("globs", [(), ("*.png",)])
 def test_folder_without_photos_is_an_error(tmp_path: Path, globs: tuple[str, ...]) -> None:
     write_photos(tmp_path, "notes.txt")
-    with pytest.raises(RestoreError, match=r"no files in .* \(1 other files\)"):
+    with pytest.raises(RestoreError, match=r"no files in .* \(1 other file\)"):
         list_photos(LocalFolder(tmp_path), globs)
 
 

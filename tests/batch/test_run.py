@@ -221,6 +221,7 @@ def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: 
     page = Path(place).read_text()
     assert '<td>restored in this run</td><td class="number">3</td>' in page
     assert "1.50" in page
+    assert '<td>computing networks</td><td class="number">0.0 s</td>' in page
     assert "x&lt;b&gt;.jpg" in page
     assert "<b>" not in page
 

@@ -132,6 +132,24 @@ def test_terminal_shows_what_there_is_to_do_and_a_bar(
     assert "0/0" not in shown
 
 
+@pytest.mark.parametrize(("others", "words"), [(1, "1 other file"), (2, "2 other files")])
+def test_other_files_are_counted_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], others: int, words: str
+) -> None:
+    write_photos(tmp_path / "in", *(f"{number}.txt" for number in range(others)))
+    (tmp_path / "in" / "a.jpg").unlink()
+    assert main(["batch", "in", "out"]) == 0
+    assert f"1 photo to restore, 0 done before, {words} ignored\n" in capsys.readouterr().err
+
+
+def test_progress_says_what_takes_the_longest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore.cli.batch_progress.LINE_EVERY_S", 0.0)
+    assert main(["batch", "in", "out"]) == 0
+    assert "0 failed, mostly computing networks, " in capsys.readouterr().err
+
+
 def test_report_that_cannot_be_written_is_told_and_the_summary_follows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,9 +180,9 @@ def test_dry_run_counts_estimates_and_writes_nothing(
     capsys.readouterr()
     assert main(["batch", "in", "out", "--dry-run", "--device", "cpu", "--workers", "1"]) == 0
     shown = capsys.readouterr().out
-    assert "to restore: 1 photos" in shown
+    assert "to restore: 1 photo," in shown
     assert "done already: 1" in shown
-    assert "(0.10 s per photo, from 1 photos)" in shown
+    assert "(0.10 s per photo, from 1 photo)" in shown
 
 
 @pytest.mark.parametrize(

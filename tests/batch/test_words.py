@@ -1,0 +1,28 @@
+"""Tests of figures in words."""
+
+import re
+
+import pytest
+from conftest import PROJECT
+
+from restore.batch.words import STAGES, counted, stage_words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos"), (1000, "1000 photos")]
+)
+def test_only_one_is_singular(number: int, words: str) -> None:
+    assert counted(number, "photo") == words
+
+
+def test_every_stage_of_the_reports_has_words() -> None:
+    stages = set[str]()
+    for path in (PROJECT / "restore").rglob("*.py"):
+        stages.update(re.findall(r'(?:\.stage|add_stage_ms)\("(\w+)"', path.read_text()))
+    assert {"net", "encode"} < stages
+    assert stages == STAGES.keys()
+    assert stage_words("net") == "computing networks"
+
+
+def test_a_stage_of_an_older_report_has_its_name() -> None:
+    assert stage_words("blend") == "blend"
