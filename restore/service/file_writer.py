@@ -63,7 +63,7 @@ class FileWriter:
         """
         self._check_size(self.size + len(chunk))
         try:
-            if shutil.disk_usage(self._part.parent).free < MIN_FREE_BYTES + len(chunk):
+            if is_full(self._part.parent, len(chunk)):
                 raise disk_full()
             self._file.write(chunk)
         except OSError as error:
@@ -91,6 +91,11 @@ class FileWriter:
         except OSError as error:
             raise unwritable(error) from error
         return self._digest.hexdigest()
+
+
+def is_full(folder: Path, size: int = 0) -> bool:
+    """Return whether the disk of a folder has no space for this many bytes."""
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES + size
 
 
 def sync_file(path: Path) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select
 from restore.errors import Code, RestoreError
 from restore.service import database, job_files, url_tokens
 from restore.service.file_names import clean_name, clean_type
-from restore.service.file_writer import FileWriter, check_folder, sync_file
+from restore.service.file_writer import FileWriter, check_folder, disk_full, is_full, sync_file
 from restore.service.ids import is_id
 from restore.service.new_files import Draft, Written
 from restore.service.quota import UPLOAD_SHARE, Quota, check_new_file, over_quota
@@ -228,6 +228,17 @@ class FileStore:
     def path_of(self, file: StoredFile | Draft) -> Path:
         """Return the path of a file, with or without a record."""
         return (self.uploads if file.job_id is None else self.results) / file.id[:2] / file.id
+
+    def upload_refusal(self, stored_bytes: int) -> RestoreError | None:
+        """Return the error that every upload gets now, or None.
+
+        Args:
+            stored_bytes: the size of all stored files.
+        """
+        if is_full(self.uploads) or is_full(self.results):
+            return disk_full()
+        limit_bytes = int(self.quota.limit_bytes * UPLOAD_SHARE)
+        return over_quota(limit_bytes) if stored_bytes >= limit_bytes else None
 
     def _save(self, content: bytes | Iterable[bytes], draft: Draft) -> StoredFile:
         return self._record(self.write(content, draft))

@@ -1,13 +1,16 @@
 """Tests of GET /health."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from apicalls import Api, jpeg
 from sqlalchemy.exc import OperationalError
 
-from restore.service.api.health import state_of
+from restore.service.api.health import REASONS, State, state_of
+from restore.service.file_writer import MIN_FREE_BYTES
 from restore.service.worker_state import WorkerState, WorkerStatus
 
 
@@ -46,6 +49,57 @@ def test_health_shows_queue_workers_models_and_disk(
     assert disk["stored_bytes"] == len(jpeg())
     assert 0 < disk["free_bytes"] < disk["total_bytes"]
     assert disk["quota_bytes"] == 10_240 * 2**20
+
+
+@pytest.fixture
+def ready(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A service whose worker can work."""
+    monkeypatch.setattr(api.service.workers, "list", lambda: (state(WorkerStatus.READY),))
+    return api
+
+
+def test_health_that_is_ok_has_no_reasons(ready: Api) -> None:
+    health = ready("GET", "/health").json()
+    assert (health["status"], health["reasons"]) == ("ok", [])
+
+
+@pytest.mark.parametrize("folder", ["uploads", "results"])
+def test_full_disk_is_degraded_with_its_reason_while_uploads_are_refused(
+    ready: Api, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    full = getattr(ready.service.files, folder)
+    usage = shutil.disk_usage(full)
+
+    def disk_usage(path: Path) -> object:
+        return usage._replace(free=MIN_FREE_BYTES - 1) if Path(path).is_relative_to(full) else usage
+
+    monkeypatch.setattr("restore.service.file_writer.shutil.disk_usage", disk_usage)
+    response = ready("GET", "/health")
+    assert response.status_code == 200
+    assert response.json()["status"] == "degraded"
+    assert response.json()["reasons"] == ["uploads are refused: the disk of the service is full"]
+    if folder == "uploads":
+        assert ready("POST", "/v1/files", files=[("content", ("a.jpg", jpeg()))]).status_code == 507
+
+
+def test_full_quota_is_degraded_with_its_reason(ready: Api) -> None:
+    ready("POST", "/v1/files", files=[("content", ("a.jpg", jpeg()))])
+    ready.service.files.quota.limit_bytes = len(jpeg())
+    health = ready("GET", "/health").json()
+    assert health["status"] == "degraded"
+    [reason] = health["reasons"]
+    assert reason.startswith("uploads are refused: the stored files would take more than ")
+    assert ready("POST", "/v1/files", files=[("content", ("b.jpg", jpeg()))]).status_code == 507
+
+
+@pytest.mark.parametrize("status", [WorkerStatus.STARTING, WorkerStatus.FAILED])
+def test_reasons_say_why_jobs_wait(
+    api: Api, monkeypatch: pytest.MonkeyPatch, status: WorkerStatus
+) -> None:
+    monkeypatch.setattr(api.service.workers, "list", lambda: (state(status),))
+    health = api("GET", "/health").json()
+    expected: State = "starting" if status is WorkerStatus.STARTING else "degraded"
+    assert (health["status"], health["reasons"]) == (expected, [REASONS[expected]])
 
 
 def test_without_a_key_only_the_status_is_shown(api_of: Callable[..., Api]) -> None:
