@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from restore.cli.descriptions import Describer
-from restore.cli.inputs import fetch_existing
+from restore.cli.inputs import fetch_existing, fetch_masks, masks_of
 from restore.cli.targets import (
     Origin,
     Targets,
@@ -138,20 +138,17 @@ def run_batch(
     Raises:
         RestoreError: MASK, OUTPUT_UNWRITABLE, OPTION_INVALID, any WEIGHTS_* code: before any work.
     """
-    if len(masks) not in {0, 1, len(sources)}:
-        reason = f"{len(masks)} masks were given for {len(sources)} photos"
-        raise RestoreError(Code.MASK, reason, "Give one mask for all photos, or one for each.")
+    masks_by_photo = masks_of(sources, masks)
     settings = job.settings
     paths = [settings.file] if settings.file else None
     paths = paths or plan_outputs(sources, settings.folder, job.request.output.output_format)
     require_other_files([job.targets_of(path) for path in paths], sources, masks)
     outcomes: list[Outcome] = []
-    for index, (source, path) in enumerate(zip(sources, paths, strict=True)):
-        own_masks = masks if len(masks) < 2 else [masks[index]]
+    for source, path, own_masks in zip(sources, paths, masks_by_photo, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             outcome = _restore_one(job, source, own_masks, path, Path(folder))
         outcomes.append(outcome)
-        on_outcome(outcome, index + 1)
+        on_outcome(outcome, len(outcomes))
     return outcomes
 
 
@@ -168,9 +165,7 @@ def _restore_one(
 ) -> Outcome:
     try:
         photo = fetch_existing(source, downloads / "photo")
-        mask_files = [
-            fetch_existing(mask, downloads / f"mask-{index}") for index, mask in enumerate(masks)
-        ]
+        mask_files = fetch_masks(masks, downloads)
         origin = _origin(job, photo, mask_files)
         existing = [file for _, file in job.targets_of(path).files() if file.exists()]
         if existing and not job.settings.overwrite:

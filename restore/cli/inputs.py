@@ -1,4 +1,4 @@
-"""Inputs of `restore predict` in Cog's form: NAME=VALUE pairs, or one JSON object."""
+"""Inputs of commands: photos and masks, NAME=VALUE pairs in Cog's form, or one JSON object."""
 
 from __future__ import annotations
 
@@ -116,6 +116,32 @@ def fetch_existing(source: str, target: Path) -> NamedFile:
     elif photo.path.is_symlink():
         reason = f"'{photo.path}' is a link to '{photo.path.readlink()}', which does not exist"
     raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name)
+
+
+def masks_of(sources: Sequence[str], masks: Sequence[str]) -> list[Sequence[str]]:
+    """Return the masks of each photo: none, or one.
+
+    Args:
+        sources: the photos.
+        masks: none, one for all photos, or one for each photo.
+
+    Raises:
+        RestoreError: MASK for another number of masks.
+    """
+    if len(masks) not in {0, 1, len(sources)}:
+        photos = "1 photo" if len(sources) == 1 else f"{len(sources)} photos"
+        reason = f"{len(masks)} masks were given for {photos}"
+        raise RestoreError(Code.MASK, reason, "Give one mask for all photos, or one for each.")
+    return [masks if len(masks) < 2 else [masks[index]] for index in range(len(sources))]
+
+
+def fetch_masks(masks: Sequence[str], folder: Path) -> list[NamedFile]:
+    """Return the masks of a photo as files; those that are fetched are written into a folder.
+
+    Raises:
+        RestoreError: as `fetch_existing`.
+    """
+    return [fetch_existing(mask, folder / f"mask-{index}") for index, mask in enumerate(masks)]
 
 
 def _read_array(text: str) -> list[object]:

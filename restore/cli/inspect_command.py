@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
 from restore.cli.descriptions import Describer
-from restore.cli.inputs import fetch_existing
+from restore.cli.inputs import fetch_existing, fetch_masks, masks_of
 from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.progress import ProgressBars
 from restore.errors import RestoreError
@@ -33,6 +33,7 @@ def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
     Raises:
         RestoreError: the command is refused; options have the names of their flags.
     """
+    sources: list[str] = values["photos"]
     as_json, results, describer = values["json"], list[Json](), Describer()
     with ProgressBars(quiet=as_json) as bars:
         try:
@@ -40,8 +41,8 @@ def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
             from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
 
             restorer = Restorer(weights=values["weights"], device=values["device"], progress=bars)
-            for source in values["photos"]:
-                results.append(_inspect(restorer, source, given))
+            for source, masks in zip(sources, masks_of(sources, values["mask"] or ()), strict=True):
+                results.append(_inspect(restorer, source, masks, given))
                 if not as_json:
                     fallbacks = restorer.fallback_warnings
                     shown = describer.new_warnings(results[-1].get("warnings", ()), fallbacks)
@@ -55,12 +56,15 @@ def run_inspect(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
     return code
 
 
-def _inspect(restorer: Restorer, source: str, given: Mapping[str, object]) -> Json:
+def _inspect(
+    restorer: Restorer, source: str, masks: Sequence[str], given: Mapping[str, object]
+) -> Json:
     """Return the inspection of a photo, or its name and the error."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             photo = fetch_existing(source, Path(folder, "photo"))
-            results = restorer.run(INSPECT_TASK, photo, **cast(Any, dict(given)))
+            files = fetch_masks(masks, Path(folder))
+            results = restorer.run(INSPECT_TASK, photo, masks=files, **cast(Any, dict(given)))
     except RestoreError as error:
         return {"photo": {"name": source}, "error": {"code": error.code, "message": str(error)}}
     inspection = results.inspections[0]
@@ -75,7 +79,7 @@ def _print(result: Json, bars: ProgressBars) -> None:
 
 
 def describe_inspection(result: Json) -> list[str]:
-    """Return the inspection of a photo as lines: steps, faces, everything measured, warnings."""
+    """Return the inspection of a photo as lines: steps, faces, findings, notes and warnings."""
     photo = result["photo"]
     lines = [f"{photo['name']}  {photo['width']}x{photo['height']} {photo['format']}".rstrip()]
     lines += [f"    {_describe_step(step)}" for step in result["steps"]]
@@ -83,6 +87,7 @@ def describe_inspection(result: Json) -> list[str]:
         lines.append("    no step: the photo seems to need none")
     lines += [f"    face {face['index']}: {_describe_face(face)}" for face in result["faces"]]
     lines += [f"    measured {_describe_finding(finding)}" for finding in result["findings"]]
+    lines += [f"    note: {with_flags(note)}" for note in result["notes"]]
     lines += [f"    warning: {with_flags(warning)}" for warning in result["warnings"]]
     return lines
 

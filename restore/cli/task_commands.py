@@ -52,7 +52,7 @@ SUMMARIES: Mapping[str, str] = {
     "pipeline": "Run several steps; without --steps, those that each photo needs.",
     "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
 }
-TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline"})
+TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline", "inspect"})
 
 
 def add_task_commands(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from restore.models.catalog import Checkpoint
 from restore.models.loader import Model
 from restore.options import InpaintOptions
 from restore.pipelines.context import StepContext
-from restore.pipelines.inpaint_checks import fill_warnings
+from restore.pipelines.inpaint_checks import check_mask, fill_warnings
 from restore.pipelines.inpaint_texture import add_texture
 from restore.pipelines.inpaint_windows import plan_windows
 from restore.pipelines.rules import PixelRules
@@ -95,21 +95,7 @@ def require_mask(photo: Photo, context: StepContext) -> np.ndarray:
             " (polygons as JSON), or a photo from which the area was erased.",
             photo=photo.name,
         )
-    if not context.mask.any():
-        raise RestoreError(
-            Code.MASK,
-            "the mask is empty, so there is nothing to fill",
-            "Mark the area to fill: white on black in a mask, or a polygon as points.",
-            photo=photo.name,
-        )
-    if context.mask.all():
-        raise RestoreError(
-            Code.MASK,
-            "the mask covers all of it",
-            "Leave some of the photo black in the mask, because the fill is made from it. White is"
-            " filled.",
-            photo=photo.name,
-        )
+    check_mask(context.mask, photo.name)
     return context.mask
 
 

@@ -1,4 +1,4 @@
-"""Checks of what was filled into the holes of a photo; they give warnings."""
+"""Checks of the holes of a photo, and of what was filled into them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from restore.errors import Code, RestoreError
 from restore.imaging.photo import Photo
 
 MAX_EXCESS = 0.1
@@ -22,6 +23,33 @@ COMMON_PERCENT = (5, 95)
 
 MIN_HOLE_PX, MAX_HOLES = 64, 50
 """Smaller holes, and all but the largest ones, are not checked."""
+
+
+def check_mask(mask: np.ndarray, name: str) -> None:
+    """Check that there is something to fill in a photo, and something to fill it from.
+
+    Args:
+        mask: HxW bool, True in the holes.
+        name: name of the photo.
+
+    Raises:
+        RestoreError: MASK.
+    """
+    if not mask.any():
+        raise RestoreError(
+            Code.MASK,
+            "the mask is empty, so there is nothing to fill",
+            "Mark the area to fill: white on black in a mask, or a polygon as points.",
+            photo=name,
+        )
+    if mask.all():
+        raise RestoreError(
+            Code.MASK,
+            "the mask covers all of it",
+            "Leave some of the photo black in the mask, because the fill is made from it. White is"
+            " filled.",
+            photo=name,
+        )
 
 
 def fill_warnings(
@@ -43,18 +71,27 @@ def fill_warnings(
             "most of the hole is transparent in the photo and stays so: the fill cannot be seen;"
             " make the photo opaque there before"
         )
-    width_px = hole_width_px(mask)
-    if max_width_px is not None and width_px > max_width_px:
-        yield (
-            f"the widest hole is about {width_px} px wide, and the embedded network fills holes"
-            f" wider than {max_width_px} px with a smear; use the official network"
-            " (`restore weights fetch inpaint`), a smaller photo, or a smaller hole"
-        )
+    yield from width_warnings(mask, max_width_px)
     worst = max(fill_excesses(after.pixels, mask), default=0.0)
     if worst > MAX_EXCESS:
         yield (
             "the fill of a hole is much lighter, darker or more colourful than everything around"
             " it; it may be wrong"
+        )
+
+
+def width_warnings(mask: np.ndarray, max_width_px: int | None) -> Iterator[str]:
+    """Yield a warning about holes that are too wide for a network.
+
+    Args:
+        mask: HxW bool, True in the holes.
+        max_width_px: width of a hole that the network can fill; None: any.
+    """
+    if max_width_px is not None and (width_px := hole_width_px(mask)) > max_width_px:
+        yield (
+            f"the widest hole is about {width_px} px wide, and the embedded network fills holes"
+            f" wider than {max_width_px} px with a smear; use the official network"
+            " (`restore weights fetch inpaint`), a smaller photo, or a smaller hole"
         )
 
 

@@ -10,6 +10,7 @@ from restore.faces.fit import CheckedFace
 from restore.options import FaceOptions, Request
 from restore.pipelines.context import StepContext
 from restore.pipelines.face_alignment import describe_face, reason_to_skip
+from restore.pipelines.inpaint_checks import width_warnings
 from restore.pipelines.prepare import prepare_photo
 from restore.pipelines.propose import Assessment, Judge, ProposedStep
 from restore.pipelines.request_photos import RequestPhoto
@@ -35,6 +36,7 @@ class Inspection:
             is not.
         findings: everything that was measured: `name`, `value` (null if it could not be measured),
             `unit`, the `step` that it leads to (null if none) with its `options`, and the `reason`.
+        notes: facts that are no faults, such as how a mask was read.
         warnings: what may be wrong with the photo or with this result.
     """
 
@@ -42,6 +44,7 @@ class Inspection:
     steps: tuple[Json, ...]
     faces: tuple[Json, ...]
     findings: tuple[Json, ...]
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def to_dict(self) -> Json:
@@ -55,7 +58,7 @@ def inspect_photo(
     """Judge a photo of a request.
 
     Raises:
-        RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
+        RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, MASK, naming the photo.
     """
     prepared = replace(item, photo=prepare_photo(item.photo, item.mask).photo)
     assessment = judge.assess(prepared, request)
@@ -63,14 +66,23 @@ def inspect_photo(
     report.face_detector = judge.detector.name
     for warning in judge.warnings:
         report.warn(warning)
+    if item.mask is not None:
+        for warning in width_warnings(item.mask, judge.max_hole_width_px()):
+            report.warn(warning)
     context = StepContext({"face_restore": judge.face_model}, runtime, report)
     faces = _describe_faces(assessment, prepared, request.options["face_restore"], context)
     _warn_of_rotated_photo(faces, context)
     facts = item.photo.facts()
     del facts["warnings"]  # the report has them, too
     steps = [_describe_step(each) for each in assessment.steps]
-    findings = tuple(report.findings)
-    return Inspection(facts, tuple(steps), tuple(faces), findings, tuple(report.warnings))
+    return Inspection(
+        facts,
+        tuple(steps),
+        tuple(faces),
+        tuple(report.findings),
+        tuple(report.notes),
+        tuple(report.warnings),
+    )
 
 
 def _describe_step(proposed: ProposedStep) -> Json:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Self, cast
 
+import numpy as np
 from torch import nn
 
 from restore.errors import RestoreError
@@ -15,6 +16,7 @@ from restore.faces.detect import Detector
 from restore.faces.detector_cache import DetectorCache
 from restore.faces.fit import CheckedFace
 from restore.imaging.photo import Photo
+from restore.models.adapters.base import InpaintAdapter
 from restore.models.cache import ModelCache
 from restore.models.catalog import LITE
 from restore.models.loader import Model
@@ -22,10 +24,12 @@ from restore.models.policy import Policy
 from restore.options import (
     COLORS,
     FACE,
+    LAMA,
     OLD_PHOTO,
     SIZE_OPTIONS,
     UPSCALER,
     FaceOptions,
+    InpaintOptions,
     Request,
     RestoreOptions,
     Step,
@@ -35,9 +39,11 @@ from restore.options import (
 from restore.pipelines.assessment.colours import predict_change
 from restore.pipelines.assessment.enlargement import MAX_FAITHFUL_SCALE, gentle_options
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding, judge_measurements
+from restore.pipelines.assessment.hole import judge_hole
 from restore.pipelines.assessment.measurements import PredictChange, measure_photo
 from restore.pipelines.cleanness import is_sharp_and_clean
 from restore.pipelines.face_alignment import convention_of_row
+from restore.pipelines.inpaint_checks import check_mask
 from restore.pipelines.request_photos import RequestPhoto
 from restore.runtime.device import Runtime
 from restore.runtime.memory import translate_memory_errors
@@ -123,6 +129,8 @@ class Judge:
         restore_variants: the value of `restore_variant` for each work of `restore`.
         warnings: why another face detector is used than the requested one.
         enlarges_lite: loads the upscaler and tells whether it is the lite one.
+        max_hole_width_px: loads the inpainting network and tells the width of a hole that it can
+            fill; None: any.
     """
 
     face_model: Model
@@ -132,6 +140,7 @@ class Judge:
     restore_variants: Mapping[str, str]
     warnings: Sequence[str]
     enlarges_lite: Callable[[], bool]
+    max_hole_width_px: Callable[[], int | None]
 
     @classmethod
     def load(
@@ -144,6 +153,7 @@ class Judge:
         """
         options: FaceOptions = request.options["face_restore"]
         upscale_options: UpscaleOptions = request.options["upscale"]
+        inpaint_options: InpaintOptions = request.options["inpaint"]
         # Without the warnings about it: it is not called, only its input size and limits are used.
         face_model, _ = models.get(FACE.task, options.variant(FACE))
         detector, warnings = detectors.get(
@@ -160,18 +170,23 @@ class Judge:
             LITE_VARIANTS if models.policy is Policy.LITE else VARIANTS,
             warnings,
             lambda: models.get(UPSCALER.task, upscale_options.variant())[0].variant == LITE,
+            lambda: (
+                models.get(LAMA.task, inpaint_options.variant())[0]
+                .adapter_of_kind(InpaintAdapter)
+                .max_hole_width_px
+            ),
         )
 
     def assess(self, item: RequestPhoto, request: Request) -> Assessment:
         """Assess a photo of a request, and record the findings in its report.
 
         Raises:
-            RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, naming the photo.
+            RestoreError: BAD_NUMBERS, OUT_OF_MEMORY, MASK, naming the photo.
         """
         name = item.photo.name
         try:
             with item.report.stage("propose"), translate_memory_errors(name, "analysing"):
-                assessment = assess_photo(item.photo, self, request, has_mask=item.mask is not None)
+                assessment = assess_photo(item.photo, self, request, item.mask)
         except RestoreError as error:
             raise error.about(name) from error
         item.report.findings = [finding.facts() for finding in assessment.findings]
@@ -179,7 +194,7 @@ class Judge:
 
 
 def assess_photo(
-    photo: Photo, judge: Judge, request: Request, *, has_mask: bool = False
+    photo: Photo, judge: Judge, request: Request, mask: np.ndarray | None = None
 ) -> Assessment:
     """Measure a photo and choose the steps that it seems to need.
 
@@ -187,19 +202,20 @@ def assess_photo(
         photo: the photo.
         judge: the models that look at it.
         request: names further steps, and options that replace the proposed ones.
-        has_mask: whether the request has a mask for the photo.
+        mask: HxW bool of the photo, True where the request wants it to be filled.
 
     Raises:
-        RestoreError: BAD_NUMBERS.
+        RestoreError: BAD_NUMBERS; MASK for one that marks nothing or all of the photo.
     """
+    if mask is not None:
+        check_mask(mask, photo.name)
     convention = convention_of_row(judge.face_model.row)
     measured, faces = measure_photo(
         photo, judge.detector, convention, judge.scratch_net, judge.predict_change
     )
-    findings = judge_measurements(measured)
+    holes = [] if mask is None else judge_hole(mask)
+    findings = [*holes, *judge_measurements(measured)]
     proposed = propose_steps(findings, request, judge.restore_variants)
-    if has_mask:
-        proposed.append(ProposedStep("inpaint", reason="the request has a mask"))
     proposed = [each for each in proposed if not request.left_out & {each.step, each.work}]
     steps = add_further_steps(proposed, request)
     if _proposes_enlargement(steps, request, photo) and judge.enlarges_lite():

@@ -52,9 +52,40 @@ def test_json_has_every_photo_and_every_failure(
     assert (answer["task"], answer["exit_code"]) == ("inspect", 1)
     found, missing = answer["photos"]
     assert found["photo"]["name"] == "a b.png"
-    assert found.keys() == {"photo", "steps", "faces", "findings", "warnings"}
+    assert found.keys() == {"photo", "steps", "faces", "findings", "notes", "warnings"}
     assert missing["photo"] == {"name": "missing.jpg"}
     assert missing["error"]["code"] == "E201"
+
+
+def test_masks_are_inspected_with_their_photos(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, side_px in (("small.png", 16), ("large.png", 80)):
+        mask = Image.new("L", (160, 160), "black")
+        mask.paste("white", (10, 10, 10 + side_px, 10 + side_px))
+        mask.save(name)
+    masks = ["--mask", "small.png", "--mask", "large.png"]
+    assert main(["inspect", "a b.png", "a b.png", *masks, "--weights", "lite"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("    inpaint: the request has a mask\n") == 2
+    assert "    measured hole_width 16 px: its widest hole is about 16 pixels wide\n" in shown
+    assert "    measured hole_share 25 % of the photo: the request has a mask -> inpaint\n" in shown
+    assert "note: the mask 'small.png' was read by its two values" in shown
+    assert sorted(path.name for path in photo.parent.iterdir()) == [
+        "a b.png",
+        "large.png",
+        "small.png",
+    ]
+
+
+def test_masks_that_are_missing_or_too_many_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["inspect", "a b.png", "--mask", "missing.png", "--weights", "lite"]) == 2
+    assert "missing.png" in capsys.readouterr().err
+    masks = ["--mask", "a b.png", "--mask", "a b.png"]
+    assert main(["inspect", "a b.png", *masks, "--weights", "lite"]) == 2
+    assert "2 masks were given for 1 photo" in capsys.readouterr().err
 
 
 def test_refused_options_and_photos(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +109,7 @@ def test_steps_turned_faces_and_findings_are_described() -> None:
                 {"name": "noise", "value": 0.5, "unit": "levels", "step": None, "reason": "none"},
                 {"name": "edge_width", "value": None, "unit": "px", "step": None, "reason": "few"},
             ],
+            "notes": ["points was read as areas"],
             "warnings": ["min_face_px has no effect"],
         }
     )
@@ -88,13 +120,16 @@ def test_steps_turned_faces_and_findings_are_described() -> None:
         "    face 0: (1, 2) to (30, 41), score 0.50, upright if turned by 90 degrees clockwise",
         "    measured noise 0.5 levels: none",
         "    measured edge_width: few",
+        "    note: --points was read as areas",
         "    warning: --min-face-px has no effect",
     ]
 
 
 def test_photo_that_needs_no_step_is_described() -> None:
     photo = {"name": "a", "width": 9, "height": 8, "format": "PNG"}
-    empty: dict[str, list[object]] = {"steps": [], "faces": [], "findings": [], "warnings": []}
+    empty: dict[str, list[object]] = {
+        name: [] for name in ("steps", "faces", "findings", "notes", "warnings")
+    }
     assert describe_inspection({"photo": photo, **empty}) == [
         "a  9x8 PNG",
         "    no step: the photo seems to need none",

@@ -19,7 +19,7 @@ from restore.options import Request
 from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.inspect import Inspection, inspect_photo
 from restore.pipelines.propose import VARIANTS, Judge
-from restore.pipelines.request_photos import decode_photos
+from restore.pipelines.request_photos import RequestPhoto, decode_photos
 from restore.runtime.device import runtime_for, select_device
 
 SMALL = np.ascontiguousarray(ASTRONAUT[20:180, 50:210])
@@ -29,8 +29,13 @@ WITHOUT_WHITE = np.minimum(ASTRONAUT, 200)
 
 def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspection:
     """Inspect a photo with these faces; white pixels are scratches."""
+    [item] = decode_photos(Request.from_inputs("inspect", inputs), [photo], [])
+    return inspect_item(model, item, *faces, **inputs)
+
+
+def inspect_item(model: Model, item: RequestPhoto, *faces: Face, **inputs: object) -> Inspection:
+    """Inspect a decoded photo with these faces, with a network for holes of up to 50 px."""
     request = Request.from_inputs("inspect", inputs)
-    [item] = decode_photos(request, [photo], [])
     warnings = ("dlib is used instead",)
     detector, net = FixedDetector(*faces), WhiteIsScratched()
     judge = Judge(
@@ -41,6 +46,7 @@ def inspect(model: Model, photo: Photo, *faces: Face, **inputs: object) -> Inspe
         VARIANTS,
         warnings,
         lambda: False,
+        lambda: 50,
     )
     return inspect_photo(item, request, judge, runtime_for("baseline", select_device("cpu")))
 
@@ -93,6 +99,36 @@ def test_steps_have_their_options_and_reasons(face_net: Model) -> None:
     assert by_name["scratches"]["step"] == "old_photo_restore"
     assert by_name["noise"]["step"] is None
     assert by_name["long_side"]["value"] == 256
+
+
+@pytest.mark.parametrize(("width_px", "is_too_wide"), [(40, False), (60, True)])
+def test_a_mask_gives_its_size_and_how_it_was_read(
+    face_net: Model, width_px: int, is_too_wide: bool
+) -> None:
+    pixels = np.zeros((256, 256), np.uint8)
+    pixels[100:200, 20 : 20 + width_px] = 255
+    [item] = decode_photos(
+        Request.from_inputs("inspect", {}), [Photo("a", WITHOUT_WHITE)], [Photo("m", pixels)]
+    )
+    assert item.mask is not None
+    found = inspect_item(face_net, item)
+    assert found.steps[0]["task"] == "inpaint"
+    by_name = {finding["name"]: finding for finding in found.findings}
+    assert by_name["hole_share"]["value"] == pytest.approx(100 * width_px / 256 * 100 / 256, 1e-3)
+    assert by_name["hole_width"]["value"] == width_px
+    [note] = found.notes
+    assert note.startswith("the mask 'm' was read by its two values 0 and 255")
+    assert [f"is about {width_px} px wide" in text for text in found.warnings] == (
+        [False, True] if is_too_wide else [False]
+    )
+
+
+def test_the_embedded_network_says_how_wide_holes_may_be(lite: Restorer) -> None:
+    points = [[10, 10], [200, 10], [200, 200], [10, 200]]
+    photo = Photo("a", np.tile(WITHOUT_WHITE, (4, 4, 1)))
+    [found] = lite.run("inspect", photo, points=points).inspections
+    assert [step["task"] for step in found.steps] == ["inpaint"]
+    assert "wider than 128 px with a smear" in found.warnings[0]
 
 
 def test_strength_is_no_option_that_other_steps_would_use(face_net: Model) -> None:

@@ -9,6 +9,7 @@ from facefakes import ASTRONAUT, FixedDetector, face_at
 from oldphotofakes import WhiteIsScratched
 from PIL import Image
 
+from restore.errors import Code, RestoreError
 from restore.faces.convention import CODEFORMER, FACEXLIB, Convention
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
@@ -30,6 +31,8 @@ from restore.pipelines.propose import (
 GREY = np.asarray(Image.fromarray(ASTRONAUT).convert("L"))
 # Without white, which the fake scratch network detects.
 DIM, DIM_GREY = np.minimum(ASTRONAUT, 200), np.minimum(GREY, 200)
+HOLE = np.zeros(DIM_GREY.shape, bool)
+HOLE[64:128, 32:64] = True
 LARGE = np.tile(DIM, (4, 4, 1))
 NOISE = Finding("noise", 5.0, "levels", "it is noisy", "restore", DENOISE, {"strength": 0.75})
 BLOCKS = Finding("jpeg", 9, "", "it has blocks", "restore", DENOISE, {"strength": 1.0})
@@ -53,6 +56,7 @@ def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
         VARIANTS,
         (),
         lambda: False,
+        lambda: None,
     )
 
 
@@ -102,9 +106,20 @@ def test_faces_are_found_as_by_the_steps_of_the_face_network(
 
 def test_inpaint_is_proposed_first_if_there_is_a_mask(face_net: Model) -> None:
     photo = Photo("p", with_white_line(DIM_GREY))
-    assessment = assess_photo(photo, judge_of(face_net), request_of(), has_mask=True)
+    assessment = assess_photo(photo, judge_of(face_net), request_of(), HOLE)
     steps = [each.step for each in assessment.steps]
     assert steps == ["inpaint", "old_photo_restore", "upscale"]
+    share, width = (finding.facts() for finding in assessment.findings[:2])
+    assert (share["name"], share["value"], share["step"]) == ("hole_share", 3.125, "inpaint")
+    assert (width["name"], width["value"], width["unit"]) == ("hole_width", 32, "px")
+    assert width["reason"] == "its widest hole is about 32 pixels wide"
+
+
+@pytest.mark.parametrize(("mask", "why"), [(HOLE & False, "is empty"), (HOLE | True, "covers all")])
+def test_mask_that_cannot_be_filled_is_refused(face_net: Model, mask: np.ndarray, why: str) -> None:
+    with pytest.raises(RestoreError, match=rf"photo 'a': the mask {why}") as caught:
+        assess_photo(Photo("a", DIM), judge_of(face_net), request_of(), mask)
+    assert caught.value.code == Code.MASK
 
 
 def test_steps_are_left_out_by_task_or_work(
@@ -113,15 +128,15 @@ def test_steps_are_left_out_by_task_or_work(
     findings = [NOISE, BLUR, SMALL]
     monkeypatch.setattr("restore.pipelines.propose.judge_measurements", lambda _: findings)
 
-    def works(steps: str, *, has_mask: bool = False, **inputs: Any) -> list[str]:
+    def works(steps: str, *, mask: np.ndarray | None = None, **inputs: Any) -> list[str]:
         request = request_of(steps=steps, **inputs)
         photo = Photo("a", DIM)
-        assessment = assess_photo(photo, judge_of(face_net), request, has_mask=has_mask)
+        assessment = assess_photo(photo, judge_of(face_net), request, mask)
         return [each.work or each.step for each in assessment.steps]
 
     assert works("auto,-upscale") == [DENOISE, DEBLUR]
     assert works("auto,-denoise,colorize") == [DEBLUR, "colorize", "upscale"]
-    assert works("auto,-restore,-inpaint", has_mask=True) == ["upscale"]
+    assert works("auto,-restore,-inpaint", mask=HOLE) == ["upscale"]
     assert works("auto,-upscale,-restore", target_px=500) == []
     findings.append(SCRATCHES)
     assert works("auto,-old_photo_restore") == [DEBLUR, "upscale"]  # and no denoising in its place

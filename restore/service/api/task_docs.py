@@ -54,7 +54,7 @@ def _content(task: str, photo_name: str) -> dict[str, Any]:
         ("application/json", photo_text),
     ):
         photos = {photo_name: photo if photo_name == "image" else _list_of(photo)}
-        if task in {"inpaint", "pipeline"}:
+        if task in {"inpaint", "pipeline", "inspect"}:
             photos["mask"] = {**photo, "description": _description("mask")}
         schema = {"type": "object", "required": [photo_name], "properties": {**photos, **options}}
         content[media_type] = {"schema": schema}
