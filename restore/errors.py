@@ -90,5 +90,5 @@ def unexpected(error: Exception) -> RestoreError:
     return RestoreError(
         Code.UNEXPECTED,
         f"an internal error occurred ({type(error).__name__})",
-        "Please report it together with the server's log, which has the details.",
+        "Please report it with the details: servers log them, and `restore -v` prints them.",
     )

@@ -7,6 +7,7 @@ is skipped if it is the result of the same photo with the same options, else it 
 from __future__ import annotations
 
 import functools
+import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ from restore.options import Request
 if TYPE_CHECKING:
     from restore.restorer import Restorer
     from restore.results import Results
+
+log = logging.getLogger("restore.cli")
 
 Status = Literal["done", "skipped", "failed"]
 
@@ -205,6 +208,7 @@ def _run(restorer: Restorer, job: Job, photo: NamedFile, masks: Sequence[NamedFi
     except RestoreError as error:
         raise error.about(photo.name) from error
     except Exception as error:
+        log.info("%s: unexpected error", photo.name, exc_info=error)
         raise unexpected(error).about(photo.name) from error
 
 

@@ -113,10 +113,13 @@ def run_demo(
     Raises:
         RestoreError: PHOTO_MISSING if the samples are not there, OUTPUT_UNWRITABLE.
     """
-    missing = [example.file for example in EXAMPLES if not (SAMPLES / example.file).is_file()]
-    if missing:
+    files = dict.fromkeys(example.file for example in EXAMPLES)
+    if missing := [file for file in files if not (SAMPLES / file).is_file()]:
         reason = f"the sample photos {', '.join(missing)} are not in '{SAMPLES}'"
-        remedy = "Run the demo from a checkout of the project."
+        remedy = (
+            "An installed package has none: run the demo in a checkout of the project, or "
+            "`restore photo.jpg` with a photo of your own."
+        )
         raise RestoreError(Code.PHOTO_MISSING, reason, remedy)
     make_folder(folder)
     started_s = time.perf_counter()

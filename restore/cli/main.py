@@ -23,7 +23,7 @@ from restore.cli import (
 from restore.cli.messages import print_failure, usage_error
 from restore.cli.option_parameters import Weights
 from restore.cli.task_commands import add_task_commands
-from restore.errors import RestoreError, unexpected
+from restore.errors import Code, RestoreError, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
 
@@ -166,11 +166,20 @@ def main(argv: Sequence[str] | None = None, interrupts: Sequence[int] = ()) -> i
         is_usage_error = hasattr(error, "format_message")
         if not is_usage_error:
             logging.getLogger("restore").info("unexpected error", exc_info=True)
-        print_failure(usage_error(error) if is_usage_error else unexpected(error), arguments)
+        described = usage_error(error) if is_usage_error else _described(error, arguments)
+        print_failure(described, arguments)
         return 2
     if code == INTERRUPTED:  # Typer has turned the interrupt into this code
         return _report_interrupt()
     return code if isinstance(code, int) else 0
+
+
+def _described(error: Exception, arguments: Sequence[str]) -> RestoreError:
+    if isinstance(error, OSError) and "--install-completion" in arguments:
+        reason = f"'{error.filename}' cannot be written ({error.strerror})"
+        remedy = "`restore --show-completion` prints the completion, to be installed by hand."
+        return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
+    return unexpected(error)
 
 
 def _report_interrupt() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
@@ -43,6 +43,7 @@ def option_parameter(option: OptionInfo) -> inspect.Parameter:
         f"{flag}/--no-{flag[2:]}" if is_flag else flag,
         help=option.description.replace("[", r"\["),  # Typer reads brackets as markup
         metavar=None if is_flag else _metavar(option),
+        autocompletion=_completion_of(option.choices) if option.choices else None,
         rich_help_panel=PANELS[option.group],
         show_default=option.default is not None,
     )
@@ -50,6 +51,13 @@ def option_parameter(option: OptionInfo) -> inspect.Parameter:
     if not is_flag and default is None:
         annotation = str | None
     return keyword(option.name, Annotated[annotation, details], default)
+
+
+def _completion_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def _metavar(option: OptionInfo) -> str:

@@ -10,9 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
 from restore.runtime.allocator import SERVER_ENVIRONMENT
-from restore.serving.folder import PREDICTOR_FILE, PROJECT, server_folder
+from restore.serving.folder import PREDICTOR_FILE, PROJECT, explained_failure, server_folder
 from restore.serving.generate_predict import write_predict
 from restore.serving.health import HOST
 from restore.serving.schema import write_schema
@@ -30,16 +29,10 @@ def write_server_files() -> None:
         RestoreError: SERVER if the folder is not writable.
     """
     folder = server_folder()
-    try:
-        write_schema(folder)
-        if folder != PROJECT:
+    write_schema(folder)
+    if folder != PROJECT:
+        with explained_failure(folder):
             write_predict(folder)
-    except OSError as error:
-        raise RestoreError(
-            Code.SERVER,
-            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
-            "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
-        ) from error
 
 
 def start_cog(port: int, predictor: str = PREDICTOR) -> subprocess.Popen[bytes]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
+
+from restore.errors import Code, RestoreError
 
 PROJECT = Path(__file__).resolve().parents[2]
 PREDICTOR_FILE = "predict.py"
@@ -18,3 +22,20 @@ def server_folder() -> Path:
     """
     is_checkout = all((PROJECT / name).is_file() for name in (PREDICTOR_FILE, "cog.yaml"))
     return PROJECT if is_checkout else platformdirs.user_cache_path("restore") / "server"
+
+
+@contextmanager
+def explained_failure(folder: Path) -> Iterator[None]:
+    """Turn an OSError while files of the server are written into an error with a remedy.
+
+    Raises:
+        RestoreError: SERVER if the folder is not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RestoreError(
+            Code.SERVER,
+            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
+            "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
+        ) from error

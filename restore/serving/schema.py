@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.options import MAX_PHOTOS
-from restore.serving.folder import server_folder
+from restore.serving.folder import explained_failure, server_folder
 from restore.serving.inputs import CogInput, cog_inputs
 from restore.version import __version__
 
@@ -57,14 +57,18 @@ def write_schema(folder: Path | None = None) -> Path:
 
     Returns:
         Path of the schema file.
+
+    Raises:
+        RestoreError: SERVER if the folder is not writable.
     """
-    path = (folder or server_folder()) / SCHEMA_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = _schema_text()
-    if not path.exists() or path.read_text() != text:
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text)
-        temporary.replace(path)
+    folder = folder or server_folder()
+    path, text = folder / SCHEMA_FILE, _schema_text()
+    with explained_failure(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            temporary = path.with_suffix(f".{os.getpid()}")
+            temporary.write_text(text)
+            temporary.replace(path)
     return path
 
 

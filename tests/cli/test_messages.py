@@ -1,6 +1,7 @@
 """Messages of the command line: flags instead of input names, codes, JSON and Ctrl-C."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -173,3 +174,35 @@ run()
     _, errors = process.communicate(timeout=30)
     assert errors == "interrupted\n"
     assert process.returncode == 130
+
+
+def test_completion_that_cannot_be_installed_names_the_file_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    assert main(["--install-completion"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: [E302] '{tmp_path}/home")
+    assert "`restore --show-completion` prints the completion" in error
+
+
+def test_internal_error_says_where_its_details_are(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("the details")
+
+    monkeypatch.setattr("restore.restorer.Restorer.run", broken)
+    (tmp_path / "a.jpg").touch()
+    for command in (["upscale", "a.jpg"], ["predict", "-i", "image=@a.jpg"]):
+        assert main(command) == 2
+        assert "`restore -v` prints them" in capsys.readouterr().err
+        with caplog.at_level(logging.INFO):
+            assert main(["-v", *command]) == 2
+        assert "the details" in caplog.text
+        caplog.clear()

@@ -2,7 +2,10 @@
 
 import errno
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,3 +251,26 @@ def test_full_disk_is_an_error_that_names_the_result_and_the_remedy(
         " space, or choose another disk with --output.\n"
     )
     assert visible(Path("out")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("restore upsc", ["upscale"]),
+        ("restore upscale --output-f", ["--output-format"]),
+        ("restore upscale --output-format p", ["png"]),
+        ("restore colorize --colorize-variant ", ["auto", "modelscope", "artistic"]),
+        ("restore upscale --scale ", []),
+    ],
+)
+def test_shell_completes_commands_options_and_choices(
+    words: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    script = "import sys; sys.argv = ['restore']; from restore.cli import run; run()"
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "_RESTORE_COMPLETE": "complete_bash"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[: len(expected)] == expected
+    assert expected or not done.stdout.strip()

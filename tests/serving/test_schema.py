@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from restore.errors import Code, RestoreError
 from restore.options import TASKS, describe_options
 from restore.serving.schema import SCHEMA_FILE, openapi_schema, update_schema, write_schema
 
@@ -70,3 +71,10 @@ def test_schema_file_is_rewritten_only_if_it_is_out_of_date(tmp_path: Path) -> N
     path.write_text("{}")
     assert json.loads(write_schema(tmp_path).read_text()) == openapi_schema()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_folder_that_is_not_writable_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RestoreError, match=r"the folder of the server, .*/file/server'") as caught:
+        write_schema(tmp_path / "file" / "server")
+    assert caught.value.code is Code.SERVER
