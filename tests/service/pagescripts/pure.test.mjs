@@ -161,6 +161,19 @@ test("kinds of files are named by their suffixes", () => {
   assert.equal(fileKind("broken.JPG"), "this file"); // every browser shows JPEG files
 });
 
+test("result files have names that every system accepts", () => {
+  const name = (photo) => resultName(photo, "image/jpeg");
+  assert.equal(name('my "best" <photo>.jpg'), "my _best_ _photo_-restored.jpg");
+  assert.equal(name("a:b|c?d*e.png"), "a_b_c_d_e-restored.jpg");
+  assert.equal(name("..\\..\\evil/x.jpg"), ".._.._evil_x-restored.jpg");
+  assert.equal(name("a\u0000\n\u202egpj.jpg"), "a___gpj-restored.jpg");
+  assert.equal(name("con.old.jpg"), "con_.old-restored.jpg");
+  assert.equal(name("concert.jpg"), "concert-restored.jpg");
+  assert.equal(name("Großmutter 祖母 1950.jpg"), "Großmutter 祖母 1950-restored.jpg");
+  const [first, second] = uniqueNames([name("a<.jpg"), name("a>.jpg")]);
+  assert.deepEqual([first, second], ["a_-restored.jpg", "a_-restored (2).jpg"]);
+});
+
 test("result files have the names of their photos", () => {
   assert.equal(resultName("Aunt Mary.TIFF", "image/png"), "Aunt Mary-restored.png");
   assert.equal(resultName("a.jpg", "image/png", 1), "a-restored-2.png");

@@ -7,15 +7,25 @@ const EXTENSIONS = {
   "application/json": "json",
 };
 
+/** Characters that Windows refuses in names, that separate folders, or that hide the suffix. */
+const UNSAFE = /[<>:"/\\|?*\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Names of devices, which Windows refuses for files, whatever follows the first dot. */
+const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i;
+
 /**
  * Return the name of a result: that of its photo with "-restored".
+ *
+ * Characters that a file system may refuse become "_", because the names are also those of files in
+ * the ZIP archive, which browsers do not clean.
  *
  * @param {string} photo name of the photo.
  * @param {string} type media type of the result.
  * @param {number} index number of the result of the same photo; 0 is the photo itself.
  */
 export function resultName(photo, type, index = 0) {
-  const stem = photo.replace(/\.[^.]{1,5}$/, "") || "photo";
+  const safe = photo.replace(UNSAFE, "_").replace(DEVICE, "$1_").trim();
+  const stem = safe.replace(/\.[^.]{1,5}$/, "") || "photo";
   const extra = index ? `-${index + 1}` : "";
   return `${stem}-restored${extra}.${EXTENSIONS[type] ?? "bin"}`;
 }
