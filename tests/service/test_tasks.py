@@ -29,6 +29,9 @@ NAMES = [
     ('a"b\r\nx: y.jpg', "a%22b"),
     ("x" * 300 + ".jpg", "x" * 100),
     ("Größe \u202e.jpg", "Größe"),
+    ("CON.old.png", "CON_.old."),
+    ("aux.jpg", "aux_."),
+    ("concert <1>.jpg", "concert _1_."),
 ]
 
 WAITS = ["-1", "601", "nan", "soon"]

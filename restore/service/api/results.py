@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 2**18
 MAX_STEM_CHARACTERS = 100
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_DEVICE = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
+"""Names of devices, which Windows refuses for files, whatever follows the first dot."""
 
 
 def result_names(job: Job, results: list[StoredFile]) -> list[str]:
@@ -108,7 +110,7 @@ class _Chunks:
 def _safe_stem(name: str) -> str:
     last = PurePosixPath(PureWindowsPath(name).name).name
     stem = PurePosixPath(_UNSAFE.sub("_", last)).stem[:MAX_STEM_CHARACTERS]
-    return stem.strip(". ")
+    return _DEVICE.sub(r"\1_", stem.strip(". "))
 
 
 def _disposition(kind: str, name: str) -> str:
