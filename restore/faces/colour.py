@@ -25,6 +25,11 @@ classified as toned keeps the colours that the face had.
 """
 
 MAX_GREY_VARIANCE = 10.0  # of CodeFormer's `is_gray`
+MAX_GREY_CHROMA = 5.0
+"""Mean chrominance, in levels, up to which a photo that is grey by CodeFormer's rule looks grey.
+
+That rule ignores a constant tint, however strong. Scans of grey photos have up to 3.2 (five)."""
+
 TONE_LONG_SIDE_PX = 128  # averages noise and JPEG chroma blocks, but not the colours of objects
 VARIANCE_FLOOR = 1e-5  # of CodeFormer's `adain_npy`, against division by zero
 _BAND_ROWS = 256  # rows that are converted at once, so that a large photo is not copied as a whole
@@ -69,6 +74,20 @@ def classify_tone(pixels: np.ndarray) -> Tone:
     if is_grey(pixels):
         return "grey"
     return "toned" if toning_residual(pixels) <= MAX_TONED_RESIDUAL else "colour"
+
+
+def visible_tone(pixels: np.ndarray) -> Tone:
+    """Classify a photo as `classify_tone`, but one with a strong constant tint as toned.
+
+    Args:
+        pixels: HxW, or HxWx3 RGB; uint8 or uint16.
+    """
+    tone = classify_tone(pixels)
+    if tone != "grey" or pixels.ndim == 2:
+        return tone
+    levels = np.array(cv2.mean(pixels)[:3]) * (255 / np.iinfo(pixels.dtype).max)
+    chroma = float(np.hypot(*(RGB_TO_YCBCR[1:] @ levels)))
+    return "toned" if chroma > MAX_GREY_CHROMA else "grey"
 
 
 def toning_residual(pixels: np.ndarray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.faces.colour import Tone, classify_tone, toning_residual
+from restore.faces.colour import Tone, toning_residual, visible_tone
 from restore.imaging.colour import srgb_to_space
 from restore.imaging.colour_tables import (
     apply_curve,
@@ -108,7 +108,7 @@ def predict_for_tone(
     Colours that have nearly faded away look like a single tone. A photo counts as grey or toned
     only if it does so after the correction too. Its table is then predicted without its tint.
     """
-    tone = classify_tone(photo.pixels)
+    tone = visible_tone(photo.pixels)
     if not photo.is_grey:
         table = predict_table(thumbnail, context)
         corrected = np.rint(look_up(thumbnail, table).clip(0.0, 1.0) * 255).astype(np.uint8)

@@ -16,6 +16,7 @@ from restore.faces.colour import (
     keep_colour,
     match_grey,
     toning_residual,
+    visible_tone,
 )
 
 
@@ -77,6 +78,36 @@ def test_one_channel_equal_channels_and_a_constant_tint_are_grey() -> None:
     assert classify_tone(np.dstack([grey] * 3)) == "grey"
     tinted = np.dstack([grey] * 3).astype(int) // 2 + (60, 40, 10)
     assert classify_tone(tinted.clip(0, 255).astype(np.uint8)) == "grey"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("rgb", [(40, 80, 200), (200, 180, 140), (10, 20, 60)])
+def test_picture_of_one_colour_and_constant_tint_do_not_look_grey(
+    rgb: tuple[int, int, int], dtype: type
+) -> None:
+    scale = np.iinfo(dtype).max // 255
+    plain = np.full((40, 60, 3), rgb, dtype) * dtype(scale)
+    assert (classify_tone(plain), visible_tone(plain)) == ("grey", "toned")
+    waves = (np.rint(30 * luminance(40, 60))[..., None] + rgb).astype(dtype) * dtype(scale)
+    assert (classify_tone(waves), visible_tone(waves)) == ("grey", "toned")
+
+
+def test_grey_photos_with_a_faint_tint_look_grey_and_others_have_their_tone() -> None:
+    grey = np.rint(220 * luminance()).astype(np.uint8)
+    assert visible_tone(grey) == "grey"
+    assert visible_tone(np.dstack([grey, grey, grey + 5])) == "grey"
+    assert visible_tone(np.full((9, 9, 3), 200, np.uint8)) == "grey"
+    assert visible_tone(toned(luminance(), SEPIA)) == "toned"
+    two_tones = toned(luminance(), SEPIA)
+    two_tones[:, :200] = toned(luminance(), CYANOTYPE)[:, :200]
+    assert visible_tone(two_tones) == "colour"
+
+
+@pytest.mark.shared
+def test_real_grey_photos_look_grey() -> None:
+    historic = SHARED / "photos" / "test" / "historic"
+    for name in ("buffalo_bank_1908", "detroit_1915", "migrant_mother_1936", "1888slum"):
+        assert visible_tone(read_photo(historic / f"{name}.jpg")) == "grey", name
 
 
 @pytest.mark.parametrize("curve", [SEPIA, CYANOTYPE], ids=["sepia", "cyanotype"])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from torch import nn
 
-from restore.faces.colour import Tone, classify_tone
+from restore.faces.colour import Tone, visible_tone
 from restore.faces.convention import Convention
 from restore.faces.detect import Detector
 from restore.faces.fit import CheckedFace
@@ -110,7 +110,7 @@ def measure_photo(
     """
     rgb = to_rgb(to_8_bits(photo.pixels))
     seen = _reduce(rgb)
-    tone = classify_tone(rgb)
+    tone = visible_tone(rgb)
     scratch_length, scratched_share = measure_scratches(photo, scratch_net, tone)
     faces = find_faces(
         detector,
