@@ -21,6 +21,7 @@ from typing import Any
 
 import requests
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 from standardwebhooks import Webhook
 from urllib3.exceptions import HTTPError
 
@@ -84,14 +85,19 @@ class Deliverer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Send events as they become due."""
+        """Send events as they become due. A database that is away for a while does no harm."""
         threads = ThreadPoolExecutor(THREADS, "webhook")
         with self._changes.subscribe(DELIVERIES) as news:
             try:
                 while True:
-                    await self._start_due(threads)
+                    try:
+                        await self._start_due(threads)
+                        pause_s = await self._pause_s()
+                    except DBAPIError as error:
+                        log.warning("the database does not answer: %s", error.orig)
+                        pause_s = POLL_S
                     # Events of other gateways are not announced here.
-                    await news.wait(await self._pause_s())
+                    await news.wait(pause_s)
             finally:
                 for task in self._tasks:
                     task.cancel()
@@ -121,6 +127,9 @@ class Deliverer:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(threads, self.send, delivery)
+        except DBAPIError as error:
+            # It is claimed for a limited time, and sent again afterwards, with the same id.
+            log.warning("event %s: the database does not answer: %s", delivery.id, error.orig)
         finally:
             self._busy[delivery.owner] -= 1
             self._changes.notify(DELIVERIES)  # the next event of the job may be sent now

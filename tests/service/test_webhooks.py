@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from localserver import LocalServer, QuietHandler
 from replicate.webhook import Webhooks, WebhookSigningSecret
 from servicejobs import new_job
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from restore.service import database, deliveries, tables, webhooks
+from restore.service.deliveries import Deliveries
 from restore.service.jobs import JobStore
 from restore.service.records import Job
 from restore.service.webhooks import Deliverer, SecretStore
@@ -204,6 +207,27 @@ class TestFailures:
         submit(api, receiver.url)
         deliver(api, all_ended(api))
         assert (receiver.calls, rows(api)[0]["last_error"]) == ([], "ZeroDivisionError")
+
+    @pytest.mark.parametrize("method", ["seconds_to_next", "claim", "succeeded"])
+    def test_database_that_is_away_for_a_while_does_no_harm(
+        self, method: str, api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same holds for PostgreSQL, which ends the gateway's connections when it stops."""
+        monkeypatch.setattr(deliveries, "CLAIM", timedelta(seconds=0.2))
+        works, left = getattr(Deliveries, method), [2]
+
+        def away(*arguments: object, **options: object) -> object:
+            if not left[0]:
+                return works(*arguments, **options)
+            left[0] -= 1
+            raise OperationalError("SELECT 1", {}, Exception("the database is shutting down"))
+
+        monkeypatch.setattr(Deliveries, method, away)
+        submit(api, receiver.url)
+        deliver(api, all_ended(api))
+        assert left == [0]
+        assert {headers["webhook-id"] for _, headers, _ in receiver.calls} == {rows(api)[0]["id"]}
+        assert rows(api)[0]["delivered"]
 
     def test_slow_receivers_of_one_key_do_not_hold_up_others(
         self, api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
