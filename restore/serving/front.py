@@ -2,7 +2,7 @@
 
 One request can make Cog's server refuse all later ones (see `request_body` and `cog_folders`), and
 Cog has no setting against it. This application has the same routes. It reads and checks each body,
-and streams each response unchanged.
+and streams each response unchanged, but for the refusals of Cog's server, which get a code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ from restore.errors import RestoreError
 from restore.serving import cog_folders
 from restore.serving.body_reader import BodyReader
 from restore.serving.health import HOST, INTERRUPTED
+from restore.serving.refusals import coded, with_code
 from restore.serving.request_body import Refusal, check_id, parse_body, write_body
 
 CONNECT_TIMEOUT_S = 10.0
@@ -189,7 +191,14 @@ class _Front:
             for name, value in incoming.headers.items()
             if name.lower() not in CONNECTION_HEADERS
         }
+        if incoming.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+            received.pop("content-length", None)
+            return Response(with_code(await _read(incoming)), incoming.status_code, received)
         return StreamingResponse(_stream(incoming), incoming.status_code, received)
+
+
+async def _read(incoming: httpx.Response) -> bytes:
+    return b"".join([chunk async for chunk in _stream(incoming)])
 
 
 async def _stream(incoming: httpx.Response) -> AsyncIterator[bytes]:
@@ -251,8 +260,9 @@ def _is_json(content_type: str) -> bool:
 def _refuse(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     headers = {"connection": "close"} if refusal.close else None
-    kind = PlainTextResponse if isinstance(refusal.content, str) else JSONResponse
-    return kind(refusal.content, refusal.status, headers)
+    if isinstance(refusal.content, str):
+        return PlainTextResponse(refusal.content, refusal.status, headers)
+    return JSONResponse(coded(refusal.content), refusal.status, headers)
 
 
 def _report(request: Request, error: Exception) -> Response:

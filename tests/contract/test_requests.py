@@ -85,6 +85,9 @@ def test_schema_violation_is_refused_with_422(
     response = predict(**inputs)
     assert response.status_code == 422
     assert message in response.json()["detail"][0]["msg"]
+    assert response.json()["status"] == "failed"
+    assert response.json()["error"].startswith("[E102] ")
+    assert message in response.json()["error"]
 
 
 @pytest.mark.parametrize(

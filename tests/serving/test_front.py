@@ -98,6 +98,19 @@ def test_response_is_streamed(cog: FakeCog, url: str) -> None:
         assert next(parts) == b"second"
 
 
+def test_refusal_of_cog_gets_a_code(cog: FakeCog, url: str) -> None:
+    detail = [{"loc": ["body", "input", "scale"], "msg": "it is too large"}]
+    refusal = json.dumps({"detail": detail}).encode()
+    cog.status, cog.parts = 422, [refusal[:9], refusal[9:]]
+    response = requests.post(f"{url}/predictions", json={"input": {}}, timeout=9)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/json"
+    assert int(response.headers["content-length"]) == len(response.content)
+    answer = response.json()
+    assert (answer["detail"], answer["status"]) == (detail, "failed")
+    assert answer["error"].startswith("[E102] scale: it is too large. ")
+
+
 def test_request_ends_when_the_client_leaves(cog: FakeCog, url: str) -> None:
     cog.parts, cog.pause_s = [b"x"] * 100, 0.1
     address = url.removeprefix("http://").split(":")
