@@ -63,8 +63,10 @@ serve: $(RUNTIME)
 service: $(SERVICE)
 	@$(VENV)/bin/restore service
 
-wheel: $(DEV)
-	$(PY) -m build --wheel
+# In an environment of its own, so that it needs neither torch nor the development tools.
+wheel:
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) build dist out restored .cog .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -89,6 +89,14 @@ def test_wheel_contains_manifest_embedded_weights_and_predictor(wheel: Path) -> 
     assert wheel.stat().st_size < 25_000_000
 
 
+def test_make_wheel_installs_no_packages_of_the_project(tmp_path: Path) -> None:
+    """The environment of development takes gigabytes; the wheel needs pip and hatchling only."""
+    command = ["make", "-n", "wheel", f"VENV={tmp_path / 'none'}", f"-C{PROJECT}"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "pip wheel --no-deps" in printed
+    assert "install.sh" not in printed
+
+
 def test_package_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:
     package = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(package)
