@@ -34,7 +34,7 @@ from PIL import Image
 from torch import nn
 
 from restore.options import OldPhotoOptions
-from restore.pipelines.old_photo_scratches import scratch_probability_lite
+from restore.pipelines.old_photo_scratches import detect_scratches_lite
 from training.dataset import read_damage_maps, read_held_back
 from training.evaluation import (
     EVALUATION_SEED,
@@ -106,9 +106,7 @@ def detect(net: nn.Module, luminance: np.ndarray) -> np.ndarray:
     Returns:
         HxW bool.
     """
-    return np.asarray(
-        scratch_probability_lite(luminance, net) >= OldPhotoOptions().scratch_threshold
-    )
+    return detect_scratches_lite(luminance, net, OldPhotoOptions().scratch_threshold)
 
 
 def top_hat(luminance: np.ndarray, size_px: int) -> np.ndarray:

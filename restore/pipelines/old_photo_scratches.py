@@ -41,6 +41,10 @@ MASK_MARGIN_PX = 2
 MIN_COARSE_THRESHOLD = 0.5
 """Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
 
+MIN_WIDE_CERTAINTY = 0.76
+"""Mean probability of wide damage, from 0 at the threshold to 1. Petals, trunks and stripes, which
+are thin in a reduced photo, are detected less surely than tears."""
+
 MIN_CERTAINTY = 0.4
 """Mean probability of a group of areas, from 0 at the threshold to 1. A scratch is distinct along
 its whole course; of a lattice or a branch, some pixels reach the threshold."""
@@ -126,8 +130,8 @@ def detect_scratches_lite(luminance: np.ndarray, net: nn.Module, threshold: floa
     if scratches.mean() <= PixelRules.max_scratched_share:
         scratches = drop_objects(luminance, probability, threshold)
     for small in _coarse_luminances(luminance):
-        found = scratch_probability_lite(small, net) >= max(threshold, MIN_COARSE_THRESHOLD)
-        scratches |= _fit_to_levels(luminance, keep_wide_damage(small, found))
+        wide = keep_wide_damage(small, scratch_probability_lite(small, net), threshold)
+        scratches |= _fit_to_levels(luminance, wide)
     return scratches
 
 
@@ -214,22 +218,30 @@ def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> boo
     )
 
 
-def keep_wide_damage(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Keep what is long, flat, and lighter or darker than the photo on both sides.
+def keep_wide_damage(
+    luminance: np.ndarray, probability: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Return what is distinct, long, flat, and lighter or darker than the photo on both sides.
 
     Args:
         luminance: HxW uint8, reduced.
-        found: HxW bool, what the network detected in it.
+        probability: HxW in [0, 1], that of scratches.
+        threshold: probability from which a pixel is a scratch, at least MIN_COARSE_THRESHOLD here.
 
     Returns:
-        HxW bool, a part of `found`.
+        HxW bool.
     """
+    threshold = max(threshold, MIN_COARSE_THRESHOLD)
+    found = probability >= threshold
+    min_mean = threshold + MIN_WIDE_CERTAINTY * (1.0 - threshold)
     kept = np.zeros_like(found)
     inner = _inside_frame(found.shape)
     for window, region in components(found, margin_px=RING_PX):
         in_photo = region & inner[window]
-        if in_photo.sum() > 0.5 * region.sum() and _is_wide_damage(
-            luminance[window], region, max(found.shape)
+        if (
+            in_photo.sum() > 0.5 * region.sum()
+            and probability[window][region].mean() >= min_mean
+            and _is_wide_damage(luminance[window], region, max(found.shape))
         ):
             kept[window] |= region
     return kept

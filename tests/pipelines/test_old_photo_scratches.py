@@ -15,6 +15,7 @@ from restore.imaging.photo import Photo
 from restore.pipelines.old_photo_scratches import (
     MASK_MARGIN_PX,
     MAX_LONG_SIDE_PX,
+    MIN_COARSE_THRESHOLD,
     drop_objects,
     find_scratches_lite,
     keep_wide_damage,
@@ -129,14 +130,26 @@ def test_wide_damage_is_flat_long_and_distinct(
 ) -> None:
     mask = np.zeros(pixels.shape, bool)
     mask[found[0] : sum(found), 20:140] = True
-    kept = keep_wide_damage(pixels, mask)
+    kept = keep_wide_damage(pixels, mask.astype(np.float32), THRESHOLD)
     np.testing.assert_array_equal(kept, mask & is_damage)
 
 
 def test_short_areas_are_not_wide_damage() -> None:
     pixels = np.full((100, 160), 120, np.uint8)
     pixels[40:48, 60:70] = 250
-    assert not keep_wide_damage(pixels, pixels > 200).any()
+    assert not keep_wide_damage(pixels, (pixels > 200).astype(np.float32), THRESHOLD).any()
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
+def test_wide_areas_that_are_detected_without_certainty_are_objects(threshold: float) -> None:
+    pixels = strip(50, 6)
+    mask = np.zeros(pixels.shape, bool)
+    mask[50:56, 20:140] = True
+    lowest = max(threshold, MIN_COARSE_THRESHOLD)
+    for certainty, is_damage in ((0.7, False), (0.85, True)):
+        probability = np.where(mask, lowest + certainty * (1.0 - lowest), 0.0)
+        kept = keep_wide_damage(pixels, probability, threshold)
+        np.testing.assert_array_equal(kept, mask & is_damage)
 
 
 def test_nan_is_an_error() -> None:
