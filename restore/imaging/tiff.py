@@ -231,7 +231,8 @@ def select_page(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         )
     chosen = next((page for page in pictures if _is_thumbnail(pictures[0], page)), pictures[0])
     if chosen is pages[0]:
-        return data, ("only its first frame is used",) if len(pictures) > 1 else ()
+        note = f"only the first of its {len(pictures)} pages is used; split the file to restore all"
+        return data, (note,) if len(pictures) > 1 else ()
     encoding = Encoding(data)
     start, end = encoding.first_offset_at, 2 * encoding.first_offset_at
     number, first = pages.index(chosen) + 1, struct.pack(encoding.offset, chosen.offset)
