@@ -45,6 +45,10 @@ MIN_WIDE_CERTAINTY = 0.76
 """Mean probability of wide damage, from 0 at the threshold to 1. Petals, trunks and stripes, which
 are thin in a reduced photo, are detected less surely than tears."""
 
+MIN_CROSSING = 0.9
+"""Share of the width or height of the photo from which wide damage crosses it, and need not be
+certain."""
+
 MIN_CERTAINTY = 0.4
 """Mean probability of a group of areas, from 0 at the threshold to 1. A scratch is distinct along
 its whole course; of a lattice or a branch, some pixels reach the threshold."""
@@ -240,11 +244,17 @@ def keep_wide_damage(
         in_photo = region & inner[window]
         if (
             in_photo.sum() > 0.5 * region.sum()
-            and probability[window][region].mean() >= min_mean
+            and (_crosses(region, found.shape) or probability[window][region].mean() >= min_mean)
             and _is_wide_damage(luminance[window], region, max(found.shape))
         ):
             kept[window] |= region
     return kept
+
+
+def _crosses(region: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Tell whether an HxW bool area extends over the width or the height of a photo."""
+    _, _, width, height = cv2.boundingRect(region.astype(np.uint8))
+    return height >= MIN_CROSSING * shape[0] or width >= MIN_CROSSING * shape[1]
 
 
 def _inside_frame(shape: tuple[int, ...]) -> np.ndarray:

@@ -150,6 +150,9 @@ def test_wide_areas_that_are_detected_without_certainty_are_objects(threshold: f
         probability = np.where(mask, lowest + certainty * (1.0 - lowest), 0.0)
         kept = keep_wide_damage(pixels, probability, threshold)
         np.testing.assert_array_equal(kept, mask & is_damage)
+    pixels[50:56], mask[50:56] = 250, True
+    kept = keep_wide_damage(pixels, np.where(mask, lowest, 0.0), threshold)
+    np.testing.assert_array_equal(kept, mask)  # from side to side
 
 
 def test_nan_is_an_error() -> None:
