@@ -1,8 +1,9 @@
 """Evaluate the lite scratch detector on damage maps and photos that it was never trained on.
 
 Photos are damaged as in training, with fixed seeds, several times each: the held-back ones of
-train/natural, and test/kodak; then with damage of one kind only (light, dark, grey). All figures
-are over the pixels of a set:
+train/natural, and test/kodak; then with damage of one kind only (light, dark, grey). What is
+measured is the detection of the product with all its rules. All figures are over the pixels of a
+set:
 
 - `f1`, `precision` and `recall` are exact.
 - `near_f1`, `near_precision` and `near_recall` tolerate a displacement of one pixel, as is usual
