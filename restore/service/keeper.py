@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from restore.service import gateways
 from restore.service.jobs import JobStore
+from restore.service.outage_log import OutageLog
 
 PERIOD_S = 1.0
 HEARTBEAT_S = 10.0
@@ -30,6 +31,7 @@ class Keeper:
     async def run(self) -> None:
         """Work until the task is cancelled. A database that is away for a while does no harm."""
         next_heartbeat_s = 0.0
+        outages = OutageLog("job keeper")
         while True:
             now_s = asyncio.get_running_loop().time()
             try:
@@ -37,8 +39,9 @@ class Keeper:
                 if now_s >= next_heartbeat_s:
                     await asyncio.to_thread(gateways.report, self._jobs.engine, self._gateway_id)
                     next_heartbeat_s = now_s + HEARTBEAT_S
+                outages.worked()
             except DBAPIError as error:
-                log.warning("the database does not answer: %s", error.orig)
+                outages.failed(error)
             await asyncio.sleep(PERIOD_S)
 
     def work(self) -> None:

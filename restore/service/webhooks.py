@@ -28,6 +28,7 @@ from urllib3.exceptions import HTTPError
 from restore.errors import RestoreError
 from restore.service.changes import DELIVERIES, POLL_S, Changes
 from restore.service.deliveries import Deliveries, Delivery
+from restore.service.outage_log import OutageLog
 from restore.service.records import Job
 from restore.service.secret_file import secret
 from restore.serving.addresses import time_limited_session
@@ -87,14 +88,16 @@ class Deliverer:
     async def run(self) -> None:
         """Send events as they become due. A database that is away for a while does no harm."""
         threads = ThreadPoolExecutor(THREADS, "webhook")
+        outages = OutageLog("webhooks")
         with self._changes.subscribe(DELIVERIES) as news:
             try:
                 while True:
                     try:
                         await self._start_due(threads)
                         pause_s = await self._pause_s()
+                        outages.worked()
                     except DBAPIError as error:
-                        log.warning("the database does not answer: %s", error.orig)
+                        outages.failed(error)
                         pause_s = POLL_S
                     # Events of other gateways are not announced here.
                     await news.wait(pause_s)

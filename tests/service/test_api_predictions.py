@@ -314,9 +314,18 @@ class TestWebhook:
             assert (job.webhook, job.webhook_events) == (hook, events)
 
     def test_webhook_must_be_public(self, api: Api) -> None:
-        for url in ("http://127.0.0.1/hook", "http://[::1]:80/", "ftp://example.org/", "x"):
+        for url in ("http://127.0.0.1/hook", "http://[::1]:80/"):
             text = detail(api.create({"image": URL}, webhook=url), 422, "E607")
             assert text.startswith("[E607] webhook cannot be called: ")
+            assert "RESTORE_ALLOW=addresses" in text
+
+    def test_webhook_must_have_the_form_of_a_url(self, api: Api) -> None:
+        for url in ("ftp://example.org/", "x", "https://example.org:99999/", "http:///hook"):
+            text = detail(api.create({"image": URL}, webhook=url), 422, "E607")
+            assert text.startswith(
+                f"[E607] webhook cannot be called: '{url}' is not an http(s) URL"
+            )
+            assert "RESTORE_ALLOW" not in text
 
     def test_operator_can_allow_other_addresses(
         self, api: Api, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from restore.errors import Code, RestoreError
 from restore.options import PHOTO_INPUTS
 from restore.service import database
 from restore.service.api.inputs import Inputs, PhotoValue, check_inputs
-from restore.service.api.urls import check_public, own_file_id
+from restore.service.api.urls import check_public, is_http_url, own_file_id
 from restore.service.file_writer import unwritable
 from restore.service.ids import new_id
 from restore.service.job_files import PREFIX, file_ids
@@ -216,15 +216,14 @@ async def _own_file(service: Service, file_id: str, owner: str) -> _Photo:
 
 
 async def _check_webhook(url: str) -> None:
+    remedy = "Send the http(s) URL of a public server."
     try:
-        await check_public(url, "Send the URL of a public server.")
+        await check_public(url, remedy)
     except RestoreError as error:
-        raise RestoreError(
-            Code.REQUEST_INVALID,
-            f"webhook cannot be called: {error.reason}",
-            "Send the http(s) URL of a public server. The operator can allow others with"
-            " RESTORE_ALLOW=addresses.",
-        ) from error
+        if is_http_url(url):
+            remedy += " The operator can allow others with RESTORE_ALLOW=addresses."
+        reason = f"webhook cannot be called: {error.reason}"
+        raise RestoreError(Code.REQUEST_INVALID, reason, remedy) from error
 
 
 def _name_in_url(url: str) -> str:

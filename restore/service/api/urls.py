@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection, Request
 from restore.errors import Code, RestoreError
 from restore.service.ids import is_id
 from restore.service.settings import Settings
-from restore.serving.addresses import public_addresses
+from restore.serving.addresses import MAX_SHOWN_CHARACTERS, public_addresses
 from restore.serving.fetch import URL_SCHEMES, has_scheme
 from restore.serving.uploads import ADDRESSES, allowed_sources
 
@@ -84,23 +84,33 @@ async def check_public(url: str, remedy: str) -> None:
     Raises:
         RestoreError: PHOTO_MISSING.
     """
-    host, port = _host_and_port(url, remedy)
+    target = _host_and_port(url)
+    if target is None:
+        shown = url[:MAX_SHOWN_CHARACTERS]
+        raise RestoreError(
+            Code.PHOTO_MISSING, f"{shown!a} is not an http(s) URL that can be used", remedy
+        )
     if ADDRESSES in allowed_sources():
         return
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-            await loop.run_in_executor(_resolvers, public_addresses, host, port)
+            await loop.run_in_executor(_resolvers, public_addresses, *target)
     except (OSError, UnicodeError):  # TimeoutError is an OSError
         return
 
 
-def _host_and_port(url: str, remedy: str) -> tuple[str, int]:
-    if len(url) <= MAX_URL_CHARACTERS and has_scheme(url, *URL_SCHEMES) and url.isprintable():
-        try:
-            parts = urlsplit(url)
-            if parts.hostname:
-                return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError:
-            pass
-    raise RestoreError(Code.PHOTO_MISSING, "it is not an http(s) URL that can be used", remedy)
+def is_http_url(url: str) -> bool:
+    """Return whether a URL has the form of one that can be called."""
+    return _host_and_port(url) is not None
+
+
+def _host_and_port(url: str) -> tuple[str, int] | None:
+    if len(url) > MAX_URL_CHARACTERS or not has_scheme(url, *URL_SCHEMES) or not url.isprintable():
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    return (parts.hostname, port) if parts.hostname else None
