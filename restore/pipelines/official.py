@@ -41,7 +41,7 @@ class OfficialRules(PixelRules):
     patch_multiple_px = 16
     max_scratched_share = 1.0  # fills whatever was detected: halftones become black
     ab_interpolation = "nearest"  # shows blocks in large photos
-    has_exact_lightness = False
+    has_exact_lightness = False  # OpenCV's interpolated tables
     checks_faces = False  # everything that the detector finds is restored and pasted
     keeps_paper_neutral = False  # makes white paper cream
 

@@ -1,4 +1,4 @@
-"""Log lines about a database that is away: some a minute, however often it is tried."""
+"""Log lines about a database that is away: one a minute, however often it is tried."""
 
 from __future__ import annotations
 
