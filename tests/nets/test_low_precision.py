@@ -73,6 +73,13 @@ def small_restoreformer() -> nn.Module:
     return RestoreFormer(ch=32, ch_mult=(1, 1, 2), resolution=64, num_res_blocks=1)
 
 
+def small_liteface() -> nn.Module:
+    """LiteFace for 64 px instead of 256 px: only its map of places has a fixed size."""
+    net = LiteFace()
+    net.place = nn.Parameter(net.place[..., :4, :4])
+    return net
+
+
 def small_ddcolor() -> nn.Module:
     return by_recipe(networks(["ddcolor-paper-tiny"])[0].row)
 
@@ -90,7 +97,7 @@ EXAMPLES = {
     ),
     "RestoreFormer": Example(small_restoreformer, (1, 3, 64, 64), lambda net, x: net(x)[0]),
     "DDColor": Example(small_ddcolor, (1, 3, 64, 64)),
-    "LiteFace": Example(LiteFace, (1, 3, 256, 256)),
+    "LiteFace": Example(small_liteface, (1, 3, 64, 64)),
 }
 
 
@@ -176,17 +183,17 @@ def test_restoreformer_selects_the_codes_of_the_library() -> None:
 
 @pytest.fixture(scope="module")
 def codeformer() -> nn.Module:
-    """The library's network with few channels; its input cannot be smaller than 512 px."""
+    """The library's network with few channels and three of its six sizes: 64 px become 16 px."""
     library = pytest.importorskip(
         "spandrel_extra_arches.architectures.CodeFormer.__arch.codeformer"
     )
 
     def build() -> nn.Module:
         net = library.CodeFormer(n_layers=1)
-        net.encoder = library.Encoder(3, 32, 256, [1] * 6, 1, 512, [16])
-        net.generator = library.Generator(32, [1] * 6, 1, 512, [16], 256)
+        net.encoder = library.Encoder(3, 32, 256, [1] * 3, 1, 64, [16])
+        net.generator = library.Generator(32, [1] * 3, 1, 64, [16], 256)
         net.connect_list = ["32"]
-        net.fuse_encoder_block, net.fuse_generator_block = {"32": 9}, {"32": 7}
+        net.fuse_encoder_block, net.fuse_generator_block = {"32": 3}, {"32": 7}
         net.fuse_convs_dict = nn.ModuleDict({"32": library.Fuse_sft_block(32, 32)})
         return net
 
@@ -195,7 +202,7 @@ def codeformer() -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_codeformer_equals_the_library(codeformer: nn.Module) -> None:
-    faces = torch.rand(1, 3, 512, 512) * 2 - 1
+    faces = torch.rand(1, 3, 64, 64) * 2 - 1
     exact_net = lowered(codeformer, "CodeFormer", torch.float32)
     rounded_net = lowered(codeformer, "CodeFormer", torch.bfloat16)
     with torch.inference_mode():
