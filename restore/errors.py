@@ -6,7 +6,10 @@ A message starts with its code and names the photo, the problem and the remedy:
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+
+_ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 
 
 class Code(StrEnum):
@@ -80,6 +83,21 @@ class RestoreError(Exception):
     def __str__(self) -> str:
         subject = f"photo '{self.photo}': " if self.photo else ""
         return f"[{self.code}] {subject}{self.reason}. {self.remedy}"
+
+
+def system_reason(error: Exception) -> str:
+    """Say in plain words why a file or a connection cannot be used, such as `permission denied`.
+
+    The text of an OSError itself has its number, too, and the path, which the message names anyway:
+    `[Errno 13] Permission denied: 'a.jpg'`.
+
+    Args:
+        error: an OSError, or an error of a library that is not one or has no error number.
+    """
+    reason = error.strerror if isinstance(error, OSError) else None
+    if not reason:
+        return _ERROR_NUMBER.sub("", str(error)) or type(error).__name__
+    return reason[:1].lower() + reason[1:]
 
 
 def unexpected(error: Exception) -> RestoreError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 TEMPORARY_PREFIX = ".restore-tmp-"
 URL_MARK = "://"
@@ -109,7 +109,7 @@ class LocalFolder(Folder):
             place = error.filename or self.place
             raise RestoreError(
                 Code.PHOTO_MISSING,
-                f"the folder '{place}' cannot be read ({error.strerror})",
+                f"the folder '{place}' cannot be read ({system_reason(error)})",
                 "Check the path and its permissions.",
             ) from error
 
@@ -211,7 +211,7 @@ class RemoteFolder(Folder):
         except OSError as error:
             raise RestoreError(
                 Code.PHOTO_MISSING,
-                f"the folder '{self.place}' cannot be read ({error})",
+                f"the folder '{self.place}' cannot be read ({system_reason(error)})",
                 "Check the URL and the credentials.",
             ) from error
         for path, facts in sorted(found.items()):

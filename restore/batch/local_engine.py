@@ -13,7 +13,7 @@ from restore.batch.pool import Lost, WorkerPool
 from restore.batch.processing import BatchJob, Outcome, Work, failure
 from restore.batch.run import Engine, OnOutcome
 from restore.batch.workers import plan_workers
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.limits import LIMITS
 
 READERS = 4
@@ -150,7 +150,7 @@ def read_photo(folder: Folder, name: str, size: int) -> Work | Outcome:
     try:
         return Work(name, folder.read(name))
     except OSError as error:
-        reason = f"the file cannot be read ({error.strerror or error})"
+        reason = f"the file cannot be read ({system_reason(error)})"
         remedy = "Check that it exists and its permissions, then run with --retry-failed."
         return failure(name, RestoreError(Code.PHOTO_MISSING, reason, remedy))
 

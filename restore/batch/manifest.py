@@ -21,7 +21,7 @@ from typing import Any, Self
 from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
 from restore.batch.locks import lock_manifest
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 FOLDER = ".restore-batch"
 """The folder in the output folder that holds the manifest."""
@@ -225,7 +225,7 @@ def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
-            f"the manifest '{path}' cannot be written ({error.strerror})",
+            f"the manifest '{path}' cannot be written ({system_reason(error)})",
             "Choose another output folder, or check its permissions.",
         ) from error
     if file.tell():  # a killed process may have left half a line

@@ -30,7 +30,7 @@ from restore.batch.manifest import (
     key_of,
 )
 from restore.batch.processing import Outcome
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.version import __version__
 
 PENDING = "pending"
@@ -225,7 +225,7 @@ def _facts(error: RestoreError | OSError, name: str) -> dict[str, str]:
     if isinstance(error, OSError):
         error = RestoreError(
             Code.OUTPUT_UNWRITABLE,
-            f"the result '{name}' cannot be written ({error.strerror or error})",
+            f"the result '{name}' cannot be written ({system_reason(error)})",
             "Check the space and the permissions of the output folder, then run with"
             " --retry-failed.",
         )

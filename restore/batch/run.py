@@ -14,7 +14,7 @@ from restore.batch.manifest import FAILED, Manifest, Row
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 MIN_FREE_BYTES = 2**30
 """Free space on the disk of the results below which a run stops."""
@@ -201,7 +201,7 @@ def _refuse_results_among_photos(
 
 def _stop_unwritable(folder: Folder, error: OSError, summary: Summary, stop: Event) -> None:
     summary.stopped = (
-        f"'{folder.place}' cannot be written ({error.strerror or error}): free some space or check"
+        f"'{folder.place}' cannot be written ({system_reason(error)}): free some space or check"
         " its permissions, and run the command again"
     )
     stop.set()

@@ -25,7 +25,7 @@ from restore.cli.targets import (
     require_other_files,
     write_error,
 )
-from restore.errors import Code, RestoreError, unexpected
+from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.imaging.named_file import NamedFile
 from restore.options import Request
 
@@ -197,7 +197,7 @@ def _origin(job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Origin:
     try:
         return Origin.of(photo.path, job.request, [mask.path for mask in masks], job.weights)
     except OSError as error:
-        reason = f"'{error.filename}' cannot be read ({error.strerror})"
+        reason = f"'{error.filename}' cannot be read ({system_reason(error)})"
         remedy = "Check the path and its permissions."
         raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=photo.name) from error
 

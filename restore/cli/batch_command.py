@@ -24,7 +24,7 @@ from restore.cli.option_parameters import (
     option_parameter,
     with_parameters,
 )
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.options import (
     PIPELINE_TASK,
     TASK_OPTIONS,
@@ -126,7 +126,7 @@ def _restore(options: BatchOptions, values: Mapping[str, Any]) -> int:
         try:
             report = write_report(source, target, summary, figures, wall_s, shard)
         except OSError as error:
-            typer.echo(f"the report cannot be written ({error.strerror or error})", err=True)
+            typer.echo(f"the report cannot be written ({system_reason(error)})", err=True)
         else:
             if not values["quiet"]:
                 print(f"report: {report}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.named_file import NamedFile
 from restore.options import PHOTO_INPUTS
 from restore.serving.fetch import fetch_photo
@@ -55,7 +55,10 @@ def read_json(text: str) -> dict[str, object]:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
         inputs = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        reason = f"'{text[1:]}' of --json cannot be read ({system_reason(error)})"
+        raise RestoreError(Code.OPTION_INVALID, reason, "Check the path.") from error
+    except (ValueError, RecursionError) as error:
         reason = f"--json cannot be read ({error})"
         raise RestoreError(Code.OPTION_INVALID, reason, _JSON_REMEDY) from error
     if not isinstance(inputs, dict):
@@ -100,7 +103,7 @@ def fetch_existing(source: str, target: Path) -> NamedFile:
             return photo
         is_folder, exists = photo.path.is_dir(), photo.path.exists()
     except (OSError, ValueError) as error:  # too long, or with a NUL character
-        reason = f"'{str(photo.path)[:80]}' cannot be read ({error})"
+        reason = f"'{str(photo.path)[:80]}' cannot be read ({system_reason(error)})"
         raise RestoreError(
             Code.PHOTO_MISSING, reason, "Check the path.", photo=photo.name[:80]
         ) from error

@@ -23,7 +23,7 @@ from restore.cli import (
 from restore.cli.messages import print_failure, usage_error
 from restore.cli.option_parameters import Weights
 from restore.cli.task_commands import add_task_commands
-from restore.errors import Code, RestoreError, unexpected
+from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
 
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None, interrupts: Sequence[int] = ()) -> i
 
 def _described(error: Exception, arguments: Sequence[str]) -> RestoreError:
     if isinstance(error, OSError) and "--install-completion" in arguments:
-        reason = f"'{error.filename}' cannot be written ({error.strerror})"
+        reason = f"'{error.filename}' cannot be written ({system_reason(error)})"
         remedy = "`restore --show-completion` prints the completion, to be installed by hand."
         return RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
     return unexpected(error)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.options import Request
 from restore.serving.fetch import DATA_SCHEME, has_scheme, local_file
 
@@ -221,7 +221,7 @@ def exists_error(path: Path) -> RestoreError:
 
 def write_error(path: Path, error: OSError) -> RestoreError:
     """Return the error for a result that the operating system does not let a command write."""
-    reason = f"'{path}' cannot be written ({error.strerror or error})"
+    reason = f"'{path}' cannot be written ({system_reason(error)})"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return _unwritable(reason, "Free some disk space, or choose another disk with --output.")
     return _unwritable(reason, "Choose another folder or file with --output.")

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import MappingProxyType
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.coding import SAME_FORMAT, output_format_of
 from restore.imaging.early_encoding import Encoded, encode_timed
 from restore.imaging.encode import encode
@@ -181,7 +181,8 @@ def write_atomically(data: bytes, path: Path) -> None:
             unfinished.unlink(missing_ok=True)
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL character
         raise _unwritable(
-            f"'{path.name}' cannot be written to the folder '{path.parent}' ({error})",
+            f"'{path.name}' cannot be written to the folder '{path.parent}'"
+            f" ({system_reason(error)})",
             "Choose an existing folder that you can write to, with enough free space.",
         ) from error
 
@@ -196,7 +197,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(
-            f"the output folder '{folder}' cannot be created ({error.strerror})"
+            f"the output folder '{folder}' cannot be created ({system_reason(error)})"
         ) from error
 
 
@@ -211,7 +212,7 @@ def require_writable(folder: Path) -> None:
         is_writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
     except OSError as error:
         raise _unwritable(
-            f"the output folder '{str(folder)[:80]}' is not writable ({error.strerror})"
+            f"the output folder '{str(folder)[:80]}' is not writable ({system_reason(error)})"
         ) from error
     if not is_writable:
         raise _unwritable(

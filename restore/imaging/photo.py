@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.coding import Coding
 from restore.imaging.colour import profile_name, to_working_space
 from restore.imaging.decode import Raster, decode_raster
@@ -165,7 +165,7 @@ def _read_file(path: Path, name: str, limits: Limits) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL character
         raise RestoreError(
             Code.PHOTO_MISSING,
-            f"'{path}' cannot be read ({error})",
+            f"'{path}' cannot be read ({system_reason(error)})",
             "Check the path and its permissions.",
             photo=name,
         ) from error

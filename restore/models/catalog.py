@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.models.fields import Name, Names, Natural, Paths, Positive, Range, Sha256, Url, Urls
 from restore.models.index_copy import IndexCopy, IndexPackage
 from restore.models.locations import manifest_path
@@ -197,7 +197,7 @@ class Catalog:
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise manifest_error(f"{path} cannot be read ({error})") from error
+            raise manifest_error(f"{path} cannot be read ({system_reason(error)})") from error
         unknown = sorted(document.keys() - {"checkpoint", "package"})
         if unknown:
             raise manifest_error(f"{path.name} has unknown tables: {', '.join(unknown)}")

@@ -25,6 +25,7 @@ from restore.models.http_responses import (
     byte_range,
     connect_failure,
     refuse_web_page,
+    request_failure,
     require_file,
     require_success,
     validator_of,
@@ -269,7 +270,7 @@ class Downloader:
             if isinstance(
                 error, ValueError | requests.exceptions.SSLError | requests.TooManyRedirects
             ):
-                raise UnusableSourceError(str(error)) from error
+                raise UnusableSourceError(request_failure(error)) from error
             raise SilentHostError(f"interrupted ({type(error).__name__})") from error
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
+from restore.errors import system_reason
 from restore.models.partial_download import UnusableSourceError
 from restore.models.patience import PATIENT, Patience
 
@@ -116,7 +117,7 @@ def _connection_failure(route: str, limit_s: float) -> str | None:
         try:
             socket.create_connection(address, timeout=limit_s).close()
         except OSError as error:
-            results.append(error.strerror or str(error))
+            results.append(system_reason(error))
         else:
             results.append(None)
 

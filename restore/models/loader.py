@@ -18,7 +18,7 @@ from restore.models.catalog import NET, Checkpoint
 from restore.models.empty_nets import without_storage
 from restore.models.policy import Resolved
 from restore.models.precision import FLOAT32, PrecisionName
-from restore.models.verified_file import VerifiedFile
+from restore.models.verified_file import VerifiedFile, unreadable
 from restore.nets.local_pooling import use_local_pooling
 
 _LOAD_ERRORS = (
@@ -26,7 +26,6 @@ _LOAD_ERRORS = (
     RuntimeError,
     ValueError,
     KeyError,
-    OSError,
 )
 
 
@@ -124,11 +123,13 @@ def load_net(path: Path, row: Checkpoint | None = None) -> nn.Module:
             architecture in spandrel's main registry and for LiteFace.
 
     Raises:
-        RestoreError: WEIGHTS_UNSUPPORTED when the file cannot be read, its architecture is
-            unknown or its tensors do not fit.
+        RestoreError: WEIGHTS_UNSUPPORTED when the file is damaged, its architecture is unknown or
+            its tensors do not fit; WEIGHTS_MISSING when it cannot be read.
     """
     try:
         net = _load_without_row(path) if row is None else adapter_for(row.architecture).load(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
     except _LOAD_ERRORS as error:
         reason = (
             f"'{path.name}' does not contain a network that this project can load "

@@ -19,13 +19,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.models.catalog import LITE, Catalog, Checkpoint
 from restore.models.existing_files import find_existing_files
 from restore.models.locations import DOWNLOADS_ENVIRONMENT, downloads_folder
 from restore.models.partial_download import file_sha256
 from restore.models.patience import PATIENT, Patience
-from restore.models.verified_file import ChecksumRecord, VerifiedFile
+from restore.models.verified_file import ChecksumRecord, VerifiedFile, unreadable
 from restore.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -196,7 +196,10 @@ class WeightStore:
         try:
             yield
         except OSError as error:
-            reason = f"'{row.file}' is missing and cannot be stored in {self.root} ({error})"
+            reason = (
+                f"'{row.file}' is missing and cannot be stored in '{self.root}' "
+                f"({system_reason(error)})"
+            )
             remedy = f"Set {DOWNLOADS_ENVIRONMENT} to a writable folder."
             raise RestoreError(Code.WEIGHTS_MISSING, reason, remedy) from error
 
@@ -213,7 +216,7 @@ class WeightStore:
         for path in self._existing_files(row):
             try:
                 return self._checked(row, path, use_record=use_record)
-            except (RestoreError, OSError) as error:
+            except RestoreError as error:
                 log.info("%s is not used for %s: %s", path, row.file, error)
                 self._rejected.add((row.id, path))
         return None
@@ -232,8 +235,14 @@ class WeightStore:
         """Return a file as verified, after hashing it unless a valid record exists.
 
         Raises:
-            RestoreError: WEIGHTS_CORRUPT.
+            RestoreError: WEIGHTS_CORRUPT; WEIGHTS_MISSING if the file cannot be read.
         """
+        try:
+            return self._check(row, path, use_record=use_record)
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _check(self, row: Checkpoint, path: Path, *, use_record: bool) -> VerifiedFile:
         facts, recorded_path = path.stat(), self._recorded_path(row, path)
         if row.bytes not in (None, facts.st_size):
             raise _corrupt(row, path, f"{facts.st_size} bytes", f"{row.bytes} bytes")

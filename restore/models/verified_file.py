@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from restore.errors import Code, RestoreError, system_reason
 from restore.models.catalog import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -71,12 +72,22 @@ class ChecksumRecord:
             scratch.write_text(json.dumps(asdict(self)), encoding="utf-8")
             scratch.replace(record)
         except OSError as error:
-            log.info("cannot record the checksum of %s (%s); it is computed again", path, error)
+            reason = system_reason(error)
+            log.info("cannot record the checksum of %s (%s); it is computed again", path, reason)
 
     def matches(self, facts: os.stat_result, path: str = "") -> bool:
         """Return whether this record is about the file, and the file was not modified since."""
         recorded = (self.bytes, self.mtime_ns, self.path)
         return recorded == (facts.st_size, facts.st_mtime_ns, path)
+
+
+def unreadable(path: Path, error: OSError) -> RestoreError:
+    """Return the error for a checkpoint that exists but cannot be read."""
+    return RestoreError(
+        Code.WEIGHTS_MISSING,
+        f"'{path}' cannot be read ({system_reason(error)})",
+        "Check the file and its permissions.",
+    )
 
 
 def _record_path(path: Path) -> Path:

@@ -32,7 +32,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.service import tables
 from restore.service.settings import Settings
 
@@ -191,7 +191,7 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise RestoreError(
             Code.SERVER,
-            f"the data folder '{folder}' cannot be created: {error.strerror}",
+            f"the data folder '{folder}' cannot be created: {system_reason(error)}",
             "Choose a writable folder with --data.",
         ) from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.service.settings import MIB
 
 MIN_FREE_BYTES = 64 * MIB
@@ -126,7 +126,7 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         raise RestoreError(
             Code.SERVER,
-            f"no files can be stored in '{folder}': {error.strerror}",
+            f"no files can be stored in '{folder}': {system_reason(error)}",
             "Choose writable folders with --data, UPLOAD_FOLDER and PROCESSED_FOLDER.",
         ) from error
 
@@ -144,7 +144,7 @@ def unwritable(error: OSError) -> RestoreError:
     """Return the error for a file that cannot be written; it does not show the path."""
     return RestoreError(
         Code.DISK_QUOTA,
-        f"the service cannot store files: {error.strerror}",
+        f"the service cannot store files: {system_reason(error)}",
         "Try again later; the operator has to check the data folder and its disk.",
     )
 

@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import h11
 
+from restore.errors import system_reason
+
 CONNECT_TIMEOUT_S = 5.0
 PIECE_BYTES = 2**20
 KEEP_ALIVE = (
@@ -159,7 +161,9 @@ class _Connection:
                     limit=PIECE_BYTES,
                 )
         except OSError as error:  # TimeoutError is one
-            raise ConnectionFailed(str(error) or "it took too long") from error
+            took_too_long = isinstance(error, TimeoutError)
+            reason = "it took too long" if took_too_long else system_reason(error)
+            raise ConnectionFailed(reason) from error
         opened: socket.socket = writer.get_extra_info("socket")
         for option in KEEP_ALIVE:
             opened.setsockopt(*option)
@@ -207,7 +211,7 @@ class _Connection:
             while (event := self._state.next_event()) is h11.NEED_DATA:
                 self._state.receive_data(await self._reader.read(PIECE_BYTES))
         except (h11.RemoteProtocolError, OSError) as error:
-            raise ConnectionBroken(str(error)) from error
+            raise ConnectionBroken(system_reason(error)) from error
         if not isinstance(event, h11.Event):
             raise ConnectionBroken("the server has closed the connection")
         return event

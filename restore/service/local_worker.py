@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping
 
-from restore.errors import RestoreError
+from restore.errors import RestoreError, system_reason
 from restore.service.worker import Worker
 from restore.service.worker_process import WorkerProcess
 from restore.service.worker_state import WorkerStatus
@@ -77,8 +77,11 @@ class LocalWorker(Worker):
             process = await asyncio.to_thread(
                 WorkerProcess, self.environment, predictor=self._predictor
             )
-        except (RestoreError, OSError) as error:
+        except RestoreError as error:
             return f"its server cannot be started: {error}"
+        except OSError as error:
+            place = f"'{error.filename}': " if error.filename else ""
+            return f"its server cannot be started: {place}{system_reason(error)}"
         try:
             self.client.move(process.url)
             self._url = process.url

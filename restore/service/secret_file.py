@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 SECRET_BYTES = 32
 
@@ -29,7 +29,7 @@ def secret(folder: Path, name: str) -> bytes:
             _create(path)
         content = path.read_bytes()
     except OSError as error:
-        raise _unusable(path, str(error.strerror)) from error
+        raise _unusable(path, system_reason(error)) from error
     if len(content) != SECRET_BYTES:
         raise _unusable(path, f"it has {len(content)} bytes instead of {SECRET_BYTES}")
     return content

@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.version import user_agent
 
 TOTAL_TIMEOUT_S = 60.0
@@ -108,7 +108,9 @@ class _PublicConnection(_TimeLimitedConnection):
         try:
             addresses = public_addresses(host.strip("[]"), self.port or 0)
         except (OSError, UnicodeError) as error:
-            raise NewConnectionError(self, f"cannot resolve the host name ({error})") from error
+            raise NewConnectionError(
+                self, f"cannot resolve the host name ({system_reason(error)})"
+            ) from error
         failure: NewConnectionError | ConnectTimeoutError | None = None
         for address in addresses:
             self._dns_host = address

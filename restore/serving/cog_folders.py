@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 ROOT = Path("/tmp/coglet/predictions")
 PARTS = ("inputs", "outputs")
@@ -46,7 +46,7 @@ def check_folder(prediction_id: str, input_bytes: int) -> None:
         is_usable &= os.access(folder if folder.exists() else ROOT, os.W_OK | os.X_OK)
         space = os.statvfs(ROOT)
     except OSError as error:
-        raise _unusable(folder, error.strerror or "unknown reason") from error
+        raise _unusable(folder, system_reason(error)) from error
     if not is_usable:
         raise _unusable(folder, "the path is not a folder, or is not writable")
     written_bytes = input_bytes if input_bytes > SPILLED_BYTES else 0

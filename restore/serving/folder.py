@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 
 PROJECT = Path(__file__).resolve().parents[2]
 PREDICTOR_FILE = "predict.py"
@@ -36,6 +36,6 @@ def explained_failure(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise RestoreError(
             Code.SERVER,
-            f"the folder of the server, '{folder}', cannot be written to ({error.strerror})",
+            f"the folder of the server, '{folder}', cannot be written to ({system_reason(error)})",
             "Make it writable; the environment variable XDG_CACHE_HOME selects another place.",
         ) from error

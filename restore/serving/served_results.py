@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.serving import cog_folders
 
 ROOT_NAME = f"restore-outputs-{os.getuid()}"
@@ -156,7 +156,7 @@ def _make_private(root: Path) -> None:
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
-            f"the folder '{root}' cannot be created ({error.strerror})",
+            f"the folder '{root}' cannot be created ({system_reason(error)})",
             "Set TMPDIR to a folder that you can write to.",
         ) from error
     if not is_private:

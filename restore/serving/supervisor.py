@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.serving.cog_process import PREDICTOR, end_group, start_cog, write_server_files
 from restore.serving.front import Backend, front_app
 from restore.serving.health import HOST, health_status
@@ -83,7 +83,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     except OSError as error:
         raise RestoreError(
             Code.SERVER,
-            f"the server cannot listen on {host} port {port} ({error.strerror})",
+            f"the server cannot listen on {host} port {port} ({system_reason(error)})",
             "Stop the program that uses the port, or choose another port.",
         ) from error
     with listener:

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.named_file import NamedFile
 from restore.serving.cog_cli import file_in_project, serves_cog_cli
 from restore.serving.fetch import FILE_SCHEME, has_scheme, read_url
@@ -166,7 +166,7 @@ def _write(path: Path, data: bytes, label: str) -> None:
 
 
 def _write_error(error: OSError, label: str | None) -> RestoreError:
-    reason = f"the upload cannot be written to the temporary folder ({error.strerror})"
+    reason = f"the upload cannot be written to the temporary folder ({system_reason(error)})"
     return RestoreError(
         Code.SERVER, reason, "Free disk space, or set TMPDIR to another folder.", photo=label
     )

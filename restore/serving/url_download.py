@@ -8,7 +8,7 @@ import time
 import requests
 from urllib3.exceptions import HTTPError
 
-from restore.errors import Code, RestoreError
+from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.limits import LIMITS
 from restore.serving import addresses
 from restore.serving.addresses import time_limited_session
@@ -60,7 +60,7 @@ def _cause(error: Exception) -> str:
     """Return what is wrong with a connection, without the names of the library's classes."""
     wrapped = error.args[0] if error.args else None
     cause = getattr(wrapped, "reason", None) or error  # of a MaxRetryError
-    return _CONNECTION.sub("", str(cause))[:MAX_CAUSE_CHARACTERS]
+    return _CONNECTION.sub("", system_reason(cause))[:MAX_CAUSE_CHARACTERS]
 
 
 def _read_response(url: str, name: str, session: requests.Session) -> bytes:

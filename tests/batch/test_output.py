@@ -222,7 +222,7 @@ def test_file_that_cannot_be_written_is_a_failure_with_a_remedy(
     monkeypatch.setattr(output.folder, "write", fail)
     row = output.save(photo(), DONE_OUTCOME)
     assert row.error is not None
-    assert "File too large" in row.error["message"]
+    assert "(file too large)" in row.error["message"]
     assert "--retry-failed" in row.error["message"]
 
 

@@ -133,7 +133,7 @@ def test_full_disk_stops_and_the_next_run_goes_on(
         patches.setattr(LocalFolder, "write", fail)
         summary, recorder = run(options)
     assert (summary.exit_code, recorder.rows) == (1, [])
-    assert "out' cannot be written (No space left on device): free some" in summary.stopped
+    assert "out' cannot be written (no space left on device): free some" in summary.stopped
     assert run(options)[0].done == 3
 
 

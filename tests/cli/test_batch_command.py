@@ -156,7 +156,7 @@ def test_report_that_cannot_be_written_is_told_and_the_summary_follows(
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     assert main(["batch", "in", "out"]) == 0
     captured = capsys.readouterr()
-    assert "the report cannot be written (Is a directory)" in captured.err
+    assert "the report cannot be written (is a directory)" in captured.err
     assert "2 restored" in captured.out
 
 

@@ -54,6 +54,12 @@ def test_broken_json_is_refused(text):
         read_json(text)
 
 
+def test_a_json_file_that_cannot_be_read_is_named_once(tmp_path):
+    with pytest.raises(RestoreError) as caught:
+        read_json(f"@{tmp_path}")
+    assert caught.value.reason == f"'{tmp_path}' of --json cannot be read (is a directory)"
+
+
 def test_photos_are_taken_out_of_the_inputs_image_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "b.jpg", "c.jpg"):

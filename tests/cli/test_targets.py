@@ -128,7 +128,7 @@ def test_output_that_the_system_refuses_is_an_error_of_the_output(
 
     monkeypatch.setattr("restore.cli.batch.forget_origin", refuse)
     assert main(["restore", photo, "-o", "x.png"]) == 2
-    assert "[E302] 'x.png' cannot be written (Read-only file system)" in capsys.readouterr().err
+    assert "[E302] 'x.png' cannot be written (read-only file system)" in capsys.readouterr().err
 
 
 def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:

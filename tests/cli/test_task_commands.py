@@ -247,7 +247,7 @@ def test_full_disk_is_an_error_that_names_the_result_and_the_remedy(
     monkeypatch.setattr(Path, "write_bytes", full)
     assert main(["restore", str(photo_file("a.png")), "-o", "out"]) == 2
     assert capsys.readouterr().err == (
-        "error: [E302] 'out/a.jpg' cannot be written (No space left on device). Free some disk"
+        "error: [E302] 'out/a.jpg' cannot be written (no space left on device). Free some disk"
         " space, or choose another disk with --output.\n"
     )
     assert visible(Path("out")) == []

@@ -38,6 +38,20 @@ def test_photo_name_is_the_file_name_or_the_given_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(photo.pixels, picture())
 
 
+def test_photo_that_cannot_be_read_is_named_once_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"photo")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(RestoreError) as caught:
+        open_photo(path)
+    assert caught.value.reason == f"'{path}' cannot be read (permission denied)"
+
+
 @pytest.mark.parametrize("name", ["absent.jpg", ".", "a\0b.jpg", "x" * 5000])
 def test_missing_file_is_named_in_the_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(RestoreError) as caught:

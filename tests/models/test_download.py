@@ -144,6 +144,15 @@ class TestRejections:
             downloader.fetch(target, url + "-other")
         assert pauses == []
 
+    def test_server_without_tls_is_told_without_names_of_classes(
+        self, server: FileServer, target: DownloadTarget, downloader: Downloader
+    ) -> None:
+        url = server.add("net", BODY).replace("http://", "https://")
+        with pytest.raises(UnusableSourceError, match="SSL") as caught:
+            downloader.fetch(target, url)
+        assert "Pool" not in str(caught.value)
+        assert "Error(" not in str(caught.value)
+
     def test_timeout_is_an_interruption(
         self, server: FileServer, target: DownloadTarget, pauses: list[float]
     ) -> None:

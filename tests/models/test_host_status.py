@@ -98,7 +98,7 @@ def test_silent_proxy_is_given_up_once_for_all_hosts(
 def test_refused_connection_is_remembered(connections: list[str], tmp_path: Path) -> None:
     url = closed_port_url("a")
     messages = failures_of(downloader_with(QUICK), tmp_path, url, url + "-mirror")
-    assert "cannot be reached (Connection refused)" in messages[0]
+    assert "cannot be reached (connection refused)" in messages[0]
     assert len(connections) == 1
 
 
@@ -110,7 +110,8 @@ def test_name_that_does_not_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for patience in (QUICK, QUICK_BUT_PATIENT):
         (message,) = failures_of(downloader_with(patience), tmp_path, "http://x.example/net")
         assert "x.example cannot be reached" in message
-        assert "Name or service not known" in message
+        assert "ame or service not known)" in message
+        assert "Errno" not in message
 
 
 def test_name_resolution_that_hangs_is_limited(

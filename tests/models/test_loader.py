@@ -196,6 +196,12 @@ class TestNetworksOutsideSpandrel:
             load_net(tmp_path / "f.pth", LITE_FACE_ROW)
         assert caught.value.code is Code.WEIGHTS_UNSUPPORTED
 
+    def test_file_that_cannot_be_read_is_not_called_unsupported(self, tmp_path: Path) -> None:
+        with pytest.raises(RestoreError) as caught:
+            load_net(tmp_path)
+        assert caught.value.reason == f"'{tmp_path}' cannot be read (is a directory)"
+        assert caught.value.code is Code.WEIGHTS_MISSING
+
     def test_extra_architectures_are_not_added_to_the_main_registry(self) -> None:
         CODEFORMER.create(CATALOG.find("face_restore", "codeformer"))
         assert "CodeFormer" not in {one.architecture.id for one in spandrel.MAIN_REGISTRY}

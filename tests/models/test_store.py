@@ -130,6 +130,21 @@ class TestVerification:
             assert store.locate(checkpoint).sha256 == sha256_of(BODY)
         assert hashed == ["a.pth", "a.pth"]
 
+    def test_unreadable_file_is_named_with_the_reason(
+        self, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path) -> str:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("restore.models.store.file_sha256", refuse)
+        store = store_of(checkpoint := row("a", URL))
+        path = put(store, checkpoint)
+        for find in (store.locate, store.ensure):
+            with pytest.raises(RestoreError) as caught:
+                find(checkpoint)
+            assert caught.value.reason == f"'{path}' cannot be read (permission denied)"
+            assert caught.value.code is Code.WEIGHTS_MISSING
+
     def test_missing_file_error_has_the_remedy(self, store_of: StoreOf) -> None:
         store = store_of(checkpoint := row("a", URL))
         assert store.status(checkpoint) is State.MISSING

@@ -92,6 +92,8 @@ class TestDownloads:
         catalog = Catalog((checkpoint := row("a", server.add("a", BODY)),), tmp_path)
         with pytest.raises(RestoreError, match="RESTORE_WEIGHTS_DIR") as caught:
             WeightStore(catalog, tmp_path / "file").ensure(checkpoint)
+        place = f"cannot be stored in '{tmp_path / 'file'}' (not a directory)"
+        assert caught.value.reason.endswith(place)
         assert caught.value.code is Code.WEIGHTS_MISSING
 
     def test_without_published_checksum_that_of_the_first_download_is_required(

@@ -196,12 +196,15 @@ def test_server_that_never_answers_is_given_time_to_start(
     asyncio.run(scenario())
 
 
-def test_start_that_fails_is_tried_again(
-    processes: list[FakeProcess], monkeypatch: pytest.MonkeyPatch
+def test_start_that_fails_is_told_and_tried_again(
+    processes: list[FakeProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     failures: list[Exception] = [
         RestoreError(Code.SERVER, "the port is in use", "Choose another one."),
-        BlockingIOError(11, "no more processes"),
+        BlockingIOError(11, "Resource temporarily unavailable"),
+        FileNotFoundError(2, "No such file or directory", "/opt/python"),
     ]
 
     def start(environment: Mapping[str, str], predictor: str) -> FakeProcess:
@@ -216,9 +219,15 @@ def test_start_that_fails_is_tried_again(
             watched = LocalWorker("worker-1")
             async with running(watched):
                 await until(has_status(watched, WorkerStatus.READY))
-                assert watched.state.restarts == 2
+                assert watched.state.restarts == 3
 
     asyncio.run(scenario())
+    told = [message.partition("cannot be started: ")[2] for message in caplog.messages]
+    assert [reason for reason in told if reason] == [
+        "'/opt/python': no such file or directory",
+        "resource temporarily unavailable",
+        "[E504] the port is in use. Choose another one.",
+    ]
 
 
 def test_all_workers_are_run_with_their_environment(

@@ -26,6 +26,7 @@ def test_failed_download_is_described_without_names_of_classes(tmp_path: Path) -
         fetch_photo(closed_port_url("a.jpg"), tmp_path / "0")
     assert "Pool" not in str(refused.value)
     assert "Connection(" not in str(refused.value)
+    assert "Errno" not in str(refused.value)
 
 
 def test_data_uri_is_decoded(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_full_disk_is_reported_and_leaves_no_files(
         return write_bytes(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", write_until_full)
-    with pytest.raises(RestoreError, match="No space left") as caught:
+    with pytest.raises(RestoreError, match="no space left") as caught:
         uploaded(None, [Unread("data:,x"), Unread("data:,y")])
     assert caught.value.code is Code.SERVER
     assert caught.value.photo is not None
