@@ -94,7 +94,8 @@ class Photos:
 
         Args:
             task: one of `restore.options.TASKS`.
-            name: file name of the photo; only its suffix matters.
+            name: file name of the photo, for messages and the name of the result; folders in it
+                are left out.
             photo: the content of its file.
             options: inputs of the task; see docs/inputs.md.
 
@@ -106,12 +107,15 @@ class Photos:
                 exception whose class the caller may not have.
         """
         from restore import RestoreError  # noqa: PLC0415
+        from restore.imaging.named_file import NamedFile  # noqa: PLC0415
+        from restore.service.file_names import clean_name  # noqa: PLC0415
 
+        name = clean_name(name)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"photo{Path(name).suffix}"
+            path = Path(folder) / "photo"
             path.write_bytes(photo)
             try:
-                results = self.restorer.run(task, [path], **options)
+                results = self.restorer.run(task, [NamedFile(name, path)], **options)
                 result, *_ = results.save(Path(folder) / "out")
             except RestoreError as error:
                 raise ValueError(str(error)) from None

@@ -60,6 +60,24 @@ def test_function_restores_a_photo(photos: Any) -> None:
         photos.run.local("upscale", "a.jpg", jpeg(), {"scale": 99})
 
 
+@pytest.mark.filterwarnings("ignore:The Photos.run function is executing locally")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Oma 1958.jpg", "Oma 1958.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\photos\\a.jpg", "a.jpg"),
+        ("..", "photo"),
+        ("", "photo"),
+        (f"a.{'x' * 5000}", "x" * 200),
+    ],
+)
+def test_errors_name_the_file_of_the_user(photos: Any, name: str, shown: str) -> None:
+    with pytest.raises(ValueError, match=r"^\[E205\] ") as caught:
+        photos.run.local("upscale", name, b"no photo", {})
+    assert f"photo '{shown}': " in str(caught.value)
+
+
 def test_web_app_passes_photos_on(modal_app: ModuleType) -> None:
     calls: list[tuple[str, str, bytes, dict[str, Any]]] = []
 
