@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restore.batch.words import counted
 from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
@@ -91,14 +92,25 @@ def _fetch_copy(store: WeightStore, row: Checkpoint) -> None:
 
 @app.command("verify")
 def verify_weights(tasks: Tasks = None) -> None:
-    """Compute the checksums of all present checkpoints again."""
+    """Compute the checksums of all checkpoints on this machine again.
+
+    The exit code is 2 if a file is damaged. A missing file is no error.
+    """
+    verified: list[Checkpoint] = []
 
     def verify(store: WeightStore, row: Checkpoint) -> None:
         for file in (row, row.as_index_copy()):
             if file and store.find(file):
                 store.verify(file)
+                verified.append(file)
 
-    _for_each_row(tasks, verify)
+    _for_each_row(tasks, verify, lambda: _describe_verified(verified))
+
+
+def _describe_verified(rows: Sequence[Checkpoint]) -> str:
+    embedded = sum(row.embedded for row in rows)
+    others = counted(len(rows) - embedded, "downloaded file")
+    return f"verified: {counted(embedded, 'embedded file')}, {others}"
 
 
 @app.command("bake")
@@ -126,11 +138,18 @@ def refresh_weights() -> None:
 
 
 def _for_each_row(
-    tasks: Sequence[str] | None, action: Callable[[WeightStore, Checkpoint], object]
+    tasks: Sequence[str] | None,
+    action: Callable[[WeightStore, Checkpoint], object],
+    summarize: Callable[[], str] | None = None,
 ) -> None:
     """Apply an action to the manifest rows of some tasks, then print their table.
 
     One bad file does not stop the others; exit code 2 if there was any.
+
+    Args:
+        tasks: tasks as the user names them; all if there are none.
+        action: is called for each row.
+        summarize: returns the last line about what the actions did.
     """
     from restore.models.catalog import Catalog  # noqa: PLC0415
     from restore.models.download_plan import (  # noqa: PLC0415
@@ -153,6 +172,8 @@ def _for_each_row(
     typer.echo(render_table(table(store, names)))
     typer.echo(f"official weights: {official_weights(store, names).describe()}")
     typer.echo(f"missing: {download_plan(store, names).describe()}")
+    if summarize:
+        typer.echo(summarize())
     for failure in dict.fromkeys(str(error) for error in errors):
         typer.echo(f"error: {failure}", err=True)
     if errors:

@@ -29,7 +29,8 @@ class DownloadPlan:
     @property
     def size(self) -> str:
         """Number and size of the files as text."""
-        return f"{len(self.rows)} files, {self.bytes / 1e9:.1f} GB"
+        plural = "" if len(self.rows) == 1 else "s"
+        return f"{len(self.rows)} file{plural}, {self.bytes / 1e9:.1f} GB"
 
     def describe(self) -> str:
         """Return size, licences and the files that are not for commercial use, in one line."""

@@ -170,9 +170,17 @@ def test_weights_list_shows_licences(capsys):
     assert "RealESRGAN_x4plus.pth" in shown
     assert "BSD-3-Clause" in shown
     assert "NAFNet" not in shown
-    assert main(["weights", "verify", "restore"]) == 0
-    assert "embedded" in capsys.readouterr().out
     assert main(["weights", "list", "sharpen"]) == 2
+
+
+def test_weights_verify_says_what_it_has_verified(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(tmp_path / "none"))
+    monkeypatch.setattr("restore.models.store.find_existing_files", lambda *_: [])
+    assert main(["weights", "verify", "restore"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "verified: 2 embedded files, 0 downloaded files"
+    assert "missing: 2 files" in said.out
+    assert said.err == ""
 
 
 def test_weights_verify_names_every_bad_file_and_goes_on(tmp_path, monkeypatch, capsys):
@@ -184,6 +192,7 @@ def test_weights_verify_names_every_bad_file_and_goes_on(tmp_path, monkeypatch, 
     said = capsys.readouterr()
     assert said.err.count("[E402]") == 2
     assert said.out.count("corrupt") == 2
+    assert " embedded files, 0 downloaded files" in said.out.splitlines()[-1]
     assert "embedded" in said.out
 
 

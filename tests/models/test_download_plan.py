@@ -30,6 +30,7 @@ def test_missing_official_files_with_sizes_and_licences(
         "2 files, 3.5 GB; 1 S-Lab-1.0, 1 MIT; not for commercial use: exact.pth (S-Lab-1.0)"
     )
     assert download_plan(store, ["inpaint"]).rows == (about,)
+    assert download_plan(store, ["inpaint"]).describe() == "1 file, 1.5 GB; 1 MIT"
     assert official_weights(store).rows == (present, exact, about)
     assert download_plan(store, policy=Policy.LITE).describe() == "no files"
 
