@@ -101,9 +101,10 @@ def _describe_step(step: Json) -> str:
 def _describe_finding(finding: Json) -> str:
     value = finding["value"]
     words = "" if value is None else f" {value:.4g}" if isinstance(value, float) else f" {value}"
-    unit = f" {finding['unit']}" if finding["unit"] and value is not None else ""
+    has_unit = value is not None and finding["unit"] not in {"", finding["name"]}
+    unit = f" {finding['unit']}" if has_unit else ""
     leads_to = f" -> {finding['step']}" if finding["step"] else ""
-    return f"{finding['name']}{words}{unit}: {finding['reason']}{leads_to}"
+    return f"{finding['name']}{words}{unit}: {with_flags(finding['reason'])}{leads_to}"
 
 
 def _describe_face(face: Json) -> str:

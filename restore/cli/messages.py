@@ -23,6 +23,7 @@ _PHRASES = (
     ("or points (", "or --points ("),
     ("scale and --target-", "--scale and --target-"),
     ("of scale, --target-", "of --scale, --target-"),
+    ("steps=auto,colorize", "--steps auto,colorize"),
     ("faces=largest or faces=center", "--faces largest or --faces center"),
 )
 

@@ -39,6 +39,8 @@ def test_photos_are_described_in_lines(photo: Path, capsys: pytest.CaptureFixtur
     measured = [line for line in lines if line.startswith("    measured ")]
     assert lines[4:] == measured
     assert "    measured jpeg_quality: its file is no JPEG" in measured
+    assert "    measured tone grey: it is grey; --steps auto,colorize adds colours" in measured
+    assert measured[-2].startswith("    measured faces 1: it has 1 small face of ")
     assert measured[-1].endswith("-> upscale")
     assert [path.name for path in photo.parent.iterdir()] == ["a b.png"], "it writes nothing"
 

@@ -33,6 +33,7 @@ def lite_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("scale and target_px both state", "--scale and --target-px both state"),
         ("Use one of scale, target_px.", "Use one of --scale, --target-px."),
         ("Use faces=largest or faces=center.", "Use --faces largest or --faces center."),
+        ("it is grey; steps=auto,colorize adds", "it is grey; --steps auto,colorize adds"),
         ("photo 'tile_size.jpg': the scale of it", "photo 'tile_size.jpg': the scale of it"),
         ("out/with_face is not a folder", "out/with_face is not a folder"),
     ],

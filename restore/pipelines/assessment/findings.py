@@ -21,6 +21,11 @@ OLD_PHOTO_OPTIONS: Mapping[str, object] = {"with_scratch": True, "with_face": Fa
 """Old photos only get their scratches filled and are denoised; faces are another step."""
 
 _TONE_NAMES = {"grey": "grey", "toned": "of one tone", "colour": "in colour"}
+_COLORIZE_EFFECTS = {
+    "grey": "; steps=auto,colorize adds colours",
+    "toned": "; steps=auto,colorize replaces the tone by natural colours",
+    "colour": "",
+}
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,8 @@ def _fading(measured: Measurements, limits: Limits) -> Iterator[Finding]:
 
 def _tone(measured: Measurements) -> Finding:
     words = f"it is {_TONE_NAMES[measured.tone]}"
-    if measured.tone != "colour":
-        words += "; steps=auto,colorize adds colours"
+    if measured.edges is not None:  # a plain picture shows nothing that has colours
+        words += _COLORIZE_EFFECTS[measured.tone]
     return Finding("tone", measured.tone, "", words)
 
 

@@ -155,3 +155,22 @@ def test_reason_names_the_faces_that_need_restoration() -> None:
     assert find("faces", faces=[SHARP]).reason == "it has 1 face of 160 pixels, sharp enough"
     blurred = [SHARP, FaceCondition(90.0, 4.0)]
     assert find("faces", faces=blurred).reason == "it has 1 blurred face of 90 pixels"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tone": "grey"}, "it is grey; steps=auto,colorize adds colours"),
+        (
+            {"tone": "toned"},
+            "it is of one tone; steps=auto,colorize replaces the tone by natural colours",
+        ),
+        ({"tone": "toned", "edges": None}, "it is of one tone"),
+        ({"tone": "grey", "edges": None}, "it is grey"),
+        ({"tone": "colour"}, "it is in colour"),
+    ],
+)
+def test_colorize_is_suggested_for_pictures_that_show_something_without_colour(
+    changes: dict[str, Any], reason: str
+) -> None:
+    assert find("tone", **changes).reason == reason
