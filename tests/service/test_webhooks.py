@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from restore.service import database, deliveries, tables, webhooks
+from restore.service import database, deliveries, outage_log, tables, webhooks
 from restore.service.deliveries import Deliveries
 from restore.service.jobs import JobStore
 from restore.service.records import Job
@@ -112,6 +112,10 @@ def rows(api: Api) -> list[dict[str, Any]]:
     query = select(tables.deliveries).order_by(tables.deliveries.c.sequence)
     with database.read(api.service.engine) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def outage_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.name == outage_log.__name__]
 
 
 def all_ended(api: Api) -> Callable[[], bool]:
@@ -210,9 +214,20 @@ class TestFailures:
 
     @pytest.mark.parametrize("method", ["seconds_to_next", "claim", "succeeded"])
     def test_database_that_is_away_for_a_while_does_no_harm(
-        self, method: str, api: Api, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+        self,
+        method: str,
+        api: Api,
+        receiver: Receiver,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         """The same holds for PostgreSQL, which ends the gateway's connections when it stops."""
+        told = [
+            "webhooks: the database does not answer: the database is shutting down",
+            "webhooks: the database answers again",
+        ]
+        if method == "succeeded":  # an event that is sent already has a log line of its own
+            told = []
         monkeypatch.setattr(deliveries, "CLAIM", timedelta(seconds=0.2))
         works, left = getattr(Deliveries, method), [2]
 
@@ -224,7 +239,8 @@ class TestFailures:
 
         monkeypatch.setattr(Deliveries, method, away)
         submit(api, receiver.url)
-        deliver(api, all_ended(api))
+        deliver(api, lambda: all_ended(api)() and len(outage_lines(caplog)) >= len(told))
+        assert outage_lines(caplog) == told
         assert left == [0]
         assert {headers["webhook-id"] for _, headers, _ in receiver.calls} == {rows(api)[0]["id"]}
         assert rows(api)[0]["delivered"]
