@@ -35,6 +35,7 @@ from restore.options import (
     Request,
     aliases_for,
     describe_options,
+    takes_masks,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ SUMMARIES: Mapping[str, str] = {
     "pipeline": "Run several steps; without --steps, those that each photo needs.",
     "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
 }
-TASKS_WITH_MASKS = frozenset({"inpaint", "pipeline", "inspect"})
 
 
 def add_task_commands(app: typer.Typer) -> None:
@@ -173,7 +173,7 @@ def _photo_parameters(task: str) -> list[inspect.Parameter]:
         help="Photos: paths or URLs; any number.", metavar="PHOTO...", show_default=False
     )
     parameters = [keyword("photos", Annotated[list[str], photos], inspect.Parameter.empty)]
-    if task in TASKS_WITH_MASKS:
+    if takes_masks(task):
         mask = typer.Option(
             "--mask",
             help="Image that is white where a photo is to be filled; repeat for one per photo.",

@@ -12,6 +12,7 @@ from restore.options.describe import (
     OptionInfo,
     PhotoInput,
     describe_options,
+    takes_masks,
     tasks_using,
 )
 from restore.options.face_choice import FaceChoice, parse_faces
@@ -128,5 +129,6 @@ __all__ = [
     "parse_face_points",
     "parse_faces",
     "parse_steps",
+    "takes_masks",
     "tasks_using",
 ]

@@ -141,6 +141,12 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
 )
 
 
+def takes_masks(task: str) -> bool:
+    """Return whether a request of a task may have masks: `pipeline` and `inspect` may, too."""
+    mask = next(photo for photo in PHOTO_INPUTS if photo.name == "mask")
+    return task in {*mask.tasks, PIPELINE_TASK, INSPECT_TASK}
+
+
 def describe_options(task: str) -> tuple[OptionInfo, ...]:
     """Describe the options that a task uses; `pipeline` uses those of all tasks.
 

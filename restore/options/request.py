@@ -79,6 +79,11 @@ class Request(BaseModel):
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def uses_masks(self) -> bool:
+        """Whether a step fills the hole of a mask, or may be proposed to do so."""
+        return "inpaint" in self.steps or not self.steps
+
     @classmethod
     def from_inputs(cls, task: str, inputs: Mapping[str, object]) -> Self:
         """Validate a task name and a flat mapping of options.

@@ -49,7 +49,7 @@ def decode_photos(
     """
     limits = _limits_of(request)
     # A mask is read at the size of its photo, so that photo is reduced together with it.
-    fills = "inpaint" in request.steps or not request.steps
+    fills = request.uses_masks
 
     def read(source: Source) -> RequestPhoto:
         item = _read_photo(request, source, limits)

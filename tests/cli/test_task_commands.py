@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from restore.cli.main import main
-from restore.options import INSPECT_TASK, TASKS, describe_options
+from restore.options import INSPECT_TASK, TASKS, describe_options, takes_masks
 from restore.version import __version__
 
 PhotoFile = Callable[..., Path]
@@ -43,6 +43,7 @@ def test_every_option_of_a_task_is_in_its_help(
     shown = help_of(task.replace("_", "-"), capsys=capsys)
     for option in describe_options(task):
         assert f"--{option.name.replace('_', '-')}" in shown
+    assert ("--mask " in shown) == takes_masks(task)
     assert "--json" in shown
     assert ("--overwrite" in shown) is (task != INSPECT_TASK)
 

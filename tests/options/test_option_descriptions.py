@@ -12,11 +12,13 @@ from restore.options import (
     PIPELINE_TASK,
     STEPS,
     TASK_OPTIONS,
+    TASKS,
     OptionInfo,
     OutputOptions,
     RunOptions,
     Step,
     describe_options,
+    takes_masks,
     tasks_using,
 )
 
@@ -77,6 +79,10 @@ def test_description_of_the_photo_states_the_limits() -> None:
 def test_input_order_lists_every_input_once() -> None:
     photo_inputs = {photo_input.name for photo_input in PHOTO_INPUTS}
     assert sorted(INPUT_ORDER) == sorted({"task"} | photo_inputs | OPTION_NAMES)
+
+
+def test_tasks_that_take_masks() -> None:
+    assert {task for task in TASKS if takes_masks(task)} == {"inpaint", "pipeline", "inspect"}
 
 
 def test_tasks_using_an_option() -> None:

@@ -38,6 +38,23 @@ def test_task_uses_its_own_options_and_ignores_the_others() -> None:
     assert request.output.output_format == "png"
 
 
+@pytest.mark.parametrize(
+    ("task", "steps", "uses_masks"),
+    [
+        ("inpaint", None, True),
+        ("restore", None, False),
+        ("inspect", None, True),
+        ("pipeline", "auto", True),
+        ("pipeline", "restore,inpaint", True),
+        ("pipeline", "restore,upscale", False),
+    ],
+)
+def test_masks_are_used_by_requests_that_may_fill(
+    task: str, steps: str | None, uses_masks: bool
+) -> None:
+    assert Request.from_inputs(task, {"steps": steps}).uses_masks == uses_masks
+
+
 def test_invalid_option_of_another_task_is_refused() -> None:
     with pytest.raises(RestoreError, match="scale is 99"):
         Request.from_inputs("restore", {"scale": 99})

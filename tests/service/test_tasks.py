@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from apicalls import Api, data_uri, detail, jpeg
 
-from restore.options import TASKS
+from restore.options import TASKS, takes_masks
 from restore.service.limits import KeyLimits
 from restore.service.records import Job, Status
 
@@ -227,10 +227,10 @@ class TestInputs:
         paths = api("GET", "/openapi.json").json()["paths"]
         for task in TASKS:
             route = paths[f"/{task.replace('_', '-')}"]["post"]
-            assert set(route["requestBody"]["content"]) == {
-                "multipart/form-data",
-                "application/json",
-            }
+            content = route["requestBody"]["content"]
+            assert set(content) == {"multipart/form-data", "application/json"}
+            for media in content.values():
+                assert ("mask" in media["schema"]["properties"]) == takes_masks(task)
 
     def test_fields_of_a_form_have_the_types_of_the_options(self, api: Api) -> None:
         fields = {"fidelity": "0.7", "upscale": "3", "only_center_face": "on", "min_face_px": "20"}

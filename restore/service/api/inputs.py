@@ -179,8 +179,7 @@ def _check_counts(photos: Mapping[str, PhotoValue | list[PhotoValue]], request: 
             f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
         )
     mask_count = _count(photos, "mask")
-    uses_masks = "inpaint" in request.steps or not request.steps
-    if uses_masks and mask_count not in {0, 1, count}:
+    if request.uses_masks and mask_count not in {0, 1, count}:
         raise RestoreError(
             Code.MASK,
             f"the request has {mask_count} masks for {count} photos",

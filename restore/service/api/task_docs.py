@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from restore.options import PHOTO_INPUTS, OptionInfo, describe_options
+from restore.options import PHOTO_INPUTS, OptionInfo, describe_options, takes_masks
 from restore.service.api.task_inputs import DEFAULT_WAIT_S, DEFAULTS, MAX_WAIT_S
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
@@ -54,7 +54,7 @@ def _content(task: str, photo_name: str) -> dict[str, Any]:
         ("application/json", photo_text),
     ):
         photos = {photo_name: photo if photo_name == "image" else _list_of(photo)}
-        if task in {"inpaint", "pipeline", "inspect"}:
+        if takes_masks(task):
             photos["mask"] = {**photo, "description": _description("mask")}
         schema = {"type": "object", "required": [photo_name], "properties": {**photos, **options}}
         content[media_type] = {"schema": schema}
