@@ -199,8 +199,13 @@ def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -
     count, groups = cv2.connectedComponents(cv2.dilate(found.astype(np.uint8), kernel))
     sizes = np.bincount(groups[found], minlength=count)
     means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
-    min_mean = threshold + MIN_CERTAINTY * (1.0 - threshold)
+    min_mean = _probability_at(MIN_CERTAINTY, threshold)
     return np.asarray((means >= min_mean)[groups], np.bool_)
+
+
+def _probability_at(certainty: float, threshold: float) -> float:
+    """Return the probability of a certainty, which is 0 at the threshold and 1 at probability 1."""
+    return threshold + certainty * (1.0 - threshold)
 
 
 def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> bool:
@@ -237,7 +242,7 @@ def keep_wide_damage(
     """
     threshold = max(threshold, MIN_COARSE_THRESHOLD)
     found = probability >= threshold
-    min_mean = threshold + MIN_WIDE_CERTAINTY * (1.0 - threshold)
+    min_mean = _probability_at(MIN_WIDE_CERTAINTY, threshold)
     kept = np.zeros_like(found)
     inner = _inside_frame(found.shape)
     for window, region in components(found, margin_px=RING_PX):
