@@ -45,6 +45,19 @@ def test_photos_are_described_in_lines(photo: Path, capsys: pytest.CaptureFixtur
     assert [path.name for path in photo.parent.iterdir()] == ["a b.png"], "it writes nothing"
 
 
+def test_nothing_is_downloaded_by_default(monkeypatch: pytest.MonkeyPatch, lite: Restorer) -> None:
+    policies = []
+
+    def restorer(*, weights: str, **_: object) -> Restorer:
+        policies.append(weights)
+        return lite
+
+    monkeypatch.setattr("restore.restorer.Restorer", restorer)
+    monkeypatch.delenv("RESTORE_WEIGHTS", raising=False)
+    assert main(["inspect", "a b.png"]) == 0
+    assert policies == ["local"], "this policy never downloads"
+
+
 def test_json_has_every_photo_and_every_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
