@@ -54,14 +54,8 @@ class BatchJob:
         Raises:
             RestoreError: OPTION_UNKNOWN or OPTION_INVALID for options that cannot be used.
         """
-        request = Request.from_inputs(self.task, self.options)
-        steps = request.steps or tuple(request.options)
         facts = [
-            request.task,
-            list(steps),
-            {step: request.options[step].model_dump(mode="json") for step in steps},
-            request.output.model_dump(mode="json"),
-            request.run.model_dump(mode="json"),
+            *Request.from_inputs(self.task, self.options).facts(),
             self.weights,
             hashlib.sha256(manifest_path().read_bytes()).hexdigest(),
             __version__,

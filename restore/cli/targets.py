@@ -155,7 +155,7 @@ class Origin:
 
     Attributes:
         photo: sha256 of the photo's file.
-        request: sha256 of the task, its options, the masks and the weights policy.
+        request: sha256 of the task, its steps and options, the masks and the weights policy.
     """
 
     photo: str
@@ -168,15 +168,7 @@ class Origin:
         Raises:
             OSError: a file cannot be read.
         """
-        steps = request.steps or tuple(request.options)
-        facts = [
-            request.task,
-            {step: request.options[step].model_dump(mode="json") for step in steps},
-            request.output.model_dump(mode="json"),
-            request.run.model_dump(mode="json"),
-            [_sha256(mask) for mask in masks],
-            weights,
-        ]
+        facts = [*request.facts(), [_sha256(mask) for mask in masks], weights]
         text = json.dumps(facts, sort_keys=True)
         return cls(_sha256(photo), hashlib.sha256(text.encode()).hexdigest())
 

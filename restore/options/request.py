@@ -84,6 +84,25 @@ class Request(BaseModel):
         """Whether a step fills the hole of a mask, or may be proposed to do so."""
         return "inpaint" in self.steps or not self.steps
 
+    def facts(self) -> list[object]:
+        """Return all that a result depends on besides photos, masks and weights, as JSON types.
+
+        How a default is written makes no difference, except for proposed steps: there, a given
+        option replaces the proposed one.
+        """
+        steps = self.steps or tuple(self.options)
+        names = frozenset[str]().union(*(self.options[step].names() for step in steps))
+        return [
+            self.task,
+            list(self.steps),
+            list(self.further_steps),
+            sorted(self.left_out),
+            [] if self.steps else sorted(self.given & names),
+            {step: self.options[step].model_dump(mode="json") for step in steps},
+            self.output.model_dump(mode="json"),
+            self.run.model_dump(mode="json"),
+        ]
+
     @classmethod
     def from_inputs(cls, task: str, inputs: Mapping[str, object]) -> Self:
         """Validate a task name and a flat mapping of options.

@@ -67,10 +67,16 @@ def test_masks_are_returned_on_request(lite: Restorer) -> None:
         BatchJob("enhance", {"scale": 2, "output_format": "png"}, "lite"),
         BatchJob("upscale", {"scale": 2, "output_format": "png"}, "official"),
         BatchJob("upscale", {"scale": 2}, "lite"),
+        BatchJob("pipeline", {}, "lite"),
     ],
 )
 def test_fingerprint_depends_on_task_options_and_weights(other: BatchJob) -> None:
     assert JOB.fingerprint() != other.fingerprint()
+
+
+def test_fingerprint_depends_on_steps_beside_proposed_ones() -> None:
+    jobs = [BatchJob("pipeline", {"steps": steps}, "lite") for steps in ("auto", "auto,colorize")]
+    assert jobs[0].fingerprint() != jobs[1].fingerprint()
 
 
 def test_fingerprint_does_not_depend_on_how_a_default_is_written() -> None:

@@ -71,6 +71,16 @@ def test_other_photo_or_options_are_never_taken_for_the_existing_result(
     assert "skipped" in capsys.readouterr().out
 
 
+def test_result_of_other_steps_is_not_taken_for_the_result(
+    photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([photo, "--steps", "restore"]) == 0
+    assert main([photo, "--steps", "restore,colors"]) == 2
+    assert "[E302]" in capsys.readouterr().err
+    assert main([photo, "--steps", "restore,colors", "--overwrite"]) == 0
+    assert main([photo, "--steps", "colors,restore"]) == 2
+
+
 def test_other_photos_of_the_command_are_still_restored(
     photo: str, photo_file: PhotoFile, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Requests: their steps, given options, defaults and warnings."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -53,6 +54,28 @@ def test_masks_are_used_by_requests_that_may_fill(
     task: str, steps: str | None, uses_masks: bool
 ) -> None:
     assert Request.from_inputs(task, {"steps": steps}).uses_masks == uses_masks
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "are_equal"),
+    [
+        ({}, {"steps": "auto"}, True),
+        ({}, {"steps": "auto,colorize"}, False),
+        ({}, {"steps": "auto,-upscale"}, False),
+        ({}, {"strength": 1.0}, False),  # it replaces the strength of proposed steps
+        ({}, {"output_format": "jpg"}, True),
+        ({"steps": "colorize,upscale"}, {"steps": "upscale,colorize"}, False),
+        ({"steps": "upscale"}, {"steps": "upscale,upscale"}, False),
+        ({"steps": "upscale"}, {"steps": "upscale", "scale": 4}, True),
+        ({"steps": "upscale"}, {"steps": "upscale", "scale": 2}, False),
+        ({"steps": "upscale"}, {"steps": "upscale", "render_factor": 20}, True),
+    ],
+)
+def test_facts_are_all_that_a_result_depends_on(
+    first: dict[str, object], second: dict[str, object], *, are_equal: bool
+) -> None:
+    facts = [json.dumps(Request.from_inputs("pipeline", each).facts()) for each in (first, second)]
+    assert (facts[0] == facts[1]) == are_equal
 
 
 def test_invalid_option_of_another_task_is_refused() -> None:
