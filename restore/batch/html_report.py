@@ -16,6 +16,8 @@ from restore.batch.folder import Folder
 from restore.batch.manifest import Row
 from restore.batch.run import Summary
 from restore.batch.words import stage_words
+from restore.imaging.decoder_errors import DECODER_ERRORS
+from restore.imaging.pillow_warnings import collected_warnings
 
 REPORT_STEM = "report"
 THUMBNAIL_PX = 360
@@ -107,7 +109,7 @@ def _figures(source: Folder, target: Folder, figures: Statistics) -> Iterator[st
         try:
             before = _thumbnail(source.read(row.input))
             after = _thumbnail(target.read(row.output))
-        except OSError:  # the photo has been moved since, or Pillow cannot read it
+        except DECODER_ERRORS:  # the photo has been moved since, or Pillow cannot read it
             continue
         yield (
             f'<figure><img alt="before" src="{before}"><img alt="after" src="{after}">'
@@ -126,9 +128,9 @@ def _thumbnail(content: bytes) -> str:
     """Return a photo as a small JPEG in a data URI.
 
     Raises:
-        OSError: Pillow cannot read it.
+        One of DECODER_ERRORS: Pillow cannot read it.
     """
-    with Image.open(io.BytesIO(content)) as image:
+    with collected_warnings(), Image.open(io.BytesIO(content)) as image:
         image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I"):  # Pillow would clip 16 bits, not scale them

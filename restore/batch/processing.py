@@ -199,6 +199,7 @@ def without_empty(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def failure(name: str, error: Exception, seconds: float = 0.0) -> Outcome:
+    """Return the outcome of a photo that has failed; an unexpected error is logged."""
     if isinstance(error, RestoreError):
         known = error
     else:

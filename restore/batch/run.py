@@ -14,6 +14,7 @@ from restore.batch.manifest import FAILED, Manifest, Row
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
+from restore.batch.words import counted
 from restore.errors import Code, RestoreError, system_reason
 
 MIN_FREE_BYTES = 2**30
@@ -132,7 +133,7 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             engine(options.job, source, plan.to_do, on_outcome, stop)
         left = len(plan.to_do) - summary.done - len(summary.failed)
         if left and not summary.stopped:
-            summary.stopped = f"interrupted, {left} photos are left"
+            summary.stopped = f"interrupted, {counted(left, 'photo')} left"
         try:
             manifest.flush()
             if options.shard:

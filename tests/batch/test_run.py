@@ -105,7 +105,7 @@ def test_stop_leaves_the_rest_for_the_next_run(options: BatchOptions) -> None:
 
     summary = run_batch(options, direct_engine, Stopper(), stop)
     assert (summary.done, summary.exit_code) == (1, 1)
-    assert summary.stopped == "interrupted, 2 photos are left"
+    assert summary.stopped == "interrupted, 2 photos left"
     assert run(options)[0].done == 2
 
 
@@ -224,6 +224,22 @@ def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: 
     assert '<td>computing networks</td><td class="number">0.0 s</td>' in page
     assert "x&lt;b&gt;.jpg" in page
     assert "<b>" not in page
+
+
+@pytest.mark.parametrize(("max_pixels", "shown"), [(3000, 2), (1000, 0)], ids=["warns", "refuses"])
+def test_report_is_written_though_pillow_finds_a_photo_large(
+    max_pixels: int, shown: int, options: BatchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(content, "PNG")
+    figures = Statistics()
+    figures.add(Row("large.png", 1, "1", "s", DONE, output="large.png"))
+    source, target = open_folder(options.source), open_folder(options.target)
+    for folder in (source, target):
+        folder.write("large.png", content.getvalue())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", max_pixels)
+    page = Path(write_report(source, target, Summary(Plan((), 0, (), 0)), figures, 1.0)).read_text()
+    assert page.count("data:image/jpeg") == shown
 
 
 def test_report_shows_16_bits_without_clipping(options: BatchOptions, tmp_path: Path) -> None:

@@ -279,5 +279,5 @@ def test_first_interrupt_finishes_the_photo_and_the_second_ends_at_once(
     done = presses == 1
     assert ("interrupted\n" in errors) is not done
     assert (tmp_path / "out" / "a.jpg").exists() is done
-    assert ("interrupted, 1 photos are left" in errors) is done
+    assert ("interrupted, 1 photo left" in errors) is done
     assert not (tmp_path / "out" / "sub").exists()
