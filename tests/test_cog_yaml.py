@@ -1,5 +1,6 @@
 """Tests of cog.yaml: weights, versions, entry point and environment agree with the code."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from restore.models.catalog import Catalog
 from restore.options import CATALOG_TASKS
 from restore.runtime.allocator import SERVER_ENVIRONMENT
 from restore.serving.cog_process import PREDICTOR
+from tools.cog_weights import with_commands
 
 COG = yaml.safe_load((PROJECT / "cog.yaml").read_text())
 REQUIREMENTS = (PROJECT / "requirements.txt").read_text()
@@ -27,7 +29,9 @@ def pinned_version(package: str) -> str:
 def test_image_contains_the_weights_of_every_task_as_in_the_manifest() -> None:
     tasks = {task for catalog_tasks in CATALOG_TASKS.values() for task in catalog_tasks}
     catalog, commands = Catalog.load(), COG["build"]["run"]
-    assert commands == bake_commands(catalog, tasks, ENVIRONMENT["RESTORE_WEIGHTS_DIR"])
+    assert commands == bake_commands(catalog, tasks, ENVIRONMENT["RESTORE_WEIGHTS_DIR"]), (
+        "run `python tools/cog_weights.py`"
+    )
     rows = [row for task in tasks for row in catalog.for_task(task) if not row.embedded]
     assert len(rows) == sum(1 for row in catalog.rows if not row.embedded)
     for row in rows:
@@ -36,6 +40,18 @@ def test_image_contains_the_weights_of_every_task_as_in_the_manifest() -> None:
         assert (row.sha256 or size_or_presence) in command
         assert row.archive is None or f"{row.archive};" in command
         assert row.member is None or f"{row.member} {row.file}" in command
+
+
+def test_commands_are_written_into_the_file() -> None:
+    text = (PROJECT / "cog.yaml").read_text()
+    first, *others = COG["build"]["run"]
+    outdated = text.replace(json.dumps(first), '"true"').replace(
+        f"    - {json.dumps(others[0])}\n", ""
+    )
+    assert yaml.safe_load(outdated)["build"]["run"] == ["true", *others[1:]]
+    assert with_commands(outdated) == text
+    with pytest.raises(ValueError, match="RESTORE_WEIGHTS_DIR"):
+        with_commands(text.replace("RESTORE_WEIGHTS_DIR", "OTHER"))
 
 
 def test_weights_are_outside_the_folder_that_cog_mounts() -> None:
