@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import signal
 import time
@@ -22,6 +21,7 @@ from restore.cli.option_parameters import (
     is_given,
     keyword,
     option_parameter,
+    weights_policy,
     with_parameters,
 )
 from restore.errors import Code, RestoreError, system_reason
@@ -83,7 +83,7 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
     from restore.batch.processing import BatchJob  # noqa: PLC0415 - other commands need it not
     from restore.batch.run import BatchOptions  # noqa: PLC0415
 
-    weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
+    weights = weights_policy(values["weights"])
     task = str(values["task"]).replace("-", "_")
     if task not in TASKS:
         reason = f"--task is '{values['task']}', which is no task of a batch"
@@ -112,7 +112,6 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
 
 def _restore(options: BatchOptions, values: Mapping[str, Any]) -> int:
     from restore.batch.folder import open_folder  # noqa: PLC0415
-    from restore.batch.html_report import write_report  # noqa: PLC0415
     from restore.batch.run import run_batch  # noqa: PLC0415
     from restore.cli.batch_progress import BatchProgress  # noqa: PLC0415
 
@@ -121,6 +120,9 @@ def _restore(options: BatchOptions, values: Mapping[str, Any]) -> int:
         summary = run_batch(options, _engine(values), progress, stop)
     wall_s = time.monotonic() - started_s
     if progress.figures.done or progress.figures.failed:
+        # Late, because it imports OpenCV, which would delay the start of the workers.
+        from restore.batch.html_report import write_report  # noqa: PLC0415
+
         source, target = open_folder(options.source), open_folder(options.target)
         figures, shard = progress.figures, options.shard_name
         try:

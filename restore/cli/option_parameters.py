@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -104,6 +105,11 @@ def computation_parameters() -> list[inspect.Parameter]:
         keyword("weights", Annotated[Weights | None, weights], None),
         keyword("device", Annotated[str | None, device], None),
     ]
+
+
+def weights_policy(given: str | None) -> str:
+    """Return the weights policy of a command: its option, else RESTORE_WEIGHTS, else `local`."""
+    return given or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
 
 
 def keyword(name: str, annotation: object, default: object) -> inspect.Parameter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,7 @@ from restore.cli.option_parameters import (
     is_given,
     keyword,
     option_parameter,
+    weights_policy,
     with_parameters,
 )
 from restore.cli.progress import ProgressBars
@@ -32,6 +32,7 @@ from restore.options import (
     INSPECT_TASK,
     PIPELINE_TASK,
     TASK_OPTIONS,
+    TASK_SUMMARIES,
     Request,
     aliases_for,
     describe_options,
@@ -41,24 +42,12 @@ from restore.options import (
 if TYPE_CHECKING:
     from restore.restorer import Restorer
 
-SUMMARIES: Mapping[str, str] = {
-    "face_restore": "Restore the faces in photos.",
-    "enhance": "Enlarge photos and restore the faces in them.",
-    "upscale": "Enlarge photos.",
-    "restore": "Remove noise or motion blur.",
-    "colorize": "Give colours to black-and-white photos.",
-    "old_photo_restore": "Repair old photos: scratches, noise and faces.",
-    "inpaint": "Fill the holes that a mask or polygons mark.",
-    "colors": "Correct faded colours and casts.",
-    "pipeline": "Run several steps; without --steps, those that each photo needs.",
-    "inspect": "Show the steps that photos seem to need, and their faces; change nothing.",
-}
-
 
 def add_task_commands(app: typer.Typer) -> None:
     """Add a command for each task to a Typer application."""
     for task in (*TASK_OPTIONS, PIPELINE_TASK, INSPECT_TASK):
-        app.command(task.replace("_", "-"), help=SUMMARIES[task])(task_command(task))
+        summary = TASK_SUMMARIES[task].replace("`steps`", "--steps")
+        app.command(task.replace("_", "-"), help=f"{summary}.")(task_command(task))
 
 
 def task_command(task: str) -> Callable[..., None]:
@@ -70,8 +59,7 @@ def task_command(task: str) -> Callable[..., None]:
 
     def command(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 - typed by signature
         given = {name: values[name] for name in names if is_given(context, name)}
-        weights = values["weights"] or os.environ.get("RESTORE_WEIGHTS", "").strip() or "local"
-        values["weights"] = weights
+        values["weights"] = weights_policy(values["weights"])
         run = run_inspect if task == INSPECT_TASK else functools.partial(_run, task)
         raise typer.Exit(run(given, values))
 

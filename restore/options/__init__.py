@@ -9,6 +9,7 @@ from restore.options.base import Options, bounds_of, choices_of
 from restore.options.describe import (
     INPUT_ORDER,
     PHOTO_INPUTS,
+    TASK_SUMMARIES,
     OptionInfo,
     PhotoInput,
     describe_options,
@@ -91,6 +92,7 @@ __all__ = [
     "TASKS",
     "TASK_OPTIONS",
     "TASK_OPTION_NAMES",
+    "TASK_SUMMARIES",
     "UPSCALER",
     "WORKS_OF_RESTORE",
     "Alias",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -141,6 +142,21 @@ PHOTO_INPUTS: tuple[PhotoInput, ...] = (
 )
 
 
+TASK_SUMMARIES: Mapping[str, str] = {
+    "face_restore": "Restore the faces in photos",
+    "enhance": "Enlarge photos and restore the faces in them",
+    "upscale": "Enlarge photos",
+    "restore": "Remove noise or motion blur",
+    "colorize": "Give colours to black-and-white photos",
+    "old_photo_restore": "Repair old photos: scratches, noise and faces",
+    "inpaint": "Fill the holes that a mask or polygons mark",
+    "colors": "Correct faded colours and casts",
+    "pipeline": "Run several steps; without `steps`, those that each photo needs",
+    "inspect": "Show the steps that photos seem to need, and their faces; change nothing",
+}
+"""What each task does, as a sentence without its full stop."""
+
+
 def takes_masks(task: str) -> bool:
     """Return whether a request of a task may have masks: `pipeline` and `inspect` may, too."""
     mask = next(photo for photo in PHOTO_INPUTS if photo.name == "mask")
@@ -173,7 +189,8 @@ def describe_options(task: str) -> tuple[OptionInfo, ...]:
         for options, group in groups
         for name in options.model_fields
     }
-    return tuple(infos[name] for name in INPUT_ORDER if name in infos)
+    # An option that INPUT_ORDER lacks is an error: it would have no input anywhere.
+    return tuple(sorted(infos.values(), key=lambda info: INPUT_ORDER.index(info.name)))
 
 
 def tasks_using(name: str) -> tuple[str, ...]:

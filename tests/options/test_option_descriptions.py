@@ -12,6 +12,7 @@ from restore.options import (
     PIPELINE_TASK,
     STEPS,
     TASK_OPTIONS,
+    TASK_SUMMARIES,
     TASKS,
     OptionInfo,
     OutputOptions,
@@ -79,6 +80,11 @@ def test_description_of_the_photo_states_the_limits() -> None:
 def test_input_order_lists_every_input_once() -> None:
     photo_inputs = {photo_input.name for photo_input in PHOTO_INPUTS}
     assert sorted(INPUT_ORDER) == sorted({"task"} | photo_inputs | OPTION_NAMES)
+
+
+def test_every_task_has_a_summary() -> None:
+    assert list(TASK_SUMMARIES) == list(TASKS)
+    assert not any(summary.endswith(".") for summary in TASK_SUMMARIES.values())
 
 
 def test_tasks_that_take_masks() -> None:

@@ -6,21 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from restore.options import PHOTO_INPUTS, OptionInfo, describe_options, takes_masks
+from restore.options import PHOTO_INPUTS, TASK_SUMMARIES, OptionInfo, describe_options, takes_masks
 from restore.service.api.task_inputs import DEFAULT_WAIT_S, DEFAULTS, MAX_WAIT_S
 
 SUMMARIES: Mapping[str, str] = MappingProxyType(
     {
-        "face_restore": "Restore the faces in photos",
+        **TASK_SUMMARIES,
         "enhance": "Enlarge photos, with or without their faces; returns at once",
-        "upscale": "Enlarge photos",
-        "restore": "Remove noise or motion blur",
-        "colorize": "Give colours to black-and-white photos",
-        "old_photo_restore": "Repair old photos: scratches, noise and faces",
-        "inpaint": "Fill the holes that a mask or polygons mark",
-        "colors": "Correct faded colours and casts",
-        "inspect": "Propose steps for photos and find their faces, as JSON; changes nothing",
-        "pipeline": "Run several steps; without `steps`, those that each photo needs",
+        "inspect": f"{TASK_SUMMARIES['inspect']}; returns JSON",
     }
 )
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
