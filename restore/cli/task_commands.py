@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli.batch import Job, Outcome, Settings, exit_code, run_batch
 from restore.cli.inspect_command import run_inspect
 from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.option_parameters import (
@@ -25,6 +24,7 @@ from restore.cli.option_parameters import (
     weights_policy,
     with_parameters,
 )
+from restore.cli.photo_job import Job, Outcome, Settings, exit_code, restore_photos
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import FILE_FORMATS, output_file
 from restore.errors import RestoreError
@@ -95,7 +95,7 @@ def _run(task: str, given: Mapping[str, object], values: Mapping[str, Any]) -> i
 
         try:
             job = _job(task, given, values, bars)
-            outcomes = run_batch(job, sources, list(values.get("mask") or ()), on_outcome)
+            outcomes = restore_photos(job, sources, list(values.get("mask") or ()), on_outcome)
         except RestoreError as error:
             raise error_with_flags(error) from error
     code = exit_code(outcomes)

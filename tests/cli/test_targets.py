@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from restore.cli import batch
+from restore.cli import photo_job
 from restore.cli.main import main
 
 PhotoFile = Callable[..., Path]
@@ -101,7 +101,7 @@ def test_interrupted_replacement_leaves_no_record(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch.Origin, "record", interrupt)
+        patch.setattr(photo_job.Origin, "record", interrupt)
         assert main(["restore", photo, "--strength", "0.5", "--overwrite"]) == 130
     assert main(["restore", photo]) == 2  # the result is that of the other strength
 
@@ -136,7 +136,7 @@ def test_output_that_the_system_refuses_is_an_error_of_the_output(
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("restore.cli.batch.forget_origin", refuse)
+    monkeypatch.setattr("restore.cli.photo_job.forget_origin", refuse)
     assert main(["restore", photo, "-o", "x.png"]) == 2
     assert "[E302] 'x.png' cannot be written (read-only file system)" in capsys.readouterr().err
 

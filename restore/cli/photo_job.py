@@ -124,7 +124,7 @@ class Job:
         return Targets.beside(result, with_mask=with_mask, with_report=self.settings.with_reports)
 
 
-def run_batch(
+def restore_photos(
     job: Job,
     sources: Sequence[str],
     masks: Sequence[str],
