@@ -47,10 +47,13 @@ def select_filled(mask: np.ndarray, context: StepContext) -> np.ndarray:
         if mask.any():
             # Thin objects may be among them, which only a person can tell.
             count = cv2.connectedComponents(mask.astype(np.uint8))[0] - 1
-            context.report.notes.append(
-                f"{count} area{'s' if count > 1 else ''} of {100 * share:.2g} % of the photo in"
-                " total were filled as scratches; return_mask shows where"
+            size = f"{100 * share:.2g} % of the photo"
+            filled = (
+                f"{count} areas of {size} in total were filled as scratches"
+                if count > 1
+                else f"1 area of {size} was filled as a scratch"
             )
+            context.report.notes.append(f"{filled}; return_mask shows where")
         return mask
     context.report.warn(
         f"{100 * share:.0f}% of the photo was detected as scratches, more than"

@@ -17,6 +17,8 @@ from restore.pipelines.old_photo_strips import (
     components,
     edge_distances,
     is_outline,
+    keep_long_groups,
+    label_groups,
     measure_sides,
     measure_strip,
 )
@@ -75,6 +77,13 @@ MAX_SPOT_PX = 10
 MAX_SPOT_WIDTH = 0.03
 """Likewise, as a fraction of the long side. The network also marks what is flat and distinct: a
 stripe of a flag, the eyes of a drawing, a collar."""
+
+MIN_SPOTS_LONG_SIDE_PX = 320
+"""Long side from which spots are filled alone. In a smaller photo, a spot of 3 pixels may be the
+eye of an animal, a nostril or a button."""
+
+MIN_SMALL_LENGTH = 0.05
+"""Length of one area of each group in such a photo, in diagonals of the photo."""
 
 MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
@@ -190,13 +199,15 @@ def drop_objects(luminance: np.ndarray, probability: np.ndarray, threshold: floa
     for window, region in components(found, margin_px=0):
         if _is_object(luminance, window, region):
             kept[window] &= ~region
+    if max(luminance.shape) < MIN_SPOTS_LONG_SIDE_PX:
+        min_length_px = MIN_SMALL_LENGTH * math.hypot(*luminance.shape)
+        kept = keep_long_groups(kept, GROUP_GAP_PX, min_length_px)
     return kept
 
 
 def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
     """Return the pixels of the groups of areas whose mean probability is well above a threshold."""
-    kernel = np.ones((GROUP_GAP_PX + 1,) * 2, np.uint8)
-    count, groups = cv2.connectedComponents(cv2.dilate(found.astype(np.uint8), kernel))
+    count, groups = label_groups(found, GROUP_GAP_PX)
     sizes = np.bincount(groups[found], minlength=count)
     means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
     min_mean = _probability_at(MIN_CERTAINTY, threshold)

@@ -58,12 +58,21 @@ def test_torn_corner_is_a_warning_if_scratches_are_looked_for(with_scratch: bool
     assert len(warnings) == (1 if with_scratch else 0)
 
 
-def test_filled_scratches_are_a_note_with_their_number_and_share() -> None:
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([10], "1 area of 1 % of the photo was filled as a scratch"),
+        ([10, 40], "2 areas of 2 % of the photo in total were filled as scratches"),
+    ],
+)
+def test_filled_scratches_are_a_note_with_their_number_and_share(
+    rows: list[int], text: str
+) -> None:
     context = context_of(model_of())
     mask = np.zeros((100, 100), np.bool_)
-    mask[10:12, 10:60] = mask[40:42, 10:60] = True
+    for row in rows:
+        mask[row : row + 2, 10:60] = True
     assert select_filled(mask, context) is mask
-    [note] = context.report.notes
-    assert note.startswith("2 areas of 2 % of the photo in total were filled as scratches")
+    assert context.report.notes == [f"{text}; return_mask shows where"]
     assert not context.report.warnings
     assert context.report.status == "done"

@@ -169,14 +169,28 @@ def certain(mask: np.ndarray) -> np.ndarray:
 
 
 def test_compact_areas_wider_than_spots_are_objects() -> None:
-    damage = np.zeros((200, 240), np.uint8)
+    damage = np.zeros((200, 320), np.uint8)
     cv2.circle(damage, (40, 40), 4, 1, -1)
-    cv2.line(damage, (0, 150), (239, 170), 1, 14)
+    cv2.line(damage, (0, 150), (319, 170), 1, 14)
     objects = np.zeros_like(damage)
     cv2.circle(objects, (120, 60), 9, 1, -1)
     cv2.line(objects, (180, 30), (200, 80), 1, 16)
     kept = drop_objects(np.full_like(damage, 90), certain(damage | objects), THRESHOLD)
     np.testing.assert_array_equal(kept, damage > 0)
+
+
+@pytest.mark.parametrize(("width", "are_filled"), [(319, False), (320, True)])
+def test_spots_of_a_small_photo_are_filled_only_near_a_scratch(
+    width: int, *, are_filled: bool
+) -> None:
+    spots, damage = np.zeros((200, width), np.uint8), np.zeros((200, width), np.uint8)
+    for x in (40, 60):
+        cv2.circle(spots, (x, 40), 2, 1, -1)
+    cv2.line(damage, (150, 150), (200, 160), 1, 2)
+    cv2.circle(damage, (212, 160), 2, 1, -1)
+    found = damage | spots
+    kept = drop_objects(np.full_like(found, 90), certain(found), THRESHOLD)
+    np.testing.assert_array_equal(kept, (found if are_filled else damage) > 0)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.4, 0.8, 1.0])
