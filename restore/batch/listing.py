@@ -91,9 +91,10 @@ def list_photos(folder: Folder, globs: Sequence[str] = (), *, recursive: bool = 
             ignored += 1
     if not entries:
         what = f"match {' or '.join(globs)}" if globs else "have the suffix of a photo"
+        found = f"no files in '{folder.place}' {what} ({counted(ignored, 'other file')})"
         raise RestoreError(
             Code.PHOTO_MISSING,
-            f"no files in '{folder.place}' {what} ({counted(ignored, 'other file')})",
+            found if ignored else f"there are no files in '{folder.place}'",
             "Check the folder, or choose files with --glob.",
         )
     counts = Counter(_stem(entry) for entry in entries)

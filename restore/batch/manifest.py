@@ -219,13 +219,15 @@ def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
         RestoreError: OUTPUT_UNWRITABLE.
     """
     path = folder.path / name
+    what = f"the output folder '{folder.place}'"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        what = f"the manifest '{path}'"
         file = lock_manifest(path, folder.place)
     except OSError as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
-            f"the manifest '{path}' cannot be written ({system_reason(error)})",
+            f"{what} cannot be written to ({system_reason(error)})",
             "Choose another output folder, or check its permissions.",
         ) from error
     if file.tell():  # a killed process may have left half a line

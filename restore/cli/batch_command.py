@@ -32,6 +32,7 @@ from restore.options import (
     describe_options,
     foreign_option_warnings,
 )
+from restore.options.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from restore.batch.run import BatchOptions, Summary
@@ -87,7 +88,8 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
     task = str(values["task"]).replace("-", "_")
     if task not in TASKS:
         reason = f"--task is '{values['task']}', which is no task of a batch"
-        raise RestoreError(Code.OPTION_INVALID, reason, f"Choose one of {', '.join(TASKS)}.")
+        remedy = f"{did_you_mean(task, TASKS)}Choose one of {', '.join(TASKS)}."
+        raise RestoreError(Code.OPTION_INVALID, reason, remedy)
     inputs = {**given, OUTPUT_FORMAT: values["format"]}
     request = Request.from_inputs(task, inputs)
     if not values["quiet"]:
@@ -228,8 +230,8 @@ def _parse_shard(text: str | None) -> tuple[int, int] | None:
     if not 1 <= shard[0] <= shard[1]:
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"--shard is '{text}'",
-            "Write for example --shard 1/4 for the first of four runs.",
+            f"--shard is '{text}', which is not a part such as 1/4",
+            "Write --shard 1/4 for the first of four runs, up to --shard 4/4 for the last one.",
         )
     return shard
 

@@ -188,11 +188,16 @@ def test_dry_run_counts_estimates_and_writes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["in", "out", "--task", "upscal"], "'upscal', which is no task of a batch"),
+        (
+            ["in", "out", "--task", "upscal"],
+            "'upscal', which is no task of a batch. Did you mean upscale? Choose one of",
+        ),
         (["in", "out", "--task", "inspect"], "'inspect', which is no task of a batch"),
         (["in", "out", "--scale", "99"], "--scale"),
         (["in", "out", "--format", "gif"], "gif"),
-        (["in", "out", "--shard", "5/4"], "--shard is '5/4'"),
+        (["in", "out", "--shard", "5/4"], "--shard is '5/4', which is not a part such as 1/4"),
+        (["in", "file"], "the output folder 'file' cannot be written to (not a directory)"),
+        (["empty", "out"], "there are no files in 'empty'"),
         (["in", "in/out"], "inside of it"),
         (["missing", "out"], "'missing' cannot be read"),
         (["in", "out", "--glob", "*.tif"], "match *.tif"),
@@ -202,6 +207,8 @@ def test_dry_run_counts_estimates_and_writes_nothing(
 def test_mistakes_are_refused_before_any_work(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
     assert main(["batch", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not JOBS
