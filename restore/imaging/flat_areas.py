@@ -49,7 +49,8 @@ def keep_flat_areas(result: np.ndarray, original: np.ndarray) -> np.ndarray:
 def flat_area(pixels: np.ndarray, top: int, bottom: int) -> np.ndarray:
     """Return which pixels of the rows from `top` to `bottom` are in flat areas, HxW bool."""
     first = max(0, top - FLAT_RADIUS_PX)
-    band = pixels[first : bottom + FLAT_RADIUS_PX]
+    # Each row is compared with the one below, so the last one needs one more.
+    band = pixels[first : bottom + FLAT_RADIUS_PX + 1]
     equal = np.ones(band.shape[:2], np.uint8)
     equal[:, :-1] &= _all_channels(band[:, :-1] == band[:, 1:])
     equal[:-1] &= _all_channels(band[:-1] == band[1:])

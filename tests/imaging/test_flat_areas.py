@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from restore.imaging import flat_areas
 from restore.imaging.flat_areas import CLIPPED_RADIUS_PX, FLAT_RADIUS_PX, keep_flat_areas
 
 
@@ -27,6 +28,18 @@ def test_flat_areas_keep_their_colour(dtype: Any, scale: int, share: float) -> N
     assert (kept[near] == result[0, 0]).all()
     grey = keep_flat_areas(result[..., 0], original[..., 0])
     np.testing.assert_array_equal(grey, kept[..., 0])
+
+
+def test_bands_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = np.full((96, 40, 3), 90, np.uint8)
+    original[::24, ::7] = 20
+    result = original + np.uint8(3)
+    expected = keep_flat_areas(result, original)
+    assert (expected == original).any(axis=2).any()
+    assert (expected == result).any(axis=2).any()
+    for rows in (7, 16, 30):
+        monkeypatch.setattr(flat_areas, "BAND_ROWS", rows)
+        np.testing.assert_array_equal(keep_flat_areas(result, original), expected)
 
 
 def test_photo_without_flat_areas_is_returned_itself() -> None:
