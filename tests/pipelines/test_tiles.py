@@ -1,5 +1,6 @@
 """Tiled networks: photo formats, seams, and tile sizes when memory is short."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from restore import Restorer
 from restore.imaging.photo import Photo
+from restore.models.catalog import Catalog
+from restore.models.loader import Model
+from restore.pipelines.context import StepContext
+from restore.pipelines.tiles import run_network
+from restore.report import Report
 from restore.runtime import tiling
-from restore.runtime.device import Runtime
+from restore.runtime.device import Runtime, runtime_for
+from restore.runtime.memory import USABLE_MEMORY_FRACTION
 
 PhotoFile = Callable[..., Path]
+ROW, OTHER_ROW = Catalog.load().find("restore", "lite"), Catalog.load().find("upscale", "lite")
 
 
 @pytest.mark.parametrize("task", ["upscale", "restore"])
@@ -97,3 +106,31 @@ def test_tiles_in_batches_give_the_same_result_and_are_reported(
     assert effect not in single.reports[0].profile_effects
     difference = batched.photos[0].pixels.astype(int) - single.photos[0].pixels
     assert np.abs(difference).max() <= 1
+
+
+def test_batch_of_tiles_fits_into_free_memory(
+    lite: Restorer, photo_file: PhotoFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bytes_per_px = ROW.working_bytes_per_px
+    assert bytes_per_px
+    for_two_tiles = int(2.5 * 64 * 64 * bytes_per_px / USABLE_MEMORY_FRACTION)
+    monkeypatch.setattr("restore.pipelines.tiles.free_memory_bytes", lambda device: for_two_tiles)
+    monkeypatch.setattr(Runtime, "batches_tiles", True)
+    path = photo_file(height=100, width=100)
+    report = lite.run("restore", [path], tile_size=64, runtime_profile="fast").reports[0]
+    assert "up to 2 tiles went through the network at once" in report.profile_effects
+
+
+@pytest.mark.parametrize("compiled", ["restore", "upscale"])
+def test_tiles_have_the_compiled_size_of_their_own_network(compiled: str) -> None:
+    """Else they are as short as the photo allows."""
+    net = nn.Identity()
+    models = {"restore": Model(ROW, "lite", net), "upscale": Model(OTHER_ROW, "lite", net)}
+    shapes = frozenset({(1, 3, 64, 64)})
+    models[compiled] = dataclasses.replace(models[compiled], compiled_shapes=shapes)
+    cpu = runtime_for("baseline", torch.device("cpu"))
+    context = StepContext(models, cpu, Report("a", "restore"))
+    pixels = np.random.default_rng(0).integers(0, 255, (70, 70, 3), np.uint8)
+    np.testing.assert_array_equal(run_network(pixels, net, ROW, 64, context), pixels)
+    [tiles] = context.report.tiles
+    assert (tiles["width"] == 64) == (compiled == "restore")

@@ -105,6 +105,7 @@ def test_error_when_the_smallest_tile_does_not_fit() -> None:
         (512, 4000, 6000, 1e9, 512),
         (512, 4000, 6000, 1e8, 256),
         (2048, 300, 400, 1e9, 2048),  # the photo is smaller than the tile
+        (0, 100, 1000, 1.5e8, 0),  # 0.1 GB: a strip needs less than a square of its length
         (512, 4000, 6000, 1e3, 64),  # no tile fits: the smallest is returned
     ],
 )
@@ -112,6 +113,13 @@ def test_affordable_tile_fits_into_free_memory(
     tile_px: int, height: int, width: int, free_bytes: float, expected_px: int
 ) -> None:
     assert affordable_tile(tile_px, height, width, 1000, int(free_bytes)) == expected_px
+
+
+def test_free_memory_of_a_gpu_includes_the_cache_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 300)
+    assert free_memory_bytes(torch.device("cuda")) == 210
 
 
 def test_free_memory_is_limited_by_the_container(

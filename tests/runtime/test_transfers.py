@@ -34,3 +34,11 @@ def test_bytes_are_recorded_while_asked_for() -> None:
     upload(np.zeros(100), CPU)
     assert (outer.uploads, outer.downloads) == ([12], [12])
     assert (inner.uploads, inner.downloads) == ([], [12])
+
+
+def test_end_of_a_record_does_not_end_an_equal_one() -> None:
+    with recorded_transfers() as outer:
+        with recorded_transfers() as inner:
+            assert inner == outer
+        upload(np.zeros(4, np.uint8), CPU)
+    assert (outer.uploads, inner.uploads) == ([4], [])
