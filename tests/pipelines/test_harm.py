@@ -1,12 +1,18 @@
+"""Figures of the harm check, and its bounds."""
+
+import math
+from collections.abc import Iterator
+
 import hypothesis
 import numpy as np
 import pytest
+from conftest import PROJECT
 from hypothesis import strategies as st
 
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_photo
 from restore.pipelines.harm import CELL_PX, Expected, Harm, measure_harm
-from restore.pipelines.harm_bounds import BOUNDS
+from restore.pipelines.harm_bounds import BOUNDS, Bounds
 
 
 def gradient(height: int = 96, width: int = 128, *, grey: bool = False) -> Photo:
@@ -69,6 +75,43 @@ def test_changed_areas_and_transparent_pixels_are_not_compared() -> None:
     alpha = np.where(hole, 0, 255).astype(np.uint8)
     transparent = photo.with_pixels(photo.pixels, alpha)
     assert measure_harm(transparent, damaged, Expected.NOTHING) == Harm()
+
+
+@pytest.mark.parametrize(("visible_px", "counts"), [(3, False), (6, True)])
+def test_cell_counts_if_a_quarter_of_it_is_visible(visible_px: int, counts: bool) -> None:
+    photo = gradient()
+    alpha = np.full((96, 128), 255, np.uint8)
+    alpha[:CELL_PX, visible_px:CELL_PX] = 0
+    transparent = photo.with_pixels(photo.pixels, alpha)
+    damaged = shifted(transparent, 60, np.s_[:CELL_PX, :visible_px])
+    harm = measure_harm(transparent, damaged, Expected.DETAIL)
+    # The mean of a cell is blended with those of its neighbours, which changes these a little.
+    assert (harm.cell_shift > 20) == counts
+    assert counts or harm.cell_shift < 5
+
+
+def test_contrast_does_not_depend_on_one_cell() -> None:
+    pixels = np.repeat(np.linspace(100, 140, 128).astype(np.uint8)[None], 96, axis=0)
+    pixels[32:48, 32:48] = 255
+    flat = np.where(pixels == 255, pixels, 120).astype(np.uint8)
+    before = Photo("a", pixels)
+    assert measure_harm(before, before.with_pixels(flat), Expected.DETAIL).contrast < 0.5
+
+
+def test_documented_bounds_are_those_of_the_check() -> None:
+    """`-` is no bound."""
+    lines = (PROJECT / "docs" / "harm.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    documented = {cells[0]: cells[2:] for cells in rows if cells[0] in set(Expected)}
+    assert documented == {expected: list(as_cells(bounds)) for expected, bounds in BOUNDS.items()}
+
+
+def as_cells(bounds: Bounds) -> Iterator[str]:
+    for levels in (bounds.max_cell_shift, bounds.max_mean_shift):
+        yield "-" if levels == math.inf else f"{levels:g}"
+    share = bounds.max_changed_share
+    yield "-" if share == 1 else f"{100 * share:g} %" if share else "0"
+    yield f"{bounds.min_contrast:g}" if bounds.min_contrast else "-"
 
 
 def test_single_changed_pixel_is_harm_where_nothing_may_change() -> None:
@@ -174,6 +217,16 @@ class TestCast:
         assert any("black or full" in each for each in BOUNDS[Expected.CAST].exceeded(harm))
         again = clipped.with_pixels(pixels.copy())
         assert measure_harm(clipped, again, Expected.CAST).clipped_share == 0
+
+    def test_hidden_samples_may_be_clipped(self) -> None:
+        alpha = np.full((96, 128), 255, np.uint8)
+        alpha[:48] = 0
+        photo = gradient()
+        photo = photo.with_pixels(photo.pixels, alpha)
+        pixels = photo.pixels.copy()
+        pixels[:48] = 0
+        harm = measure_harm(photo, photo.with_pixels(pixels, alpha), Expected.CAST)
+        assert harm.clipped_share == 0
 
     def test_lost_contrast_is_harm(self) -> None:
         photo = gradient()
