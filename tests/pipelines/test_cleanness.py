@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.degradation import PRESETS, Degradation, degrade
 from restore import Restorer
-from restore.pipelines.cleanness import is_sharp_and_clean
+from restore.pipelines.cleanness import BLOCK_PX, MAX_SIDE_PX, is_sharp_and_clean, middle_of
 
 SMALL = {"blur": 0.5, "downscale": 4.0}
 WORN: dict[str, dict[str, Any]] = {
@@ -42,6 +42,15 @@ def test_worn_photo_is_not_clean(original: np.ndarray, kind: str) -> None:
 @pytest.mark.parametrize("shape", [(4, 200), (64, 64), (64, 64, 3)])
 def test_flat_and_tiny_photos_are_not_clean(shape: tuple[int, ...]) -> None:
     assert not is_sharp_and_clean(np.full(shape, 100, np.uint8))
+
+
+def test_blocks_of_a_jpeg_stay_where_they_are_in_the_middle() -> None:
+    rows, columns = middle_of(1101, 4002)
+    for part, side_px in ((rows, 1101), (columns, 4002)):
+        assert part.start % BLOCK_PX == 0
+        assert part.stop - part.start == MAX_SIDE_PX
+        assert abs(part.start - (side_px - part.stop)) <= 2 * BLOCK_PX
+    assert middle_of(500, 700)[0].start == middle_of(500, 700)[1].start == 0
 
 
 @pytest.mark.shared

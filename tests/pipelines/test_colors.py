@@ -83,6 +83,19 @@ def test_network_sees_a_reduced_square_of_the_photo() -> None:
     np.testing.assert_allclose(thumbnail[0].permute(1, 2, 0).numpy(), expected, atol=1e-6)
 
 
+def test_network_sees_the_values_of_srgb_in_every_colour_space() -> None:
+    values = np.array((150, 120, 100))
+    net = darker()
+    run(decode(png_file(np.tile(values.astype(np.uint8), (64, 64, 1)), DISPLAY_P3), "a"), net)
+    # From Display P3 to sRGB in linear light, both with the curve of sRGB.
+    light = ((values / 255 + 0.055) / 1.055) ** 2.4
+    light = (
+        light @ np.array(((1.2249, -0.2247, 0), (-0.042, 1.0419, 0), (-0.0196, -0.0786, 1.0979))).T
+    )
+    expected = 1.055 * light ** (1 / 2.4) - 0.055
+    np.testing.assert_allclose(net.thumbnails[0][0, :, 8, 8], expected, atol=0.003)
+
+
 def test_strength_blends_with_the_photo() -> None:
     photo = Photo("a", PHOTO)
     full, half = (run(photo, darker(), strength=strength)[0].pixels for strength in (1.0, 0.5))

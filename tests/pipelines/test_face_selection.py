@@ -17,7 +17,12 @@ from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
 from restore.pipelines.face_restore import run_face_restore
-from restore.pipelines.face_selection import NOT_CONTAINED, NOT_LARGEST, NOT_NUMBERED
+from restore.pipelines.face_selection import (
+    NOT_CONTAINED,
+    NOT_LARGEST,
+    NOT_NUMBERED,
+    keep_one_face,
+)
 from restore.report import Report
 
 SMALL = degrade(np.ascontiguousarray(ASTRONAUT[20:180, 50:210]))
@@ -248,3 +253,10 @@ def test_numbers_are_those_of_inspect(lite: Restorer, task: str, options: dict[s
     assert all(face["restorable"] for face in inspected.faces)
     report = lite.run(task, Photo("two.png", TWO_FACES), faces=[1], **options).reports[0]
     assert restored_centers(report) == [pytest.approx(RIGHT[0] / 320, abs=0.05)]
+
+
+def test_largest_face_is_that_with_the_longest_shorter_side() -> None:
+    boxes = [(0.0, 0.0, 100.0, 40.0), (200.0, 0.0, 260.0, 60.0), (300.0, 0.0, 340.0, 100.0)]
+    reasons = [""] * len(boxes)
+    keep_one_face(boxes, (400, 200), reasons, "largest")
+    assert reasons == [NOT_LARGEST, "", NOT_LARGEST]

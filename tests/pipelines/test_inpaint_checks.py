@@ -64,6 +64,13 @@ def test_fill_is_compared_with_the_surroundings_of_its_own_hole() -> None:
     assert list(fill_excesses(pixels, holes)) == [0.0, 0.0]
 
 
+def test_fill_is_not_compared_with_that_of_another_hole() -> None:
+    pixels = np.full((60, 80, 3), 50, np.uint8)
+    holes = mask_of(60, 80, (20, 20, 12, 12), (20, 34, 12, 12))
+    pixels[holes] = 250
+    assert list(fill_excesses(pixels, holes)) == pytest.approx([200 / 255, 200 / 255])
+
+
 def test_unchanged_photo_gives_a_warning() -> None:
     white = np.full((40, 60, 3), 255, np.uint8)
     [warning] = warnings_of(white, ConstantFill(1.0, 1.0, 1.0))
