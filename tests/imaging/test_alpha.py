@@ -37,6 +37,13 @@ def test_nothing_changes_without_hidden_or_without_visible_pixels() -> None:
         assert extend_colours(pixels, np.full((9, 11), level, np.uint8)) is pixels
 
 
+def test_visible_colours_are_used_if_all_of_them_are_excluded() -> None:
+    pixels, alpha = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
+    pixels[:8], alpha[:8] = (200, 100, 50), 255
+    extended = extend_colours(pixels, alpha, excluded=alpha > 0)
+    assert np.abs(extended.astype(int) - (200, 100, 50)).max() <= 1
+
+
 def test_hardly_visible_colours_are_mixed_with_their_surroundings() -> None:
     pixels = np.full((64, 64, 3), 200, np.uint8)
     alpha = np.full((64, 64), 255, np.uint8)

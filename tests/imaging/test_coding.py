@@ -9,10 +9,11 @@ import pytest
 from photofiles import deep_picture, exif_block, file_of, picture, srgb_profile, tiff_file
 from PIL import Image, JpegImagePlugin
 
+from restore.imaging.coding import Coding, output_format_of
 from restore.imaging.encode import encode
 from restore.imaging.outputs import planned_format, save_all
 from restore.imaging.photo import Photo, decode
-from restore.options import OutputOptions
+from restore.options import OutputOptions, choices_of
 from restore.report import Report
 
 PICTURE = np.clip(
@@ -144,3 +145,21 @@ def test_planned_format_is_that_of_the_result(tmp_path: Path) -> None:
     assert planned_format(tmp_path / "a.txt", "same") == "png"
     assert planned_format(tmp_path / "absent.jpg", "same") == "png"
     assert planned_format(Path("a\0b"), "same") == "png"
+
+
+def test_chroma_of_half_the_width_is_full_in_a_turned_photo() -> None:
+    """There is no number for chroma of half the height."""
+    table = tuple(range(64))
+    for subsampling, turned in ((0, 0), (1, 0), (2, 2)):
+        coding = Coding((40, 30), (table,), subsampling).transposed()
+        assert (coding.size, coding.subsampling) == ((30, 40), turned)
+        assert coding.tables[0][1] == table[8]
+
+
+@pytest.mark.parametrize("output_format", choices_of(OutputOptions, "output_format"))
+def test_every_format_of_the_options_can_be_written(output_format: str) -> None:
+    """A file that is read again as `same` gets its own format."""
+    expected = "png" if output_format == "same" else output_format
+    photo = Photo("a", PICTURE, format="BMP")
+    written = decode(encode(photo, output_format, 95)[0], "b")
+    assert output_format_of("same", written.format) == expected

@@ -8,6 +8,7 @@ from photofiles import FORMATS, chunk, exif_block, exif_of, file_of, picture, pn
 from PIL import ExifTags, Image
 
 from restore.imaging.encode import encode
+from restore.imaging.exif import exif_density, exif_for_output
 from restore.imaging.photo import Photo, decode
 
 
@@ -126,3 +127,22 @@ def test_orientation_stored_as_a_byte_and_a_repeated_prefix_are_read() -> None:
         photo = decode(png_with_exif(unusual), "a")
         assert (photo.orientation, photo.warnings) == (6, ())
         np.testing.assert_array_equal(photo.pixels, np.rot90(picture(), -1))
+
+
+def test_orientation_that_does_not_exist_becomes_upright() -> None:
+    photo = decode(png_with_exif(exif_block(0)), "a")
+    assert photo.orientation == 1
+    assert exif_of(encode(photo, "png", 95)[0])[ExifTags.Base.Orientation] == 1
+
+
+def test_density_of_a_block_is_not_replaced() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    notes: list[str] = []
+    for expected in (300.0, 72.0):
+        block = exif_for_output(
+            exif.tobytes(), (9, 9), "webp", notes, keep_gps=False, dpi=(300.0, 300.0)
+        )
+        assert exif_density(block) == (expected, expected)
+        exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 72.0
+    assert notes == []

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from restore.imaging.low_frequencies import TOLERANCE_LEVELS, keep_low_frequencies
+from restore.imaging.low_frequencies import TOLERANCE_LEVELS, keep_low_frequencies, measure_cells
 
 SMOOTH = cv2.resize(
     np.random.default_rng(3).integers(40, 216, (6, 7, 3)).astype(np.uint8),
@@ -56,6 +56,15 @@ def test_clipped_noise_may_be_removed_but_patterns_are_not_noise(level: int) -> 
         pattern = np.abs(level - (X + Y) % 2 * contrast).astype(np.uint8)
         fixed = keep_low_frequencies(clean, pattern)
         assert abs(fixed.mean() - pattern.mean()) <= TOLERANCE_LEVELS + 0.5
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize(("furthest", "is_noise"), [(250, True), (255, False)])
+def test_noise_is_clipped_at_one_end_only(level: int, furthest: int, is_noise: bool) -> None:
+    distances = np.random.default_rng(5).choice([0, 60, furthest], (96, 112), p=[0.5, 0.45, 0.05])
+    deviations = measure_cells(np.abs(level - distances).astype(np.uint8)).ends[level == 255]
+    assert ((deviations > 0).mean() > 0.9) == is_noise
+    assert is_noise or not deviations.any()
 
 
 @pytest.mark.parametrize("level", [0, 255])

@@ -25,7 +25,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from restore.errors import Code, RestoreError
 from restore.imaging.encode import encode
-from restore.imaging.limits import Limits
+from restore.imaging.limits import LIMITS, Limits, check_pixels
 from restore.imaging.photo import decode, open_photo
 
 
@@ -166,3 +166,10 @@ def test_invalid_orientation_is_ignored(orientation: int) -> None:
     np.testing.assert_array_equal(photo.pixels, picture())
     assert photo.orientation == 1
     assert exif_of(encode(photo, "png", 90)[0])[ExifTags.Base.Orientation] == 1
+
+
+def test_number_of_pixels_in_a_refusal_is_above_the_limit() -> None:
+    """It is rounded up: `50.0 megapixels, the limit is 50` would be confusing."""
+    with pytest.raises(RestoreError, match=r"50\.1 megapixels, the limit is 50\."):
+        check_pixels(1000, 50_010, "a.png", LIMITS)
+    check_pixels(1000, 50_000, "a.png", LIMITS)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from photofiles import alpha_of, levels_apart, picture
+from photofiles import alpha_of, chunk, levels_apart, picture, png_file
 
-from restore.imaging.photo import Photo
+from restore.imaging.encode import encode
+from restore.imaging.photo import Photo, decode
 from restore.imaging.reduce import reduce_mask, reduce_photo, reduced_size
 
 
@@ -42,6 +43,23 @@ def test_hidden_colours_do_not_reach_visible_ones() -> None:
     visible = alpha_of(reduced) > 8
     assert levels_apart(reduced.pixels[visible], np.array([[10, 200, 30]])) <= 1
     assert alpha_of(reduced)[0].tolist() == [0, 0, 0, 64, 255, 255, 255, 255]
+
+
+def test_hidden_colours_stay() -> None:
+    alpha = np.zeros((32, 32), np.uint8)
+    alpha[:, 16:] = 255
+    reduced = reduce_photo(Photo("a", np.full((32, 32, 3), (10, 200, 30), np.uint8), alpha), (8, 8))
+    assert levels_apart(reduced.pixels, np.full((8, 8, 3), (10, 200, 30))) <= 1
+
+
+def test_values_as_stored_are_not_those_of_the_reduced_photo() -> None:
+    linear = chunk(b"gAMA", (100_000).to_bytes(4, "big"))
+    photo = decode(png_file(picture(), linear), "a")
+    assert photo.native is not None
+    reduced = reduce_photo(photo, (32, 24))
+    assert reduced.native is None
+    again = decode(encode(reduced, "png", 95)[0], "a")
+    assert levels_apart(again.pixels, reduced.pixels) <= 1
 
 
 def test_photo_of_this_size_is_returned() -> None:

@@ -9,9 +9,10 @@ from photofiles import chunk, decode_error, exif_block, file_of, levels_apart, p
 from PIL import Image
 
 from restore.errors import Code
-from restore.imaging.jpeg import all_markers, has_all_scans
+from restore.imaging.jpeg import END_MARKER, all_markers, has_all_scans
 from restore.imaging.photo import decode
 from restore.imaging.png import png_chunks
+from restore.imaging.repair import complete_jpeg
 
 END_IS_MISSING = "the end of its JPEG data is missing"
 PICTURE = picture(240, 160)
@@ -44,6 +45,15 @@ def test_jpeg_without_its_end_marker_is_complete(kind: str, tail: bytes) -> None
     np.testing.assert_array_equal(photo.pixels, intact.pixels)
     assert photo.warnings[0].startswith(END_IS_MISSING)
     assert not any("rows" in warning for warning in photo.warnings)
+
+
+def test_zeros_after_a_stuffed_byte_are_removed() -> None:
+    """In samples FF is stored as FF 00, whose second byte is none of the zeros that follow it."""
+    data = jpeg(quality=95)
+    cut = data.rindex(b"\xff\0") + 2
+    assert cut > 0.9 * len(data)
+    assert complete_jpeg(data[:cut] + bytes(4000)) == complete_jpeg(data[:cut])
+    assert complete_jpeg(data[:cut])[0] == data[:cut] + END_MARKER
 
 
 def test_end_marker_of_a_thumbnail_is_not_that_of_the_photo() -> None:
