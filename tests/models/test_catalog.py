@@ -245,27 +245,6 @@ CATALOG = Catalog.load()
 
 
 class TestShippedManifest:
-    def test_variants_of_every_task(self) -> None:
-        tasks = dict.fromkeys(row.task for row in CATALOG.rows)
-        assert {task: CATALOG.variants(task) for task in tasks} == {
-            "upscale": (
-                "x4plus",
-                "x4anime",
-                "x2plus",
-                "general_x4v3",
-                "animevideov3",
-                "lite",
-                "lite_fidelity",
-            ),
-            "restore": ("denoise", "deblur", "lite", "lite_deblur"),
-            "face_restore": ("codeformer", "gfpgan_v1.3", "gfpgan_v1.4", "restoreformer", "lite"),
-            "face_detect": ("retinaface_resnet50", "retinaface_mobile0.25", "centerface"),
-            "colorize": ("modelscope", "artistic", "paper_tiny", "lite"),
-            "old_photo_restore": ("quality", "scratch", "scratch_hr", "lite"),
-            "inpaint": ("big", "lite"),
-            "colors": ("lite",),
-        }
-
     @pytest.mark.parametrize(
         ("task", "variant", "roles"),
         [

@@ -13,7 +13,7 @@ from restore.errors import Code, RestoreError
 from restore.faces.convention import CODEFORMER, FACEXLIB, Convention
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
-from restore.options import STEPS, Request, RestoreOptions, UpscaleOptions
+from restore.options import STEPS, Request, RestoreOptions, UpscaleOptions, choices_of
 from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.assessment.findings import DEBLUR, DENOISE, Finding
 from restore.pipelines.propose import (
@@ -210,6 +210,10 @@ def test_named_variant_of_restore_limits_its_work(monkeypatch: pytest.MonkeyPatc
     [denoise, deblur] = propose(NOISE, BLUR)
     assert denoise.options["restore_variant"] == "denoise"
     assert "restore_variant" not in deblur.options
+
+
+def test_every_variant_of_restore_has_a_work() -> None:
+    assert {"auto", *RESTORE_WORKS} == set(choices_of(RestoreOptions, "restore_variant"))
 
 
 def test_variants_do_what_they_are_proposed_for() -> None:
