@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SERVICE := $(VENV)/.installed-service
 
-.PHONY: help demo test serve service env dev lint wheel clean
+.PHONY: help demo test serve service env dev lint generated wheel clean
 
 help:
 	@echo "make demo   restore the sample photos into out/ (sheet: out/sheet.png)"
@@ -26,6 +26,7 @@ help:
 	@echo "make service  run the job service with its web page on 127.0.0.1:8000"
 	@echo "make env    install the package into $(VENV)"
 	@echo "make dev    install the package and the development tools into $(VENV)"
+	@echo "make generated  write predict.py, the table of inputs and the downloads in cog.yaml"
 	@echo "make wheel  build dist/*.whl"
 
 env: $(RUNTIME)
@@ -56,6 +57,11 @@ lint: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mypy --config-file tests/mypy.ini
+
+generated: $(RUNTIME)
+	$(PY) -m restore.serving.generate_predict
+	$(PY) tools/inputs_table.py
+	$(PY) tools/cog_weights.py
 
 serve: $(RUNTIME)
 	@$(VENV)/bin/restore serve --port $(PORT)

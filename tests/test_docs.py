@@ -10,6 +10,7 @@ import typer.main
 from conftest import PROJECT
 
 from restore.cli.main import app
+from restore.errors import Code
 from tools.inputs_table import BEGIN, PAGE, with_table
 
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
@@ -89,6 +90,11 @@ def test_options_in_the_documentation_exist() -> None:
                 assert word in known, f"{page}: {' '.join(words)}"
                 checked += 1
     assert checked > 5
+
+
+def test_error_codes_are_documented_in_order() -> None:
+    page = (PROJECT / "docs" / "photos-and-limits.md").read_text()
+    assert re.findall(r"^\| (E\d+) \|", page, re.MULTILINE) == list(Code)
 
 
 def test_table_of_inputs_is_up_to_date() -> None:
