@@ -174,7 +174,8 @@ def _restore_one(
         if existing and not job.settings.overwrite:
             if existing[0] != path or not origin.is_recorded(path):
                 raise exists_error(existing[0])
-            detail = f"{path} is its result already, with the same options"
+            is_done = f"{path} is its result already, with the same options"
+            detail = f"{is_done}; --overwrite restores it again"
             return Outcome(source, "skipped", path, detail=detail)
     except RestoreError as error:
         return Outcome(source, "failed", detail=str(error), error_code=error.code)

@@ -38,7 +38,9 @@ def test_finished_result_of_the_same_photo_and_options_is_skipped(
     capsys.readouterr()
     monkeypatch.setattr("restore.restorer.Restorer.__init__", None)  # nothing is loaded
     assert main(["upscale", photo, "--scale", "2.0"]) == 0
-    assert f"skipped {photo}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith(f"skipped {photo}: restored/a.jpg is its result already")
+    assert "--overwrite restores it again" in said
     assert Path("restored/a.jpg").read_bytes() == before
 
 
