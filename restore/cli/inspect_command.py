@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -16,6 +14,7 @@ from restore.cli.messages import error_with_flags, with_flags
 from restore.cli.progress import ProgressBars
 from restore.errors import RestoreError
 from restore.options import INSPECT_TASK, Request
+from restore.serving.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
     from restore.restorer import Restorer
@@ -61,9 +60,9 @@ def _inspect(
 ) -> Json:
     """Return the inspection of a photo, or its name and the error."""
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            photo = fetch_existing(source, Path(folder, "photo"))
-            files = fetch_masks(masks, Path(folder))
+        with temporary_folder() as folder:
+            photo = fetch_existing(source, folder / "photo")
+            files = fetch_masks(masks, folder)
             results = restorer.run(INSPECT_TASK, photo, masks=files, **cast(Any, dict(given)))
     except RestoreError as error:
         return {"photo": {"name": source}, "error": {"code": error.code, "message": str(error)}}

@@ -28,6 +28,7 @@ from restore.cli.targets import (
 from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.imaging.named_file import NamedFile
 from restore.options import Request
+from restore.serving.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
     from restore.restorer import Restorer
@@ -148,8 +149,8 @@ def restore_photos(
     require_other_files([job.targets_of(path) for path in paths], sources, masks)
     outcomes: list[Outcome] = []
     for source, path, own_masks in zip(sources, paths, masks_by_photo, strict=True):
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = _restore_one(job, source, own_masks, path, Path(folder))
+        with temporary_folder() as folder:
+            outcome = _restore_one(job, source, own_masks, path, folder)
         outcomes.append(outcome)
         on_outcome(outcome, len(outcomes))
     return outcomes

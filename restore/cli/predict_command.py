@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -18,6 +17,7 @@ from restore.cli.targets import FILE_FORMATS
 from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
 from restore.options import DEFAULT_TASK, INSPECT_TASK, OutputOptions, Request
+from restore.serving.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
     from restore.results import Results
@@ -61,9 +61,9 @@ def predict(
         raise RestoreError(Code.OPTION_INVALID, reason, "Write for example -i image=@a.jpg.")
     inputs = read_json(json_text) if json_text is not None else read_pairs(pairs or ())
     task = str(inputs.pop("task", DEFAULT_TASK))
-    with tempfile.TemporaryDirectory() as folder:
-        photos = take_photos(inputs, ("image", "images"), Path(folder))
-        masks = take_photos(inputs, ("mask", "masks"), Path(folder))
+    with temporary_folder() as folder:
+        photos = take_photos(inputs, ("image", "images"), folder)
+        masks = take_photos(inputs, ("mask", "masks"), folder)
         Request.from_inputs(task, inputs)  # refuses bad values before torch is imported
         if not photos:
             reason = "the request has no photo"

@@ -8,6 +8,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
+from restore.serving.temporary_files import write_temporary
 
 MAX_NAME_CHARACTERS = 80
 
@@ -25,12 +26,13 @@ def fetch_photo(source: str, target: Path) -> NamedFile:
         target: file for the content of a URL or data URI.
 
     Raises:
-        RestoreError: PHOTO_MISSING if a URL or data URI cannot be read, PHOTO_TOO_LARGE.
+        RestoreError: PHOTO_MISSING if a URL or data URI cannot be read, PHOTO_TOO_LARGE, SERVER if
+            its content cannot be written.
     """
     if path := local_file(source):
         return NamedFile(path.name, path)
     name = "data URI" if has_scheme(source, DATA_SCHEME) else _name_in_url(source)
-    target.write_bytes(read_url(source, name, public=False))
+    write_temporary(target, read_url(source, name, public=False), name)
     return NamedFile(name, target)
 
 

@@ -17,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from restore.errors import Code, RestoreError, system_reason
+from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
 from restore.serving.cog_cli import file_in_project, serves_cog_cli
 from restore.serving.fetch import FILE_SCHEME, has_scheme, read_url
+from restore.serving.temporary_files import temporary_folder, write_temporary
 
 ALLOW = "RESTORE_ALLOW"
 PATHS, ADDRESSES = "paths", "addresses"
@@ -72,14 +73,14 @@ def open_uploads(
     with ExitStack() as stack:
         folder = Path()
         if any(isinstance(source, str) for _, source in sources):
-            folder = Path(stack.enter_context(_temporary_folder()))
+            folder = stack.enter_context(temporary_folder())
 
         def to_file(index: int) -> NamedFile:
             label, source = sources[index]
             if isinstance(source, Path):
                 return NamedFile(label, source)
             content = read_url(source, label, public=ADDRESSES not in allowed)
-            _write(folder / str(index), content, label)
+            write_temporary(folder / str(index), content, label)
             return NamedFile(label, folder / str(index))
 
         with ThreadPoolExecutor(max(1, len(sources))) as threads:
@@ -146,27 +147,3 @@ def _upload_path(value: object) -> Path | None:
     except (OSError, ValueError, RuntimeError):  # such as a name with a NUL character
         return None
     return path if resolved.is_relative_to(Path(tempfile.gettempdir()).resolve()) else None
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[str]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="restore-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _write_error(error, None) from error
-    with folder as path:
-        yield path
-
-
-def _write(path: Path, data: bytes, label: str) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise _write_error(error, label) from error
-
-
-def _write_error(error: OSError, label: str | None) -> RestoreError:
-    reason = f"the upload cannot be written to the temporary folder ({system_reason(error)})"
-    return RestoreError(
-        Code.SERVER, reason, "Free disk space, or set TMPDIR to another folder.", photo=label
-    )

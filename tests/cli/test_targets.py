@@ -143,6 +143,15 @@ def test_output_that_the_system_refuses_is_an_error_of_the_output(
     assert "[E302] 'x.png' cannot be written (read-only file system)" in capsys.readouterr().err
 
 
+def test_missing_temporary_folder_is_told_with_a_remedy(
+    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    for command in (["restore", photo], ["inspect", photo], ["predict", "-i", f"image=@{photo}"]):
+        assert main(command) == 2
+        assert "error: [E504] a temporary folder cannot be created" in capsys.readouterr().err
+
+
 def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:
     Path("x.png").mkdir()
     assert main(["restore", photo, "-o", "x.png"]) == 0

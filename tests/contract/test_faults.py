@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultServer]:
         (UPSCALE, "memory 0", "[E501] photo 'image': memory ran out even with tiles of"),
         (FACE_RESTORE, "memory 0", "[E501] photo 'image': memory ran out while restoring it"),
         (UPSCALE, "disk result", "[E302] '"),
-        (UPSCALE, "disk upload", "[E504] photo 'image': the upload cannot be written to the"),
+        (UPSCALE, "disk upload", "[E504] photo 'image': its content cannot be written to the"),
         (UPSCALE, "nan", "[E503] photo 'image': the network 'lite_upscale_"),
         (
             {**UPSCALE, "stability_mode": "optimized"},

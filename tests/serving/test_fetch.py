@@ -29,6 +29,12 @@ def test_failed_download_is_described_without_names_of_classes(tmp_path: Path) -
     assert "Errno" not in str(refused.value)
 
 
+def test_content_that_cannot_be_written_is_an_error_of_its_photo(tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match=r"temporary folder \(is a directory\)") as refused:
+        fetch_photo("data:,x", tmp_path)
+    assert (refused.value.code, refused.value.photo) == (Code.SERVER, "data URI")
+
+
 def test_data_uri_is_decoded(tmp_path: Path) -> None:
     body = base64.b64encode(b"bytes").decode()
     named = fetch_photo(f"data:image/png;base64,{body}", tmp_path / "0")
