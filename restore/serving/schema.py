@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from restore.errors import system_reason
 from restore.options import MAX_PHOTOS
 from restore.serving.folder import explained_failure, server_folder
 from restore.serving.inputs import CogInput, cog_inputs
@@ -83,7 +84,9 @@ def update_schema() -> None:
         if SCHEMA_FILE.is_file() and SCHEMA_FILE.read_text() != _schema_text():
             SCHEMA_FILE.write_text(_schema_text())
     except OSError as error:
-        log.warning("%s cannot be written (%s): it stays as it is", SCHEMA_FILE, error.strerror)
+        log.warning(
+            "%s cannot be written (%s): it stays as it is", SCHEMA_FILE, system_reason(error)
+        )
 
 
 def _schema_text() -> str:
