@@ -15,12 +15,19 @@ from restore.imaging.photo import Photo
 from restore.pipelines.old_photo_strips import (
     Window,
     components,
+    dilate,
     edge_distances,
     is_outline,
     keep_long_groups,
     label_groups,
     measure_sides,
     measure_strip,
+)
+from restore.pipelines.old_photo_wide_damage import (
+    MIN_ELONGATION,
+    fit_to_levels,
+    keep_wide_damage,
+    probability_at,
 )
 from restore.pipelines.rules import PixelRules
 from restore.runtime.output_checks import checked_output
@@ -39,17 +46,6 @@ ROTATIONS = 4
 
 MASK_MARGIN_PX = 2
 """Pixels around a scratch that are filled too, because its edges are blended with the scratch."""
-
-MIN_COARSE_THRESHOLD = 0.5
-"""Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
-
-MIN_WIDE_CERTAINTY = 0.76
-"""Mean probability of wide damage, from 0 at the threshold to 1. Petals, trunks and stripes, which
-are thin in a reduced photo, are detected less surely than tears."""
-
-MIN_CROSSING = 0.9
-"""Share of the width or height of the photo from which wide damage crosses it, and need not be
-certain."""
 
 MIN_CERTAINTY = 0.4
 """Mean probability of a group of areas, from 0 at the threshold to 1. A scratch is distinct along
@@ -85,29 +81,8 @@ eye of an animal, a nostril or a button."""
 MIN_SMALL_LENGTH = 0.05
 """Length of one area of each group in such a photo, in diagonals of the photo."""
 
-MIN_WIDE_LENGTH = 0.15
-"""Length of wide damage, as a fraction of the long side."""
-
-MIN_ELONGATION = 6.0
-"""Length of wide damage in widths."""
-
 MIN_BORDER_ELONGATION = 4.0
 """Length of the border of an object in widths."""
-
-MAX_WIDTH = 0.075
-"""Width of wide damage, as a fraction of the long side; a wider area is a part of the photo."""
-
-FRAME_WIDTH = 0.05
-"""Width of the frame of a print, as a fraction of each side; strips inside of it are kept."""
-
-MAX_WIDE_SPREAD_LEVELS = 16.0
-"""Standard deviation of the levels inside of wide damage: bare paper, a crack or tape is flat."""
-
-MIN_WIDE_CONTRAST_LEVELS = 25.0
-"""Difference between wide damage and the photo on either side of it."""
-
-RING_PX = 4
-"""Width of the ring around wide damage that it is compared with."""
 
 
 def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.ndarray:
@@ -126,8 +101,7 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
     """
     luminance = reduce_to(to_grey(to_8_bits(photo.pixels)), MAX_LONG_SIDE_PX)
     scratches = detect_scratches_lite(luminance, net, threshold)
-    kernel = np.ones((2 * MASK_MARGIN_PX + 1,) * 2, np.uint8)
-    mask = cv2.dilate(scratches.astype(np.uint8), kernel)
+    mask = dilate(scratches, MASK_MARGIN_PX).astype(np.uint8)
     return cv2.resize(mask, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
 
 
@@ -144,7 +118,7 @@ def detect_scratches_lite(luminance: np.ndarray, net: nn.Module, threshold: floa
         scratches = drop_objects(luminance, probability, threshold)
     for small in _coarse_luminances(luminance):
         wide = keep_wide_damage(small, scratch_probability_lite(small, net), threshold)
-        scratches |= _fit_to_levels(luminance, wide)
+        scratches |= fit_to_levels(luminance, wide, dilate(scratches, MASK_MARGIN_PX))
     return scratches
 
 
@@ -210,13 +184,8 @@ def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -
     count, groups = label_groups(found, GROUP_GAP_PX)
     sizes = np.bincount(groups[found], minlength=count)
     means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
-    min_mean = _probability_at(MIN_CERTAINTY, threshold)
+    min_mean = probability_at(MIN_CERTAINTY, threshold)
     return np.asarray((means >= min_mean)[groups], np.bool_)
-
-
-def _probability_at(certainty: float, threshold: float) -> float:
-    """Return the probability of a certainty, which is 0 at the threshold and 1 at probability 1."""
-    return threshold + certainty * (1.0 - threshold)
 
 
 def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> bool:
@@ -238,48 +207,6 @@ def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> boo
     )
 
 
-def keep_wide_damage(
-    luminance: np.ndarray, probability: np.ndarray, threshold: float
-) -> np.ndarray:
-    """Return what is distinct, long, flat, and lighter or darker than the photo on both sides.
-
-    Args:
-        luminance: HxW uint8, reduced.
-        probability: HxW in [0, 1], that of scratches.
-        threshold: probability from which a pixel is a scratch, at least MIN_COARSE_THRESHOLD here.
-
-    Returns:
-        HxW bool.
-    """
-    threshold = max(threshold, MIN_COARSE_THRESHOLD)
-    found = probability >= threshold
-    min_mean = _probability_at(MIN_WIDE_CERTAINTY, threshold)
-    kept = np.zeros_like(found)
-    inner = _inside_frame(found.shape)
-    for window, region in components(found, margin_px=RING_PX):
-        in_photo = region & inner[window]
-        if (
-            in_photo.sum() > 0.5 * region.sum()
-            and (_crosses(region, found.shape) or probability[window][region].mean() >= min_mean)
-            and _is_wide_damage(luminance[window], region, max(found.shape))
-        ):
-            kept[window] |= region
-    return kept
-
-
-def _crosses(region: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Tell whether an HxW bool area extends over the width or the height of a photo."""
-    _, _, width, height = cv2.boundingRect(region.astype(np.uint8))
-    return height >= MIN_CROSSING * shape[0] or width >= MIN_CROSSING * shape[1]
-
-
-def _inside_frame(shape: tuple[int, ...]) -> np.ndarray:
-    inner = np.zeros(shape, bool)
-    top, left = (math.ceil(FRAME_WIDTH * side) for side in shape)
-    inner[top : shape[0] - top, left : shape[1] - left] = True
-    return inner
-
-
 def _coarse_luminances(luminance: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the photo at each coarse size that is clearly smaller than the one before."""
     previous_px = max(luminance.shape)
@@ -287,46 +214,3 @@ def _coarse_luminances(luminance: np.ndarray) -> Iterator[np.ndarray]:
         if previous_px >= MIN_REDUCTION * long_side_px:
             yield reduce_to(luminance, long_side_px)
             previous_px = long_side_px
-
-
-def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int) -> bool:
-    area: np.ndarray = region.astype(np.uint8)
-    distances = edge_distances(region)
-    width_px, length_px = measure_strip(distances)
-    if width_px > MAX_WIDTH * long_side_px:
-        return False
-    if length_px < max(MIN_WIDE_LENGTH * long_side_px, MIN_ELONGATION * width_px):
-        return False
-    levels = luminance.astype(np.float32)
-    inside = levels[region & (distances >= min(2.0, float(distances.max())))]
-    if float(inside.std()) > MAX_WIDE_SPREAD_LEVELS:
-        return False
-    kernel = np.ones((2 * RING_PX + 1,) * 2, np.uint8)
-    near = cv2.dilate(area, np.ones((3, 3), np.uint8)) > 0
-    around = levels[(cv2.dilate(area, kernel) > 0) & ~near]
-    difference = float(np.median(inside)) - around
-    quartiles = np.percentile(difference, (25.0, 75.0))
-    return bool(quartiles[0] > MIN_WIDE_CONTRAST_LEVELS or quartiles[1] < -MIN_WIDE_CONTRAST_LEVELS)
-
-
-def _fit_to_levels(luminance: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """Enlarge a coarse mask; extend it to adjacent pixels of the same levels.
-
-    Args:
-        luminance: HxW uint8.
-        coarse: hxw bool, smaller.
-
-    Returns:
-        HxW bool.
-    """
-    height, width = luminance.shape
-    enlarged = cv2.resize(coarse.astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
-    reach_px = 2 * round(max(luminance.shape) / max(coarse.shape))
-    kernel = np.ones((2 * reach_px + 1,) * 2, np.uint8)
-    fitted = enlarged > 0
-    for window, region in components(enlarged > 0, margin_px=reach_px):
-        levels = luminance[window].astype(np.float32)
-        is_alike = np.abs(levels - np.median(levels[region])) < MIN_WIDE_CONTRAST_LEVELS
-        near = cv2.dilate(region.astype(np.uint8), kernel) > 0
-        fitted[window] |= near & is_alike
-    return fitted

@@ -56,6 +56,12 @@ def components(mask: np.ndarray, margin_px: int) -> Iterator[tuple[Window, np.nd
         yield (rows, columns), labels[rows, columns] == label
 
 
+def dilate(mask: np.ndarray, radius_px: int) -> np.ndarray:
+    """Extend an HxW bool mask by a radius, in squares."""
+    kernel = np.ones((2 * radius_px + 1,) * 2, np.uint8)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
+
+
 def label_groups(mask: np.ndarray, gap_px: int) -> tuple[int, np.ndarray]:
     """Label groups of areas that are at most a gap apart.
 
@@ -66,8 +72,7 @@ def label_groups(mask: np.ndarray, gap_px: int) -> tuple[int, np.ndarray]:
     Returns:
         The number of labels, and HxW labels, 0 outside of the groups.
     """
-    kernel = np.ones((gap_px + 1,) * 2, np.uint8)
-    count, labels = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), kernel))
+    count, labels = cv2.connectedComponents(dilate(mask, gap_px // 2).astype(np.uint8))
     return count, labels
 
 

@@ -15,9 +15,12 @@ from restore.imaging.photo import Photo
 from restore.pipelines.old_photo_scratches import (
     MASK_MARGIN_PX,
     MAX_LONG_SIDE_PX,
-    MIN_COARSE_THRESHOLD,
     drop_objects,
     find_scratches_lite,
+)
+from restore.pipelines.old_photo_wide_damage import (
+    MIN_COARSE_THRESHOLD,
+    fit_to_levels,
     keep_wide_damage,
 )
 from training.scratch_negatives import dither, gravel, halftone, line_screen, silk, weave
@@ -153,6 +156,22 @@ def test_wide_areas_that_are_detected_without_certainty_are_objects(threshold: f
     pixels[50:56], mask[50:56] = 250, True
     kept = keep_wide_damage(pixels, np.where(mask, lowest, 0.0), threshold)
     np.testing.assert_array_equal(kept, mask)  # from side to side
+
+
+def test_wide_damage_is_fitted_to_its_levels_unless_it_is_filled_already() -> None:
+    luminance = np.full((160, 320), 90, np.uint8)
+    luminance[78:87] = 230
+    line = luminance == 230
+    coarse = np.zeros((40, 80), np.bool_)
+    coarse[19:22] = True  # rows 76 to 87
+    nothing = np.zeros_like(line)
+    np.testing.assert_array_equal(fit_to_levels(luminance, coarse, nothing), line)
+    half = line & (np.arange(320) < 160)
+    np.testing.assert_array_equal(fit_to_levels(luminance, coarse, half), line)
+    assert not fit_to_levels(luminance, coarse, line).any()
+    # Pixels of other levels inside of the damage are a part of it.
+    luminance[82, 100] = 20
+    np.testing.assert_array_equal(fit_to_levels(luminance, coarse, nothing), line)
 
 
 def test_nan_is_an_error() -> None:
