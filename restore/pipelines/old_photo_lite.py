@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from restore.imaging.alpha import is_unreliable
 from restore.imaging.photo import Photo
 from restore.options import FaceRestoreOptions, InpaintOptions, OldPhotoOptions, RestoreOptions
 from restore.pipelines.context import StepContext
@@ -42,6 +43,8 @@ def restore_with_lite_networks(
         net = context.models["old_photo_restore"].net
         with context.report.stage("scratches"):
             mask = find_scratches_lite(photo, net, options.scratch_threshold)
+            if photo.alpha is not None:
+                mask &= ~is_unreliable(photo.alpha)  # what is hidden has made-up colours
         filled = select_filled(mask, context)
         if filled.any():
             result = run_inpaint(result, InpaintOptions(), replace(context, mask=filled))

@@ -71,6 +71,25 @@ def test_alpha_is_kept_and_strength_blends(lite: Restorer) -> None:
     np.testing.assert_allclose(half.pixels, (full.pixels.astype(float) + damaged) / 2, atol=1)
 
 
+def test_scratches_of_transparent_parts_are_not_filled(
+    lite: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(photo: Photo, net: nn.Module, threshold: float) -> np.ndarray:
+        mask = np.zeros((photo.height, photo.width), bool)
+        mask[100:103] = True
+        return mask
+
+    monkeypatch.setattr("restore.pipelines.old_photo_lite.find_scratches_lite", find)
+    alpha = np.full(GREY.shape, 255, np.uint8)
+    alpha[:, 60:] = 0
+    results = lite.run(TASK, [Photo("a", GREY, alpha)], return_mask=True, **SCRATCHES_ONLY)
+    found = results.masks[0].pixels > 0
+    assert found[100:103, :60].all()
+    assert not found[:, 60:].any()
+    # Most of what was detected is hidden, which is no fault of the photo.
+    assert not results.reports[0].warnings
+
+
 def test_16_bits_are_kept(lite: Restorer) -> None:
     damaged, _ = draw_scratches(GREY)
     shallow, deep = (
