@@ -40,7 +40,7 @@ def keep_levels(result: Tensor, original: Tensor) -> Tensor:
 
 
 def keep_low_frequencies(result: Tensor, original: Tensor) -> Tensor:
-    """Return a network's result with the local means of its input."""
+    """Return a network's result with the local means of its input; arguments as `keep_levels`."""
     expected, full = measure_cells(original), largest_level(original)
     height, width = result.shape[2:]
     rows, columns = cell_edges(height, width, expected.means.shape[:2])
@@ -66,7 +66,7 @@ def measure_cells(levels: Tensor) -> CellMeans:
 
 
 def keep_flat_areas(result: Tensor, original: Tensor) -> Tensor:
-    """Return a network's result with the flat areas of its input."""
+    """Return a network's result with the flat areas of its input; arguments as `keep_levels`."""
     area, colours, scale = flat_area(original), original, result.shape[2] // original.shape[2]
     if scale > 1:
         area, colours = (

@@ -192,6 +192,6 @@ def exact_lightness_of(rgb: np.ndarray) -> np.ndarray:
 
 
 def exact_rgb_of(lab: np.ndarray) -> np.ndarray:
-    """Convert Lab to RGB as `rgb_of`; the inverse of `exact_lightness_of`."""
+    """Convert HxWx3 float32 Lab to RGB as `rgb_of`; the inverse of `exact_lightness_of`."""
     linear = cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -201,7 +201,15 @@ def reason_to_skip(
     options: FaceOptions,
     context: StepContext,
 ) -> str:
-    """Return why a face is not restored, or an empty string."""
+    """Return why a face is not restored, or an empty string.
+
+    Args:
+        checked: the face.
+        matrix: 2x3 transform from the photo to the crop; None if there is none.
+        photo: the photo, for its size.
+        options: options of the step.
+        context: context of the step.
+    """
     convention, row = convention_of(context), context.models["face_restore"].row
     face = checked.face
     if face.size_px < options.min_face_px:

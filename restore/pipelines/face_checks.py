@@ -64,7 +64,14 @@ def record_pasted_area(
     size: tuple[int, int],
     context: StepContext,
 ) -> None:
-    """Record where faces are pasted in a photo of (width, height); no mask is the whole crop."""
+    """Record where faces are pasted in a photo.
+
+    Args:
+        aligned: the faces.
+        masks: 512x512 float32 weight of each face in its crop; None for the whole crop.
+        size: (width, height) of the photo.
+        context: its list of changed areas gets an HxW bool array.
+    """
     area = np.zeros((size[1], size[0]), np.bool_)
     for face, mask in zip(aligned, masks, strict=True):
         weight = np.ones((CROP_PX, CROP_PX), np.float32) if mask is None else mask

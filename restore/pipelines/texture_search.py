@@ -85,6 +85,11 @@ def best_of_neighbours(
 ) -> tuple[Position, float]:
     """Return the best of the target's match and those beside the matches of its neighbours.
 
+    Args:
+        target: in the hole.
+        matches: HxWx2 int64, as `find_matches` returns them.
+        window: see `find_matches`.
+
     Returns:
         The source and its distance; infinite if neither the target nor a neighbour has a match.
     """
