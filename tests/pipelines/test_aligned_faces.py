@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from facefakes import (
     ASTRONAUT,
     FixedDetector,
@@ -121,3 +122,18 @@ def test_lite_network_does_not_degrade_large_faces(lite: Restorer, side: int, no
     else:
         # A clean face loses a little of its finest detail.
         assert mean_squared_error(after, clean) < 5.0**2
+
+
+def test_restored_face_is_averaged_if_the_photo_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = torch.from_numpy(np.indices((512, 512)).sum(axis=0) % 2 * 0.06 - 0.03).float()
+    monkeypatch.setattr(
+        face_batches, "restore_faces", lambda faces, model, fidelity: faces + pattern
+    )
+    [context] = contexts_of(official_model("gfpgan_v1.4"), FixedDetector())
+    photo = Photo("a", np.full((200, 200, 3), 128, np.uint8))
+    [result] = run_face_restore([photo], FaceRestoreOptions(has_aligned=True), [context])
+    assert context.report.face_restoration_applied
+    assert np.abs(result.pixels.astype(int) - 128).max() <= 2
+    [changed] = context.changed_areas
+    assert changed.shape == (200, 200)
+    assert changed.all()

@@ -28,6 +28,7 @@ from restore.models.loader import Model
 from restore.options import FaceRestoreOptions, RuntimeProfile
 from restore.pipelines import face_batches
 from restore.pipelines.face_restore import run_face_restore
+from restore.runtime.memory import USABLE_MEMORY_FRACTION
 
 FACE = face_at(128, 110, 60)
 
@@ -109,6 +110,39 @@ def test_batch_is_halved_with_a_warning_if_memory_runs_out(
     monkeypatch.setattr(face_batches, "restore_faces", restore_faces)
     [expected] = run_face_restore(photos(1), FaceRestoreOptions(), contexts_of(face_net, detector))
     assert np.abs(photo.pixels.astype(int) - expected.pixels.astype(int)).max() <= 1
+
+
+def test_batch_that_did_not_fit_is_not_tried_again(
+    face_net: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def fail_for_large_batches(faces: torch.Tensor, model: Model, fidelity: float) -> torch.Tensor:
+        tried.append(len(faces))
+        if len(faces) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return faces
+
+    monkeypatch.setattr(face_batches, "restore_faces", fail_for_large_batches)
+    detector = FixedDetector(*[face_at(60 + 40 * index, 100, 30) for index in range(4)])
+    run_face_restore(
+        photos(2), FaceRestoreOptions(), contexts_of(face_net, detector, detector, profile="fast")
+    )
+    assert tried == [8, 4, 2, 2, 2, 2]
+
+
+def test_batch_fits_into_free_memory(face_net: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = face_net.row.model_copy(update={"working_bytes_per_px": 1000})
+    assert row.input_px
+    free_bytes = int(3.5 * 1000 * row.input_px**2 / USABLE_MEMORY_FRACTION)
+    monkeypatch.setattr(face_batches, "free_memory_bytes", lambda device: free_bytes)
+    model = dataclasses.replace(face_net, row=row)
+    sizes: list[int] = []
+    counting = count_batches(face_batches.restore_faces, sizes)
+    monkeypatch.setattr(face_batches, "restore_faces", counting)
+    detector = FixedDetector(*[face_at(60 + 40 * index, 100, 30) for index in range(4)])
+    run_face_restore(photos(1), FaceRestoreOptions(), contexts_of(model, detector, profile="fast"))
+    assert sizes == [3, 1]
 
 
 def test_invalid_output_is_an_error_that_names_the_photo(face_net: Model) -> None:

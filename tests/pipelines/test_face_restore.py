@@ -178,6 +178,8 @@ def test_large_face_keeps_its_fine_detail(face_net: Model) -> None:
     photo, report = restore_one(face_net, large, face_at(800, 690, 400))
     assert "finer detail than the network can add" in str(report.faces[0]["reason"])
     np.testing.assert_array_equal(photo.pixels, large)
+    _, report = restore_one(face_net, large, face_at(800, 690, 400, tilt_deg=120))
+    assert "finer detail than the network can add" in str(report.faces[0]["reason"])
 
 
 def test_background_is_enhanced_if_requested(lite: Restorer) -> None:

@@ -55,6 +55,21 @@ def test_objects_around_the_hole_are_not_copied() -> None:
     assert 0.001 < result[INNER].std() < 0.011
 
 
+def test_texture_begins_softly_at_the_edge_of_the_hole() -> None:
+    pixels = grainy()
+    result = add_texture(flat_like(pixels), pixels, MASK, MASK)
+    assert (result[50, 45:105] == 0.5).all()
+    assert result[51, 50:100].std() < 0.5 * result[INNER].std()
+
+
+def test_texture_is_that_of_the_quieter_surroundings() -> None:
+    sigma = np.where(np.arange(150) < 75, 0.01, 0.03)[:, None]
+    noise = np.random.default_rng(1).normal(0, 1, (160, 150, 3))
+    pixels = np.rint(np.clip(0.5 + sigma * noise, 0, 1) * 255).astype(np.uint8)
+    result = add_texture(flat_like(pixels), pixels, MASK, MASK)
+    assert 0.003 < result[INNER].std() < 0.0075
+
+
 def test_narrow_holes_are_left_to_the_network() -> None:
     mask, pixels = mask_of(160, 150, (50, 20, MIN_WIDTH_PX - 1, 110)), grainy()
     fill = flat_like(pixels)

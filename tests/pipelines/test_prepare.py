@@ -211,3 +211,18 @@ def test_colours_are_not_extended_from_a_hole() -> None:
     assert prepare_photo(Photo("a", pixels, alpha)).photo.pixels[:, 20:24].min() > 200
     extended = prepare_photo(Photo("a", pixels, alpha), hole).photo.pixels
     assert extended[:, 20:].max() <= 41
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_hidden_colours_return_only_where_they_are_still_hidden(grey: bool) -> None:
+    pixels = np.full((16, 16), 200, np.uint8)
+    alpha = np.full((16, 16), 255, np.uint8)
+    pixels[:, :8], alpha[:, :8] = 9, 0
+    prepared = prepare_photo(Photo("a", pixels if grey else to_rgb(pixels), alpha))
+    filled = alpha.copy()
+    filled[:, :4] = 255
+    changed = to_rgb(prepared.photo.pixels) + np.uint8(1)  # in colour, as after colorize
+    result = prepared.finish(prepared.photo.with_pixels(changed, filled))
+    assert (result.pixels[:, :4] == 201).all()
+    assert (result.pixels[:, 4:8] == 9).all()
+    assert (result.pixels[:, 8:] == 201).all()

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,3 +201,30 @@ def test_recorded_steps_are_in_the_file(
     assert "<stEvt:parameters>upscale with lite; " in xmp
     report = json.loads(written.with_suffix(".json").read_text())
     assert report["output"]["width"] == 96
+
+
+@pytest.mark.parametrize(("options", "at_once"), [({}, 4), ({"max_megapixels": 1}, 1)])
+def test_photos_of_any_size_are_decoded_one_after_the_other(
+    lite: Restorer,
+    photo_file: PhotoFile,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    at_once: int,
+) -> None:
+    running, most = [0], [0]
+    read_source = request_photos.read_source
+
+    def count_and_read(*arguments: Any) -> Photo:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.1)
+        with lock:
+            running[0] -= 1
+        return read_source(*arguments)
+
+    lock = threading.Lock()
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(request_photos, "read_source", count_and_read)
+    lite.run("restore", [photo_file(height=16, width=16)] * 4, strength=0, **options)
+    assert most[0] == at_once
