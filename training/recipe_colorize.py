@@ -45,6 +45,10 @@ EXTRA3 = (
     "photos of train/extra3, listed with repository and source in training/extra_photos3.jsonl: "
     "CC-BY 2.0, Unsplash and Pexels licences"
 )
+EXTRA4 = (
+    "photos of train/extra4, listed with repository and source in training/extra_photos4.jsonl: "
+    "CC-BY 2.0, CC0, Unsplash, Pexels and Pixabay licences"
+)
 MIN_WINDOW_SHARE = (2, 5)  # fraction of each side of the photo
 
 
@@ -145,7 +149,7 @@ def difference_over_grey(output: Tensor, target: Tensor, source: Tensor) -> floa
 
 
 def is_one_in_ten(name: str, index_from_end: int) -> bool:
-    """Return whether a photo of natural2/, extra2/ or extra3/ is never trained on."""
+    """Return whether a photo of natural2/, extra2/, extra3/ or extra4/ is never trained on."""
     return index_from_end % HELD_BACK_STRIDE == 0
 
 
@@ -170,14 +174,15 @@ COLORIZE_RECIPE = Recipe(
     steps=100_000,
     peak_lr=1e-3,
     purpose="plausible colours for photos without colour, from their lightness at 256 px",
-    data="; ".join([NATURAL, NATURAL2, EXTRA, EXTRA2, EXTRA3, FACES, f"encoder: {SOURCE}"]),
+    data="; ".join([NATURAL, NATURAL2, EXTRA, EXTRA2, EXTRA3, EXTRA4, FACES, f"encoder: {SOURCE}"]),
     folders=(
         Folder("natural", 0.12, preprocess=warm_colours),
         Folder("faces", 0.1, is_held_back_person),
         Folder("natural2", 0.13, is_one_in_ten, warm_colours),
-        Folder("extra", 0.2, is_unusual_light, is_optional=True),
+        Folder("extra", 0.15, is_unusual_light, is_optional=True),
         Folder("extra2", 0.15, is_one_in_ten, is_optional=True),
-        Folder("extra3", 0.3, is_one_in_ten, is_optional=True),
+        Folder("extra3", 0.25, is_one_in_ten, is_optional=True),
+        Folder("extra4", 0.1, is_one_in_ten, is_optional=True),
     ),
     symmetries=(0, 4),
     loss=colour_loss,

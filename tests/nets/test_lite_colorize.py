@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from restore.nets.lite.colorize import LiteColorize
-from restore.nets.lite.colorize_bins import BINS, annealed_mean, encode
+from restore.nets.lite.colorize_bins import BINS, compress, encode, least_expected_difference
 from restore.nets.lite.colorize_encoder import CHANNELS, SamePadConv
 
 
@@ -54,13 +54,14 @@ def test_strided_convolutions_pad_more_at_the_end(kernel_px: int, start: int) ->
     torch.testing.assert_close(conv(image), expected)
 
 
-def test_encoded_colours_are_decoded() -> None:
+def test_encoded_colours_are_decoded_within_a_third_of_a_step() -> None:
     ab = torch.tensor([[0.0, 0.0], [3.0, -4.0], [60.0, 40.0], [-25.0, 50.0]]).T[None, ..., None]
     indices, shares = encode(ab)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(1, 4, 1))
     probabilities = torch.zeros(1, len(BINS), 4, 1).scatter_add_(1, indices, shares)
-    decoded = annealed_mean(probabilities.log(), torch.tensor(BINS), 1.0)
-    torch.testing.assert_close(decoded, ab, rtol=0, atol=0.02)
+    decoded = least_expected_difference(probabilities.log(), torch.tensor(BINS), 0.7)
+    third_of_a_step = 2.0
+    torch.testing.assert_close(compress(decoded), compress(ab), rtol=0, atol=third_of_a_step)
 
 
 def test_colours_outside_of_the_grid_keep_their_hue() -> None:
@@ -70,10 +71,21 @@ def test_colours_outside_of_the_grid_keep_their_hue() -> None:
     assert nearest[1] > 30.0
 
 
-def test_low_temperature_gives_the_likeliest_colour() -> None:
-    logits = torch.zeros(1, 2, 1, 1)
-    logits[0, 1] = 0.5
-    colours = torch.tensor([[-20.0, 0.0], [20.0, 0.0]])
-    warm, cold = (float(annealed_mean(logits, colours, t)[0, 0]) for t in (1.0, 0.05))
-    assert 0.0 < warm < 10.0
-    assert cold > 30.0
+def test_unlikely_colours_do_not_draw_the_choice_to_grey() -> None:
+    probabilities = torch.tensor([0.7, 0.3])[None, :, None, None]
+    colours = torch.tensor([[20.0, 0.0], [-20.0, 0.0]])
+    mean = float((probabilities[0, :, 0, 0] * colours[:, 0]).sum())
+    soft, hard = (
+        compress(least_expected_difference(probabilities.log(), colours, softness))[0, 0].item()
+        for softness in (20.0, 0.5)
+    )
+    assert mean == pytest.approx(8.0)
+    assert 0.0 < soft < mean
+    assert hard == pytest.approx(20.0, abs=0.01)
+
+
+def test_colour_between_two_likely_ones_is_chosen_over_either() -> None:
+    probabilities = torch.tensor([0.4, 0.2, 0.4])[None, :, None, None]
+    colours = torch.tensor([[0.0, 12.0], [0.0, 6.0], [0.0, 0.0]])
+    chosen = compress(least_expected_difference(probabilities.log(), colours, 0.1))
+    torch.testing.assert_close(chosen[0, :, 0, 0], torch.tensor([0.0, 6.0]), rtol=0, atol=0.01)

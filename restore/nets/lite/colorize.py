@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.nets.lite.colorize_bins import BINS, annealed_mean
+from restore.nets.lite.colorize_bins import BINS, least_expected_difference
 from restore.nets.lite.colorize_encoder import CHANNELS, STRIDE, EfficientEncoder
 from restore.nets.lite.colorize_guidance import enlarge_along_edges
 from restore.nets.lite.unet import ResidualBlock, init_residual_weights
@@ -24,9 +24,9 @@ INPUT_PX = 256  # side that the network is meant for
 CELL_PX = 4  # side of the cells for which colours are predicted
 WIDTHS = (64, 80, 112, 112)  # channels of the decoder at 1/4, 1/8, 1/16 and 1/32 of the size
 ENSEMBLE_SCALES = (0.75, 1.0, 1.25)  # sizes of the photo over which predictions are averaged
-TEMPERATURE = 0.4
+SOFTNESS = 0.7  # of the choice of a colour, in compressed units
 RARITY_RADIUS = 15.0  # a colour this far from grey, in compressed units, weighs e times in training
-RARITY_FACTOR = 0.85  # how much of this weight is taken back here
+RARITY_FACTOR = 0.6  # how much of this weight is taken back here
 SATURATION = 1.12
 DROPOUT = 0.2  # at the two coarsest levels, because the training photos are few
 AB_SCALE = 110.0  # Lab units of an output of 1
@@ -97,7 +97,7 @@ class LiteColorize(nn.Module):
         """Return the colours of the cells: a and b divided by 110."""
         logits = self._average_probabilities(padded).clamp_min(1e-9).log()
         weights = self.colours.norm(dim=1) * (RARITY_FACTOR / RARITY_RADIUS)
-        ab = annealed_mean(logits - weights[:, None, None], self.colours, TEMPERATURE)
+        ab = least_expected_difference(logits - weights[:, None, None], self.colours, SOFTNESS)
         return ab * (SATURATION / AB_SCALE)
 
     def _average_probabilities(self, padded: Tensor) -> Tensor:
