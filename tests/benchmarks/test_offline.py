@@ -9,4 +9,4 @@ def test_failing_names_give_one_warning(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["names"]) == 0
     output = capsys.readouterr().out
     assert "1 different warnings" in output
-    assert "Name or service not known" in output
+    assert "name or service not known" in output
