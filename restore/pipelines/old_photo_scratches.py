@@ -18,8 +18,6 @@ from restore.pipelines.old_photo_strips import (
     dilate,
     edge_distances,
     is_outline,
-    keep_long_groups,
-    label_groups,
     measure_sides,
     measure_strip,
 )
@@ -75,11 +73,11 @@ MAX_SPOT_WIDTH = 0.03
 stripe of a flag, the eyes of a drawing, a collar."""
 
 MIN_SPOTS_LONG_SIDE_PX = 320
-"""Long side from which spots are filled alone. In a smaller photo, a spot of 3 pixels may be the
-eye of an animal, a nostril or a button."""
+"""Long side from which spots are filled in a photo without other damage. In a smaller one, a spot
+of 3 pixels may be the eye of an animal, a nostril or a button."""
 
 MIN_SMALL_LENGTH = 0.05
-"""Length of one area of each group in such a photo, in diagonals of the photo."""
+"""Length of other damage in such a photo, in diagonals of the photo."""
 
 MIN_BORDER_ELONGATION = 4.0
 """Length of the border of an object in widths."""
@@ -173,15 +171,22 @@ def drop_objects(luminance: np.ndarray, probability: np.ndarray, threshold: floa
     for window, region in components(found, margin_px=0):
         if _is_object(luminance, window, region):
             kept[window] &= ~region
-    if max(luminance.shape) < MIN_SPOTS_LONG_SIDE_PX:
-        min_length_px = MIN_SMALL_LENGTH * math.hypot(*luminance.shape)
-        kept = keep_long_groups(kept, GROUP_GAP_PX, min_length_px)
+    if max(luminance.shape) < MIN_SPOTS_LONG_SIDE_PX and not _has_long_area(kept):
+        kept[:] = False
     return kept
+
+
+def _has_long_area(mask: np.ndarray) -> bool:
+    """Tell whether an area of HxW bool has MIN_SMALL_LENGTH, measured along its box."""
+    min_length_px = MIN_SMALL_LENGTH * math.hypot(*mask.shape)
+    return any(
+        math.hypot(*region.shape) >= min_length_px for _, region in components(mask, margin_px=0)
+    )
 
 
 def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
     """Return the pixels of the groups of areas whose mean probability is well above a threshold."""
-    count, groups = label_groups(found, GROUP_GAP_PX)
+    count, groups = cv2.connectedComponents(dilate(found, GROUP_GAP_PX // 2).astype(np.uint8))
     sizes = np.bincount(groups[found], minlength=count)
     means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
     min_mean = probability_at(MIN_CERTAINTY, threshold)

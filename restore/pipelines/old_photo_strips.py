@@ -62,39 +62,6 @@ def dilate(mask: np.ndarray, radius_px: int) -> np.ndarray:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel) > 0)
 
 
-def label_groups(mask: np.ndarray, gap_px: int) -> tuple[int, np.ndarray]:
-    """Label groups of areas that are at most a gap apart.
-
-    Args:
-        mask: HxW bool.
-        gap_px: even.
-
-    Returns:
-        The number of labels, and HxW labels, 0 outside of the groups.
-    """
-    count, labels = cv2.connectedComponents(dilate(mask, gap_px // 2).astype(np.uint8))
-    return count, labels
-
-
-def keep_long_groups(mask: np.ndarray, gap_px: int, min_length_px: float) -> np.ndarray:
-    """Return the areas of the groups in which at least one area is long.
-
-    Args:
-        mask: HxW bool.
-        gap_px: as in `label_groups`.
-        min_length_px: diagonal that the box around such an area has at least.
-
-    Returns:
-        HxW bool.
-    """
-    count, groups = label_groups(mask, gap_px)
-    is_long = np.zeros(count, np.bool_)
-    for window, region in components(mask, margin_px=0):
-        if np.hypot(*region.shape) >= min_length_px:
-            is_long[groups[window][region]] = True
-    return np.asarray(mask & is_long[groups], np.bool_)
-
-
 def edge_distances(region: np.ndarray) -> np.ndarray:
     """Return the distance of each pixel of an HxW bool area to its edge, 0 outside."""
     area: np.ndarray = np.pad(region.astype(np.uint8), 1)
