@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"pipelines"}),
     frozenset({"faces", "optimize"}),
     frozenset({"models", "runtime", "imaging"}),
-    frozenset({"options", "errors", "report", "version"}),
+    frozenset({"options", "errors", "report", "version", "words"}),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NETS_MAY_IMPORT = frozenset({"torch", "numpy"})

@@ -12,8 +12,8 @@ from posixpath import basename, splitext  # pathlib takes ten times as long
 from zlib import crc32
 
 from restore.batch.folder import Entry, Folder
-from restore.batch.words import counted
 from restore.errors import Code, RestoreError
+from restore.words import counted
 
 SUFFIXES = frozenset(
     {

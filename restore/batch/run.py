@@ -14,8 +14,8 @@ from restore.batch.manifest import FAILED, Manifest, Row
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
-from restore.batch.words import counted
 from restore.errors import Code, RestoreError, system_reason
+from restore.words import counted
 
 MIN_FREE_BYTES = 2**30
 """Free space on the disk of the results below which a run stops."""

@@ -1,4 +1,4 @@
-"""Figures of a batch in words: numbers of things, and stages."""
+"""Stages of the reports in words."""
 
 from __future__ import annotations
 
@@ -27,8 +27,3 @@ STAGES: Mapping[str, str] = {
 def stage_words(stage: str) -> str:
     """Return what is done in a stage."""
     return STAGES.get(stage, stage)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return such as '1 photo' or '2 photos'."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -174,8 +174,8 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     from restore.batch.folder import open_folder  # noqa: PLC0415
     from restore.batch.plan import estimate  # noqa: PLC0415
     from restore.batch.run import preview  # noqa: PLC0415
-    from restore.batch.words import counted  # noqa: PLC0415
     from restore.batch.workers import plan_workers  # noqa: PLC0415
+    from restore.words import counted  # noqa: PLC0415
 
     plan, ignored = preview(options)
     count = len(plan.to_do)

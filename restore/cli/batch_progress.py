@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from restore.batch.figures import Statistics
-from restore.batch.words import counted, stage_words
+from restore.batch.words import stage_words
 from restore.cli.progress import TerminalProgress
+from restore.words import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore.batch.words import counted
 from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
 from restore.options.suggest import did_you_mean
+from restore.words import counted
 
 if TYPE_CHECKING:
     from restore.models.catalog import Checkpoint

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from restore.models.catalog import Checkpoint
 from restore.models.policy import Policy
 from restore.models.store import State, WeightStore
+from restore.words import counted
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class DownloadPlan:
     @property
     def size(self) -> str:
         """Number and size of the files as text."""
-        plural = "" if len(self.rows) == 1 else "s"
-        return f"{len(self.rows)} file{plural}, {self.bytes / 1e9:.1f} GB"
+        return f"{counted(len(self.rows), 'file')}, {self.bytes / 1e9:.1f} GB"
 
     def describe(self) -> str:
         """Return size, licences and the files that are not for commercial use, in one line."""

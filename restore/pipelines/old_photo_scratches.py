@@ -77,7 +77,7 @@ MIN_SPOTS_LONG_SIDE_PX = 320
 of 3 pixels may be the eye of an animal, a nostril or a button."""
 
 MIN_SMALL_LENGTH = 0.05
-"""Length of other damage in such a photo, in diagonals of the photo."""
+"""Length that other damage in such a photo must have, in diagonals of the photo."""
 
 MIN_BORDER_ELONGATION = 4.0
 """Length of the border of an object in widths."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from restore.options import WORKS_OF_RESTORE, Step
 from restore.pipelines.assessment.limits import LIMITS, Limits
 from restore.pipelines.assessment.measurements import FaceCondition, Measurements
+from restore.words import counted
 
 Value = float | int | str | None
 
@@ -190,7 +191,7 @@ def _face_words(adjective: str, faces: Sequence[FaceCondition]) -> str:
     """Return such as '2 small faces of 40 to 52 pixels'."""
     sizes = sorted(round(face.size_px) for face in faces)
     size_words = f"{sizes[0]} to {sizes[-1]}" if sizes[0] < sizes[-1] else f"{sizes[0]}"
-    return f"{len(faces)} {adjective}face{'s' if len(faces) > 1 else ''} of {size_words} pixels"
+    return f"{counted(len(faces), f'{adjective}face')} of {size_words} pixels"
 
 
 def _is_blurred(face: FaceCondition, limits: Limits) -> bool:

@@ -1,18 +1,10 @@
-"""Tests of figures in words."""
+"""Tests of stages in words."""
 
 import re
 
-import pytest
 from conftest import PROJECT
 
-from restore.batch.words import STAGES, counted, stage_words
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(0, "0 photos"), (1, "1 photo"), (2, "2 photos"), (1000, "1000 photos")]
-)
-def test_only_one_is_singular(number: int, words: str) -> None:
-    assert counted(number, "photo") == words
+from restore.batch.words import STAGES, stage_words
 
 
 def test_every_stage_of_the_reports_has_words() -> None:
