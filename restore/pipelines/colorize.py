@@ -1,8 +1,9 @@
 """colorize: predict the colours of a photo with DDColor (Kang et al., ICCV 2023).
 
 The luminance is kept. Follows the official ColorizationPipeline: L of CIE Lab at full resolution,
-ab from a square reduction of the photo. Two faults are corrected: ab is enlarged smoothly instead
-of in blocks, and the paper around a photo, white and black get no colour.
+ab from a square reduction of the photo. The lite network sees long photos in several squares.
+Two faults are corrected: ab is enlarged smoothly instead of in blocks, and the paper around a
+photo, white and black get no colour.
 Colours outside of RGB are clipped, as OpenCV does officially too; with a `saturation` other than 1,
 their chroma is reduced instead.
 """
@@ -25,6 +26,7 @@ from restore.imaging.resize import blend_photos
 from restore.models.adapters.base import ColorizeAdapter
 from restore.models.loader import Model
 from restore.options import ColorizeOptions
+from restore.pipelines.colorize_windows import join_windows, split_into_windows
 from restore.pipelines.context import StepContext
 from restore.runtime.output_checks import checked_output
 from restore.runtime.tensors import to_batch
@@ -53,11 +55,12 @@ def run_colorize(photo: Photo, options: ColorizeOptions, context: StepContext) -
     model, pixels = context.models["colorize"], to_rgb(photo.pixels)
     side_px = choose_side_px(classify_tone(pixels), options, context)
     with context.report.stage("net"), torch.inference_mode():
-        to_lightness = exact_lightness_of if context.rules.has_exact_lightness else lightness_of
-        lightness = to_lightness(shrink_to_square(pixels, side_px))
-        ab = predict_ab(lightness, model, context)
-        if (matrix := srgb_to_space(photo.icc)) is not None:
-            ab = to_colour_space(ab, lightness, matrix)
+        windows = split_into_windows(photo.width, photo.height, _adapter(model).max_aspect)
+        matrix = srgb_to_space(photo.icc)
+        predictions = [
+            _predict_window(pixels[window], side_px, matrix, model, context) for window in windows
+        ]
+        ab = join_windows(predictions, is_wide=photo.width >= photo.height)
     with context.report.stage("merge"):
         mode = context.rules.ab_interpolation
         enlarged = F.interpolate(ab, size=pixels.shape[:2], mode=mode)[0]
@@ -99,10 +102,49 @@ def network_side_px(render_factor: int, training_px: int) -> int:
     return min(max(steps * SIDE_MULTIPLE_PX, training_px // 2), training_px * 23 // 8)
 
 
-def shrink_to_square(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """Resize HxWx3 integers to a square of float32 in [0, 1], bilinear; aspect is not kept."""
+def _predict_window(
+    pixels: np.ndarray,
+    side_px: int,
+    matrix: np.ndarray | None,
+    model: Model,
+    context: StepContext,
+) -> Tensor:
+    """Predict the colours of a part of a photo: HxWx3 integers to 1x2xSxS ab in its space.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
+    """
+    to_lightness = exact_lightness_of if context.rules.has_exact_lightness else lightness_of
+    lightness = to_lightness(shrink_to_square(pixels, side_px, _adapter(model).reduction))
+    ab = predict_ab(lightness, model, context)
+    return ab if matrix is None else to_colour_space(ab, lightness, matrix)
+
+
+def shrink_to_square(
+    pixels: np.ndarray, side_px: int, reduction: int = cv2.INTER_LINEAR
+) -> np.ndarray:
+    """Resize a photo to a square; its aspect ratio is not kept.
+
+    Args:
+        pixels: HxWx3 integers.
+        side_px: side of the square.
+        reduction: interpolation of OpenCV; see `choose_interpolation`.
+
+    Returns:
+        SxSx3 float32 in [0, 1].
+    """
     scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    return cv2.resize(scaled, (side_px, side_px), interpolation=cv2.INTER_LINEAR)
+    interpolation = choose_interpolation(pixels.shape[1], pixels.shape[0], side_px, reduction)
+    return cv2.resize(scaled, (side_px, side_px), interpolation=interpolation)
+
+
+def choose_interpolation(width: int, height: int, side_px: int, reduction: int) -> int:
+    """Return the interpolation with which a photo is resized to a square.
+
+    Returns:
+        `reduction` if both sides are reduced, and bilinear otherwise.
+    """
+    return reduction if min(width, height) > side_px else cv2.INTER_LINEAR
 
 
 def lightness_of(rgb: np.ndarray) -> np.ndarray:
@@ -116,9 +158,13 @@ def predict_ab(lightness: np.ndarray, model: Model, context: StepContext) -> Ten
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    adapter = model.adapter_of_kind(ColorizeAdapter)
+    adapter = _adapter(model)
     inputs = to_batch([adapter.to_input(lightness)], context.runtime.device)
     return checked_output(adapter.predict_ab(model.net, inputs).float(), inputs, model.row.file)
+
+
+def _adapter(model: Model) -> ColorizeAdapter:
+    return model.adapter_of_kind(ColorizeAdapter)
 
 
 def to_colour_space(ab: Tensor, lightness: np.ndarray, matrix: np.ndarray) -> Tensor:

@@ -20,7 +20,8 @@ from restore.imaging.device_resize import blend_photos
 from restore.imaging.paper import FADE_LEVELS, paper_of_small, paper_size
 from restore.models.adapters.base import ColorizeAdapter
 from restore.options import ColorizeOptions
-from restore.pipelines.colorize import choose_side_px, to_colour_space
+from restore.pipelines.colorize import choose_interpolation, choose_side_px, to_colour_space
+from restore.pipelines.colorize_windows import join_windows, split_into_windows
 from restore.pipelines.context import StepContext
 from restore.runtime.levels import luminance, to_levels
 from restore.runtime.output_checks import checked_output
@@ -75,15 +76,22 @@ def merge_on_device(photo: DevicePhoto, ab: Tensor, saturation: float) -> Tensor
 
 
 def _predict_ab(photo: DevicePhoto, side_px: int, context: StepContext) -> Tensor:
-    """Return the predicted colours: 1x2xSxS ab in Lab units of the photo's colour space."""
-    model = context.models["colorize"]
+    """Return the predicted colours: 1x2xSxT ab in Lab units of the photo's colour space."""
+    model, unit = context.models["colorize"], photo.unit()
     adapter = model.adapter_of_kind(ColorizeAdapter)
-    lightness = lightness_of(resize_planes(photo.unit(), (side_px, side_px), cv2.INTER_LINEAR))
-    inputs = adapter.to_input_on_device(lightness)
-    ab = checked_output(adapter.predict_ab(model.net, inputs).float(), inputs, model.row.file)
-    if (matrix := srgb_to_space(photo.icc)) is None:
-        return ab
-    return to_colour_space(ab, download(lightness[0]).transpose(1, 2, 0), matrix)
+    matrix, predictions = srgb_to_space(photo.icc), list[Tensor]()
+    for rows, columns in split_into_windows(photo.width, photo.height, adapter.max_aspect):
+        part = unit[..., rows, columns]
+        interpolation = choose_interpolation(
+            part.shape[-1], part.shape[-2], side_px, adapter.reduction
+        )
+        lightness = lightness_of(resize_planes(part, (side_px, side_px), interpolation))
+        inputs = adapter.to_input_on_device(lightness)
+        ab = checked_output(adapter.predict_ab(model.net, inputs).float(), inputs, model.row.file)
+        if matrix is not None:
+            ab = to_colour_space(ab, download(lightness[0]).transpose(1, 2, 0), matrix)
+        predictions.append(ab)
+    return join_windows(predictions, is_wide=photo.width >= photo.height)
 
 
 def _find_paper(photo: DevicePhoto) -> Tensor:

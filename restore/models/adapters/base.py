@@ -8,11 +8,13 @@ Facts about one checkpoint (size, ranges, scale, tiles) belong to its manifest r
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -225,6 +227,14 @@ class ColorizeAdapter(Adapter):
     """A network that predicts the colours of a grey photo."""
 
     purpose = "colorization"
+
+    reduction: int = cv2.INTER_LINEAR
+    """How a photo is reduced to the input of the network, as a flag of OpenCV. The official code of
+    DDColor reduces bilinearly, which leaves pixels out where it reduces by more than 2."""
+
+    max_aspect: float = math.inf
+    """Ratio of the sides up to which a photo is squeezed to one square; longer ones are coloured in
+    windows. The official code of DDColor squeezes every photo."""
 
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         """Convert SxSx1 float32 L of CIE Lab, 0 to 100, to the SxSxC input of the network."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ _MAX_L = 100.0  # of CIE Lab
 
 class LiteColorizeAdapter(ModuleAdapter, ColorizeAdapter):
     """The input is L / 100; the output is ab / AB_SCALE."""
+
+    reduction = cv2.INTER_AREA  # as in the training
+    max_aspect = 2.0
 
     def to_input(self, luminance: np.ndarray) -> np.ndarray:
         return luminance / _MAX_L
