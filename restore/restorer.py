@@ -206,6 +206,7 @@ class Restorer:
         runtime: Runtime,
     ) -> Results:
         photos = decode_photos(request, sources, mask_sources)
+        self.cache.substitutes.clear()
         if request.task == INSPECT_TASK:
             return self._inspect(request, photos, runtime)
         encoder = EarlyEncoder(request.output)
@@ -223,7 +224,14 @@ class Restorer:
             report.sum_up_steps()
             report.recompiles = self.compiler.recompiles if runtime.optimized else 0
         self.progress("photos", len(photos), len(photos))
-        return Results(tuple(restored), reports, request, found_masks, encoded=encoder.close())
+        return Results(
+            tuple(restored),
+            reports,
+            request,
+            found_masks,
+            encoded=encoder.close(),
+            substitutes=frozenset(self.cache.substitutes),
+        )
 
     def _inspect(
         self, request: Request, items: Sequence[RequestPhoto], runtime: Runtime

@@ -11,6 +11,7 @@ from pathlib import Path
 from restore.imaging.early_encoding import Encoded
 from restore.imaging.outputs import save_all, save_json
 from restore.imaging.photo import Photo
+from restore.models.substitutes import Substitute
 from restore.options import Request
 from restore.pipelines.inspect import Inspection
 from restore.report import Report
@@ -24,6 +25,7 @@ class Results:
     Attributes:
         masks: by photo index, the scratches that were found, if the request has `return_mask`.
         encoded: by photo index, the results that are being encoded already.
+        substitutes: weights that were used instead of the official ones, because these are missing.
         inspections: for the task `inspect`, what was found in each photo; the photos are unchanged.
     """
 
@@ -33,6 +35,7 @@ class Results:
     masks: Mapping[int, Photo] = field(default_factory=dict)
     inspections: tuple[Inspection, ...] = ()
     encoded: Mapping[int, Future[Encoded]] = field(default_factory=dict)
+    substitutes: frozenset[Substitute] = frozenset()
 
     def save(
         self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False

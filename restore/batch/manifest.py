@@ -22,6 +22,7 @@ from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
 from restore.batch.locks import lock_manifest
 from restore.errors import Code, RestoreError, system_reason
+from restore.models.substitutes import Substitute
 
 FOLDER = ".restore-batch"
 """The folder in the output folder that holds the manifest."""
@@ -49,6 +50,8 @@ class Row:
         finished: seconds since 1970.
         version: version of this package.
         report: the report of the photo.
+        substitutes: weights that were used instead of the official ones, as texts. None in rows
+            of versions that did not record them.
     """
 
     input: str
@@ -64,6 +67,7 @@ class Row:
     finished: float = 0.0
     version: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
+    substitutes: tuple[str, ...] | None = ()
 
     def to_line(self) -> bytes:
         """Return the row as one line of JSON."""
@@ -79,12 +83,14 @@ class Known:
         status: 'done' or 'failed'.
         files: paths of the result and of its further files.
         finished: seconds since 1970.
+        substitutes: as in Row.
     """
 
     key: str
     status: str
     files: tuple[str, ...]
     finished: float
+    substitutes: tuple[str, ...] | None = ()
 
 
 def key_of(size: int, state: str, settings: str) -> str:
@@ -107,6 +113,7 @@ class Manifest:
     def __init__(self, folder: Folder, shard: str = "", *, read_only: bool = False) -> None:
         self.folder = folder
         self.known: dict[str, Known] = {}
+        self._substitutes: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._pending: list[bytes] = []
         self._flushed_s = time.monotonic()
         self._run = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
@@ -177,7 +184,10 @@ class Manifest:
         # The name of the result is mostly that of the photo: one text for both saves memory.
         output = name if row["output"] == name else row["output"]
         files = (output, *row["extra"]) if output else ()
-        self.known[name] = Known(key, row["status"], files, finished)
+        used = row.get("substitutes")
+        if used is not None:  # one object for the many rows with the same substitutes
+            used = self._substitutes.setdefault(tuple(used), tuple(used))
+        self.known[name] = Known(key, row["status"], files, finished, used)
 
 
 def read_rows(folder: Folder) -> Iterator[dict[str, Any]]:
@@ -203,7 +213,9 @@ def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
     try:
         row: dict[str, Any] = json.loads(line)
         row["finished"], row["input"], row["size"], row["state"], row["settings"]
-    except (ValueError, TypeError, KeyError) as error:
+        for text in row.get("substitutes") or ():
+            Substitute.from_text(text)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
             f"line {number} of the manifest '{place}' is not a row of a batch",

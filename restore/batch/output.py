@@ -132,6 +132,7 @@ class Output:
             finished=time.time(),
             version=__version__,
             report=outcome.report,
+            substitutes=outcome.substitutes,
         )
         self._add(row)
         if isinstance(self.folder, LocalFolder):

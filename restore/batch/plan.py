@@ -10,6 +10,7 @@ from typing import Any
 from restore.batch.folder import Folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FAILED, Manifest, read_rows
+from restore.models.substitutes import BetterWeights
 
 ESTIMATE_ROWS = 200
 """Rows of the manifest from which time and space are estimated."""
@@ -23,13 +24,17 @@ class Plan:
         to_do: photos to restore, in the order of their names.
         done: number of photos whose result is there already.
         failed: photos that failed before and are not tried again.
-        changed: number of photos in `to_do` that have a result of an older photo or other settings.
+        changed: number of photos in `to_do` that have a result of an older photo, or one that was
+            made with other settings or weights.
+        unrecorded: number of the done photos of which no row tells whether they were made with
+            substitutes for official weights.
     """
 
     to_do: tuple[BatchPhoto, ...]
     done: int
     failed: tuple[BatchPhoto, ...]
     changed: int
+    unrecorded: int = 0
 
     @property
     def input_bytes(self) -> int:
@@ -61,6 +66,7 @@ def make_plan(
     retry_failed: bool = False,
     force: bool = False,
     limit: int | None = None,
+    better: BetterWeights | None = None,
 ) -> Plan:
     """Find the photos that a run has to restore.
 
@@ -72,9 +78,11 @@ def make_plan(
         retry_failed: try photos again that failed with the same settings.
         force: restore all photos again.
         limit: largest number of photos to restore; None means all.
+        better: finds weights that are better than the substitutes of a result; None if the
+            weights policy has no substitutes.
     """
     present = {entry.name for entry in folder.entries()} if manifest.known else set()
-    to_do, failed, done = [], [], 0
+    to_do, failed, done, unrecorded = [], [], 0, 0
     changed: set[str] = set()
     for photo in photos:
         known = manifest.known.get(photo.name)
@@ -84,13 +92,17 @@ def make_plan(
                 failed.append(photo)
                 continue
             if current.status == DONE and present.issuperset(current.files):
-                done += 1
-                continue
+                if better is None or not better.than(current.substitutes or ()):
+                    done += 1
+                    unrecorded += better is not None and current.substitutes is None
+                    continue
+                changed.add(photo.name)
         elif known and known.status == DONE:
             changed.add(photo.name)
         to_do.append(photo)
     chosen = tuple(to_do[:limit])
-    return Plan(chosen, done, tuple(failed), sum(photo.name in changed for photo in chosen))
+    count_changed = sum(photo.name in changed for photo in chosen)
+    return Plan(chosen, done, tuple(failed), count_changed, unrecorded)
 
 
 def estimate(folder: Folder, settings: str) -> Estimate | None:

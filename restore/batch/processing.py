@@ -88,6 +88,7 @@ class Outcome:
         error: code and message of the failure.
         seconds: computing time, without waiting.
         report: the report of the photo.
+        substitutes: weights that were used instead of the official ones, as texts.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Outcome:
     error: Mapping[str, str] | None = None
     seconds: float = 0.0
     report: Mapping[str, Any] = field(default_factory=dict)
+    substitutes: tuple[str, ...] = ()
 
 
 class Processor:
@@ -165,6 +167,7 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
         index: (path.read_bytes(),)
         for index, path in zip(sorted(results.masks), paths[len(names) :], strict=True)
     }
+    substitutes = tuple(sorted(one.to_text() for one in results.substitutes))
     return [
         Outcome(
             name=name,
@@ -172,6 +175,7 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
             format=path.suffix[1:],
             masks=masks.get(index, ()),
             report=without_empty(report.to_dict()),
+            substitutes=substitutes,
         )
         for index, (name, path, report) in enumerate(
             zip(names, paths[: len(names)], results.reports, strict=True)

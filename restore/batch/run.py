@@ -15,6 +15,7 @@ from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
 from restore.errors import Code, RestoreError, system_reason
+from restore.models.substitutes import BetterWeights
 from restore.words import counted
 
 MIN_FREE_BYTES = 2**30
@@ -177,6 +178,7 @@ def _plan(
         retry_failed=options.retry_failed,
         force=options.force,
         limit=options.limit,
+        better=BetterWeights.for_policy(options.job.weights),
     )
     return plan, listing.ignored
 

@@ -175,6 +175,7 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     from restore.batch.plan import estimate  # noqa: PLC0415
     from restore.batch.run import preview  # noqa: PLC0415
     from restore.batch.workers import plan_workers  # noqa: PLC0415
+    from restore.cli.batch_progress import unrecorded_note  # noqa: PLC0415
     from restore.words import counted  # noqa: PLC0415
 
     plan, ignored = preview(options)
@@ -183,6 +184,8 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     if plan.changed:
         print(f"  of them changed, or with other options or weights: {plan.changed}")
     print(f"done already: {plan.done}")
+    if note := unrecorded_note(plan):
+        print(f"  {note}")
     print(f"failed before: {len(plan.failed)} (--retry-failed tries them again)")
     print(f"other files, ignored: {ignored}")
     target = open_folder(options.target)

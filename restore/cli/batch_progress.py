@@ -48,6 +48,8 @@ class BatchProgress(TerminalProgress):
         if ignored:
             parts.append(f"{counted(ignored, 'other file')} ignored")
         print(", ".join(parts), file=sys.stderr, flush=True)
+        if note := unrecorded_note(plan):
+            print(note, file=sys.stderr, flush=True)
         if self.bars and self._total:
             self._task = self.bars.add_task("photos", total=self._total, facts="")
 
@@ -98,3 +100,13 @@ class BatchProgress(TerminalProgress):
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
+
+
+def unrecorded_note(plan: Plan) -> str:
+    """Return a note about results that may have been made with other weights, or an empty text."""
+    if not plan.unrecorded:
+        return ""
+    return (
+        f"{counted(plan.unrecorded, 'photo')} done by an older version, which did not record"
+        " whether lite weights were used: --force restores all photos again"
+    )

