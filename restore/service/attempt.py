@@ -33,7 +33,8 @@ from restore.service.photo_names import (
 from restore.service.records import Job
 from restore.service.request_body import RequestBody, request_body
 from restore.service.worker import Worker
-from restore.service.worker_client import WorkerLost, WorkerUnavailable, error_text
+from restore.service.worker_client import WorkerLost, WorkerUnavailable
+from restore.serving.refusals import error_text
 
 DATABASE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses before the end of a job is written again, if the database cannot be reached."""

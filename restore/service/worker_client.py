@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -41,12 +40,8 @@ NOT_A_REQUEST = {"input": {"task": ""}}
 """Cog answers 202 if the named prediction runs, whatever the body is, and otherwise refuses this
 body. Cog has no other way to ask for the logs of a running prediction."""
 
-SEE_LOG = "The log of the service has the details."
 CHECK_VERSION = "Check the inputs, and that worker and service have the same version of Restore."
 MAX_SHOWN_CHARACTERS = 300
-
-_ERROR_PREFIX = re.compile(r"^(?:Prediction failed: )*(?:RestoreError: )?")
-_CODED = re.compile(r"\[E\d{3}\] ")
 
 
 class WorkerUnavailable(Exception):  # noqa: N818 - the job has not failed
@@ -170,14 +165,6 @@ class WorkerClient:
         if answer.body.get("status") == "failed" and CRASHED in str(answer.body.get("error")):
             raise WorkerLost("its process ended")
         return answer
-
-
-def error_text(error: str) -> str:
-    """Return the message of a failed prediction, without what Cog puts before it."""
-    text = _ERROR_PREFIX.sub("", error)
-    if _CODED.match(text):
-        return text
-    return str(RestoreError(Code.SERVER, f"the worker failed: {text or 'no reason'}", SEE_LOG))
 
 
 def _refusal(status: int, content: bytes) -> Exception:

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 HOST = "127.0.0.1"
 TIMEOUT_S = 5.0
 INTERRUPTED = {
-    "error": "The server was started again while it worked on this request. Send it again.",
+    "error": "[E504] the server was started again while it worked on this request. Send it again.",
     "status": "failed",
 }
 """The answer of the front to a request whose server has ended."""

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from restore.errors import Code, RestoreError, system_reason
+from restore.serving.cog_connection import Backend
 from restore.serving.cog_process import PREDICTOR, end_group, start_cog, write_server_files
-from restore.serving.front import Backend, front_app
+from restore.serving.front import front_app
 from restore.serving.health import HOST, health_status
 from restore.serving.parent import end_with_parent
 from restore.serving.served_results import delete_results_of_ended_processes

@@ -200,7 +200,25 @@ def test_harmless_ids_work_everywhere(server: Server) -> None:
     assert put.json()["id"] == "own"
     assert len(server.predict().json()["id"]) > 20, "an id that cannot be guessed"
     cancel = requests.post(f"{server.url}/predictions/own/cancel", timeout=30)
-    assert (cancel.status_code, cancel.json()) == (404, {})
+    assert cancel.status_code == 404
+    assert cancel.json()["error"].startswith("[E602] no prediction 'own' is running. ")
+
+
+def test_requests_that_follow_each_other_are_all_served(server: Server) -> None:
+    assert idle_status(server.url) == "READY"
+    url = f"{server.url}/predictions"
+    statuses = [requests.post(url, json={"input": {}}, timeout=30).status_code for _ in range(30)]
+    assert statuses == [200] * 30
+
+
+def test_photo_is_not_repeated_in_an_error(server: Server) -> None:
+    photo = "data:image/jpeg;base64," + "A" * 200_000
+    response = requests.post(
+        f"{server.url}/predictions", json={"input": {"images": [photo] * 5}}, timeout=30
+    )
+    assert response.status_code == 422
+    assert len(response.content) < 1000
+    assert response.json()["error"].startswith("[E103] images: a list of 5 values has more than 4")
 
 
 def test_prediction_leaves_no_folder(server: Server) -> None:

@@ -175,7 +175,8 @@ async def says_that_its_process_crashed(request: Request) -> tuple[int, Any]:
 
 async def says_that_its_server_was_restarted(request: Request) -> tuple[int, Any]:
     return 503, {
-        "error": "The server was started again while it worked on this request. Send it again.",
+        "error": "[E504] the server was started again while it worked on this request."
+        " Send it again.",
         "status": "failed",
     }
 

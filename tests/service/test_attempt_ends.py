@@ -79,7 +79,7 @@ def test_local_worker_gets_paths_and_another_one_data_uris(
         (
             200,
             {"error": "Prediction failed: Prediction failed: KeyError: 'a'", "status": "failed"},
-            "[E504] the worker failed: KeyError: 'a'. The log of the service has the details.",
+            "[E504] the worker failed: KeyError: 'a'. The log of the server has the details.",
         ),
         (
             422,

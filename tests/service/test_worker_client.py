@@ -9,7 +9,7 @@ import pytest
 from fakeworker import FakeCog
 
 from restore.service import worker_client
-from restore.service.worker_client import Health, WorkerClient, error_text
+from restore.service.worker_client import Health, WorkerClient
 
 
 def run(scenario: Callable[[FakeCog, WorkerClient], Awaitable[None]]) -> None:
@@ -61,16 +61,3 @@ def test_server_without_an_answer_has_no_health_and_no_logs(
         assert await client.cancel("a-1") is False
 
     run(scenario)
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        ("Prediction failed: Prediction failed: RestoreError: [E104] no mask. Send one.", "[E104]"),
-        ("RestoreError: [E104] no mask. Send one.", "[E104]"),
-        ("Prediction failed: KeyError: 'a'", "[E504] the worker failed: KeyError: 'a'."),
-        ("", "[E504] the worker failed: no reason."),
-    ],
-)
-def test_errors_begin_with_their_code(error: str, text: str) -> None:
-    assert error_text(error).startswith(text)

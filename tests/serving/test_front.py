@@ -27,12 +27,16 @@ class FakeCog(LocalServer):
     Attributes:
         requests: method, path, headers and body of every request.
         left: set when a client has left before the end of its response.
+        whole: if not empty, the body, sent with its length instead of `parts`.
+        busy: number of requests that are refused with 409.
+        hold_s: time before a request that is not refused is answered.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, Message, bytes]] = []
         self.status, self.parts, self.pause_s = 200, [b'{"status":"READY"}'], 0.0
         self.left = threading.Event()
+        self.whole, self.busy, self.hold_s = b"", 0, 0.0
         super().__init__(type("Handler", (FakeCogHandler,), {"cog": self}))
 
 
@@ -43,6 +47,14 @@ class FakeCogHandler(QuietHandler):
         cog = self.cog
         size = int(self.headers.get("Content-Length") or 0)
         cog.requests.append((self.command, self.path, self.headers, self.rfile.read(size)))
+        if cog.busy:
+            cog.busy -= 1
+            self._send_whole(409, b'{"error":"At capacity","status":"failed"}')
+            return
+        time.sleep(cog.hold_s)
+        if cog.whole:
+            self._send_whole(cog.status, cog.whole)
+            return
         try:
             self.send_response(cog.status)
             self.send_header("Content-Type", "application/json")
@@ -56,6 +68,13 @@ class FakeCogHandler(QuietHandler):
             cog.left.set()
 
     do_POST = do_PUT = do_GET  # noqa: N815 - the library's names
+
+    def _send_whole(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 @pytest.fixture
@@ -111,6 +130,72 @@ def test_refusal_of_cog_gets_a_code(cog: FakeCog, url: str) -> None:
     assert answer["error"].startswith("[E102] scale: it is too large. ")
 
 
+def test_error_of_a_prediction_begins_with_its_code(cog: FakeCog, url: str) -> None:
+    error = "Prediction failed: Prediction failed: RestoreError: [E104] no mask. Send one."
+    cog.whole = json.dumps({"status": "failed", "error": error}).encode()
+    response = requests.post(f"{url}/predictions", json={"input": {}}, timeout=9)
+    assert response.json() == {"status": "failed", "error": "[E104] no mask. Send one."}
+    assert int(response.headers["content-length"]) == len(response.content)
+
+
+def test_prediction_waits_until_the_one_before_has_given_its_slot_back(
+    cog: FakeCog, url: str
+) -> None:
+    def predict() -> int:
+        return requests.post(f"{url}/predictions", json={"input": {}}, timeout=9).status_code
+
+    cog.busy = 1
+    assert predict() == 409  # no prediction has ended before: another client is served
+    assert predict() == 200
+    cog.busy = 3
+    assert predict() == 200
+    assert len(cog.requests) == 6
+
+
+def test_busy_server_is_an_error_while_it_works_for_another_client(cog: FakeCog, url: str) -> None:
+    def predict() -> requests.Response:
+        return requests.post(f"{url}/predictions", json={"input": {}}, timeout=9)
+
+    assert predict().status_code == 200
+    cog.hold_s = 1.0
+    thread = threading.Thread(target=predict)
+    thread.start()
+    while len(cog.requests) < 2:
+        time.sleep(0.01)
+    cog.busy = 100
+    response = predict()
+    thread.join()
+    assert response.status_code == 409
+    assert response.json()["error"].startswith("[E504] the server is at work on another request")
+    assert len(cog.requests) == 3
+
+
+def test_cancellation_of_an_unknown_prediction_says_so(cog: FakeCog, url: str) -> None:
+    cog.status, cog.parts = 404, [b"{}"]
+    response = requests.post(f"{url}/predictions/abc/cancel", timeout=9)
+    assert response.status_code == 404
+    assert response.json()["error"].startswith("[E602] no prediction 'abc' is running. ")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type"),
+    [
+        (400, b"{", "application/json"),
+        (422, b"[]", "application/json"),
+        (415, b"a=b", "text/plain"),
+    ],
+)
+def test_body_that_is_no_request_is_an_error_with_a_code(
+    cog: FakeCog, url: str, status: int, body: bytes, content_type: str
+) -> None:
+    headers = {"Content-Type": content_type}
+    response = requests.post(f"{url}/predictions", data=body, headers=headers, timeout=9)
+    assert response.status_code == status
+    assert response.json()["error"].startswith("[E607] ")
+    assert response.json()["status"] == "failed"
+    assert cog.requests == []
+
+
 def test_request_ends_when_the_client_leaves(cog: FakeCog, url: str) -> None:
     cog.parts, cog.pause_s = [b"x"] * 100, 0.1
     address = url.removeprefix("http://").split(":")
@@ -145,7 +230,9 @@ def test_connection_is_kept_open(url: str) -> None:
 def test_other_routes_do_not_reach_cog(
     cog: FakeCog, url: str, method: str, path: str, status: int
 ) -> None:
-    assert requests.request(method, url + path, timeout=9).status_code == status
+    response = requests.request(method, url + path, timeout=9)
+    assert response.status_code == status
+    assert response.json()["error"].startswith(f"[E607] there is no {method} {path}. ")
     assert cog.requests == []
 
 
@@ -177,7 +264,7 @@ def test_uploads_share_a_limit(cog: FakeCog, url: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(body_reader, "MAX_HELD_BYTES", 400_000)
     refused = requests.post(f"{url}/predictions", json={"input": {"image": PHOTO}}, timeout=9)
     assert refused.status_code == 503
-    assert "too many uploads" in refused.json()["error"]
+    assert refused.json()["error"].startswith("[E504] The server holds too many uploads. ")
     for _ in range(3):  # what was held is counted no longer
         small = {"input": {"image": PHOTO[:300_000]}}
         assert requests.post(f"{url}/predictions", json=small, timeout=9).status_code == 200
