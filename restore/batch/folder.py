@@ -101,6 +101,10 @@ class LocalFolder(Folder):
         self.path = path
         self.place = str(path)
 
+    def is_file(self) -> bool:
+        """Return whether its path is that of a file, which cannot be used as a folder."""
+        return os.path.isfile(self.path)  # noqa: PTH113 - False for a path that is too long, too
+
     def entries(self, *, recursive: bool = True) -> Iterator[Entry]:
         """Yield the files in the order of their names; links to folders are not followed."""
         try:
@@ -265,11 +269,23 @@ def open_folder(place: str) -> Folder:
 
 
 def require_separate(source: Folder, target: Folder) -> None:
-    """Check that the results are not written into the photos' folder, nor the other way round.
+    """Check that both are folders, and that the results get into a folder outside of the photos'.
 
     Raises:
-        RestoreError: OUTPUT_UNWRITABLE.
+        RestoreError: PHOTO_MISSING if the photos' folder is a file; OUTPUT_UNWRITABLE.
     """
+    if isinstance(source, LocalFolder) and source.is_file():
+        raise RestoreError(
+            Code.PHOTO_MISSING,
+            f"'{source.place}' is a file, not a folder of photos",
+            f"Give its folder, or use `restore {source.place}` for one photo.",
+        )
+    if isinstance(target, LocalFolder) and target.is_file():
+        raise RestoreError(
+            Code.OUTPUT_UNWRITABLE,
+            f"the output '{target.place}' is a file, not a folder",
+            "Choose a folder; it is created if it does not exist.",
+        )
     if isinstance(source, LocalFolder) and isinstance(target, LocalFolder):
         inner, outer = target.path.resolve(), source.path.resolve()
         inside = inner == outer or outer in inner.parents

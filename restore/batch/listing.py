@@ -13,16 +13,8 @@ from zlib import crc32
 
 from restore.batch.folder import Entry, Folder
 from restore.errors import Code, RestoreError
+from restore.imaging.suffixes import FORMAT_OF_SUFFIX, PHOTO_SUFFIXES
 from restore.words import counted
-
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
-        *(".tif", ".tiff", ".bmp", ".dib", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2"),
-    }
-)
-"""Suffixes of files that are taken for photos. JPEG XL and JPEG 2000 fail with a row."""
-FORMAT_SUFFIXES = {"jpg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "png": {".png"}, "webp": {".webp"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +44,7 @@ class BatchPhoto:
             output_format: 'jpg', 'png' or 'webp'.
         """
         path = PurePosixPath(self.name)
-        if path.suffix.lower() in FORMAT_SUFFIXES[output_format]:
+        if FORMAT_OF_SUFFIX.get(path.suffix.lower()) == output_format:
             return self.name
         if self.shares_stem:
             return f"{self.name}.{output_format}"
@@ -116,7 +108,7 @@ def take_shard(photos: Iterable[BatchPhoto], index: int, count: int) -> list[Bat
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
     if not globs:
-        return splitext(name)[1].lower() in SUFFIXES
+        return splitext(name)[1].lower() in PHOTO_SUFFIXES
     return any(fnmatch(name if "/" in glob else basename(name), glob) for glob in globs)
 
 

@@ -28,7 +28,9 @@ from restore.errors import Code, RestoreError, system_reason
 from restore.options import (
     PIPELINE_TASK,
     TASK_OPTIONS,
+    OutputOptions,
     Request,
+    choices_of,
     describe_options,
     foreign_option_warnings,
 )
@@ -249,7 +251,7 @@ def _own_parameters() -> list[inspect.Parameter]:
         "--format",
         "File format of the results; same is that of each photo, or jpg for HEIC, webp for AVIF, "
         "and png for TIFF, BMP and GIF.",
-        metavar="[same|jpg|png|webp]",
+        metavar=f"[{'|'.join(choices_of(OutputOptions, OUTPUT_FORMAT))}]",
     )
     limit = _option("--limit", "Restore at most this many photos.", minimum=1)
     shard = _option("--shard", "Restore a part of the photos, such as 1/4; other runs do the rest.")

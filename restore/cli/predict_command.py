@@ -13,9 +13,9 @@ from restore.cli.descriptions import Describer
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.option_parameters import Weights
 from restore.cli.progress import ProgressBars
-from restore.cli.targets import FILE_FORMATS
 from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
+from restore.imaging.suffixes import FORMAT_OF_SUFFIX
 from restore.options import DEFAULT_TASK, INSPECT_TASK, OutputOptions, Request
 from restore.serving.temporary_files import temporary_folder
 
@@ -100,7 +100,7 @@ def _require_free(
         require_writable,
     )
 
-    if folder.suffix.lower() in FILE_FORMATS and not folder.is_dir():
+    if folder.suffix.lower() in FORMAT_OF_SUFFIX and not folder.is_dir():
         reason = f"'{folder}' is the name of a file, but this command writes into a folder"
         remedy = "Choose a folder, or use a command such as `restore upscale`, which writes files."
         raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)

@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import Code, RestoreError, system_reason
+from restore.imaging.suffixes import (
+    FORMAT_OF_SUFFIX,
+    READ_ONLY_SUFFIXES,
+    output_suffixes_in_words,
+)
 from restore.models.locations import manifest_path
 from restore.models.substitutes import BetterWeights, Substitute
 from restore.options import Request
 from restore.serving.fetch import DATA_SCHEME, has_scheme, local_file
-
-FILE_FORMATS: Mapping[str, str] = {".jpg": "jpg", ".jpeg": "jpg", ".png": "png", ".webp": "webp"}
-"""Suffixes of an output that make it a file instead of a folder, and the format of each."""
-
-OTHER_IMAGES = (".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".jxl", ".jp2", ".jfif", ".jpe")
-"""Suffixes of image files that results cannot be; as an output they are no folders either."""
 
 _RECORDS = ".restore"
 _SUBSTITUTES = "substitutes"
@@ -43,14 +42,15 @@ def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path 
         RestoreError: OUTPUT_UNWRITABLE if it is a file, but must be a folder; OPTION_INVALID if
             `output_format` contradicts it.
     """
-    output_format = FILE_FORMATS.get(output.suffix.lower())
+    output_format = FORMAT_OF_SUFFIX.get(output.suffix.lower())
     if output.is_dir():
         return None
     if output_format is None:
-        remedy = "Choose a folder, or for one photo a file that ends with .jpg, .png or .webp."
+        suffixes = output_suffixes_in_words()
+        remedy = f"Choose a folder, or for one photo a file that ends with {suffixes}."
         if output.exists():
             raise _unwritable(f"'{output}' is a file, not a folder", remedy)
-        if output.suffix.lower() in OTHER_IMAGES:
+        if output.suffix.lower() in READ_ONLY_SUFFIXES:
             reason = f"'{output}' ends with {output.suffix}, a format that results cannot have"
             raise _unwritable(reason, remedy)
         return None

@@ -26,8 +26,9 @@ from restore.cli.option_parameters import (
 )
 from restore.cli.photo_job import Job, Outcome, Settings, exit_code, restore_photos
 from restore.cli.progress import ProgressBars
-from restore.cli.targets import FILE_FORMATS, output_file
+from restore.cli.targets import output_file
 from restore.errors import RestoreError
+from restore.imaging.suffixes import FORMAT_OF_SUFFIX
 from restore.options import (
     INSPECT_TASK,
     PIPELINE_TASK,
@@ -119,7 +120,7 @@ def _job(
 
     output: Path = values["output"]
     file = output_file(output, len(values["photos"]), given)
-    options = {**given, "output_format": FILE_FORMATS[file.suffix.lower()]} if file else given
+    options = {**given, "output_format": FORMAT_OF_SUFFIX[file.suffix.lower()]} if file else given
     Request.from_inputs(task, options)
     weights = values["weights"]
 

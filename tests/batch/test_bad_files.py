@@ -11,8 +11,8 @@ from batchfakes import write_crops
 from conftest import PROJECT
 
 from restore.batch.folder import LocalFolder
-from restore.batch.listing import SUFFIXES
 from restore.batch.manifest import DONE, FAILED, FOLDER, read_rows
+from restore.imaging.suffixes import PHOTO_SUFFIXES
 
 SEED = 25
 OPTIONS = ["--task", "upscale", "--scale", "2", "--device", "cpu", "--workers", "2"]
@@ -29,7 +29,7 @@ def write_bad_files(folder: Path, count: int) -> dict[str, tuple[str, ...]]:
     allowed: dict[str, tuple[str, ...]] = {}
     for specimen in corpus(8 * count, SEED):
         is_bad = all(outcome == "rejected" or outcome[0] == "E" for outcome in specimen.expected)
-        if is_bad and Path(specimen.name).suffix in SUFFIXES and len(allowed) < count:
+        if is_bad and Path(specimen.name).suffix in PHOTO_SUFFIXES and len(allowed) < count:
             name = f"{len(allowed) % 10}/bad-{specimen.name}"
             (folder / name).write_bytes(specimen.build())
             allowed[name] = specimen.expected

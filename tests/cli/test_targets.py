@@ -187,7 +187,7 @@ def test_interrupted_replacement_leaves_no_record(
 
 @pytest.mark.parametrize(
     ("name", "file_format"),
-    [("x.png", "PNG"), ("new/x.JPEG", "JPEG"), ("x.webp", "WEBP"), ("x.jpg", "JPEG")],
+    [("x.png", "PNG"), ("new/x.JPEG", "JPEG"), ("x.webp", "WEBP"), ("x.jfif", "JPEG")],
 )
 def test_output_that_ends_like_a_photo_is_a_file(photo: str, name: str, file_format: str) -> None:
     assert main(["restore", photo, "-o", name, "--report"]) == 0
@@ -244,6 +244,7 @@ def test_folder_that_is_named_like_a_photo_stays_a_folder(photo: str) -> None:
         (["-o", "x.png", "--output-format", "jpg"], "E102", "--output-format is jpg"),
         (["-o", "a.png"], "E302", "would replace the photo itself"),
         (["-o", "x.TIF"], "E302", "a format that results cannot have"),
+        (["-o", "x.hif"], "E302", "a format that results cannot have"),
     ],
 )
 def test_output_that_cannot_be_meant_is_refused_before_any_work(
