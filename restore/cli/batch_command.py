@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from restore.cli.option_parameters import (
     weights_policy,
     with_parameters,
 )
+from restore.cli.values import choice_metavar, choice_option, number_option
 from restore.errors import Code, RestoreError, system_reason
 from restore.options import (
     PIPELINE_TASK,
@@ -47,7 +48,7 @@ PANEL = "Batch"
 MAX_SHOWN_FAILURES = 20
 OUTPUT_FORMAT = "output_format"
 DEFAULT_FORMAT = "same"
-Engine = Literal["local", "ray"]
+ENGINES = ("local", "ray")
 TASKS = (*TASK_OPTIONS, PIPELINE_TASK)
 
 _SHARD = re.compile(r"(\d+)/(\d+)")
@@ -244,30 +245,32 @@ def _parse_shard(text: str | None) -> tuple[int, int] | None:
 def _own_parameters() -> list[inspect.Parameter]:
     source = typer.Argument(help="Folder of the photos: a path or URL.", metavar="IN")
     target = typer.Argument(help="Folder of the results: a path or URL.", metavar="OUT")
-    task = _option("--task", "What to do with each photo.", metavar=f"[{'|'.join(TASKS)}]")
+    task = _option("--task", "What to do with each photo.", metavar=choice_metavar(TASKS))
     glob = _option("--glob", "Names of the photos, such as '*.tif'; repeat for several patterns.")
     recursive = _option("--recursive/--no-recursive", "Look into subfolders, too.")
     formats = _option(
         "--format",
         "File format of the results; same is that of each photo, or jpg for HEIC, webp for AVIF, "
         "and png for TIFF, BMP and GIF.",
-        metavar=f"[{'|'.join(choices_of(OutputOptions, OUTPUT_FORMAT))}]",
+        metavar=choice_metavar(choices_of(OutputOptions, OUTPUT_FORMAT)),
     )
-    limit = _option("--limit", "Restore at most this many photos.", minimum=1)
+    limit = _number("--limit", "Restore at most this many photos.", minimum=1)
     shard = _option("--shard", "Restore a part of the photos, such as 1/4; other runs do the rest.")
-    space = _option("--min-free-mib", "Stop if the disk has less free space, in MiB.", minimum=0)
-    workers = _option(
+    space = _number("--min-free-mib", "Stop if the disk has less free space, in MiB.", minimum=0)
+    workers = _number(
         "--workers",
         "Worker processes. Default: one per GPU, or one per core if the memory suffices.",
         minimum=1,
     )
-    engine = _option(
+    engine = choice_option(
         "--engine",
         "local starts workers on this machine; ray uses Ray Data, also on a cluster, and needs"
         " `pip install 'restore\\[batch]'`.",
+        ENGINES,
+        rich_help_panel=PANEL,
     )
-    gpus = _option("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", minimum=0)
-    concurrency = _option("--concurrency", "Ray: largest number of actors.", minimum=1)
+    gpus = _number("--num-gpus", "Ray: GPUs of each actor, such as 0.5.", float, minimum=0)
+    concurrency = _number("--concurrency", "Ray: largest number of actors.", minimum=1)
     return [
         keyword("source", Annotated[str, source], inspect.Parameter.empty),
         keyword("target", Annotated[str, target], inspect.Parameter.empty),
@@ -282,17 +285,19 @@ def _own_parameters() -> list[inspect.Parameter]:
         keyword("shard", Annotated[str | None, shard], None),
         keyword("min_free_mib", Annotated[int, space], 1024),
         keyword("workers", Annotated[int | None, workers], None),
-        keyword("engine", Annotated[Engine, engine], "local"),
+        keyword("engine", Annotated[str, engine], ENGINES[0]),
         keyword("num_gpus", Annotated[float | None, gpus], None),
         keyword("concurrency", Annotated[int | None, concurrency], None),
         flag_parameter("quiet", ("-q",), "Print errors only."),
     ]
 
 
-def _option(flag: str, text: str, minimum: int | None = None, metavar: str | None = None) -> Any:  # noqa: ANN401
-    return typer.Option(
-        flag, help=text, min=minimum, metavar=metavar, rich_help_panel=PANEL, show_default=True
-    )
+def _option(flag: str, text: str, metavar: str | None = None) -> Any:  # noqa: ANN401
+    return typer.Option(flag, help=text, metavar=metavar, rich_help_panel=PANEL, show_default=True)
+
+
+def _number(flag: str, text: str, kind: type[int] | type[float] = int, *, minimum: int) -> Any:  # noqa: ANN401
+    return number_option(flag, text, kind, minimum=minimum, rich_help_panel=PANEL)
 
 
 def _batch_flag(name: str, text: str) -> inspect.Parameter:

@@ -21,8 +21,9 @@ from restore.cli import (
     weights_commands,
 )
 from restore.cli.messages import print_failure, usage_error
-from restore.cli.option_parameters import Weights
+from restore.cli.option_parameters import weights_option
 from restore.cli.task_commands import add_task_commands
+from restore.cli.values import number_option
 from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
@@ -89,10 +90,11 @@ def root(
 @app.command("serve", rich_help_panel="For Cog users")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
+    port: Annotated[
+        int, number_option("--port", "Port to listen on.", minimum=1, maximum=65535)
+    ] = 5000,
     weights: Annotated[
-        Weights | None,
-        typer.Option(help="Weights of the server. Default: RESTORE_WEIGHTS, or auto."),
+        str | None, weights_option("Weights of the server. Default: RESTORE_WEIGHTS, or auto.")
     ] = None,
 ) -> None:
     """Run the Cog HTTP server until Ctrl-C.

@@ -48,7 +48,14 @@ def usage_error(error: Any) -> RestoreError:  # noqa: ANN401 - Typer does not ex
     """Convert a usage error of Typer, such as an unknown option."""
     command = error.ctx.command_path if error.ctx else "restore"
     help_remedy = f"`{command} --help` shows the options."
-    if name := getattr(error, "option_name", None):
+    name = getattr(error, "option_name", None)
+    if name and not hasattr(error, "possibilities"):  # the option exists
+        if "requires" in error.message:
+            reason, remedy = f"{name} has no value", "Write its value behind it."
+        else:
+            reason, remedy = f"{name} takes no value", "Leave the value out."
+        return RestoreError(Code.OPTION_INVALID, reason, remedy)
+    if name:
         similar = getattr(error, "possibilities", None) or ()
         remedy = f"Did you mean {' or '.join(similar)}?" if similar else help_remedy
         if not name.startswith("--"):

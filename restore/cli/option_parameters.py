@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+from restore.cli.values import choice_metavar, choice_option, completion_of, number_metavar
+from restore.models.policy import Policy
 from restore.options.describe import OptionInfo
 
 PANELS = {"task": "Task options", "run": "Computation", "output": "Output"}
-
-Weights = Literal["local", "lite", "official", "auto"]
 
 
 def with_parameters(
@@ -44,7 +44,7 @@ def option_parameter(option: OptionInfo) -> inspect.Parameter:
         f"{flag}/--no-{flag[2:]}" if is_flag else flag,
         help=option.description.replace("[", r"\["),  # Typer reads brackets as markup
         metavar=None if is_flag else _metavar(option),
-        autocompletion=_completion_of(option.choices) if option.choices else None,
+        autocompletion=completion_of(option.choices) if option.choices else None,
         rich_help_panel=PANELS[option.group],
         show_default=option.default is not None,
     )
@@ -54,23 +54,13 @@ def option_parameter(option: OptionInfo) -> inspect.Parameter:
     return keyword(option.name, Annotated[annotation, details], default)
 
 
-def _completion_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete)]
-
-    return complete
-
-
 def _metavar(option: OptionInfo) -> str:
     """Return what the help shows as the values of an option, such as `NUMBER 1..8`."""
     if option.choices:
-        return f"[{'|'.join(option.choices)}]"
+        return choice_metavar(option.choices)
     if option.type is str:
         return "TEXT"
-    kind = "INTEGER" if option.type is int else "NUMBER"
-    if option.minimum is None:
-        return kind
-    return f"{kind} {option.minimum:g}..{'' if option.maximum is None else f'{option.maximum:g}'}"
+    return number_metavar(option.type, option.minimum, option.maximum)
 
 
 def alias_parameter(name: str, option: OptionInfo) -> inspect.Parameter:
@@ -87,13 +77,11 @@ def flag_parameter(name: str, short: tuple[str, ...], text: str) -> inspect.Para
 
 def computation_parameters() -> list[inspect.Parameter]:
     """Return the parameters `weights` and `device`."""
-    weights = typer.Option(
-        "--weights",
-        help="local uses the official weights that are on this machine, else the embedded ones; "
+    weights = weights_option(
+        "local uses the official weights that are on this machine, else the embedded ones; "
         "lite uses the embedded ones; official downloads what is missing; auto downloads, and "
         "falls back to the embedded ones. Default: RESTORE_WEIGHTS, or local.",
         rich_help_panel=PANELS["run"],
-        show_default=False,
     )
     device = typer.Option(
         "--device",
@@ -102,9 +90,17 @@ def computation_parameters() -> list[inspect.Parameter]:
         show_default=False,
     )
     return [
-        keyword("weights", Annotated[Weights | None, weights], None),
+        keyword("weights", Annotated[str | None, weights], None),
         keyword("device", Annotated[str | None, device], None),
     ]
+
+
+def weights_option(
+    text: str,
+    **details: Any,  # noqa: ANN401 - those of Typer
+) -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option `--weights` with its help."""
+    return choice_option("--weights", text, tuple(Policy), show_default=False, **details)
 
 
 def weights_policy(given: str | None) -> str:

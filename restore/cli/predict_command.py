@@ -11,7 +11,7 @@ import typer
 
 from restore.cli.descriptions import Describer
 from restore.cli.inputs import read_json, read_pairs, take_photos
-from restore.cli.option_parameters import Weights
+from restore.cli.option_parameters import weights_option
 from restore.cli.progress import ProgressBars
 from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
@@ -48,7 +48,7 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace existing results.")
     ] = False,
     weights: Annotated[
-        Weights | None, typer.Option(help="Weights to use. Default: RESTORE_WEIGHTS, or auto.")
+        str | None, weights_option("Weights to use. Default: RESTORE_WEIGHTS, or auto.")
     ] = None,
 ) -> None:
     """Restore one to four photos in one request, with inputs as in `cog predict`.

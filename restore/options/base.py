@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -102,12 +102,36 @@ def value_type_of(group: type[Options], name: str) -> tuple[type[bool | int | fl
     return next(kind for kind in types if kind is not type(None)), optional
 
 
+def value_error(name: str, value: object, allowed: str, suggestion: str = "") -> RestoreError:
+    """Return the error for a value that an option must not have.
+
+    Args:
+        name: the option, as the user wrote it.
+        value: the value, which is shortened.
+        allowed: what is allowed, such as "a whole number of at least 1".
+        suggestion: a question about the value that was probably meant, or an empty string.
+    """
+    reason = f"{name} is {_shortened(value)}, which is not allowed"
+    return RestoreError(Code.OPTION_INVALID, reason, f"{suggestion}Use {allowed}.")
+
+
+def choices_in_words(choices: Iterable[str]) -> str:
+    """Return such as "one of a, b"."""
+    return f"one of {', '.join(choices)}"
+
+
+def number_in_words(kind: type, minimum: float | None, maximum: float | None) -> str:
+    """Return such as "a whole number from 1 to 4"; None means no bound."""
+    number = "a whole number" if kind is int else "a finite number"
+    if minimum is not None and maximum is not None:
+        return f"{number} from {minimum:g} to {maximum:g}"
+    return number if minimum is None else f"{number} of at least {minimum:g}"
+
+
 def _option_error(group: type[Options], error: ValidationError) -> RestoreError:
     first = error.errors()[0]
-    name = str(first["loc"][0])
-    reason = f"{name} is {_shortened(first['input'])}, which is not allowed"
-    remedy = f"{group.suggestion(name, first['input'])}Use {_allowed_values(group, name)}."
-    return RestoreError(Code.OPTION_INVALID, reason, remedy)
+    name, value = str(first["loc"][0]), first["input"]
+    return value_error(name, value, _allowed_values(group, name), group.suggestion(name, value))
 
 
 def _shortened(value: object) -> str:
@@ -123,10 +147,8 @@ def _allowed_values(group: type[Options], name: str) -> str:
     if isinstance(extra, dict) and "allowed" in extra:
         return str(extra["allowed"])
     if choices := choices_of(group, name):
-        return f"one of {', '.join(choices)}"
+        return choices_in_words(choices)
     value_type, _ = value_type_of(group, name)
-    kind = {bool: "true or false", int: "a whole number", float: "a finite number"}[value_type]
-    minimum, maximum = bounds_of(group, name)
-    if minimum is not None and maximum is not None:
-        return f"{kind} from {minimum:g} to {maximum:g}"
-    return kind if minimum is None else f"{kind} of at least {minimum:g}"
+    if value_type is bool:
+        return "true or false"
+    return number_in_words(value_type, *bounds_of(group, name))

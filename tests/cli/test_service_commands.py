@@ -117,7 +117,7 @@ class TestSettings:
             (["--worker", "gpu1:5000"], {}, "an address begins with http:// or https://"),
             ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s (RESTORE_KEEP_S) is 'inf'"),
             ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "(RESTORE_KEEP_JOBS_S) is 'nan'"),
-            (["--weights", "none"], {}, "'none' is not one of"),
+            (["--weights", "none"], {}, "--weights is 'none', which is not allowed"),
         ],
     )
     def test_invalid_setting_is_refused(
