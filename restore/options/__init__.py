@@ -13,6 +13,7 @@ from restore.options.describe import (
     OptionInfo,
     PhotoInput,
     describe_options,
+    in_input_order,
     takes_masks,
     tasks_using,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "describe_options",
     "foreign_option_warnings",
     "foreign_reason",
+    "in_input_order",
     "parse_face_points",
     "parse_faces",
     "parse_steps",

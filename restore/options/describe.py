@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from restore.options.base import Options, bounds_of, choices_of, value_type_of
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions
@@ -189,8 +189,30 @@ def describe_options(task: str) -> tuple[OptionInfo, ...]:
         for options, group in groups
         for name in options.model_fields
     }
-    # An option that INPUT_ORDER lacks is an error: it would have no input anywhere.
-    return tuple(sorted(infos.values(), key=lambda info: INPUT_ORDER.index(info.name)))
+    return in_input_order(infos.values())
+
+
+class Named(Protocol):
+    """The description of an option or of another input."""
+
+    @property
+    def name(self) -> str:
+        """The name of the input."""
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+def in_input_order(described: Iterable[NamedT]) -> tuple[NamedT, ...]:
+    """Sort descriptions of inputs as in INPUT_ORDER.
+
+    Raises:
+        ValueError: INPUT_ORDER lacks an input, which would exist nowhere.
+    """
+    by_name = {one.name: one for one in described}
+    if missing := sorted(by_name.keys() - set(INPUT_ORDER)):
+        raise ValueError(f"INPUT_ORDER lacks {', '.join(missing)}: add it where it is to be shown")
+    return tuple(by_name[name] for name in INPUT_ORDER if name in by_name)
 
 
 def tasks_using(name: str) -> tuple[str, ...]:

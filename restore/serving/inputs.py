@@ -8,7 +8,6 @@ from typing import Literal, TypeVar
 
 from restore.options import (
     DEFAULT_TASK,
-    INPUT_ORDER,
     PHOTO_INPUTS,
     PIPELINE_TASK,
     STEPS,
@@ -16,6 +15,7 @@ from restore.options import (
     OptionInfo,
     PhotoInput,
     describe_options,
+    in_input_order,
     tasks_using,
 )
 
@@ -50,7 +50,7 @@ def cog_inputs() -> tuple[CogInput, ...]:
         *(_from_photo_input(photo_input) for photo_input in PHOTO_INPUTS),
         *(_from_option(option) for option in describe_options(PIPELINE_TASK)),
     ]
-    return tuple(sorted(inputs, key=lambda cog_input: INPUT_ORDER.index(cog_input.name)))
+    return in_input_order(inputs)
 
 
 def _from_photo_input(photo_input: PhotoInput) -> CogInput:

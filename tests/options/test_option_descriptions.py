@@ -19,11 +19,13 @@ from restore.options import (
     RunOptions,
     Step,
     describe_options,
+    in_input_order,
     takes_masks,
     tasks_using,
 )
 
 OPTION_NAMES = {name for group in GROUPS for name in group.model_fields}
+OPTIONS_OF_ALL_TASKS = describe_options(PIPELINE_TASK)
 
 
 @pytest.mark.parametrize("task", [*STEPS, PIPELINE_TASK])
@@ -80,6 +82,16 @@ def test_description_of_the_photo_states_the_limits() -> None:
 def test_input_order_lists_every_input_once() -> None:
     photo_inputs = {photo_input.name for photo_input in PHOTO_INPUTS}
     assert sorted(INPUT_ORDER) == sorted({"task"} | photo_inputs | OPTION_NAMES)
+
+
+def test_input_that_the_order_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = tuple(name for name in INPUT_ORDER if name not in {"scale", "images"})
+    monkeypatch.setattr("restore.options.describe.INPUT_ORDER", others)
+    with pytest.raises(ValueError, match="INPUT_ORDER lacks scale: add it"):
+        describe_options("upscale")
+    describe_options("restore")
+    with pytest.raises(ValueError, match="INPUT_ORDER lacks images, scale"):
+        in_input_order((*PHOTO_INPUTS, *OPTIONS_OF_ALL_TASKS))
 
 
 def test_every_task_has_a_summary() -> None:

@@ -13,6 +13,7 @@ import pytest
 from conftest import PROJECT
 from starlette.applications import Starlette
 
+from restore.errors import Code
 from restore.service.page_files import FOLDER, PageFiles
 
 SCRIPTS = sorted((FOLDER / "scripts").glob("*.js"))
@@ -152,6 +153,14 @@ class TestContents:
         assert len(lines) <= 300
         assert lines[0].startswith("/**")
         assert max(map(len, lines)) <= 100
+
+    def test_script_knows_the_errors_about_the_photo_itself(self) -> None:
+        text = (FOLDER / "scripts" / "errors.js").read_text()
+        listed = re.search(r"PHOTO_CODES = \[(.*?)\]", text, re.DOTALL)
+        assert listed
+        about_request = {Code.PHOTO_COUNT, Code.PHOTO_MISSING}
+        about_photo = {code for code in Code if code.name.startswith("PHOTO_")} - about_request
+        assert re.findall(r'"(.*?)"', listed[1]) == sorted(about_photo)
 
     def test_every_script_is_used(self) -> None:
         imported = {

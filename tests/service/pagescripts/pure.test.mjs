@@ -9,7 +9,7 @@ const load = (name) => import(new URL(name, scripts));
 const openapi = JSON.parse(readFileSync(new URL("../../contract/schema.json", import.meta.url)));
 
 const { describeState, duration, progressOf } = await load("progress.js");
-const { messageOf, splitCode } = await load("errors.js");
+const { ServiceError, messageOf, splitCode } = await load("errors.js");
 const { fieldsOf, fieldsOfTask, tasksOf } = await load("schema.js");
 const { LABELS, TASKS } = await load("tasks.js");
 const { inputFor, usesMask } = await load("request.js");
@@ -55,6 +55,14 @@ test("states are described in words, without invented numbers", () => {
   assert.equal(duration(59.6), "1 min 0 s");
   assert.equal(duration(0.05), "less than 1 s");
   assert.equal(humanName("face_restore"), "Face restore");
+});
+
+test("errors about the photo itself are told from those about the request", () => {
+  const isAboutPhoto = (text) => new ServiceError(text).isAboutPhoto;
+  assert.ok(isAboutPhoto("[E205] photo 'a.txt': it is no photo. Send a JPEG."));
+  assert.ok(!isAboutPhoto("[E201] photo 'a.jpg': it does not exist. Check the path."));
+  assert.ok(!isAboutPhoto("[E102] scale is 9. Use 1 to 8."));
+  assert.ok(!isAboutPhoto("The service does not respond."));
 });
 
 test("errors are split into code and message", () => {

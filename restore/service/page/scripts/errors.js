@@ -1,5 +1,12 @@
 /** Errors as the service gives them: a stable code such as E205, and a text with the remedy. */
 
+/**
+ * Codes of errors about the photo itself, which no task can use: its format, size or content. Those
+ * of restore/errors.py that begin with PHOTO_, without those about its number or its address; a
+ * test compares both.
+ */
+const PHOTO_CODES = ["E202", "E203", "E204", "E205", "E206"];
+
 const CODED = /^\[(E\d{3})\]\s*/;
 
 export class ServiceError extends Error {
@@ -16,7 +23,7 @@ export class ServiceError extends Error {
 
   /** Whether the photo itself cannot be used, with any task: its format, size or content. */
   get isAboutPhoto() {
-    return /^E20[2-6]$/.test(this.code);
+    return PHOTO_CODES.includes(this.code);
   }
 }
 
