@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from restore.imaging.device_photo import upload_photo
+from restore.imaging.device_photo import download_photo, upload_photo
 from restore.imaging.photo import Photo
-from restore.pipelines.device_harm import measure_harm_on_device
+from restore.pipelines.context import StepContext
+from restore.pipelines.device_harm import check_harm_on_device, measure_harm_on_device
 from restore.pipelines.harm import Expected, Harm, measure_harm
+from restore.pipelines.harm_check import check_harm
+from restore.report import Report
+from restore.runtime.device import runtime_for
 
 CPU = torch.device("cpu")
 
@@ -47,3 +51,35 @@ def test_figures_are_those_of_the_host(
     # OpenCV's tables for CIE lightness are up to 0.2 of 100 off.
     assert on_device.facts() == pytest.approx(host.facts(), abs=0.25, rel=0.02)
     assert on_device.changed_share == pytest.approx(host.changed_share, abs=0.01)
+
+
+@pytest.mark.parametrize("is_proposed", [False, True])
+def test_harm_around_a_changed_area_is_treated_as_on_the_host(*, is_proposed: bool) -> None:
+    photo = photo_of(np.uint8, grey=False, has_alpha=False)
+    pixels = photo.pixels + np.uint8(12)
+    face: np.ndarray = np.zeros((96, 128), np.bool_)
+    face[32:80, 32:96] = True
+    pixels[face] += 60  # on purpose
+    after = photo.with_pixels(pixels)
+    on_host, on_device = (
+        StepContext({}, runtime_for("fast", CPU), Report("a", "face_restore")) for _ in range(2)
+    )
+    on_host.changed_areas.append(face)
+    expected = check_harm(
+        photo, after, Expected.DETAIL, on_host, is_proposed=is_proposed, corrects=True
+    )
+    on_device.changed_on_device.append(torch.from_numpy(face)[None, None])
+    result = check_harm_on_device(
+        upload_photo(photo, CPU),
+        upload_photo(after, CPU),
+        Expected.DETAIL,
+        on_device,
+        is_proposed=is_proposed,
+        corrects=True,
+    )
+    assert on_host.report.status == "reduced"
+    assert on_device.report.status == "reduced"
+    assert on_device.report.harm == on_host.report.harm
+    assert on_device.report.warnings == on_host.report.warnings
+    np.testing.assert_array_equal(download_photo(result).pixels, expected.pixels)
+    np.testing.assert_array_equal(expected.pixels[48:64, 48:80], after.pixels[48:64, 48:80])

@@ -22,7 +22,10 @@ from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions, choices_of
+from restore.pipelines.face_alignment import detect_faces
 from restore.pipelines.face_restore import run_face_restore
+from restore.pipelines.official import OfficialRules
+from restore.pipelines.rules import PixelRules
 
 
 def face_on_a_line() -> Face:
@@ -46,6 +49,19 @@ def test_face_of_20_pixels_is_restored_unless_min_face_px_excludes_it(face_net: 
     }
     assert any("none of 1 faces was restored" in warning for warning in report.warnings)
     np.testing.assert_array_equal(photo.pixels, small)
+
+
+@pytest.mark.parametrize(
+    ("rules", "scores", "searches"), [(OfficialRules(), [0.5], 1), (PixelRules(), [], 4)]
+)
+def test_official_rules_take_every_detection_and_turn_no_photo(
+    rules: PixelRules, scores: list[float], searches: int
+) -> None:
+    detector = FixedDetector(dataclasses.replace(face_at(120, 110, 60), score=0.5))
+    [context] = contexts_of(official_model("codeformer"), detector)
+    found = detect_faces(ASTRONAUT, dataclasses.replace(context, rules=rules))
+    assert [each.face.score for each in found] == scores
+    assert len(detector.calls) == searches
 
 
 def test_face_with_eyes_too_close_is_not_restored(face_net: Model) -> None:

@@ -55,6 +55,26 @@ def test_objects_around_the_hole_are_not_copied() -> None:
     assert 0.001 < result[INNER].std() < 0.011
 
 
+def test_outlines_around_the_hole_are_no_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outline of a low contrast has no more energy than the grain, but one direction."""
+    seen: list[np.ndarray] = []
+
+    def record(
+        targets: np.ndarray, sources: np.ndarray, window: tuple[np.ndarray, ...], seed: int
+    ) -> np.ndarray:
+        seen.append(window[3])
+        return find_matches(targets, sources, window, seed)
+
+    monkeypatch.setattr("restore.pipelines.texture_search.find_matches", record)
+    pixels = grainy(0.03)
+    pixels[:, 20:] += 30
+    add_texture(flat_like(pixels), pixels, MASK, MASK)
+    [is_source] = seen
+    known = is_source[~mask_of(160, 150, (40, 35, 80, 80))]
+    assert not is_source[10:150, 18:22].any()
+    assert known.mean() > 0.5
+
+
 def test_texture_begins_softly_at_the_edge_of_the_hole() -> None:
     pixels = grainy()
     result = add_texture(flat_like(pixels), pixels, MASK, MASK)

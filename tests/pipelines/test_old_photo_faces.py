@@ -1,5 +1,6 @@
 """Faces of old photos: alignment, restoration, paste and report."""
 
+import dataclasses
 from typing import Any, cast
 
 import numpy as np
@@ -18,17 +19,29 @@ from skimage import transform
 
 from restore.faces.face import Face
 from restore.pipelines.context import StepContext
+from restore.pipelines.official import OfficialRules
 from restore.pipelines.old_photo_alignment import (
     TEMPLATE,
     cut_face,
     face_to_photo,
     five_landmarks,
 )
+from restore.pipelines.rules import PixelRules
 
 
 def shapes_of_detector(context: StepContext) -> list[tuple[int, ...]]:
     assert isinstance(context.detector, FixedDetector)
     return context.detector.shapes
+
+
+@pytest.mark.parametrize(("rules", "faces"), [(OfficialRules(), 1), (PixelRules(), 0)])
+def test_only_official_rules_restore_a_doubtful_face(rules: PixelRules, faces: int) -> None:
+    doubtful = dataclasses.replace(face_at(60, 64, 80), score=0.3)
+    context = context_of(model_of(), doubtful, rules=rules)
+    restore_old_photo(waves(160, 128), context, with_face=True)
+    assert len(context.report.faces) == faces
+    assert context.report.face_restoration_applied is bool(faces)
+    assert len(shapes_of_detector(context)) == (1 if faces else 4)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -5,13 +5,22 @@ import io
 import cv2
 import numpy as np
 import pytest
+from facefakes import FixedDetector
 from oldphotofakes import WhiteIsScratched
 from PIL import Image
 from torch import Tensor
 
+from restore.faces.convention import CONVENTIONS
+from restore.imaging.convert import to_grey
 from restore.imaging.photo import Photo, decode
 from restore.pipelines.assessment.blur import measure_edges
+from restore.pipelines.assessment.colours import ColourChange
 from restore.pipelines.assessment.jpeg import measure_blocks, table_quality
+from restore.pipelines.assessment.measurements import (
+    MEASURED_LONG_SIDE_PX,
+    Measurements,
+    measure_photo,
+)
 from restore.pipelines.assessment.noise import measure_noise
 from restore.pipelines.assessment.scratches import DARK_WEIGHT, measure_scratches
 
@@ -54,6 +63,41 @@ def test_white_noise_is_measured_in_levels(sigma: float) -> None:
     assert found.luminance_levels == pytest.approx(0.8 * sigma, rel=0.15)
     assert found.colour_levels == pytest.approx(0.0, abs=1e-3)
     assert found.is_white
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_clipped_areas_have_no_say_in_the_noise(level: int) -> None:
+    pixels = rgb_of(SMOOTH + 8.0 * WHITE_NOISE)
+    whole = measure_noise(pixels)
+    pixels[: SIDE_PX // 2] = level  # as in an overexposed sky or a black background
+    assert measure_noise(pixels).luminance_levels == pytest.approx(whole.luminance_levels, rel=0.1)
+
+
+def test_noise_and_edges_are_measured_at_the_size_of_a_screen() -> None:
+    around = (2 * MEASURED_LONG_SIDE_PX, SIDE_PX)
+    rng = np.random.default_rng(8)
+    pixels = rgb_of(128 + 8.0 * rng.normal(0, 1, around).astype(np.float32))
+    pixels[:, : SIDE_PX // 2] //= 2
+
+    def measure(photo: np.ndarray) -> Measurements:
+        change = ColourChange(0.0, "colour")
+        return measure_photo(
+            Photo("a", photo),
+            FixedDetector(),
+            CONVENTIONS["codeformer"],
+            WhiteIsScratched(),
+            lambda _: change,
+        )[0]
+
+    seen = measure(pixels)
+    reduced = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    assert (seen.width_px, seen.height_px) == around[::-1]
+    assert seen.noise == measure_noise(reduced)
+    assert seen.noise.luminance_levels < 0.6 * measure_noise(pixels).luminance_levels
+    assert seen.edges == measure_edges(to_grey(reduced))
+    assert seen.edges is not None
+    small = pixels[:SIDE_PX]
+    assert measure(small).noise == measure_noise(small)
 
 
 def test_grain_of_two_pixels_counts_twice() -> None:
