@@ -1,7 +1,7 @@
 """Names of options in the services that this project replaces.
 
-The command line and Python callers may use them. The Cog schema does not have them, and Cog's
-server drops unknown inputs before it calls `predict`.
+The command line and Python callers may use them. The Cog schema does not have them: `restore serve`
+refuses them, and Cog's server alone drops unknown inputs before it calls `predict`.
 """
 
 from __future__ import annotations

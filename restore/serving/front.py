@@ -24,6 +24,7 @@ from restore.errors import Code, RestoreError
 from restore.serving import cog_folders
 from restore.serving.body_reader import BodyReader
 from restore.serving.cog_connection import Backend, CogConnection, in_thread_if_large
+from restore.serving.input_names import check_names
 from restore.serving.refusals import failure, refusal_content
 from restore.serving.request_body import Refusal, check_id, parse_body, write_body
 
@@ -110,6 +111,7 @@ class _Front:
             raise Refusal(415, OTHER_TYPE, close=True)
         async with self.bodies.read(request) as body:
             prediction = await in_thread_if_large(body, parse_body)
+            check_names(prediction)
             return await self._predict(request, path, path_id, prediction)
 
     async def _predict(

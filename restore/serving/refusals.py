@@ -14,6 +14,8 @@ from restore.serving.request_body import FILE_INPUTS, Refusal
 
 INPUT = ("body", "input")
 """Where the inputs of the task are in a request."""
+UNKNOWN_INPUT = "unknown_input"
+"""The type of a refusal because of an input that does not exist."""
 WHOLE = "__root__"
 """Cog's name for the inputs as a whole."""
 _COG_PREFIX = re.compile(r"^(?:Prediction failed: )*(?:RestoreError: )?")
@@ -107,11 +109,14 @@ def _describe(answer: dict[str, Any]) -> None:
     for detail in answer["detail"]:
         detail["msg"] = _short(str(detail["msg"]))
     first = answer["detail"][0]
-    answer["error"] = str(_error([str(part) for part in first["loc"]], first["msg"]))
+    location = [str(part) for part in first["loc"]]
+    answer["error"] = str(_error(location, first["msg"], first.get("type")))
     answer["status"] = "failed"
 
 
-def _error(location: Sequence[str], message: str) -> RestoreError:
+def _error(location: Sequence[str], message: str, kind: object) -> RestoreError:
+    if kind == UNKNOWN_INPUT:
+        return RestoreError(Code.OPTION_UNKNOWN, message, SEE_SCHEMA)
     is_input = tuple(location[:2]) == INPUT
     parts = [part for part in location[2 if is_input else 1 :] if part != WHOLE]
     name = ".".join(parts) or ("input" if WHOLE in location else "")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from coghttp import data_uri, decode_image, free_port, grey_jpeg, post_prediction
 from conftest import PROJECT
 from facefakes import ASTRONAUT
@@ -52,11 +53,16 @@ def predict_at(url: str) -> Predict:
 
 
 @pytest.fixture(scope="module")
-def predict() -> Iterator[Predict]:
-    """A server with the environment variables of the photo service."""
+def server() -> Iterator[str]:
+    """The address of a server with the environment variables of the photo service."""
     environment = {**LITE, **OLDER_ENVIRONMENT, "RESTORE_PRELOAD": "all"}
     with running(free_port(), environment) as url:
-        yield predict_at(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def predict(server: str) -> Predict:
+    return predict_at(server)
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +230,21 @@ def test_python_takes_older_option_names(lite: Restorer) -> None:
     assert len(results.reports[0].notes) == 2
 
 
-def test_cogs_server_drops_older_option_names(predict: Predict) -> None:
-    # docs/inputs.md says so.
-    body = predict(images=[PHOTO], upscale=2, fidelity=0.7, det_model="dlib")
-    assert report_of(body)["notes"] == []
-    assert decode_image(body["output"][0]).size == (24, 32)
+@pytest.mark.parametrize(
+    ("older", "name"),
+    [
+        ({"upscale": 2}, "face_upscale"),
+        ({"fidelity": 0.7}, "codeformer_fidelity"),
+        ({"det_model": "dlib"}, "face_detector"),
+    ],
+)
+def test_server_refuses_older_option_names(
+    server: str, older: dict[str, object], name: str
+) -> None:
+    body = {"input": {"images": [PHOTO], **older}}
+    response = requests.post(f"{server}/predictions", json=body, timeout=30)
+    assert response.status_code == 422
+    assert f"which is an older name of {name}. " in response.json()["error"]
 
 
 # 6. defaults and bounds

@@ -80,13 +80,14 @@ def png_uri(pixels: np.ndarray) -> str:
 def test_schema_violation_is_refused_with_422(
     predict: Predict, inputs: dict[str, object], message: str
 ) -> None:
+    code = "E103" if "images" in inputs else "E102"
     if "images" not in inputs:
         inputs = {"image": data_uri(grey_jpeg(9)), **inputs}
     response = predict(**inputs)
     assert response.status_code == 422
     assert message in response.json()["detail"][0]["msg"]
     assert response.json()["status"] == "failed"
-    assert response.json()["error"].startswith("[E102] ")
+    assert response.json()["error"].startswith(f"[{code}] ")
     assert message in response.json()["error"]
 
 
@@ -153,12 +154,12 @@ def test_four_photos_are_returned_in_order_with_reports(predict: Predict) -> Non
         assert report["output"]["width"] == 48
 
 
-def test_cog_ignores_unknown_inputs(predict: Predict) -> None:
-    # If this fails, Cog refuses unknown inputs now: then the documentation must say so.
-    body = predict(
-        task="upscale", image=data_uri(grey_jpeg(40)), scael=2, output_format="png"
-    ).json()
-    assert decode_image(body["output"][0]).size == (96, 128)
+def test_unknown_input_is_refused(predict: Predict) -> None:
+    response = predict(task="upscale", image=data_uri(grey_jpeg(40)), scael=2)
+    assert response.status_code == 422
+    assert response.json()["error"].startswith(
+        "[E101] there is no input named 'scael'; the nearest name is scale. "
+    )
 
 
 def test_default_task_restores_faces(predict: Predict) -> None:

@@ -130,6 +130,27 @@ def test_refusal_of_cog_gets_a_code(cog: FakeCog, url: str) -> None:
     assert answer["error"].startswith("[E102] scale: it is too large. ")
 
 
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("scal", "[E101] there is no input named 'scal'; the nearest name is scale. "),
+        ("upscale", "[E101] there is no input named 'upscale', which is an older name of face_up"),
+        ("qqqqqqqq", "[E101] there is no input named 'qqqqqqqq'. See "),
+        ("é" * 100, "[E101] there is no input named '" + "\\xe9" * 40 + "'. See "),
+    ],
+)
+def test_unknown_input_is_refused_instead_of_dropped(
+    cog: FakeCog, url: str, name: str, error: str
+) -> None:
+    body = {"input": {"scale": 2, name: 4}}
+    response = requests.post(f"{url}/predictions", json=body, timeout=9)
+    assert response.status_code == 422
+    assert response.json()["error"].startswith(error)
+    assert cog.requests == []
+    nothing = {"input": {"scale": 2, name: None}}
+    assert requests.put(f"{url}/predictions/a", json=nothing, timeout=9).status_code == 200
+
+
 def test_error_of_a_prediction_begins_with_its_code(cog: FakeCog, url: str) -> None:
     error = "Prediction failed: Prediction failed: RestoreError: [E104] no mask. Send one."
     cog.whole = json.dumps({"status": "failed", "error": error}).encode()
