@@ -215,6 +215,7 @@ def _check_space(folder: Folder, min_free_bytes: int, summary: Summary, stop: Ev
     if free_bytes is not None and free_bytes < min_free_bytes:
         summary.stopped = (
             f"the disk of '{folder.place}' has {free_bytes / 2**20:.0f} MiB left, less than"
-            f" {min_free_bytes / 2**20:.0f}: free some space and run the command again"
+            f" {min_free_bytes / 2**20:.0f} (--min-free-mib): free some space and run the command"
+            " again"
         )
         stop.set()

@@ -82,9 +82,11 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        # `create_server` adds the address to the reason.
+        reason = system_reason(error).partition(" (while attempting")[0]
         raise RestoreError(
             Code.SERVER,
-            f"the server cannot listen on {host} port {port} ({system_reason(error)})",
+            f"the server cannot listen on {host} port {port} ({reason})",
             "Stop the program that uses the port, or choose another port.",
         ) from error
     with listener:

@@ -150,7 +150,7 @@ def test_full_disk_stops_before_the_next_photo(
     monkeypatch.setattr(LocalFolder, "free_bytes", lambda self: 2**29)
     summary, recorder = run(options)
     assert recorder.rows == []
-    assert "has 512 MiB left, less than 1024: free some space" in summary.stopped
+    assert "has 512 MiB left, less than 1024 (--min-free-mib): free some space" in summary.stopped
     assert summary.exit_code == 1
 
 

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from restore.errors import RestoreError
 from restore.serving import supervisor as module
-from restore.serving.supervisor import Supervisor
+from restore.serving.supervisor import Supervisor, listening
 
 
 class FakeCogs:
@@ -117,3 +118,13 @@ def test_kill_ends_the_server_and_starts_no_other(
     monkeypatch.setattr(Supervisor, "on_signal", lambda self, *_: self.kill())
     code, cogs = run([stubborn], [], (signal.SIGTERM,))
     assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
+
+
+def test_port_in_use_is_named_once() -> None:
+    with listening("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(RestoreError) as caught, listening("127.0.0.1", port):
+            pass
+    assert str(caught.value).startswith(
+        f"[E504] the server cannot listen on 127.0.0.1 port {port} (address already in use). Stop"
+    )
