@@ -29,7 +29,6 @@ from restore.optimize.cpu_probe import CpuProbe
 from restore.options import (
     CATALOG_TASKS,
     INSPECT_TASK,
-    MAX_PHOTOS,
     STEPS,
     TASK_OPTIONS,
     Request,
@@ -37,6 +36,7 @@ from restore.options import (
     RuntimeProfile,
     Step,
 )
+from restore.options.counts import check_photo_count
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.inspect import inspect_photo
 from restore.pipelines.propose import Judge
@@ -180,7 +180,7 @@ class Restorer:
         """
         request = Request.from_inputs(task, inputs)
         sources, mask_sources = as_list(photos), as_list(masks)
-        _check_photo_count(len(sources))
+        check_photo_count(len(sources))
         runtime = self._runtime(request.run)
         with ALLOCATOR.keep_freed_memory():
             try:
@@ -285,16 +285,6 @@ def _fallback_of(runtime: Runtime, error: RestoreError) -> tuple[Runtime, str] |
 
 def _ignore(index: int, photo: Photo) -> None:
     """Do nothing with a finished photo."""
-
-
-def _check_photo_count(count: int) -> None:
-    """Raises RestoreError (PHOTO_COUNT) for no photos or too many."""
-    if not 1 <= count <= MAX_PHOTOS:
-        raise RestoreError(
-            Code.PHOTO_COUNT,
-            f"the request has {count} photos",
-            f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
-        )
 
 
 def _parse_preload(preload: str) -> tuple[Step, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 
 from restore.batch.folder import Folder
@@ -14,7 +15,7 @@ from restore.batch.processing import BatchJob, Outcome, Work, failure
 from restore.batch.run import Engine, OnOutcome
 from restore.batch.workers import plan_workers
 from restore.errors import Code, RestoreError, system_reason
-from restore.imaging.limits import LIMITS
+from restore.imaging.limits import check_file_size
 
 READERS = 4
 MAX_LOSSES = 3
@@ -142,10 +143,9 @@ def read_photo(folder: Folder, name: str, size: int) -> Work | Outcome:
         name: its path relative to the folder.
         size: its size in bytes, as it was listed.
     """
-    if size > LIMITS.max_bytes:
-        limit = LIMITS.max_bytes // 2**20
-        reason = f"the file has {size / 2**20:.1f} MiB, the limit is {limit}"
-        error = RestoreError(Code.PHOTO_TOO_LARGE, reason, "Make the file smaller.")
+    try:
+        check_file_size(size, Path(name).name)
+    except RestoreError as error:
         return failure(name, error)
     try:
         return Work(name, folder.read(name))

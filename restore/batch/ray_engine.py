@@ -61,7 +61,7 @@ class RayEngine:
             raise RestoreError(
                 Code.OPTION_INVALID,
                 "--engine ray needs Ray, which is not installed",
-                "Run pip install 'restore[batch]', or use --engine local.",
+                "Run `pip install 'restore[batch]'`, or use --engine local.",
             )
         self.num_gpus, self.concurrency = num_gpus, concurrency
         self.actor = actor or RayProcessor

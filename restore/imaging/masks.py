@@ -21,6 +21,7 @@ from restore.imaging.mask_rules import (
 from restore.imaging.photo import Photo, turn_upright
 from restore.imaging.polygons import draw_polygons, parse_polygons
 from restore.imaging.resize import resize_mask
+from restore.options.counts import check_mask_count
 from restore.report import Report
 
 MAX_ASPECT_DIFFERENCE = 0.01
@@ -49,12 +50,7 @@ def combine_masks(
     Raises:
         RestoreError: MASK.
     """
-    if len(masks) not in {0, 1, len(photos)}:
-        raise RestoreError(
-            Code.MASK,
-            f"the request has {len(masks)} masks for {len(photos)} photos",
-            "Send one mask for all photos, or one mask per photo in the same order.",
-        )
+    check_mask_count(len(masks), len(photos))
     polygons = None if points is None else parse_polygons(points)
     combined: list[np.ndarray | None] = []
     for index, (photo, report) in enumerate(zip(photos, reports, strict=True)):

@@ -53,5 +53,5 @@ def _invalid(network: str, found: str) -> RestoreError:
     return RestoreError(
         Code.BAD_NUMBERS,
         f"the network '{network}' returned {found}",
-        "Verify the weights with `python -m restore weights verify`.",
+        "Verify the weights with `restore weights verify`.",
     )

@@ -81,6 +81,7 @@ def test_photo_that_ends_its_worker_three_times_has_failed(
 
 def test_unreadable_and_too_large_files_are_failures(tmp_path: Path, pool: WorkerPool) -> None:
     write_photos(tmp_path, "a.jpg", "gone.jpg")
+    write_photos(tmp_path, "empty.jpg", content=b"")
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(LIMITS.max_bytes + 1)
     source = LocalFolder(tmp_path)
@@ -92,6 +93,7 @@ def test_unreadable_and_too_large_files_are_failures(tmp_path: Path, pool: Worke
     errors = {name: (one.error or {}).get("code") for name, one in outcomes.items()}
     assert errors == {
         "a.jpg": None,
+        "empty.jpg": Code.PHOTO_DAMAGED,
         "gone.jpg": Code.PHOTO_MISSING,
         "huge.jpg": Code.PHOTO_TOO_LARGE,
     }

@@ -100,7 +100,7 @@ def test_masks_that_are_missing_or_too_many_are_refused(
     assert "missing.png" in capsys.readouterr().err
     masks = ["--mask", "a b.png", "--mask", "a b.png"]
     assert main(["inspect", "a b.png", *masks, "--weights", "lite"]) == 2
-    assert "2 masks were given for 1 photo" in capsys.readouterr().err
+    assert "the request has 2 masks for 1 photo" in capsys.readouterr().err
 
 
 def test_refused_options_and_photos(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,7 @@ def test_bad_value_is_refused_before_torch_is_imported(arguments: Sequence[str])
         ('{"scale": 99}', "[E102]"),
         ('{"sacle": 2}', "[E101]"),
         ("{", "[E102]"),
+        ("[1, 2]", "[E102] --json is [1, 2], which is not a JSON object"),
     ],
 )
 def test_failure_with_json_is_json(

@@ -77,7 +77,7 @@ class TestInputs:
             ({"image": None}, "E103", "0 photos"),
             ({"image": 5}, "E201", "photo 'image': it is 5, not a text"),
             ({"image": [URL]}, "E201", "photo 'image'"),
-            ({"images": URL}, "E201", "images is not a list"),
+            ({"images": URL}, "E201", "images is 'http.*, not a list"),
             ({"images": [URL, None]}, "E201", r"photo 'images\[1\]': it is None"),
             ({"images": []}, "E103", "images has 0 values"),
             ({"image": URL, "images": [URL] * MAX_PHOTOS}, "E103", "5 photos"),

@@ -15,6 +15,8 @@ from typing import Any
 from restore.errors import Code, RestoreError
 from restore.options import DEFAULT_TASK, MAX_PHOTOS, PHOTO_INPUTS, Request
 from restore.options.aliases import resolve_aliases
+from restore.options.base import value_error
+from restore.options.counts import check_mask_count, check_photo_count
 from restore.service.records import StoredFile
 from restore.serving.inputs import CogInput, Kind, cog_inputs
 
@@ -146,7 +148,7 @@ def _photo_value(name: str, value: object) -> PhotoValue | list[PhotoValue]:
     if not several:
         return _single(name, value)
     if not isinstance(value, list | tuple):
-        reason = f"{name} is not a list"
+        reason = f"{name} is {reprlib.repr(value)}, not a list"
         raise RestoreError(Code.PHOTO_MISSING, reason, f'Send {name} as ["...", "..."].')
     if not 1 <= len(value) <= MAX_PHOTOS:
         reason = f"{name} has {len(value)} values"
@@ -172,19 +174,9 @@ def _check_counts(photos: Mapping[str, PhotoValue | list[PhotoValue]], request: 
         RestoreError: PHOTO_COUNT, MASK.
     """
     count = _count(photos, "image")
-    if not 1 <= count <= MAX_PHOTOS:
-        raise RestoreError(
-            Code.PHOTO_COUNT,
-            f"the request has {count} photos",
-            f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
-        )
-    mask_count = _count(photos, "mask")
-    if request.uses_masks and mask_count not in {0, 1, count}:
-        raise RestoreError(
-            Code.MASK,
-            f"the request has {mask_count} masks for {count} photos",
-            "Send one mask for all photos, or one mask per photo in the same order.",
-        )
+    check_photo_count(count)
+    if request.uses_masks:
+        check_mask_count(_count(photos, "mask"), count)
 
 
 def _count(photos: Mapping[str, PhotoValue | list[PhotoValue]], name: str) -> int:
@@ -193,8 +185,4 @@ def _count(photos: Mapping[str, PhotoValue | list[PhotoValue]], name: str) -> in
 
 
 def _wrong_kind(option: CogInput, value: object) -> RestoreError:
-    return RestoreError(
-        Code.OPTION_INVALID,
-        f"{option.name} is {reprlib.repr(value)}, which is not allowed",
-        f"Use {_KIND_NAMES[option.kind]}.",
-    )
+    return value_error(option.name, value, _KIND_NAMES[option.kind])
