@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -107,9 +108,11 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    # The input of a missing field is all of the request.
+    value = "" if first["type"] == "missing" else f" is {reprlib.repr(first['input'])}"
     described = RestoreError(
         Code.REQUEST_INVALID,
-        f"{name[: 2 * MAX_SHOWN_CHARACTERS]}: {first['msg']}",
+        f"{name[: 2 * MAX_SHOWN_CHARACTERS]}{value}: {first['msg']}",
         "See /docs for the fields of the request.",
     )
     return problem(422, str(described))
