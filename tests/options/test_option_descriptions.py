@@ -90,8 +90,9 @@ def test_input_that_the_order_lacks_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError, match="INPUT_ORDER lacks scale: add it"):
         describe_options("upscale")
     describe_options("restore")
+    described: list[PhotoInput | OptionInfo] = [*PHOTO_INPUTS, *OPTIONS_OF_ALL_TASKS]
     with pytest.raises(ValueError, match="INPUT_ORDER lacks images, scale"):
-        in_input_order((*PHOTO_INPUTS, *OPTIONS_OF_ALL_TASKS))
+        in_input_order(described)
 
 
 def test_every_task_has_a_summary() -> None:

@@ -60,7 +60,10 @@ def test_outlines_around_the_hole_are_no_sources(monkeypatch: pytest.MonkeyPatch
     seen: list[np.ndarray] = []
 
     def record(
-        targets: np.ndarray, sources: np.ndarray, window: tuple[np.ndarray, ...], seed: int
+        targets: np.ndarray,
+        sources: np.ndarray,
+        window: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+        seed: int,
     ) -> np.ndarray:
         seen.append(window[3])
         return find_matches(targets, sources, window, seed)
