@@ -23,6 +23,7 @@ from restore.options import (
     takes_masks,
     tasks_using,
 )
+from restore.options.describe import PhotoInput
 
 OPTION_NAMES = {name for group in GROUPS for name in group.model_fields}
 OPTIONS_OF_ALL_TASKS = describe_options(PIPELINE_TASK)
