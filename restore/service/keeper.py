@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from restore.service import gateways
 from restore.service.jobs import JobStore
 from restore.service.outage_log import OutageLog
+from restore.words import counted
 
 PERIOD_S = 1.0
 HEARTBEAT_S = 10.0
@@ -50,4 +51,4 @@ class Keeper:
             log.info("job %s: its deadline has passed", job.id)
         released = self._jobs.recover()
         if released:
-            log.warning("%d jobs were released, because their leases had expired", released)
+            log.warning("released after the lease had expired: %s", counted(released, "job"))

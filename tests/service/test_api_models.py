@@ -56,7 +56,8 @@ def test_unknown_routes_and_methods_are_problems(api: Api) -> None:
     for path in ("/v1/nothing", "/v1/predictions/", "/v1/predictions/x/y", "/%00", "/docs/x.js"):
         detail(api("GET", path), 404, "E607")
     response = api("PUT", "/v1/predictions")
-    detail(response, 405, "E607")
+    text = detail(response, 405, "E607")
+    assert text == "[E607] /v1/predictions takes no PUT. Use POST."
     assert response.headers["allow"] == "POST"
 
 

@@ -99,9 +99,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Answer for what the framework refuses: unknown paths (404) and methods (405)."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"][: 2 * MAX_SHOWN_CHARACTERS]
-    reason = f"{request.method} {path}: {error.detail}"
-    described = RestoreError(Code.REQUEST_INVALID, reason, "See /docs for all routes.")
-    return problem(error.status_code, str(described), error.headers or {})
+    headers = error.headers or {}
+    reason, remedy = f"{request.method} {path}: {error.detail}", "See /docs for all routes."
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := headers.get("Allow")):
+        reason, remedy = f"{path} takes no {request.method}", f"Use {allowed}."
+    described = RestoreError(Code.REQUEST_INVALID, reason, remedy)
+    return problem(error.status_code, str(described), headers)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
