@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -61,7 +62,7 @@ class CogConnection:
         self._backend = backend
         self._client: httpx.AsyncClient
         self._running = 0
-        self._ended_s = -SLOT_TIMEOUT_S
+        self._ended_s = -math.inf
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -138,6 +139,8 @@ class CogConnection:
                 self._running -= 1
             if incoming.status_code == HTTPStatus.OK:
                 self._ended_s = time.monotonic()
+            elif incoming.status_code == HTTPStatus.ACCEPTED:
+                self._ended_s = -math.inf  # an asynchronous prediction has taken the slot
             gets_free = not self._running and time.monotonic() < self._ended_s + SLOT_TIMEOUT_S
             if incoming.status_code != HTTPStatus.CONFLICT or not gets_free:
                 return incoming

@@ -191,6 +191,18 @@ def test_busy_server_is_an_error_while_it_works_for_another_client(cog: FakeCog,
     assert len(cog.requests) == 3
 
 
+def test_busy_server_is_an_error_while_it_works_asynchronously(cog: FakeCog, url: str) -> None:
+    def predict() -> int:
+        return requests.post(f"{url}/predictions", json={"input": {}}, timeout=9).status_code
+
+    assert predict() == 200
+    cog.status = 202
+    assert predict() == 202
+    cog.busy = 100
+    assert predict() == 409
+    assert len(cog.requests) == 3
+
+
 def test_cancellation_of_an_unknown_prediction_says_so(cog: FakeCog, url: str) -> None:
     cog.status, cog.parts = 404, [b"{}"]
     response = requests.post(f"{url}/predictions/abc/cancel", timeout=9)
