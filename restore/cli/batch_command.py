@@ -24,7 +24,7 @@ from restore.cli.option_parameters import (
     weights_policy,
     with_parameters,
 )
-from restore.cli.values import choice_metavar, choice_option, number_option
+from restore.cli.values import NumberType, choice_metavar, choice_option, number_option
 from restore.errors import Code, RestoreError, system_reason
 from restore.options import (
     PIPELINE_TASK,
@@ -296,7 +296,7 @@ def _option(flag: str, text: str, metavar: str | None = None) -> Any:  # noqa: A
     return typer.Option(flag, help=text, metavar=metavar, rich_help_panel=PANEL, show_default=True)
 
 
-def _number(flag: str, text: str, kind: type[int] | type[float] = int, *, minimum: int) -> Any:  # noqa: ANN401
+def _number(flag: str, text: str, kind: NumberType = int, *, minimum: int) -> Any:  # noqa: ANN401
     return number_option(flag, text, kind, minimum=minimum, rich_help_panel=PANEL)
 
 

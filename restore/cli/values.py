@@ -15,11 +15,13 @@ import typer
 from restore.options.base import choices_in_words, number_in_words, value_error
 from restore.options.suggest import did_you_mean
 
+NumberType = type[int] | type[float]
+
 
 def number_option(
     flag: str,
     text: str,
-    kind: type[int] | type[float] = int,
+    kind: NumberType = int,
     *,
     minimum: float,
     maximum: float | None = None,

@@ -2,8 +2,8 @@
 
 A colour network sees a square. A panorama that is squeezed to a square shows it nothing it knows:
 with the lite network, one of 3000x200 pixels became green all over. A long photo is therefore split
-along its long side into windows of equal length, each half over the next, and the predicted colours
-change evenly from one to the next.
+along its long side into windows of equal length. Neighbouring windows overlap by half, and the
+predicted colours change evenly from one to the next.
 """
 
 from __future__ import annotations
