@@ -1,23 +1,28 @@
 """Evaluate the lite colour network on photos that it was never trained on.
 
-Each photo keeps its lightness and gets the colours that the network predicts at 256 px. Means over
-photos: CIEDE2000 to the original and that of the grey photo, the improvement over grey, and the
-colourfulness (Hasler and Suesstrunk, 2003) relative to the original. The photos are the held-back
-ones of train/natural, train/natural2 and train/faces, and test/kodak. Skin is what the rule of Chai
-and Ngan (1999) finds in the middle of the original portraits.
+Each photo keeps its lightness and gets the colours that the network predicts at 256 px, as in the
+task: long photos in windows. Means over photos: CIEDE2000 to the original and that of the grey
+photo, the improvement over grey, and the colourfulness (Hasler and Suesstrunk, 2003) relative to
+the original. The photos are the held-back ones of train/natural, train/natural2 and train/faces,
+and test/kodak. Skin is what the rule of Chai and Ngan (1999) finds in the middle of the original
+portraits. Panoramas are two or four photos of Kodak side by side, also coloured as a single square.
 """
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage.color import deltaE_ciede2000
-from torch import nn
+from torch import Tensor, nn
 
-from restore.nets.lite.colorize import AB_SCALE, INPUT_PX
-from restore.pipelines.colorize import exact_lightness_of
+from restore.models.adapters.lite_colorize import LITE_COLORIZE
+from restore.nets.lite.colorize import INPUT_PX
+from restore.pipelines.colorize import exact_lightness_of, shrink_to_square
+from restore.pipelines.colorize_windows import join_windows, split_into_windows
 from training.dataset import read_held_back
 from training.degradations import quantise
 from training.evaluation import (
@@ -31,8 +36,10 @@ from training.evaluation import (
 from training.metrics import measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import Photo
-from training.recipe_colorize import COLORIZE_RECIPE, resize_to_square
+from training.recipe_colorize import COLORIZE_RECIPE
 
+PANORAMA_PART_PX = (384, 256)  # width and height of each photo in a panorama
+PANORAMA_PARTS = (2, 4)
 SHEET_SIDE_PX = 256
 SHEET_NATURAL_PHOTOS = 5
 MIN_GAIN_PERCENT = {"kodak": 20.0, "held_back": 10.0}
@@ -41,14 +48,50 @@ MAX_SKIN_CIEDE2000 = 6.0
 SKIN_RANGES = ((133, 173), (77, 127))  # of Cr and Cb, 8 bits
 
 
-def colorize(net: nn.Module, photo: Photo) -> Photo:
-    """Replace the colours of a photo by those that the network predicts from its lightness."""
+def colorize(net: nn.Module, photo: Photo, max_aspect: float = LITE_COLORIZE.max_aspect) -> Photo:
+    """Replace the colours of a photo by those that the network predicts from its lightness.
+
+    Args:
+        net: the network.
+        photo: HxWx3 uint8.
+        max_aspect: ratio of the sides up to which the photo is coloured as one square.
+    """
     height, width = photo.shape[:2]
-    small = exact_lightness_of(resize_to_square(photo, INPUT_PX).astype(np.float32) / 255.0)
-    inputs = torch.from_numpy(small[..., 0])[None, None] / 100.0
-    ab = net(inputs)[0].permute(1, 2, 0).numpy() * AB_SCALE
+    windows = split_into_windows(width, height, max_aspect)
+    predictions = [predict_ab(net, photo[window]) for window in windows]
+    ab = join_windows(predictions, is_wide=width >= height)[0].permute(1, 2, 0).numpy()
     resized = cv2.resize(ab, (width, height), interpolation=cv2.INTER_LINEAR)
     return from_lab(np.dstack([lightness_of(photo), resized]))
+
+
+def predict_ab(net: nn.Module, photo: Photo) -> Tensor:
+    """Predict the colours of a photo as one square: 1x2xSxS in Lab units."""
+    square = shrink_to_square(photo, INPUT_PX, LITE_COLORIZE.reduction)
+    inputs = LITE_COLORIZE.to_input(exact_lightness_of(square)[..., 0])
+    return LITE_COLORIZE.predict_ab(net, torch.from_numpy(inputs)[None, None])
+
+
+def place_side_by_side(photos: list[Photo], count: int) -> list[Photo]:
+    """Place each second photo and those that follow it side by side; each fills 3 to 2.
+
+    Args:
+        photos: HxWx3 uint8; the first ones follow the last one.
+        count: photos in a row.
+
+    Returns:
+        256 x (384 * count) x 3 uint8.
+    """
+    parts = [fill_frame(photo) for photo in photos]
+    return [
+        np.hstack([parts[(start + index) % len(parts)] for index in range(count)])
+        for start in range(0, len(parts), 2)
+    ]
+
+
+def fill_frame(photo: Photo) -> Photo:
+    """Reduce a photo until it just fills a frame of 3 to 2, and crop it."""
+    image = ImageOps.fit(Image.fromarray(photo), PANORAMA_PART_PX, Image.Resampling.LANCZOS)
+    return np.asarray(image)
 
 
 def remove_colour(photo: Photo) -> Photo:
@@ -109,11 +152,13 @@ def colourfulness(photo: Photo) -> float:
     return float(deviation + 0.3 * np.linalg.norm(opponents.mean(axis=1)))
 
 
-def compute_figures(net: nn.Module, photos: list[Photo]) -> dict[str, float]:
+def compute_figures(
+    net: nn.Module, photos: list[Photo], max_aspect: float = LITE_COLORIZE.max_aspect
+) -> dict[str, float]:
     """Return the means over the photos."""
     rows = []
     for photo in photos:
-        output = colorize(net, photo)
+        output = colorize(net, photo, max_aspect)
         rows.append(
             [
                 mean_ciede2000(output, photo),
@@ -162,6 +207,10 @@ def measure(paths: EvaluationPaths) -> Measurement:
         "kodak": kodak,
     }
     figures = {name: compute_figures(net, photos) for name, photos in test_sets.items()}
+    for count in PANORAMA_PARTS:
+        panoramas, name = place_side_by_side(kodak, count), f"kodak_{count}_side_by_side"
+        figures[name] = compute_figures(net, panoramas)
+        figures[f"{name}_as_a_square"] = compute_figures(net, panoramas, math.inf)
     figures["held_back_people"] |= round_figures({"skin_ciede2000": skin_ciede2000(net, faces)})
     figures["cost"] = measure_cost(net, torch.rand(1, 1, INPUT_PX, INPUT_PX))
     historic = list(paths.read_test_set("historic").values())

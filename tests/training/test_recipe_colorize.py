@@ -16,7 +16,7 @@ from restore.nets.lite.colorize_bins import BINS, encode
 from restore.nets.lite.colorize_encoder import EfficientEncoder
 from training import pretrained_encoder
 from training.dataset import load_patch_sources
-from training.measure_colorize import find_skin
+from training.measure_colorize import find_skin, place_side_by_side
 from training.pretrained_encoder import PACKAGE, fold_state, load_encoder
 from training.provenance import read_provenance, write_run
 from training.recipe import Folder
@@ -117,3 +117,10 @@ def test_skin_is_found_in_the_middle_of_a_portrait() -> None:
     skin = find_skin(portrait)
     assert skin[20:60, 20:40].all()
     assert skin.sum() == 40 * 20
+
+
+def test_panoramas_wrap_around() -> None:
+    photos = [np.full((100 + 90 * index, 200, 3), 60 * index, np.uint8) for index in range(4)]
+    panoramas = place_side_by_side(photos, 3)
+    assert [panorama.shape for panorama in panoramas] == [(256, 3 * 384, 3)] * 2
+    assert panoramas[1][0, ::384, 0].tolist() == [120, 180, 0]
