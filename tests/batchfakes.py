@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
 
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 from restore.batch.figures import Statistics
 from restore.batch.folder import Entry, Folder

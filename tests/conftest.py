@@ -2,7 +2,6 @@
 
 import dataclasses
 import gc
-import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from fileserver import FileServer
 from PIL import Image
+from places import PROJECT, SHARED
 from torch import nn
 from weightrows import store_in
 
@@ -25,10 +25,6 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 pytest_plugins = ["downloadfixtures", "servicefixtures"]
-
-PROJECT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("RESTORE_SHARED", PROJECT.parent / "shared"))
-
 
 NOT_MEASURED = frozenset(
     {"benchmarks", "conformance", "contract", "data", "deploy", "harm", "hostile", "training"}

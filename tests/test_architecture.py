@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 PACKAGE = PROJECT / "restore"
 

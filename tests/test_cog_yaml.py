@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.models.bake import bake_commands
 from restore.models.catalog import Catalog

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli.main import app
 from restore.errors import Code

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 ROW = re.compile(r"\| (\S+) \| (.+) \| `(.+)` \|")
 FIGURES = ROW.findall((PROJECT / "docs" / "figures.md").read_text())

@@ -10,9 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from places import PROJECT
 
 from restore.models.catalog import Catalog
 from restore.version import __version__

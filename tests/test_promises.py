@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 from promises import (
     BEGIN,
     END,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT
 from facefakes import ASTRONAUT
+from places import PROJECT
 
 from restore import RestoreError, Restorer
 from restore.errors import Code

@@ -6,7 +6,7 @@ from importlib.metadata import metadata
 from typing import Any
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 TEXT = (PROJECT / "THIRD_PARTY.md").read_text()
 TABLE_LINES = [

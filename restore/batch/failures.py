@@ -8,6 +8,7 @@ from collections.abc import Container
 
 from restore.batch.folder import Folder
 from restore.batch.manifest import FAILED, Manifest, read_rows
+from restore.options.flags import with_flags
 
 FAILED_NAME = "failed.csv"
 
@@ -17,7 +18,8 @@ def write_failures(
 ) -> int:
     """Write the photos whose last row says that they failed, with code and message.
 
-    Photos that have been removed from the input folder are left out.
+    The messages name options as flags, because a batch is started on the command line. Photos that
+    have been removed from the input folder are left out.
 
     Args:
         source: the input folder.
@@ -47,6 +49,6 @@ def write_failures(
     writer = csv.writer(text)
     writer.writerow(["photo", "code", "message"])
     for name in sorted(errors):
-        writer.writerow([name, errors[name]["code"], errors[name]["message"]])
+        writer.writerow([name, errors[name]["code"], with_flags(errors[name]["message"])])
     target.write(FAILED_NAME, text.getvalue().encode(errors="surrogateescape"))
     return len(errors)

@@ -18,6 +18,7 @@ from restore.batch.run import Summary
 from restore.batch.words import stage_words
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.pillow_warnings import collected_warnings
+from restore.options.flags import with_flags
 
 REPORT_STEM = "report"
 THUMBNAIL_PX = 360
@@ -150,12 +151,13 @@ def _rows(rows: Iterable[tuple[str, str]]) -> str:
 def _kinds(kinds: Counter[str]) -> str:
     if not kinds:
         return "<p>None.</p>"
-    return f"<table>{_rows((kind, str(count)) for kind, count in kinds.most_common())}</table>"
+    rows = _rows((with_flags(kind), str(count)) for kind, count in kinds.most_common())
+    return f"<table>{rows}</table>"
 
 
 def _failures(summary: Summary) -> str:
     lines = [
-        f"<li>{escape((row.error or {}).get('message', ''))}</li>"
+        f"<li>{escape(with_flags((row.error or {}).get('message', '')))}</li>"
         for row in summary.failed[:MAX_LISTED_FAILURES]
     ]
     more = len(summary.failed) - len(lines)

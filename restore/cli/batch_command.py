@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli.messages import error_with_flags, with_flags
+from restore.cli.messages import error_with_flags
 from restore.cli.option_parameters import (
     computation_parameters,
     flag_parameter,
@@ -35,6 +35,7 @@ from restore.options import (
     describe_options,
     foreign_option_warnings,
 )
+from restore.options.flags import with_flags
 from restore.options.suggest import did_you_mean
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import typer
 
 from restore.cli.descriptions import Describer
 from restore.cli.inputs import fetch_existing, fetch_masks, masks_of
-from restore.cli.messages import error_with_flags, with_flags
+from restore.cli.messages import error_with_flags
 from restore.cli.progress import ProgressBars
 from restore.errors import RestoreError
 from restore.options import INSPECT_TASK, Request
+from restore.options.flags import with_flags
 from restore.serving.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
@@ -65,14 +66,15 @@ def _inspect(
             files = fetch_masks(masks, folder)
             results = restorer.run(INSPECT_TASK, photo, masks=files, **cast(Any, dict(given)))
     except RestoreError as error:
-        return {"photo": {"name": source}, "error": {"code": error.code, "message": str(error)}}
+        failure = {"code": error.code, "message": str(error_with_flags(error))}
+        return {"photo": {"name": source}, "error": failure}
     inspection = results.inspections[0]
     return {**inspection.to_dict(), "photo": {**inspection.photo, "name": source}}
 
 
 def _print(result: Json, bars: ProgressBars) -> None:
     if "error" in result:
-        typer.echo(f"error: {with_flags(result['error']['message'])}", err=True)
+        typer.echo(f"error: {result['error']['message']}", err=True)
         return
     bars.print("\n".join(describe_inspection(result)))
 

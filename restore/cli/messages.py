@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from restore.errors import Code, RestoreError
-from restore.options import GROUPS
-
-_NAMES = frozenset[str]().union(*(group.names() for group in GROUPS))
-_LONG = "|".join(sorted((name for name in _NAMES if "_" in name), key=len, reverse=True))
-_WORDS = "|".join(sorted(name for name in _NAMES if "_" not in name))
-_LONG_NAME = re.compile(rf"(?<![\w'\"./-])({_LONG})(?![\w'\"/-]|\.\w)")
-# These names are ordinary words, so they are only replaced where they are the subject.
-_WORD_AS_SUBJECT = re.compile(rf"(^|: )({_WORDS})(?= (?:is|was|has no effect)\b)")
-_PHRASES = (
-    ("mask, masks and points", "--mask and --points"),
-    ("mask or masks", "--mask"),
-    ("or points (", "or --points ("),
-    ("scale and --target-", "--scale and --target-"),
-    ("of scale, --target-", "of --scale, --target-"),
-    ("steps=auto,colorize", "--steps auto,colorize"),
-    ("faces=largest or faces=center", "--faces largest or --faces center"),
-)
-
-
-def with_flags(text: str) -> str:
-    """Write the names of options as flags: `tile_size` becomes `--tile-size`."""
-    text = _LONG_NAME.sub(lambda found: _flag(found[1]), text)
-    text = _WORD_AS_SUBJECT.sub(lambda found: found[1] + _flag(found[2]), text)
-    for phrase, replacement in _PHRASES:
-        text = text.replace(phrase, replacement)
-    return text
+from restore.options.flags import with_flags
 
 
 def error_with_flags(error: RestoreError) -> RestoreError:
@@ -91,7 +65,3 @@ def print_failure(error: RestoreError, arguments: Sequence[str]) -> None:
 def _asks_for_json(arguments: Sequence[str]) -> bool:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return any(option == "--json" or option.startswith("--json=") for option in options)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

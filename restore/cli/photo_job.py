@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from restore.cli.descriptions import Describer
 from restore.cli.inputs import fetch_existing, fetch_masks, masks_of
+from restore.cli.messages import error_with_flags
 from restore.cli.targets import (
     Origin,
     Targets,
@@ -187,20 +188,23 @@ def _restore_one(
             detail = f"{is_done}; --overwrite restores it again"
             return Outcome(source, "skipped", path, detail=detail)
     except RestoreError as error:
-        return Outcome(source, "failed", detail=str(error), error_code=error.code)
+        return _failed(source, error)
     restorer = job.restorer  # an error about weights or device ends the command
     try:
         results = _run(restorer, job, photo, mask_files)
         written = _write(results, job.targets_of(path), job.settings, origin)
     except RestoreError as error:
-        return Outcome(source, "failed", detail=str(error), error_code=error.code)
+        return _failed(source, error)
     except OSError as error:
-        refusal = write_error(path, error)
-        return Outcome(source, "failed", detail=str(refusal), error_code=refusal.code)
+        return _failed(source, write_error(path, error))
     report = results.reports[0]
     size = f"{results.photos[0].width}x{results.photos[0].height}"
     detail = job.describer.describe(report, size, restorer.fallback_warnings)
     return Outcome(source, "done", written[0], written[1:], detail, report=report.to_dict())
+
+
+def _failed(source: str, error: RestoreError) -> Outcome:
+    return Outcome(source, "failed", detail=str(error_with_flags(error)), error_code=error.code)
 
 
 def _origin(job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Origin:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.batch import workers
 from restore.batch.pool import WorkerPlan

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from batchfakes import write_crops
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.batch.folder import LocalFolder
 from restore.batch.manifest import FOLDER, read_rows

@@ -18,15 +18,16 @@ from threading import Event
 import numpy as np
 import pytest
 from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 from weightrows import put, row
 
+from restore.batch.failures import write_failures
 from restore.batch.figures import Statistics
 from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.html_report import write_report
 from restore.batch.listing import BatchPhoto
-from restore.batch.manifest import DONE, FOLDER, Row, read_rows
+from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob, Outcome
 from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
@@ -116,6 +117,26 @@ def test_failures_are_rows_and_a_csv_file_and_exit_code_1(
     summary, _ = run(options)
     assert (summary.done, summary.exit_code) == (1, 0)
     assert len((tmp_path / "out" / "failed.csv").read_text().splitlines()) == 1
+
+
+def test_messages_name_options_as_flags(options: BatchOptions, tmp_path: Path) -> None:
+    write_photos(tmp_path / "in", "huge.png", content=bytes(9))
+    source, target = open_folder(options.source), open_folder(options.target)
+    figures = Statistics()
+    message = "[E203] photo 'huge.png': 81 megapixels. Set max_megapixels to have it reduced."
+    error = {"code": "E203", "message": message}
+    row = Row("huge.png", 9, "1", "s", FAILED, error=error, finished=1.0)
+    with Manifest(target) as manifest:
+        manifest.add(row)
+        assert write_failures(source, target, manifest) == 1
+    figures.add(row)
+    figures.add(Row("a.jpg", 1, "1", "s", DONE, report={"warnings": ["tile_size was raised"]}))
+    summary = Summary(Plan((), 0, (), 0), failed=[row])
+    assert "--max-megapixels to" in (tmp_path / "out" / "failed.csv").read_text()
+    page = Path(write_report(source, target, replace(summary, done=1), figures, 1.0)).read_text()
+    assert page.count("Set --max-megapixels to have it reduced") == 2
+    assert "--tile-size was raised" in page
+    assert "max_megapixels" not in page
 
 
 def test_preview_writes_nothing(options: BatchOptions, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.batch.words import STAGES, stage_words
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PROJECT
+from places import PROJECT
 
 from benchmarks import gpu, gpu_nets, gpu_requests, gpu_workers
 from benchmarks.gpu_cases import CPU_ROUNDS, TARGETS, Case, Round, Target, cases, measured_cases

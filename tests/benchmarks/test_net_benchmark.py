@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import PROJECT
+from places import PROJECT
 from torch import nn
 
 from benchmarks import engines, nets, rows

@@ -13,9 +13,9 @@ from threading import Event
 
 import pytest
 from batchfakes import answer, write_photos
-from conftest import PROJECT
 from photofiles import file_of, picture
 from PIL import Image
+from places import PROJECT
 
 from restore.batch import local_engine
 from restore.batch.folder import Folder

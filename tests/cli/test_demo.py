@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 from restore.cli import demo
 from restore.errors import Code, RestoreError

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 SLOW = {
     "torch._dynamo",  # torch's compiler, which takes longer than torch itself

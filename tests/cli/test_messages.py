@@ -10,36 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli.main import main
-from restore.cli.messages import with_flags
 
 
 @pytest.fixture(autouse=True)
 def lite_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("tile_size was raised from 5 to 64", "--tile-size was raised from 5 to 64"),
-        ("use codeformer_fidelity.", "use --codeformer-fidelity."),
-        ("scale has no effect", "--scale has no effect"),
-        ("upscale: scale has no effect: x", "upscale: --scale has no effect: x"),
-        ("Send mask or masks (images)", "Send --mask (images)"),
-        ("scale and target_px both state", "--scale and --target-px both state"),
-        ("Use one of scale, target_px.", "Use one of --scale, --target-px."),
-        ("Use faces=largest or faces=center.", "Use --faces largest or --faces center."),
-        ("it is grey; steps=auto,colorize adds", "it is grey; --steps auto,colorize adds"),
-        ("photo 'tile_size.jpg': the scale of it", "photo 'tile_size.jpg': the scale of it"),
-        ("out/with_face is not a folder", "out/with_face is not a folder"),
-    ],
-)
-def test_options_are_named_as_flags(text: str, shown: str) -> None:
-    assert with_flags(text) == shown
 
 
 @pytest.mark.parametrize(

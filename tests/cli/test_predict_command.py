@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.main import main

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli.main import main
 

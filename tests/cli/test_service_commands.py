@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli import service_commands
 from restore.cli.main import main

@@ -275,3 +275,13 @@ def test_shell_completes_commands_options_and_choices(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split()[: len(expected)] == expected
     assert expected or not done.stdout.strip()
+
+
+@pytest.mark.parametrize("command", ["upscale", "inspect"])
+def test_failures_in_json_name_options_as_flags(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("1", (7200, 7200)).save(tmp_path / "huge.png")
+    assert main([command, "huge.png", "--json"]) == 2
+    [photo] = json.loads(capsys.readouterr().out)["photos"]
+    assert "set --max-megapixels to have it reduced" in photo["error"]["message"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import requests
 from coghttp import data_uri, files_below, post_prediction
-from conftest import PROJECT
 from facefakes import ASTRONAUT
+from places import PROJECT
 
 from restore.imaging.encode import encode
 from restore.imaging.photo import Photo

@@ -15,8 +15,9 @@ class Predictor(BasePredictor):
         end_with_parent(self.results.close)
         self.watched = Watched()
 
-    def predict(self, scale: float = Input(default=1)) -> str:
-        """Work for a number of seconds, so that the schema of predict.py admits the request."""
+    def predict(self, scale: float = Input(default=1), saturation: float = Input(default=1)) -> str:
+        """Work for `scale` times `saturation` seconds; the schema of predict.py has these names."""
+        seconds = scale * saturation
         with self.watched.working():
-            time.sleep(scale)
-        return f"worked for {scale} s"
+            time.sleep(seconds)
+        return f"worked for {seconds} s"

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import requests
 from coghttp import data_uri, decode_image, free_port, idle_status, processes_of_session
-from conftest import PROJECT
 from facefakes import ASTRONAUT
 from faultserver import (
     EYE,
@@ -29,6 +28,7 @@ from faultserver import (
     FaultServer,
     environment_of,
 )
+from places import PROJECT
 
 from restore.imaging.encode import encode
 from restore.imaging.photo import Photo

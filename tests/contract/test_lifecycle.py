@@ -17,7 +17,7 @@ from coghttp import (
     post_prediction,
     processes_of_session,
 )
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.errors import RestoreError
 from restore.serving.launcher import running, start, stop, wait_until_ready

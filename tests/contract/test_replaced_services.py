@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import requests
 from coghttp import data_uri, decode_image, free_port, grey_jpeg, post_prediction
-from conftest import PROJECT
 from facefakes import ASTRONAUT
 from PIL import Image
+from places import PROJECT
 
 from restore import Restorer
 from restore.cli.main import main

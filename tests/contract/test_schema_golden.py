@@ -8,7 +8,7 @@ build` writes the new one to `.cog/openapi_schema.json`.
 import json
 from typing import Any
 
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.serving.schema import openapi_schema
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 from data.degradation import PRESETS, Degradation, degrade
 from data.degrade import main

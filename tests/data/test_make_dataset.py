@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
+from places import PROJECT
 
 from data.degradation import Degradation
 from data.make_dataset import MANIFEST, main, make_dataset, make_photo, plan_photo

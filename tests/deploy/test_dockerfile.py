@@ -4,7 +4,7 @@ import json
 import re
 
 import typer.main
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli.main import app
 from restore.service.settings import Settings

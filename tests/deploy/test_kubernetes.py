@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.cli.main import app
 

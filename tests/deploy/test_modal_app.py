@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import typer.main
-from conftest import PROJECT
+from places import PROJECT
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 

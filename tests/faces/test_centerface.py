@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT
 from facefakes import ASTRONAUT, CPU
 from PIL import Image
+from places import PROJECT
 from skimage import data
 
 from restore.faces.centerface import CenterFaceDetector

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
+from places import SHARED
 
 from restore.faces.colour import (
     MAX_TONED_RESIDUAL,

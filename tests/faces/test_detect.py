@@ -11,8 +11,8 @@ import dlib
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT, SHARED
 from PIL import Image
+from places import PROJECT, SHARED
 from skimage import data
 
 from restore.errors import Code, RestoreError

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import PROJECT
 from facefakes import ASTRONAUT, FixedDetector, face_at
 from PIL import Image
+from places import PROJECT
 from skimage import data
 
 from restore.faces.detect import DlibDetector

@@ -21,8 +21,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]  # like pytest
 from bug_inputs import BugInput, generate  # noqa: E402
 from clean_photos import choose_clean_photos, print_clean_rows, run_clean_photo  # noqa: E402
 from colour_oracle import MAX_GOOD_CHANGE, find_kept_harm, mean_change  # noqa: E402
-from conftest import PROJECT, SHARED  # noqa: E402
 from oracle import Pixels, find_harm, find_inpaint_harm, read  # noqa: E402
+from places import PROJECT, SHARED  # noqa: E402
 
 from restore import RestoreError, Restorer  # noqa: E402
 

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from colour_oracle import MAX_GOOD_CHANGE, mean_change
-from conftest import SHARED
+from places import SHARED
 
 from restore import Photo, RestoreError, Restorer, open_photo
 from restore.imaging.convert import to_8_bits, to_rgb

@@ -8,12 +8,12 @@ import zlib
 import numpy as np
 import pytest
 from bombs import BOMBS, bmp_bomb, gif_bomb, jpeg_bomb, noise, png_bomb, tiff_bomb
-from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from originals import EXIF, ICC, VALID, Edit, edited
 from photofiles import chunk, file_of
 from PIL import Image
+from places import PROJECT
 
 from restore.errors import Code, RestoreError
 from restore.imaging.encode import encode

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from conftest import PROJECT
+from places import PROJECT
 from torch import Tensor, nn
 from weightrows import manifest_row
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 from weightrows import lite_row, put, row
 
 from restore.models.catalog import Catalog

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import spandrel
 import torch
-from conftest import PROJECT
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.parsing.parsenet import ParseNet
+from places import PROJECT
 from safetensors.torch import save_file
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.DRUNet import DRUNet

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.models.locations import downloads_folder, manifest_path
 

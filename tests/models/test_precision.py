@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 from pydantic import ValidationError
 
 from restore.models.catalog import DENOISE_PARTNER, Catalog, Checkpoint

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 NAMES = "sorted({'torchvision', 'torch._dynamo', 'spandrel.architectures.LaMa'} & set(sys.modules))"
 IMPORT = "import sys\nfrom restore.models.spandrel_parts import import_part\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 from torch import nn
 
 from restore.models.catalog import Catalog

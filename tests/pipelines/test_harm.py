@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import hypothesis
 import numpy as np
 import pytest
-from conftest import PROJECT
 from hypothesis import strategies as st
+from places import PROJECT
 
 from restore.imaging.photo import Photo
 from restore.imaging.resize import resize_photo

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.runtime import allocator
 from restore.runtime.allocator import Allocator

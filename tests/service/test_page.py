@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 from PIL import Image
+from places import PROJECT
 
 pytest.importorskip("playwright", reason="playwright drives the browser; it is not installed")
 

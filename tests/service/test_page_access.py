@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 pytest.importorskip("playwright", reason="playwright drives the browser; it is not installed")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 from starlette.applications import Starlette
 
 from restore.errors import Code

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROJECT
 from heiffiles import phone_heic
 from PIL import Image
+from places import PROJECT
 
 pytest.importorskip("playwright", reason="playwright drives the browser; it is not installed")
 

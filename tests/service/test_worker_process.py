@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.service.worker_process import WorkerProcess, processes_of_session
 

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import PROJECT
+from places import PROJECT
 
 from training.basicsr_import import import_basicsr
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 
-from conftest import PROJECT
+from places import PROJECT
 
 from restore.pipelines.assessment.limits import LIMITS
 
