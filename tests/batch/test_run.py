@@ -130,7 +130,8 @@ def test_messages_name_options_as_flags(options: BatchOptions, tmp_path: Path) -
         manifest.add(row)
         assert write_failures(source, target, manifest) == 1
     figures.add(row)
-    figures.add(Row("a.jpg", 1, "1", "s", DONE, report={"warnings": ["tile_size was raised"]}))
+    report = {"warnings": ["tile_size was raised"]}
+    figures.add(Row("a.jpg", 1, "1", "s", DONE, output="a.jpg", report=report))
     summary = Summary(Plan((), 0, (), 0), failed=[row])
     assert "--max-megapixels to" in (tmp_path / "out" / "failed.csv").read_text()
     page = Path(write_report(source, target, replace(summary, done=1), figures, 1.0)).read_text()

@@ -123,8 +123,8 @@ def test_worker_measures_its_cases(tmp_path: Path) -> None:
     (tmp_path / "start").touch()
     path = tmp_path / "rows.jsonl"
     settings = Settings(CPU, path, profile=True, folder=tmp_path)
-    gpu_workers.run_worker("lite-faces@256", "bfloat16,eager;float32,library", settings)
-    assert measured_cases(path, "cpu") == set(LITE_FACES)
+    gpu_workers.run_worker("lite-scratches@64", "bfloat16,eager;float32,library", settings)
+    assert measured_cases(path, "cpu") == set(cases([Target("lite-scratches@64")], CPU_ROUNDS))
     assert list(tmp_path.glob("ready-*"))
 
 
