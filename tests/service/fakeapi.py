@@ -42,6 +42,8 @@ class FakeApi:
         steps: task and reason of the steps that `inspect` proposes; "restore:deblur" is a task and
             its work.
         warnings: warnings in the report of each job.
+        max_pixels: size above which a photo is refused, or reduced to half its sides with
+            `max_megapixels`.
         removed: whether inputs and outputs of all jobs have been removed.
     """
 
@@ -55,6 +57,7 @@ class FakeApi:
         self.faces: list[list[float]] = []
         self.steps: list[tuple[str, str]] = [("colorize", "the photo is grey")]
         self.warnings: list[str] = []
+        self.max_pixels = 50_000_000
         self.removed = False
         app = Starlette(routes=[*self._routes(), *PageFiles().routes()])
         config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
@@ -173,6 +176,12 @@ class FakeApi:
             error = f"[E205] photo '{name}': it is not a photo. Send JPEG, PNG or WebP."
             prediction |= {"status": "failed", "error": error}
             return
+        if photo.width * photo.height > self.max_pixels:
+            if "max_megapixels" not in prediction["input"]:
+                error = f"[E203] photo '{name}': too many pixels. Set max_megapixels to reduce it."
+                prediction |= {"status": "failed", "error": error}
+                return
+            photo = ImageOps.scale(photo, 0.5)
         if prediction["input"]["task"] == "inspect":
             output = self._store("a.json", "application/json", self._inspection(photo))
         else:

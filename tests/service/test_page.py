@@ -153,6 +153,27 @@ def test_file_that_is_no_photo_shows_the_code_and_the_remedy(user: User, tmp_pat
 
 
 @pytest.mark.slow
+def test_photo_with_too_many_pixels_is_restored_once_the_option_is_set(
+    user: User, api: FakeApi
+) -> None:
+    api.max_pixels = 10_000
+    api.faces = [[10.0, 10.0, 40.0, 50.0], [60.0, 10.0, 90.0, 50.0]]
+    api.steps = [("face_restore", "it has faces")]
+    user.choose(GIRLS)
+    notice = user.cards.locator(".notice.error")
+    expect(notice).to_contain_text("Set “Largest photo in megapixels” to reduce it.")
+    user.page.locator("#options, #more-options").evaluate_all("all => all.map(e => e.open = true)")
+    user.page.get_by_label("Largest photo in megapixels").fill("0.01")
+    notice.get_by_role("button", name="Try again").click()
+    expect(user.cards.locator(".face")).to_have_count(2)
+    user.cards.get_by_label("Restore face 0").click()
+    user.restore()
+    sent = api.of_task("pipeline")[0]["input"]
+    assert sent["max_megapixels"] == 0.01
+    assert json.loads(sent["face_points"]) == [[150, 60]]  # in pixels of the photo itself
+
+
+@pytest.mark.slow
 def test_refused_request_shows_the_message_and_can_be_repeated(user: User, api: FakeApi) -> None:
     user.choose(GIRLS)
     api.refusal = "[E603] the queue is full: 10 jobs wait. Try again in a minute."

@@ -158,7 +158,7 @@ class TestContents:
         text = (FOLDER / "scripts" / "errors.js").read_text()
         listed = re.search(r"PHOTO_CODES = \[(.*?)\]", text, re.DOTALL)
         assert listed
-        about_request = {Code.PHOTO_COUNT, Code.PHOTO_MISSING}
+        about_request = {Code.PHOTO_COUNT, Code.PHOTO_MISSING, Code.PHOTO_TOO_MANY_PIXELS}
         about_photo = {code for code in Code if code.name.startswith("PHOTO_")} - about_request
         assert re.findall(r'"(.*?)"', listed[1]) == sorted(about_photo)
 

@@ -17,6 +17,7 @@ const { fileKind, fileSize, humanName, resultName, uniqueNames } = await load("n
 const { clampScale, fitScale, visibleDivider } = await load("zoom.js");
 const { maskSize, parsePolygons } = await load("strokes.js");
 const { readInspection } = await load("inspection.js");
+const { learnLabels, withLabels } = await load("option_labels.js");
 
 function photoWith(changes) {
   const steps = [
@@ -152,7 +153,7 @@ test("a mask belongs to inpaint, and to pipelines in which that step is chosen",
 
 test("an inspection is read by its names", () => {
   const found = readInspection({
-    photo: {},
+    photo: { width: 640, height: 480 },
     steps: [{ task: "restore", work: "deblur", reason: "soft", options: {}, new: 1 }],
     faces: [{ index: 0, box: [1, 2, 3, 4], restorable: false, reason: "blurred", score: 0.9 }],
     warnings: ["rotated"],
@@ -161,6 +162,23 @@ test("an inspection is read by its names", () => {
   const face = { index: 0, box: [1, 2, 3, 4], restorable: false, reason: "blurred" };
   assert.deepEqual(found.faces, [face]);
   assert.deepEqual(found.warnings, ["rotated"]);
+  assert.equal(found.width, 640);
+});
+
+test("options in messages have the labels of the form", () => {
+  const huge = "81 megapixels. Make it smaller, or set max_megapixels to have it reduced.";
+  assert.equal(withLabels(huge), huge); // before the schema is known
+  learnLabels(fieldsOf(openapi));
+  assert.equal(
+    withLabels(huge),
+    "81 megapixels. Make it smaller, or set “Largest photo in megapixels” to have it reduced.",
+  );
+  assert.equal(
+    withLabels("raise scratch_threshold, or set with_scratch to false"),
+    "raise “Scratch threshold”, or switch off “Fill scratches”",
+  );
+  const others = "photo 'tile_size.jpg': my_name, with_face.png and scale are no options";
+  assert.equal(withLabels(others), others);
 });
 
 test("kinds of files are named by their suffixes", () => {

@@ -2,10 +2,10 @@
 
 /**
  * Codes of errors about the photo itself, which no task can use: its format, size or content. Those
- * of restore/errors.py that begin with PHOTO_, without those about its number or its address; a
- * test compares both.
+ * of restore/errors.py that begin with PHOTO_, without those about its number or its address, and
+ * without too many pixels, which an option permits; a test compares both.
  */
-const PHOTO_CODES = ["E202", "E203", "E204", "E205", "E206"];
+const PHOTO_CODES = ["E202", "E204", "E205", "E206"];
 
 const CODED = /^\[(E\d{3})\]\s*/;
 

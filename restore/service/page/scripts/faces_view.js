@@ -1,6 +1,7 @@
 /** Faces of a photo as boxes that the user can choose. */
 
 import { button, element } from "./dom.js";
+import { withLabels } from "./option_labels.js";
 
 /**
  * Create the boxes over a photo and the line of buttons below it.
@@ -59,7 +60,7 @@ function faceButton(photo, face, onChange) {
       class: "face",
       "aria-label": `Restore face ${face.index}`,
       disabled: !face.restorable,
-      title: face.restorable ? null : `This face cannot be restored: ${face.reason}`,
+      title: face.restorable ? null : `This face cannot be restored: ${withLabels(face.reason)}`,
       onclick: () => {
         face.chosen = !face.chosen;
         onChange();

@@ -6,13 +6,14 @@ import { INSPECT_TASK } from "./tasks.js";
 /**
  * Let the service inspect a photo.
  *
- * @param {{signal: AbortSignal, onChange: function(Object)}} options `onChange` gets each
- *     state of the prediction.
+ * @param {{options: Object, signal: AbortSignal, onChange: function(Object)}} work `options` are
+ *     those that the user changed, `onChange` gets each state of the prediction.
  * @returns {Promise<Inspection>} as of readInspection.
  */
-export async function inspect(api, version, photo, { signal, onChange }) {
+export async function inspect(api, version, photo, { options, signal, onChange }) {
   const image = await storedAddress(api, photo, signal);
-  const created = await api.createPrediction(version, { task: INSPECT_TASK, image }, signal);
+  const input = { task: INSPECT_TASK, image, ...only(options, ["max_megapixels"]) };
+  const created = await api.createPrediction(version, input, signal);
   const ended = await followOrCancel(api, created, { signal, onChange });
   const [address] = outputsOf(ended);
   const blob = await api.blob(address);
@@ -35,15 +36,22 @@ async function followOrCancel(api, created, options) {
  * `work` is what a step does that can do several things: "denoise" or "deblur"; else "". `index` is
  * the number of a face in the API, from 0.
  *
- * @typedef {{steps: Array<{step: string, work: string, why: string}>,
+ * `width` is that of the photo to which the boxes refer, which may have been reduced.
+ *
+ * @typedef {{width: number, steps: Array<{step: string, work: string, why: string}>,
  *     faces: Array<{index: number, box: number[], restorable: boolean, reason: string}>,
  *     warnings: string[]}} Inspection
  * @returns {Inspection}
  */
-export function readInspection({ steps, faces, warnings }) {
+export function readInspection({ photo, steps, faces, warnings }) {
   return {
+    width: photo.width,
     steps: steps.map(({ task, work, reason }) => ({ step: task, work, why: reason })),
     faces: faces.map(({ index, box, restorable, reason }) => ({ index, box, restorable, reason })),
     warnings,
   };
+}
+
+function only(options, names) {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)));
 }

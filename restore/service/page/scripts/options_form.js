@@ -89,16 +89,16 @@ function attributes(id, rest) {
 }
 
 function switchControl(field, id, value, onValue) {
-  const onchange = (event) => onValue(event.target.checked);
-  return element("input", attributes(id, { type: "checkbox", checked: Boolean(value), onchange }));
+  const oninput = (event) => onValue(event.target.checked);
+  return element("input", attributes(id, { type: "checkbox", checked: Boolean(value), oninput }));
 }
 
 /** A switch that may be left to the service. */
 function maybe(field, id, value, onValue) {
   const meaning = { [UNSET]: null, true: true, false: false };
   const texts = { [UNSET]: "Automatic", true: "Yes", false: "No" };
-  const onchange = (event) => onValue(meaning[event.target.value]);
-  return select(id, texts, String(value ?? UNSET), onchange);
+  const oninput = (event) => onValue(meaning[event.target.value]);
+  return select(id, texts, String(value ?? UNSET), oninput);
 }
 
 function choice(field, id, value, onValue) {
@@ -110,11 +110,11 @@ function choiceText(name) {
   return name === "auto" ? "Automatic" : name;
 }
 
-function select(id, texts, value, onchange) {
+function select(id, texts, value, oninput) {
   const options = Object.entries(texts)
     .sort(([a], [b]) => (a === UNSET ? -1 : 0) - (b === UNSET ? -1 : 0))
     .map(([each, text]) => element("option", { value: each, text, selected: each === value }));
-  return element("select", attributes(id, { onchange }), ...options);
+  return element("select", attributes(id, { oninput }), ...options);
 }
 
 function range(field, id, value, onValue) {
@@ -132,17 +132,17 @@ function range(field, id, value, onValue) {
 }
 
 function number(field, id, value, onValue) {
-  const onchange = (event) => {
+  const oninput = (event) => {
     const given = event.target.value;
     onValue(given === "" ? null : Number(given));
   };
   const { minimum: min, maximum: max } = field;
   const step = field.whole ? 1 : "any";
-  const rest = { type: "number", min, max, step, placeholder: "Automatic", onchange };
+  const rest = { type: "number", min, max, step, placeholder: "Automatic", oninput };
   return element("input", attributes(id, { ...rest, value: value ?? "" }));
 }
 
 function text(field, id, value, onValue) {
-  const onchange = (event) => onValue(event.target.value || null);
-  return element("input", attributes(id, { type: "text", value: value ?? "", onchange }));
+  const oninput = (event) => onValue(event.target.value || null);
+  return element("input", attributes(id, { type: "text", value: value ?? "", oninput }));
 }

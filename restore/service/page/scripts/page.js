@@ -7,6 +7,7 @@ import { inspect } from "./inspection.js";
 import { Limiter } from "./jobs.js";
 import { MaskEditor } from "./mask_editor.js";
 import { uniqueNames } from "./names.js";
+import { learnLabels, withLabels } from "./option_labels.js";
 import { OptionsForm } from "./options_form.js";
 import { Photo } from "./photo.js";
 import { PhotoCard } from "./photo_card.js";
@@ -36,6 +37,7 @@ export class Page {
     this.maskEditor = new MaskEditor();
     this.viewer = new Viewer();
     const fields = fieldsOf(version.openapi_schema);
+    learnLabels(fields);
     this.form = new OptionsForm(byId("important-options"), byId("other-options"), fields);
     this.task = fillTaskPicker(byId("tasks"), tasks, (task) => this.#setTask(task));
     this.form.show(this.task);
@@ -51,8 +53,9 @@ export class Page {
     byId("remove-all").addEventListener("click", () =>
       [...this.cards].forEach((card) => this.remove(card)),
     );
-    byId("other-options").addEventListener("change", () => this.#optionsChanged());
-    byId("important-options").addEventListener("change", () => this.#optionsChanged());
+    // Not "change", which comes while a button of a card is pressed, and would replace the button.
+    byId("other-options").addEventListener("input", () => this.#optionsChanged());
+    byId("important-options").addEventListener("input", () => this.#optionsChanged());
     byId("options").open = matchMedia(WIDE).matches; // on a phone the photos come first
     this.recent.render();
     this.#update();
@@ -84,7 +87,8 @@ export class Page {
     const { signal } = card.inspecting;
     const onChange = (prediction) => card.showInspection(prediction);
     try {
-      const work = () => inspect(this.api, this.version, photo, { signal, onChange });
+      const options = this.options();
+      const work = () => inspect(this.api, this.version, photo, { options, signal, onChange });
       photo.setInspection(await inspections.run(work));
       const count = photo.steps.length;
       announce(`${photo.name}: ${count} ${count === 1 ? "step" : "steps"} proposed`);
@@ -167,7 +171,7 @@ export class Page {
   #inspectionFailed(card, error) {
     if (error.isAboutPhoto) card.photo.unusable = error;
     else card.inspectionError = error;
-    announce(`${card.photo.name}: ${error.message}`);
+    announce(`${card.photo.name}: ${withLabels(error.message)}`);
   }
 
   #setTask(task) {

@@ -48,11 +48,16 @@ export class Photo {
   }
 
   /** Take over the result of the task `inspect`. */
-  setInspection({ steps, faces, warnings }) {
+  setInspection({ width, steps, faces, warnings }) {
+    const scale = this.width ? this.width / width : 1; // the service may have reduced the photo
     const marked = this.steps.filter((each) => each.step === "inpaint" && this.mask);
     const proposed = steps.map((each) => ({ ...each, proposed: true, chosen: true }));
     this.steps = [...marked, ...proposed];
-    this.faces = faces.map((face) => ({ ...face, chosen: face.restorable }));
+    this.faces = faces.map((face) => ({
+      ...face,
+      box: face.box.map((side) => side * scale),
+      chosen: face.restorable,
+    }));
     this.warnings = warnings;
     this.inspection = "done";
   }

@@ -6,6 +6,7 @@ import { facesView } from "./faces_view.js";
 import { Job } from "./job.js";
 import { JobView } from "./job_view.js";
 import { fileKind, fileSize } from "./names.js";
+import { withLabels } from "./option_labels.js";
 import { errorBox, warningsBox } from "./problems.js";
 import { describeState } from "./progress.js";
 import { inputFor, restoresFaces } from "./request.js";
@@ -140,7 +141,7 @@ export class PhotoCard {
     if (error.name === "AbortError") return; // cancelled before the submission, or removed
     this.problem = { error, retry: !error.isAboutPhoto };
     if (error.isAboutPhoto) this.photo.unusable = error;
-    announce(`${this.photo.name} failed: ${error.message}`);
+    announce(`${this.photo.name} failed: ${withLabels(error.message)}`);
     if (job.prediction === null) this.photo.stored = null; // the stored copy may be the reason
   }
 

@@ -1,6 +1,7 @@
 /** Errors and warnings as the user sees them. */
 
 import { button, element, icon } from "./dom.js";
+import { withLabels } from "./option_labels.js";
 
 /**
  * Create the box of an error.
@@ -15,7 +16,7 @@ export function errorBox(error, onRetry = null, retryText = "Try again") {
     "div",
     { class: "notice error", role: "alert" },
     icon("alert"),
-    element("p", {}, code, code ? " " : null, error.message),
+    element("p", {}, code, code ? " " : null, withLabels(error.message)),
     onRetry ? button({ text: retryText, kind: "small", onclick: onRetry }) : null,
   );
 }
@@ -28,7 +29,7 @@ export function warningsBox(warnings) {
     "details",
     { class: "notice warning", open: warnings.length <= 2 },
     element("summary", {}, icon("alert"), element("span", { text: title })),
-    element("ul", {}, ...warnings.map((text) => element("li", { text }))),
+    element("ul", {}, ...warnings.map((text) => element("li", { text: withLabels(text) }))),
   );
 }
 
