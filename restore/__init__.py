@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from restore.errors import Code, RestoreError
+from restore.version import __version__
 
 if TYPE_CHECKING:
     from restore.imaging.photo import Photo, open_photo
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from restore.restorer import Restorer
     from restore.results import Results
 
-__all__ = ["Restorer", "Results", "Photo", "open_photo", "Report", "RestoreError", "Code"]
+__all__ = [
+    "Restorer",
+    "Results",
+    "Photo",
+    "open_photo",
+    "Report",
+    "RestoreError",
+    "Code",
+    "__version__",
+]
 
 _MODULES = {
     "Restorer": "restore.restorer",
@@ -36,3 +46,8 @@ def __getattr__(name: str) -> object:
     import importlib  # noqa: PLC0415 - only for the first use of a heavy name
 
     return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names also before their first use, for completion in shells and notebooks."""
+    return sorted({*globals(), *__all__})

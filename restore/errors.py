@@ -74,6 +74,10 @@ class RestoreError(Exception):
         self.photo = photo
         super().__init__(reason)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copy and pickle the error with all of its facts, for results of other processes."""
+        return _without_init, (type(self), self.args), self.__dict__
+
     def about(self, photo: str) -> RestoreError:
         """Return this error with the name of a photo, unless it has one already."""
         return (
@@ -83,6 +87,11 @@ class RestoreError(Exception):
     def __str__(self) -> str:
         subject = f"photo '{self.photo}': " if self.photo else ""
         return f"[{self.code}] {subject}{self.reason}. {self.remedy}"
+
+
+def _without_init(kind: type[RestoreError], args: tuple[object, ...]) -> RestoreError:
+    """Return an error without its attributes: `BaseException` would call `kind(*args)`."""
+    return kind.__new__(kind, *args)
 
 
 def system_reason(error: Exception) -> str:

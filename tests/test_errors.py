@@ -1,17 +1,30 @@
 """Tests of the errors for users, and of what messages say about errors of the operating system."""
 
 import ast
+import copy
 import errno
 import os
+import pickle
 import socket
 from pathlib import Path
 
 import pytest
 from places import PROJECT
 
-from restore.errors import system_reason
+from restore.errors import Code, RestoreError, system_reason
 
+ERROR = RestoreError(Code.MASK, "it is empty", "Send another one.", photo="a.jpg")
 MODULES = sorted((PROJECT / "restore").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "again", [pickle.loads(pickle.dumps(ERROR)), copy.copy(ERROR), copy.deepcopy(ERROR)]
+)
+def test_error_keeps_its_facts_when_it_is_copied_or_pickled(again: RestoreError) -> None:
+    """A pool of processes pickles errors; one that cannot be unpickled breaks the pool."""
+    assert type(again) is RestoreError
+    assert (again.code, again.reason, again.remedy) == (ERROR.code, ERROR.reason, ERROR.remedy)
+    assert (again.photo, str(again), again.args) == ("a.jpg", str(ERROR), ERROR.args)
 
 
 @pytest.mark.parametrize(

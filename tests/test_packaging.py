@@ -83,6 +83,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_contains_manifest_embedded_weights_and_predictor(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"restore/weights/manifest.toml", "restore/service/page/index.html"} <= names
+    assert "restore/py.typed" in names  # without it, type checkers ignore the types
     for row in Catalog.load().rows:
         assert (f"restore/weights/lite/{row.file}" in names) == row.embedded
     assert not [name for name in names if re.match(r"(tests|training|benchmarks|data)/", name)]
