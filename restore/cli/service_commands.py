@@ -197,20 +197,14 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     """
     from pydantic import ValidationError  # noqa: PLC0415
 
+    from restore.service.setting_errors import setting_error  # noqa: PLC0415
     from restore.service.settings import Settings  # noqa: PLC0415
 
+    known = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**known)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        variable = f"{Settings.model_config['env_prefix']}{str(first['loc'][0]).upper()}"
-        raise RestoreError(
-            Code.OPTION_INVALID,
-            f"the setting {name} ({variable}) is {first['input']!r}: {first['msg']}",
-            "Change the option, the environment variable or the line in .env; docs/service.md lists"
-            " all settings.",
-        ) from error
+        raise setting_error(error, known) from error
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from restore.models.policy import Policy
+
 MIB = 2**20
 MAX_KEEP_S = 10 * 365 * 86_400
 
@@ -26,12 +28,19 @@ def _items(value: object) -> object:
 
 def _http_url(value: str) -> str:
     if not re.match(r"https?://[^\s/]", value):
-        text = "an address begins with http:// or https://, such as http://gpu1:5000"
-        raise PydanticCustomError("http_url", text)
+        raise PydanticCustomError("http_url", "no address")
     return value
 
 
+def _policy(value: str) -> str:
+    try:
+        return Policy(value.strip()).value
+    except ValueError:
+        raise PydanticCustomError("policy", "no policy") from None
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+WeightsPolicy = Annotated[str, AfterValidator(_policy)]
 HttpUrls = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_items)]
 
 
@@ -62,7 +71,7 @@ class Settings(BaseSettings):
     """Cog servers to start; 0 if all are given by `worker_urls`."""
     worker_urls: HttpUrls = ()
     """Addresses of Cog servers that run elsewhere."""
-    weights: str | None = None
+    weights: WeightsPolicy | None = None
     """RESTORE_WEIGHTS of the workers that are started."""
     public_url: HttpUrl | None = None
     """Base of the URLs in responses; None means the address of the request."""

@@ -17,7 +17,7 @@ from places import PROJECT
 
 from restore.cli import service_commands
 from restore.cli.main import main
-from restore.service import database, http_server
+from restore.service import database, http_server, setting_errors
 from restore.service.keys import KeyStore
 from restore.service.settings import Settings
 
@@ -109,14 +109,47 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("arguments", "environment", "words"),
         [
-            (["--port", "70000"], {}, "E102"),
-            ([], {"RESTORE_PORT": "high"}, "the setting port (RESTORE_PORT) is 'high'"),
-            ([], {"RESTORE_WORKER_URLS": "gpu1"}, "worker_urls.0 (RESTORE_WORKER_URLS)"),
-            ([], {"RESTORE_CORS_ORIGINS": '["https://a.example"'}, "the setting cors_origins"),
-            (["--public-url", "a.example"], {}, "(RESTORE_PUBLIC_URL) is 'a.example'"),
-            (["--worker", "gpu1:5000"], {}, "an address begins with http:// or https://"),
-            ([], {"RESTORE_KEEP_S": "inf"}, "the setting keep_s (RESTORE_KEEP_S) is 'inf'"),
-            ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "(RESTORE_KEEP_JOBS_S) is 'nan'"),
+            (
+                ["--port", "70000"],
+                {},
+                "--port is '70000', which is not allowed. Use a whole number from 0 to 65535.",
+            ),
+            (
+                [],
+                {"RESTORE_PORT": "high"},
+                "RESTORE_PORT (in the environment or .env) is 'high', which is not allowed. Use a"
+                " whole number from 0 to 65535.",
+            ),
+            (
+                [],
+                {"MAX_FILE_SIZE_MB": "0"},
+                " MAX_FILE_SIZE_MB (in the environment or .env) is '0', which is not allowed. Use a"
+                " whole number of at least 1.",
+            ),
+            ([], {"RESTORE_KEY_STORED_MIB": "1.5"}, "'1.5', which is not allowed. Use a whole"),
+            (
+                [],
+                {"RESTORE_WORKER_URLS": "http://gpu2:5000,gpu1"},
+                "a value in RESTORE_WORKER_URLS (in the environment or .env) is 'gpu1', which is"
+                " not allowed. Use an address that begins with http:// or https://, such as"
+                " http://gpu1:5000.",
+            ),
+            (
+                [],
+                {"RESTORE_CORS_ORIGINS": '["https://a.example"'},
+                "Use values with commas between them, or a JSON list.",
+            ),
+            (["--public-url", "a.example"], {}, "--public-url is 'a.example', which is not"),
+            (["--worker", "gpu1:5000"], {}, "--worker is 'gpu1:5000', which is not allowed. Use"),
+            (
+                [],
+                {"RESTORE_KEEP_S": "inf"},
+                "is 'inf', which is not allowed. Use a number of seconds above 0, at most 3153",
+            ),
+            ([], {"RESTORE_KEEP_JOBS_S": "nan"}, "RESTORE_KEEP_JOBS_S (in the environment or .env"),
+            ([], {"RESTORE_OPEN": "perhaps"}, "is 'perhaps', which is not allowed. Use true or"),
+            ([], {"RESTORE_MODEL": "name"}, "is 'name', which is not allowed. Use OWNER/NAME,"),
+            ([], {"RESTORE_WEIGHTS": "ofical"}, "Did you mean official? Use one of official, lite"),
             (["--weights", "none"], {}, "--weights is 'none', which is not allowed"),
         ],
     )
@@ -135,7 +168,16 @@ class TestSettings:
         error = capsys.readouterr().err
         assert error.startswith("error: [E102]")
         assert words in error
+        assert "Input should" not in error
         assert served == []
+
+    def test_every_setting_that_can_be_refused_has_words(self) -> None:
+        """A setting of another type than text and paths is a number or has words of its own."""
+        for name, field in Settings.model_fields.items():
+            if field.annotation in {int, float, bool}:
+                assert setting_errors.allowed_values(name).startswith(
+                    ("a whole number ", "a number of seconds ", "true or false")
+                )
 
 
 class TestStart:
