@@ -67,7 +67,8 @@ class Summary:
         plan: what it had to do.
         done: number of photos that were restored.
         failed: the rows of photos that failed.
-        stopped: why the run ended before all was done, or an empty text.
+        stopped: why the run ended before all was done, with its code unless the user ended it, or
+            an empty text. The photos that are left have not failed: the next run restores them.
     """
 
     plan: Plan
@@ -203,19 +204,21 @@ def _refuse_results_among_photos(
 
 
 def _stop_unwritable(folder: Folder, error: OSError, summary: Summary, stop: Event) -> None:
-    summary.stopped = (
-        f"'{folder.place}' cannot be written ({system_reason(error)}): free some space or check"
-        " its permissions, and run the command again"
-    )
-    stop.set()
+    reason = f"'{folder.place}' cannot be written ({system_reason(error)})"
+    remedy = "Free some space or check its permissions, and run the command again."
+    _stop(reason, remedy, summary, stop)
 
 
 def _check_space(folder: Folder, min_free_bytes: int, summary: Summary, stop: Event) -> None:
     free_bytes = folder.free_bytes()
     if free_bytes is not None and free_bytes < min_free_bytes:
-        summary.stopped = (
+        reason = (
             f"the disk of '{folder.place}' has {free_bytes / 2**20:.0f} MiB left, less than"
-            f" {min_free_bytes / 2**20:.0f} (--min-free-mib): free some space and run the command"
-            " again"
+            f" {min_free_bytes / 2**20:.0f} (--min-free-mib)"
         )
-        stop.set()
+        _stop(reason, "Free some space, and run the command again.", summary, stop)
+
+
+def _stop(reason: str, remedy: str, summary: Summary, stop: Event) -> None:
+    summary.stopped = str(RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy))
+    stop.set()

@@ -172,7 +172,8 @@ def test_full_disk_stops_before_the_next_photo(
     monkeypatch.setattr(LocalFolder, "free_bytes", lambda self: 2**29)
     summary, recorder = run(options)
     assert recorder.rows == []
-    assert "has 512 MiB left, less than 1024 (--min-free-mib): free some space" in summary.stopped
+    assert summary.stopped.startswith("[E302] the disk of '")
+    assert "has 512 MiB left, less than 1024 (--min-free-mib). Free some space" in summary.stopped
     assert summary.exit_code == 1
 
 
@@ -190,7 +191,8 @@ def test_full_disk_stops_and_the_next_run_goes_on(
         patches.setattr(LocalFolder, "write", fail)
         summary, recorder = run(options)
     assert (summary.exit_code, recorder.rows) == (1, [])
-    assert "out' cannot be written (no space left on device): free some" in summary.stopped
+    assert summary.stopped.startswith("[E302] '")
+    assert "out' cannot be written (no space left on device). Free some" in summary.stopped
     assert run(options)[0].done == 3
 
 
