@@ -147,6 +147,15 @@ class TestWait:
         seen = api("GET", f"/v1/predictions/{prediction['id']}").json()
         assert seen["status"] == "processing"
 
+    @pytest.mark.parametrize("preference", ["wait=abc", "wait=5s", "respond-async"])
+    def test_preference_that_is_not_understood_is_ignored_visibly(
+        self, api: Api, preference: str
+    ) -> None:
+        """As RFC 7240 asks; the header of an applied preference is missing."""
+        response = api.create({"image": URL}, {"prefer": preference})
+        assert (response.status_code, response.json()["status"]) == (201, "starting")
+        assert "preference-applied" not in response.headers
+
     def test_ended_prediction_is_returned_at_once(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:

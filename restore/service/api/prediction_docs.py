@@ -45,7 +45,10 @@ CREATE: dict[str, Any] = {
         {
             "name": "Prefer",
             "in": "header",
-            "description": f"`wait`, or `wait=N` with 1 to {MAX_WAIT_S} seconds: wait for the end.",
+            "description": (
+                f"`wait`, or `wait=N` with 1 to {MAX_WAIT_S} seconds: wait for the end. Other values"
+                " are ignored; the header Preference-Applied says what was applied."
+            ),
             "schema": {"type": "string"},
         },
         {

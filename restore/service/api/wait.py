@@ -55,8 +55,9 @@ async def wait_for_end(service: Service, job: Job, timeout_s: float) -> Job:
 def preferred_wait_s(headers: Headers) -> int | None:
     """Return the seconds that a client wants to wait for the end of its job (RFC 7240).
 
-    `Prefer: wait` means MAX_WAIT_S; `wait=N` is limited to 1 to MAX_WAIT_S. Other preferences are
-    ignored.
+    `Prefer: wait` means MAX_WAIT_S; `wait=N` is limited to 1 to MAX_WAIT_S. What is not understood,
+    such as `wait=abc`, is ignored, as the RFC demands: it forbids an error. The response of an
+    applied preference has the header Preference-Applied, so that its absence is the hint.
 
     Returns:
         None without such a preference.
