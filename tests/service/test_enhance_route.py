@@ -55,6 +55,13 @@ def test_json_and_canceled_jobs(api: Api) -> None:
 def test_unknown_job_is_404(api: Api, job_id: str) -> None:
     response = api("GET", f"/status/{job_id}")
     assert response.status_code == 404
+    if "%" not in job_id:
+        assert response.json()["detail"] == (
+            f"[E602] there is no job '{job_id[:40]}'. Check its id. It may have been removed, or it"
+            " belongs to another API key."
+        )
+        other_route = api("GET", f"/v1/predictions/{job_id}").json()
+        assert other_route["detail"] == response.json()["detail"]
 
 
 def test_jobs_of_another_key_do_not_exist(api_of: Callable[..., Api]) -> None:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from restore.errors import Code
-from restore.service.api.errors import NOT_FOUND, PROBLEMS
+from restore.service.api.errors import NOT_FOUND, PROBLEMS, existing_job
 from restore.service.api.task_docs import SUMMARIES, request_docs
 from restore.service.api.task_inputs import submit_task
 from restore.service.api.urls import base_url, download_url
 from restore.service.auth import owner_of
-from restore.service.http_errors import HttpError
 from restore.service.job_files import file_ids
 from restore.service.records import Job, Status
 
@@ -82,14 +80,7 @@ async def enhance(request: Request, key_owner: Owner) -> dict[str, Any]:
 async def status(request: Request, key_owner: Owner, job_id: str) -> dict[str, Any]:
     """Return the state of a job of any route, and its results when it has ended."""
     service: Service = request.app.state.service
-    job = await asyncio.to_thread(service.jobs.get, job_id, key_owner)
-    if job is None:
-        raise HttpError(
-            404,
-            Code.JOB_MISSING,
-            f"there is no job '{job_id[:40]}'",
-            "It may have been removed, or it belongs to another API key.",
-        )
+    job = existing_job(await asyncio.to_thread(service.jobs.get, job_id, key_owner), job_id)
     base = base_url(request)
     return await asyncio.to_thread(
         lambda: {

@@ -24,6 +24,7 @@ from restore.service import database
 from restore.service.api.schemas import Problem
 from restore.service.file_writer import disk_full
 from restore.service.http_errors import CLOSE, HttpError
+from restore.service.records import Job
 from restore.serving.request_body import MAX_SHOWN_CHARACTERS, Refusal
 
 log = logging.getLogger("restore.service.api")
@@ -63,6 +64,8 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = {
     404: _problem_docs("It does not exist, or belongs to another API key.")
 }
 
+MAX_SHOWN_ID_CHARACTERS = 40
+
 RETRY_AFTER_S = 10
 """The header Retry-After of a full queue, which has no better estimate."""
 
@@ -73,6 +76,21 @@ def problem(
     """Build the response of an error."""
     content = {"title": HTTPStatus(status).phrase, "detail": detail, "status": status}
     return JSONResponse(content, status, dict(headers), media_type=MEDIA_TYPE)
+
+
+def existing_job(job: Job | None, job_id: str) -> Job:
+    """Return a job that was looked for.
+
+    Raises:
+        RestoreError: JOB_MISSING without one.
+    """
+    if job is None:
+        raise RestoreError(
+            Code.JOB_MISSING,
+            f"there is no job '{job_id[:MAX_SHOWN_ID_CHARACTERS]}'",
+            "Check its id. It may have been removed, or it belongs to another API key.",
+        )
+    return job
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -46,8 +46,8 @@ CREATE: dict[str, Any] = {
             "name": "Prefer",
             "in": "header",
             "description": (
-                f"`wait`, or `wait=N` with 1 to {MAX_WAIT_S} seconds: wait for the end. Other values"
-                " are ignored; the header Preference-Applied says what was applied."
+                f"`wait`, or `wait=N` with 1 to {MAX_WAIT_S} seconds: wait for the end. Others are"
+                " ignored; the header Preference-Applied says what was applied."
             ),
             "schema": {"type": "string"},
         },

@@ -13,10 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
-from restore.errors import Code, RestoreError
 from restore.service.api import schemas
 from restore.service.api.direct_route import DirectRoute
-from restore.service.api.errors import NOT_FOUND, PROBLEMS
+from restore.service.api.errors import NOT_FOUND, PROBLEMS, existing_job
 from restore.service.api.json_body import json_body
 from restore.service.api.models import check_model, check_version
 from restore.service.api.prediction import files_of, prediction_json, recent_files_of
@@ -91,7 +90,7 @@ async def get_prediction(request: Request, key_owner: Owner, prediction_id: str)
     service: Service = request.app.state.service
 
     def find() -> Job:
-        return _existing(service.jobs.get(prediction_id, key_owner), prediction_id)
+        return existing_job(service.jobs.get(prediction_id, key_owner), prediction_id)
 
     return await _response(request, find)
 
@@ -106,7 +105,7 @@ async def cancel_prediction(request: Request, key_owner: Owner, prediction_id: s
     service: Service = request.app.state.service
 
     def cancel() -> Job:
-        return _existing(service.jobs.cancel(prediction_id, key_owner), prediction_id)
+        return existing_job(service.jobs.cancel(prediction_id, key_owner), prediction_id)
 
     return await _response(request, cancel)
 
@@ -185,16 +184,6 @@ async def _response(
         return await asyncio.to_thread(response)
     async with service.large_bodies:
         return await asyncio.to_thread(response)
-
-
-def _existing(job: Job | None, prediction_id: str) -> Job:
-    if job is None:
-        raise RestoreError(
-            Code.JOB_MISSING,
-            f"there is no prediction '{prediction_id[:40]}'",
-            "It may have been removed, or it belongs to another API key.",
-        )
-    return job
 
 
 router.include_router(pages)
