@@ -155,6 +155,18 @@ def test_blocks_show_in_smooth_areas_on_any_grid() -> None:
     assert rough.smooth_share < 0.02
 
 
+@pytest.mark.parametrize("side_px", [12, 16])
+def test_squares_of_a_picture_are_no_blocks_of_a_jpeg(side_px: int) -> None:
+    modules = np.random.default_rng(1).integers(0, 2, (20, 20)) * 255
+    picture = np.kron(modules, np.ones((side_px, side_px))).astype(np.uint8)
+    assert measure_blocks(picture).step_levels == 0.0
+
+
+def test_blocks_of_the_coarsest_jpeg_are_found() -> None:
+    picture = rgb_of(SMOOTH + 6.0 * WHITE_NOISE)
+    assert measure_blocks(jpeg(picture, 3).pixels[..., 0]).step_levels > 3.0
+
+
 def squares(sigma_px: float, sigma_down_px: float = 0.0) -> np.ndarray:
     picture: np.ndarray = np.where((ACROSS // 32 + DOWN // 32) % 2, 200, 60).astype(np.float32)
     if not sigma_px:
