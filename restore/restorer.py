@@ -207,6 +207,7 @@ class Restorer:
     ) -> Results:
         photos = decode_photos(request, sources, mask_sources)
         self.cache.substitutes.clear()
+        self.cache.used.clear()
         if request.task == INSPECT_TASK:
             return self._inspect(request, photos, runtime)
         encoder = EarlyEncoder(request.output)
@@ -231,6 +232,7 @@ class Restorer:
             found_masks,
             encoded=encoder.close(),
             substitutes=frozenset(self.cache.substitutes),
+            networks=frozenset(used.to_text(self.store.catalog) for used in self.cache.used),
         )
 
     def _inspect(

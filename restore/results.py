@@ -26,6 +26,7 @@ class Results:
         masks: by photo index, the scratches that were found, if the request has `return_mask`.
         encoded: by photo index, the results that are being encoded already.
         substitutes: weights that were used instead of the official ones, because these are missing.
+        networks: the networks that were used, as texts of `UsedNetwork`.
         inspections: for the task `inspect`, what was found in each photo; the photos are unchanged.
     """
 
@@ -36,6 +37,7 @@ class Results:
     inspections: tuple[Inspection, ...] = ()
     encoded: Mapping[int, Future[Encoded]] = field(default_factory=dict)
     substitutes: frozenset[Substitute] = frozenset()
+    networks: frozenset[str] = frozenset()
 
     def save(
         self, folder: str | os.PathLike[str], prefix: str = "", *, with_reports: bool = False

@@ -16,6 +16,7 @@ from restore.models.loader import Model, load_model
 from restore.models.policy import FALLBACK_CODES, Policy, Resolved, resolve
 from restore.models.store import WeightStore
 from restore.models.substitutes import COPIES, LITE_WEIGHTS, Substitute
+from restore.models.used_networks import UsedNetwork
 from restore.runtime.device import Runtime
 from restore.runtime.progress import Progress
 
@@ -63,6 +64,8 @@ class ModelCache:
         """All warnings so far about weights that are used instead of the requested ones."""
         self.substitutes = set[Substitute]()
         """The same weights, since the caller last emptied this set."""
+        self.used = set[UsedNetwork]()
+        """All networks that were asked for, since the caller last emptied this set."""
         self._models: dict[Key, Model] = {}
         self._copies: dict[Key, dict[Hashable, tuple[Model, tuple[str, ...]]]] = {}
         self._mapped_files: dict[Key, list[MappedFile]] = {}
@@ -89,6 +92,7 @@ class ModelCache:
                 self._load(task, resolved)
             self._resolutions[task, variant] = (resolved.variant, resolved.warnings)
         served, warnings = self._resolutions[task, variant]
+        self.used.add(UsedNetwork(task, variant, served))
         if warnings:
             used = COPIES if served == variant else LITE_WEIGHTS
             self.substitutes.add(Substitute(task, variant, used))

@@ -1,0 +1,109 @@
+"""Which networks made a result, and whether the manifest still describes them in the same way.
+
+A record of a result holds a text for each network that its request asked for: the catalog task, the
+requested variant, the variant that served it, and a checksum of the rows of the latter. Changes of
+other rows leave the result valid.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from restore.models.catalog import Catalog
+
+_WITHOUT_EFFECT = frozenset(
+    {
+        "id",
+        "also_serves",
+        "fallback_for",
+        "urls",
+        "archive",
+        "member",
+        "older_paths",
+        "bytes_about",
+        "licence",
+        "commercial_use",
+        "embedded",
+    }
+)
+"""Fields of a row that say nothing about what the network computes."""
+DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True, order=True)
+class UsedNetwork:
+    """A network that a request asked for.
+
+    Attributes:
+        task: catalog task.
+        variant: the requested variant.
+        served: the variant that was used, such as an embedded one.
+    """
+
+    task: str
+    variant: str
+    served: str
+
+    def to_text(self, catalog: Catalog) -> str:
+        """Return the text that a record of a result holds."""
+        digest = _digest(catalog, self.task, self.served)
+        return f"{self.task} {self.variant} {self.served} {digest}"
+
+
+@dataclass(frozen=True)
+class KnownNetworks:
+    """Compares the networks of older results with a manifest.
+
+    Attributes:
+        catalog: the rows of the manifest.
+    """
+
+    catalog: Catalog
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return those of this installation.
+
+        Raises:
+            RestoreError: WEIGHTS_MANIFEST.
+        """
+        return cls(Catalog.load())
+
+    def changed(self, used: Iterable[str]) -> str:
+        """Return the first network that has changed, such as "upscale x4plus".
+
+        Args:
+            used: texts of `UsedNetwork.to_text`.
+
+        Returns:
+            An empty text if all are the same.
+
+        Raises:
+            ValueError: a text is none of `UsedNetwork.to_text`.
+        """
+        return next((name for text in used if (name := self._changed(text))), "")
+
+    def _changed(self, text: str) -> str:
+        task, variant, served, digest = text.split(" ")
+        variants = self.catalog.variants(task)
+        is_same = (
+            {variant, served} <= set(variants)
+            and served in {variant, self.catalog.lite_variant(task, variant)}
+            and digest == _digest(self.catalog, task, served)
+        )
+        return "" if is_same else f"{task} {variant}"
+
+
+@functools.cache
+def _digest(catalog: Catalog, task: str, variant: str) -> str:
+    rows = [
+        row.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+        for row in catalog.group(task, variant)
+    ]
+    text = json.dumps(rows, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
