@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -23,6 +23,7 @@ from restore.batch.listing import BatchPhoto
 from restore.batch.locks import lock_manifest
 from restore.errors import Code, RestoreError, system_reason
 from restore.models.substitutes import Substitute
+from restore.models.used_networks import UsedNetwork
 
 FOLDER = ".restore-batch"
 """The folder in the output folder that holds the manifest."""
@@ -40,7 +41,8 @@ class Row:
     Attributes:
         input: path of the photo relative to the input folder.
         size, state: of the photo, as in Entry.
-        settings: fingerprint of task, options, code version and weights.
+        settings: fingerprint of task, options, weights policy and version; without networks, also
+            of the manifest of the weights.
         status: 'done' or 'failed'.
         output: path of the result relative to the output folder; None if the photo failed.
         extra: further files, such as the mask of scratches.
@@ -52,6 +54,8 @@ class Row:
         report: the report of the photo.
         substitutes: weights that were used instead of the official ones, as texts. None in rows
             of versions that did not record them.
+        networks: the networks that were used, as texts. None in rows of photos that have failed
+            and of versions that did not record them.
     """
 
     input: str
@@ -68,6 +72,7 @@ class Row:
     version: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
     substitutes: tuple[str, ...] | None = ()
+    networks: tuple[str, ...] | None = None
 
     def to_line(self) -> bytes:
         """Return the row as one line of JSON."""
@@ -83,7 +88,7 @@ class Known:
         status: 'done' or 'failed'.
         files: paths of the result and of its further files.
         finished: seconds since 1970.
-        substitutes: as in Row.
+        substitutes, networks: as in Row.
     """
 
     key: str
@@ -91,6 +96,7 @@ class Known:
     files: tuple[str, ...]
     finished: float
     substitutes: tuple[str, ...] | None = ()
+    networks: tuple[str, ...] | None = None
 
 
 def key_of(size: int, state: str, settings: str) -> str:
@@ -113,7 +119,7 @@ class Manifest:
     def __init__(self, folder: Folder, shard: str = "", *, read_only: bool = False) -> None:
         self.folder = folder
         self.known: dict[str, Known] = {}
-        self._substitutes: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._texts: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._pending: list[bytes] = []
         self._flushed_s = time.monotonic()
         self._run = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
@@ -170,11 +176,22 @@ class Manifest:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def is_current(self, photo: BatchPhoto, settings: str) -> Known | None:
-        """Return what is known of a photo, if neither it nor the settings have changed."""
+    def is_current(
+        self, photo: BatchPhoto, settings: str, manifest_settings: str | None = None
+    ) -> Known | None:
+        """Return what is known of a photo, if neither it nor the settings have changed.
+
+        Args:
+            settings: fingerprint of the job.
+            manifest_settings: the same with the manifest of the weights, for rows without networks;
+                None means that it does not matter.
+        """
         known = self.known.get(photo.name)
-        key = key_of(photo.entry.size, photo.entry.state, settings)
-        return known if known and known.key == key else None
+        if known is None:
+            return None
+        expected = settings if known.networks is not None else manifest_settings or settings
+        key = key_of(photo.entry.size, photo.entry.state, expected)
+        return known if known.key == key else None
 
     def _remember(self, row: Mapping[str, Any]) -> None:
         name, finished = row["input"], row["finished"]
@@ -184,10 +201,14 @@ class Manifest:
         # The name of the result is mostly that of the photo: one text for both saves memory.
         output = name if row["output"] == name else row["output"]
         files = (output, *row["extra"]) if output else ()
-        used = row.get("substitutes")
-        if used is not None:  # one object for the many rows with the same substitutes
-            used = self._substitutes.setdefault(tuple(used), tuple(used))
-        self.known[name] = Known(key, row["status"], files, finished, used)
+        substitutes, networks = self._shared(row.get("substitutes")), row.get("networks")
+        self.known[name] = Known(
+            key, row["status"], files, finished, substitutes, self._shared(networks)
+        )
+
+    def _shared(self, texts: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return one object for the many rows with the same texts."""
+        return None if texts is None else self._texts.setdefault(tuple(texts), tuple(texts))
 
 
 def read_rows(folder: Folder) -> Iterator[dict[str, Any]]:
@@ -215,6 +236,8 @@ def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
         row["finished"], row["input"], row["size"], row["state"], row["settings"]
         for text in row.get("substitutes") or ():
             Substitute.from_text(text)
+        for text in row.get("networks") or ():
+            UsedNetwork.from_text(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,

@@ -45,6 +45,8 @@ class Output:
         folder: the output folder.
         manifest: its manifest.
         settings: fingerprint of the job.
+        manifest_settings: the same with the manifest of the weights, for photos that fail; None
+            means that it does not matter.
         shard: name of the shard; each has its own pending files.
         replace: replace files that are no results of this batch.
     """
@@ -56,9 +58,11 @@ class Output:
         settings: str,
         shard: str = "",
         *,
+        manifest_settings: str | None = None,
         replace: bool = False,
     ) -> None:
         self.folder, self.manifest, self.settings = folder, manifest, settings
+        self.manifest_settings = manifest_settings or settings
         self.replace = replace
         self._started = time.time()
         self._pending = f"{FOLDER}/{PENDING}{f'-{shard}' if shard else ''}"
@@ -133,6 +137,7 @@ class Output:
             version=__version__,
             report=outcome.report,
             substitutes=outcome.substitutes,
+            networks=outcome.networks,
         )
         self._add(row)
         if isinstance(self.folder, LocalFolder):
@@ -204,7 +209,7 @@ class Output:
             input=photo.name,
             size=photo.entry.size,
             state=photo.entry.state,
-            settings=self.settings,
+            settings=self.manifest_settings,
             status=FAILED,
             error=error,
             seconds=outcome.seconds,

@@ -11,6 +11,7 @@ from restore.batch.folder import Folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FAILED, Manifest, read_rows
 from restore.models.substitutes import BetterWeights
+from restore.models.used_networks import KnownNetworks
 
 ESTIMATE_ROWS = 200
 """Rows of the manifest from which time and space are estimated."""
@@ -66,6 +67,8 @@ def make_plan(
     retry_failed: bool = False,
     force: bool = False,
     limit: int | None = None,
+    manifest_settings: str | None = None,
+    networks: KnownNetworks | None = None,
     better: BetterWeights | None = None,
 ) -> Plan:
     """Find the photos that a run has to restore.
@@ -78,6 +81,8 @@ def make_plan(
         retry_failed: try photos again that failed with the same settings.
         force: restore all photos again.
         limit: largest number of photos to restore; None means all.
+        manifest_settings: as for `Manifest.is_current`.
+        networks: finds networks that have changed since they made a result; None looks for none.
         better: finds weights that are better than the substitutes of a result; None if the
             weights policy has no substitutes.
     """
@@ -86,13 +91,14 @@ def make_plan(
     changed: set[str] = set()
     for photo in photos:
         known = manifest.known.get(photo.name)
-        current = manifest.is_current(photo, settings)
+        current = manifest.is_current(photo, settings, manifest_settings)
         if current and not force:
             if current.status == FAILED and not retry_failed:
                 failed.append(photo)
                 continue
             if current.status == DONE and present.issuperset(current.files):
-                if better is None or not better.than(current.substitutes or ()):
+                is_changed = networks and networks.changed(current.networks or ())
+                if not is_changed and not (better and better.than(current.substitutes or ())):
                     done += 1
                     unrecorded += better is not None and current.substitutes is None
                     continue

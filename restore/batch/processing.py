@@ -49,17 +49,24 @@ class BatchJob:
         return dict(self.options)
 
     def fingerprint(self) -> str:
-        """Return a checksum of all that a result depends on besides its photo.
+        """Return a checksum of all that a result depends on besides its photo and the networks.
 
         Raises:
             RestoreError: OPTION_UNKNOWN or OPTION_INVALID for options that cannot be used.
         """
-        facts = [
-            *Request.from_inputs(self.task, self.options).facts(),
-            self.weights,
-            hashlib.sha256(manifest_path().read_bytes()).hexdigest(),
-            __version__,
-        ]
+        return self._checksum()
+
+    def manifest_fingerprint(self) -> str:
+        """Return the same with the whole manifest of the weights, for rows without networks.
+
+        These are photos that have failed, because nobody knows which networks they would have
+        used, and all photos of older versions.
+        """
+        return self._checksum(hashlib.sha256(manifest_path().read_bytes()).hexdigest())
+
+    def _checksum(self, *more: str) -> str:
+        request = Request.from_inputs(self.task, self.options)
+        facts = [*request.facts(), self.weights, *more, __version__]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -89,6 +96,7 @@ class Outcome:
         seconds: computing time, without waiting.
         report: the report of the photo.
         substitutes: weights that were used instead of the official ones, as texts.
+        networks: the networks that were used, as texts.
     """
 
     name: str
@@ -99,6 +107,7 @@ class Outcome:
     seconds: float = 0.0
     report: Mapping[str, Any] = field(default_factory=dict)
     substitutes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
 
 
 class Processor:
@@ -168,6 +177,7 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
         for index, path in zip(sorted(results.masks), paths[len(names) :], strict=True)
     }
     substitutes = tuple(sorted(one.to_text() for one in results.substitutes))
+    networks = tuple(sorted(results.networks))
     return [
         Outcome(
             name=name,
@@ -176,6 +186,7 @@ def _read_results(results: Results, names: Sequence[str], folder: Path) -> list[
             masks=masks.get(index, ()),
             report=without_empty(report.to_dict()),
             substitutes=substitutes,
+            networks=networks,
         )
         for index, (name, path, report) in enumerate(
             zip(names, paths[: len(names)], results.reports, strict=True)

@@ -16,6 +16,7 @@ from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
 from restore.errors import Code, RestoreError, system_reason
 from restore.models.substitutes import BetterWeights
+from restore.models.used_networks import KnownNetworks
 from restore.words import counted
 
 MIN_FREE_BYTES = 2**30
@@ -107,11 +108,19 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
     """
     source, target = open_folder(options.source), open_folder(options.target)
     require_separate(source, target)
-    settings = options.job.fingerprint()
+    job = options.job
+    settings = job.fingerprint()  # before the output folder is made: the options may be refused
     with Manifest(target, options.shard_name) as manifest:
-        output = Output(target, manifest, settings, options.shard_name, replace=options.force)
+        output = Output(
+            target,
+            manifest,
+            settings,
+            options.shard_name,
+            manifest_settings=job.manifest_fingerprint(),
+            replace=options.force,
+        )
         output.complete_moves()
-        plan, ignored = _plan(options, source, target, manifest, settings)
+        plan, ignored = _plan(options, source, target, manifest)
         watcher.on_plan(plan, ignored)
         summary = Summary(plan)
 
@@ -132,7 +141,7 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         if plan.to_do:
             _check_space(target, options.min_free_bytes, summary, stop)
         if plan.to_do and not stop.is_set():
-            engine(options.job, source, plan.to_do, on_outcome, stop)
+            engine(job, source, plan.to_do, on_outcome, stop)
         left = len(plan.to_do) - summary.done - len(summary.failed)
         if left and not summary.stopped:
             summary.stopped = f"interrupted, {counted(left, 'photo')} left"
@@ -160,11 +169,11 @@ def preview(options: BatchOptions) -> tuple[Plan, int]:
     source, target = open_folder(options.source), open_folder(options.target)
     require_separate(source, target)
     manifest = Manifest(target, options.shard_name, read_only=True)
-    return _plan(options, source, target, manifest, options.job.fingerprint())
+    return _plan(options, source, target, manifest)
 
 
 def _plan(
-    options: BatchOptions, source: Folder, target: Folder, manifest: Manifest, settings: str
+    options: BatchOptions, source: Folder, target: Folder, manifest: Manifest
 ) -> tuple[Plan, int]:
     listing = list_photos(source, options.globs, recursive=options.recursive)
     photos: Sequence[BatchPhoto] = listing.photos
@@ -174,11 +183,13 @@ def _plan(
     plan = make_plan(
         photos,
         manifest,
-        settings,
+        options.job.fingerprint(),
         target,
         retry_failed=options.retry_failed,
         force=options.force,
         limit=options.limit,
+        manifest_settings=options.job.manifest_fingerprint(),
+        networks=KnownNetworks.load(),
         better=BetterWeights.for_policy(options.job.weights),
     )
     return plan, listing.ignored

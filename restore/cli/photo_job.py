@@ -250,7 +250,7 @@ def _write(
             forget_origin(target)
             source.replace(target)
     if not settings.file:
-        origin.record(result, results.substitutes)
+        origin.record(result, results)
     return tuple(target for _, target in moves)
 
 

@@ -1,7 +1,8 @@
 """Where the results of a command are written, and which of them are finished already.
 
 A record beside the results, `.restore/NAME.json`, holds the checksums of the photo and of the
-request that a result was made from, and the substitutes for official weights that were used.
+request that a result was made from, the networks, and the substitutes for official weights. Records
+of versions that did not record the networks have a checksum with the whole manifest of the weights.
 Without a matching record, an existing file may be the result of another photo of the same name, so
 it is neither replaced nor taken for the result.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.suffixes import (
@@ -22,12 +24,16 @@ from restore.imaging.suffixes import (
     output_suffixes_in_words,
 )
 from restore.models.locations import manifest_path
-from restore.models.substitutes import BetterWeights, Substitute
+from restore.models.substitutes import BetterWeights
+from restore.models.used_networks import KnownNetworks
 from restore.options import Request
 from restore.serving.fetch import DATA_SCHEME, has_scheme, local_file
 
+if TYPE_CHECKING:
+    from restore.results import Results
+
 _RECORDS = ".restore"
-_SUBSTITUTES = "substitutes"
+_SUBSTITUTES, _NETWORKS = "substitutes", "networks"
 
 
 def output_file(output: Path, photos: int, given: Mapping[str, object]) -> Path | None:
@@ -159,12 +165,13 @@ class Origin:
 
     Attributes:
         photo: sha256 of the photo's file.
-        request: sha256 of the task, its steps and options, the masks, the weights policy and the
-            manifest of the weights.
+        request: sha256 of the task, its steps and options, the masks and the weights policy.
+        older_request: the same with the manifest of the weights, as older versions recorded it.
     """
 
     photo: str
     request: str
+    older_request: str
 
     @classmethod
     def of(cls, photo: Path, request: Request, masks: Sequence[Path], weights: str) -> Origin:
@@ -174,9 +181,9 @@ class Origin:
             OSError: a file cannot be read.
         """
         checksums = [_sha256(mask) for mask in masks]
-        facts = [*request.facts(), checksums, weights, _sha256(manifest_path())]
-        text = json.dumps(facts, sort_keys=True)
-        return cls(_sha256(photo), hashlib.sha256(text.encode()).hexdigest())
+        facts = [*request.facts(), checksums, weights]
+        older = [*facts, _sha256(manifest_path())]
+        return cls(_sha256(photo), _checksum(facts), _checksum(older))
 
     def require_made(self, result: Path, better: BetterWeights | None) -> None:
         """Check that an existing file is what this photo and this request give.
@@ -186,32 +193,40 @@ class Origin:
             better: finds better weights; None if the weights policy has no substitutes.
 
         Raises:
-            RestoreError: OUTPUT_UNWRITABLE if it is not recorded as their result, or if there are
-                better weights now than those that it was made with.
+            RestoreError: OUTPUT_UNWRITABLE if it is not recorded as their result, if a network has
+                changed, or if there are better weights now than those that it was made with.
+                WEIGHTS_MANIFEST.
         """
         try:
             record = json.loads(_record_of(result).read_text())
-            substitutes = record.pop(_SUBSTITUTES)
-            is_result = record == {"photo": self.photo, "request": self.request}
+            substitutes, networks = record.pop(_SUBSTITUTES), record.pop(_NETWORKS, None)
+            request = self.older_request if networks is None else self.request
+            is_result = record == {"photo": self.photo, "request": request}
+            changed = KnownNetworks.load().changed(networks) if is_result and networks else ""
             arrived = better.than(substitutes) if is_result and better else ""
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            is_result, arrived = False, ""
+            is_result, changed, arrived = False, "", ""
         if not is_result:
             raise exists_error(result)
+        made = f"'{result}' is the result of this photo with these options, but it was made"
+        if changed:
+            raise _unwritable(
+                f"{made} with other weights of {changed} than this version has",
+                "Use --overwrite to restore it again, or choose another output with --output.",
+            )
         if arrived:
             raise _unwritable(
-                f"'{result}' is the result of this photo with these options, but it was made while"
-                f" the {arrived} were missing",
+                f"{made} while the {arrived} were missing",
                 "Use --overwrite to restore it again with them, or choose another output with"
                 " --output.",
             )
 
-    def record(self, result: Path, substitutes: Iterable[Substitute]) -> None:
+    def record(self, result: Path, made: Results) -> None:
         """Record that a result was made from this photo with this request.
 
         Args:
             result: the result.
-            substitutes: weights that were used instead of the official ones.
+            made: has the networks and the substitutes for official weights.
 
         Raises:
             RestoreError: OUTPUT_UNWRITABLE.
@@ -223,9 +238,13 @@ class Origin:
 
         path = _record_of(result)
         make_folder(path.parent)
-        used = sorted(one.to_text() for one in substitutes)
-        text = json.dumps({"photo": self.photo, "request": self.request, _SUBSTITUTES: used})
-        write_atomically(text.encode(), path)
+        record = {
+            "photo": self.photo,
+            "request": self.request,
+            _SUBSTITUTES: sorted(one.to_text() for one in made.substitutes),
+            _NETWORKS: sorted(made.networks),
+        }
+        write_atomically(json.dumps(record).encode(), path)
 
 
 def forget_origin(result: Path) -> None:
@@ -270,6 +289,10 @@ def _file_id(path: Path) -> tuple[int, int] | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(facts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _name_of(source: str) -> str:

@@ -54,6 +54,16 @@ class UsedNetwork:
         digest = _digest(catalog, self.task, self.served)
         return f"{self.task} {self.variant} {self.served} {digest}"
 
+    @classmethod
+    def from_text(cls, text: str) -> tuple[Self, str]:
+        """Return the network of a text, and its checksum.
+
+        Raises:
+            ValueError: the text is none of `to_text`.
+        """
+        task, variant, served, digest = text.split(" ")
+        return cls(task, variant, served), digest
+
 
 @dataclass(frozen=True)
 class KnownNetworks:
@@ -89,10 +99,10 @@ class KnownNetworks:
         return next((name for text in used if (name := self._changed(text))), "")
 
     def _changed(self, text: str) -> str:
-        task, variant, served, digest = text.split(" ")
-        variants = self.catalog.variants(task)
+        used, digest = UsedNetwork.from_text(text)
+        task, variant, served = used.task, used.variant, used.served
         is_same = (
-            {variant, served} <= set(variants)
+            {variant, served} <= set(self.catalog.variants(task))
             and served in {variant, self.catalog.lite_variant(task, variant)}
             and digest == _digest(self.catalog, task, served)
         )

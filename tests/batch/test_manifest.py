@@ -51,14 +51,17 @@ def test_only_the_same_photo_and_settings_are_current(folder: Folder) -> None:
     manifest.close()
 
 
-def test_substitutes_are_read_again_as_one_object(folder: Folder) -> None:
+def test_substitutes_and_networks_are_read_again_as_one_object(folder: Folder) -> None:
     used = ("face_restore codeformer: lite weights", "upscale x4plus: copies")
+    networks = ("upscale x4plus lite abc",)
     with Manifest(folder) as manifest:
-        manifest.add(row("a.jpg", substitutes=used))
-        manifest.add(row("b.jpg", substitutes=used))
+        manifest.add(row("a.jpg", substitutes=used, networks=networks))
+        manifest.add(row("b.jpg", substitutes=used, networks=networks))
     known = Manifest(folder, read_only=True).known
     assert known["a.jpg"].substitutes == used
     assert known["a.jpg"].substitutes is known["b.jpg"].substitutes
+    assert known["a.jpg"].networks == networks
+    assert known["a.jpg"].networks is known["b.jpg"].networks
 
 
 def test_last_row_of_a_photo_counts_across_shards(folder: Folder) -> None:
@@ -91,7 +94,16 @@ def test_half_a_line_of_a_killed_run_is_cut_off(tmp_path: Path) -> None:
     assert [one["input"] for one in read_rows(folder)] == ["a.jpg", "b.jpg"]
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"input": "a.jpg"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[1]",
+        '{"input": "a.jpg"}',
+        row(networks=("upscale x4plus",)).to_line().decode().strip(),
+        row(substitutes=("upscale x4plus",)).to_line().decode().strip(),
+    ],
+)
 def test_line_that_is_no_row_is_an_error_that_names_it(tmp_path: Path, line: str) -> None:
     path = tmp_path / FOLDER / "manifest.jsonl"
     path.parent.mkdir()

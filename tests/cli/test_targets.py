@@ -15,6 +15,8 @@ from restore.models import substitutes
 from restore.models.catalog import Catalog
 from restore.models.locations import manifest_path
 from restore.models.store import WeightStore
+from restore.models.used_networks import KnownNetworks
+from restore.options import Request
 
 PhotoFile = Callable[..., Path]
 
@@ -111,14 +113,52 @@ def test_result_of_a_version_that_recorded_no_weights_is_kept_and_not_skipped(
     assert "nothing shows that it is the result of this photo" in capsys.readouterr().err
 
 
-def test_result_of_another_manifest_of_weights_is_not_skipped(
-    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def change_rows(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    """Let the manifest have other embedded networks of a task, as after an update."""
+    catalog = Catalog.load()
+    rows = tuple(
+        row.model_copy(update={"sha256": "0" * 64}) if row.embedded and row.task == task else row
+        for row in catalog.rows
+    )
+    changed = KnownNetworks(Catalog(rows, catalog.folder, tuple(catalog.packages.values())))
+    monkeypatch.setattr(KnownNetworks, "load", lambda: changed)
+
+
+def test_result_is_skipped_until_one_of_its_networks_changes(
+    photo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["restore", photo]) == 0
+    before = Path("restored/a.jpg").read_bytes()
+    change_rows(monkeypatch, "colorize")
+    assert main(["restore", photo]) == 0
+    assert "skipped" in capsys.readouterr().out
+    change_rows(monkeypatch, "restore")
+    assert main(["restore", photo]) == 2
+    assert "[E302] 'restored/a.jpg' is the result of this photo with these options, but it was" in (
+        error := capsys.readouterr().err
+    )
+    assert "made with other weights of restore " in error
+    assert Path("restored/a.jpg").read_bytes() == before
+
+
+def test_record_of_an_older_version_holds_for_its_manifest_only(
+    photo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["restore", photo]) == 0
+    path = Path("restored/.restore/a.jpg.json")
+    record = json.loads(path.read_text())
+    del record["networks"]
+    older = targets.Origin.of(
+        Path(photo), Request.from_inputs("restore", {}), [], "lite"
+    ).older_request
+    path.write_text(json.dumps(record | {"request": older}))
+    assert main(["restore", photo]) == 0
+    assert "skipped" in capsys.readouterr().out
     newer = tmp_path / "manifest.toml"
     newer.write_bytes(manifest_path().read_bytes() + b"# another\n")
     monkeypatch.setattr(targets, "manifest_path", lambda: newer)
     assert main(["restore", photo]) == 2
+    assert "nothing shows that it is the result of this photo" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", ["photo", "option", "weights", "task", "no record"])
