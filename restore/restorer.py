@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,12 +57,17 @@ log = logging.getLogger("restore")
 class Restorer:
     """Loads networks once and restores photos with them.
 
+    Several threads may use one restorer; their requests run one after the other. Its memory is
+    freed with it. A process that is forked must make one of its own.
+
     Args:
         weights: `official`, `lite`, `local` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
         weights_dir: folder of downloaded checkpoints; defaults to RESTORE_WEIGHTS_DIR.
         device: `cpu`, `cuda`, ...; defaults to RESTORE_DEVICE, else CUDA if available, else `cpu`.
-        preload: tasks whose networks are loaded at once: `all`, `none` or comma-separated names.
-        progress: called as progress(what, done, total).
+        preload: tasks whose networks are loaded at once: `all`, `none`, or their names, as a list
+            or separated by commas. The networks of other tasks are loaded by their first request.
+        progress: called as progress(what, done, total), in the thread of the request. An exception
+            that it raises ends the request.
 
     Raises:
         RestoreError: OPTION_INVALID for an unknown setting, DEVICE, any WEIGHTS_* code.
@@ -73,7 +79,7 @@ class Restorer:
         weights: str | None = None,
         weights_dir: str | os.PathLike[str] | None = None,
         device: str | None = None,
-        preload: str = "none",
+        preload: str | Sequence[str] = "none",
         progress: Progress = no_progress,
     ) -> None:
         self.policy = Policy.parse(
@@ -83,6 +89,7 @@ class Restorer:
         self.catalog = Catalog.load()
         self.progress = progress
         self.pixel_devices = PIXEL_DEVICES
+        self._lock = threading.RLock()
         self.encodes_early = False
         """Whether results of requests with several photos are encoded while the device processes
         the next ones. Only for callers that always save the results."""
@@ -99,7 +106,7 @@ class Restorer:
         self.copies = Copies(self.compiler, CpuProbe())
         self.cache = ModelCache(self.store, self.policy, self.copies, progress)
         self.detectors = DetectorCache(self.cache)
-        tasks = _parse_preload(preload)
+        tasks = _parse_preload(preload if isinstance(preload, str) else ",".join(preload))
         if tasks:
             needed = {name for task in tasks for name in CATALOG_TASKS[task]}
             plan = download_plan(self.store, needed, self.policy)
@@ -168,21 +175,23 @@ class Restorer:
         """Restore one to four photos, or judge them (`inspect`).
 
         Args:
-            task: one of `restore.options.TASKS`.
-            photos: one or several paths, named files, or photos from `open_photo`.
-            masks: for `inpaint`, images that are white where a photo is to be filled: one for all
-                photos, or one for each.
-            **inputs: options of the task, the output and the run; see docs/inputs.md. None means
-                "not set".
+            task: `face_restore`, `enhance`, `upscale`, `restore`, `colorize`, `old_photo_restore`,
+                `inpaint`, `colors`, `pipeline` or `inspect`.
+            photos: one or several of all that `open_photo` accepts (paths, bytes, binary files,
+                arrays, PIL images) or returns. They are not changed.
+            masks: for `inpaint`, the same, white where a photo is to be filled: one for all photos,
+                or one for each.
+            **inputs: options of the task, the output and the run, such as `scale=2`; docs/inputs.md
+                and `restore upscale --help` list them. None means "not set".
 
         Raises:
             RestoreError: any code; no photo is returned then.
         """
         request = Request.from_inputs(task, inputs)
-        sources, mask_sources = as_list(photos), as_list(masks)
+        sources, mask_sources = as_list(photos), as_list(masks, "mask")
         check_photo_count(len(sources))
         runtime = self._runtime(request.run)
-        with ALLOCATOR.keep_freed_memory():
+        with self._lock, ALLOCATOR.keep_freed_memory():
             try:
                 return self._run_once(request, sources, mask_sources, runtime)
             except RestoreError as error:

@@ -1,17 +1,21 @@
 """Restorer: sources, order, settings, preloading and errors."""
 
 import copy
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from restore import RestoreError, Restorer, open_photo
 from restore.errors import Code
 from restore.imaging.early_encoding import EarlyEncoder
 from restore.imaging.photo import Photo
+from restore.imaging.sources import Source
 from restore.models import cache
 from restore.models.loader import Model
 
@@ -33,6 +37,68 @@ def test_one_photo_needs_no_list(lite: Restorer, photo_file: PhotoFile) -> None:
     path = photo_file()
     for source in (path, str(path), open_photo(path)):
         assert [photo.name for photo in lite.run("upscale", source, scale=1).photos] == ["a.png"]
+
+
+def test_photos_in_memory_are_restored_like_their_file(
+    lite: Restorer, photo_file: PhotoFile
+) -> None:
+    path = photo_file()
+    expected = lite.run("upscale", path, scale=2).photos[0].pixels
+    with path.open("rb") as file, Image.open(path) as image:
+        sources: list[Source] = [path.read_bytes(), file, np.asarray(image), image]
+        results = lite.run("upscale", sources, scale=2)
+    assert [photo.name for photo in results.photos] == ["photo 1", "a.png", "photo 3", "a.png"]
+    assert [report.photo for report in results.reports] == [each.name for each in results.photos]
+    for photo in results.photos:
+        np.testing.assert_array_equal(photo.pixels, expected)
+
+
+def test_mask_may_be_an_array(lite: Restorer, photo_file: PhotoFile) -> None:
+    path = photo_file()
+    hole = np.zeros((48, 60), bool)
+    hole[10:20, 10:20] = True
+    results = lite.run("inpaint", path, masks=hole)
+    changed = (results.photos[0].pixels != open_photo(path).pixels).any(axis=2)
+    assert changed[hole].any()
+    assert not changed[~hole].any()
+    assert "the mask 'mask' was read" in results.reports[0].notes[0]
+
+
+def test_requests_of_several_threads_run_one_after_the_other(photo_file: PhotoFile) -> None:
+    running = 0
+    most = 0
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal running, most
+        if what != "photos":
+            return
+        running += 1 if done == 0 else -1
+        most = max(most, running)
+        time.sleep(0.02)
+
+    restorer = Restorer(weights="lite", device="cpu", progress=progress)
+    path = photo_file()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(restorer.run, "upscale", path, scale=1) for _ in range(6)]
+        results = [each.result().photos[0].pixels for each in waiting]
+    assert most == 1
+    for pixels in results:
+        np.testing.assert_array_equal(pixels, results[0])
+
+
+def test_progress_can_end_a_request(photo_file: PhotoFile) -> None:
+    class Cancelled(Exception):  # noqa: N818 - no error
+        pass
+
+    def progress(what: str, done: int, total: int) -> None:
+        if is_cancelled:
+            raise Cancelled
+
+    restorer, is_cancelled = Restorer(weights="lite", device="cpu", progress=progress), True
+    with pytest.raises(Cancelled):
+        restorer.run("upscale", photo_file(), scale=1)
+    is_cancelled = False
+    assert restorer.run("upscale", photo_file(), scale=1).photos[0].width == 60
 
 
 @pytest.mark.parametrize(("count", "message"), [(0, "0 photos"), (5, "5 photos")])
@@ -114,8 +180,9 @@ def test_preloading_reads_each_network_once(
     assert len(loaded) == 10
 
 
-def test_preloading_a_task_loads_its_variants_only() -> None:
-    restorer = Restorer(weights="lite", device="cpu", preload="restore")
+@pytest.mark.parametrize("preload", ["restore", ["restore"], ("restore",)])
+def test_preloading_a_task_loads_its_variants_only(preload: str | Sequence[str]) -> None:
+    restorer = Restorer(weights="lite", device="cpu", preload=preload)
     assert restorer.cache.loaded == {("restore", "lite"), ("restore", "lite_deblur")}
 
 

@@ -188,10 +188,28 @@ def _read_samples(file: CheckedFile, name: str, *, is_deep: bool) -> Samples:
         return "L" if pixels.ndim == 2 else "RGB", pixels, alpha[0] if alpha else None
     if is_deep and mode in ("RGB", "RGBA") and not is_premultiplied:
         return _read_deep_colour(file, is_opaque=extra_samples == (_UNSPECIFIED,))
-    if mode.startswith("I"):
-        return _read_deep_grey(image, file.tags, name)
-    if mode in ("1", "L"):
-        return _read_grey(image, file.data[PNG_BITS_OFFSET] if file.format == "PNG" else 8)
+    png_bits = file.data[PNG_BITS_OFFSET] if file.format == "PNG" else 8
+    return read_loaded(image, name, tags=file.tags, png_bits=png_bits)
+
+
+def read_loaded(
+    image: Image.Image, name: str, *, tags: Tags | None = None, png_bits: int = 8
+) -> Samples:
+    """Return the samples of a loaded image, as Pillow has them.
+
+    Args:
+        image: of any mode but F.
+        name: the photo's name, for error messages.
+        tags: the integer tags of a TIFF.
+        png_bits: the bits per sample of a PNG.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT for values that do not fit 16 bits.
+    """
+    if image.mode.startswith("I"):
+        return _read_deep_grey(image, tags or {}, name)
+    if image.mode in ("1", "L"):
+        return _read_grey(image, png_bits)
     return _read_colour(image)
 
 

@@ -66,14 +66,7 @@ def save_all(
     mask_names = {index: mask.name for index, mask in masks.items()}
     formats = [output_format_of(output.output_format, photo.format) for photo in photos]
     paths = planned_paths(names, formats, folder, prefix, mask_names)
-    encoded = map_in_threads(
-        lambda item: _encode(*item, output, early),
-        list(enumerate(photos)),
-        together=sum(photo.megapixels for photo in photos) <= MAX_MEGAPIXELS_TOGETHER,
-    )
-    for photo, report, each in zip(photos, reports, encoded, strict=True):
-        _report_output(photo, report, output, each)
-    contents = [each.data for each in encoded]
+    contents = encode_all(photos, reports, output, early)
     contents += [encode(masks[index], "png", 100)[0] for index in sorted(masks)]
     files = list(zip(paths, contents, strict=True))
     if with_reports:
@@ -81,6 +74,33 @@ def save_all(
             files.append((path.with_suffix(".json"), _json_file(report.to_dict())))
     _write_all(files, folder)
     return paths
+
+
+def encode_all(
+    photos: Sequence[Photo],
+    reports: Sequence[Report],
+    output: OutputOptions,
+    early: Mapping[int, Future[Encoded]] = _NOTHING_EARLY,
+) -> list[bytes]:
+    """Encode all photos in several threads, and return the contents of their files.
+
+    Args:
+        photos: the results of a request, in its order.
+        reports: their reports, which are updated with the encoded size and warnings.
+        output: format, quality, and whether the GPS position is kept.
+        early: photos that are being encoded already, by their index.
+
+    Raises:
+        RestoreError: as `encode`.
+    """
+    encoded = map_in_threads(
+        lambda item: _encode(*item, output, early),
+        list(enumerate(photos)),
+        together=sum(photo.megapixels for photo in photos) <= MAX_MEGAPIXELS_TOGETHER,
+    )
+    for photo, report, each in zip(photos, reports, encoded, strict=True):
+        _report_output(photo, report, output, each)
+    return [each.data for each in encoded]
 
 
 def save_json(

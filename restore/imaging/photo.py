@@ -1,19 +1,29 @@
 """Photo: decoded pixels with their metadata, and the path from a file to a photo.
 
-Opening a photo has four steps, each in its own module: identify the format (`identify`), check the
+Opening a file has four steps, each in its own module: identify the format (`identify`), check the
 limits (`limits`), decode the samples (`decode`), and normalise colour (`colour`) and orientation.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.coding import Coding
-from restore.imaging.colour import profile_name, to_working_space
+from restore.imaging.colour import from_working_space, profile_name, to_working_space
+from restore.imaging.contents import (
+    Content,
+    content_name,
+    raster_of_array,
+    raster_of_image,
+    read_content,
+)
+from restore.imaging.convert import to_8_bits
 from restore.imaging.decode import Raster, decode_raster
 from restore.imaging.decoder_errors import (
     DECODER_ERRORS,
@@ -33,7 +43,7 @@ from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
 _REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Photo:
     """A decoded photo.
 
@@ -69,6 +79,10 @@ class Photo:
     metadata: Metadata = NO_METADATA
     coding: Coding | None = None
 
+    def __repr__(self) -> str:
+        channels = f"{'L' if self.is_grey else 'RGB'}{'' if self.alpha is None else 'A'}"
+        return f"<Photo {self.name!r}: {self.width}x{self.height} {channels}, {self.bits} bits>"
+
     @property
     def width(self) -> int:
         return int(self.pixels.shape[1])
@@ -94,6 +108,30 @@ class Photo:
         """Return a photo with other pixels in the same colour space, and the same metadata."""
         return replace(self, pixels=pixels, alpha=alpha)
 
+    def to_image(self) -> Image.Image:
+        """Return the photo as a PIL image: L, LA, RGB or RGBA, or I;16 for opaque 16-bit grey.
+
+        Other photos of 16 bits are reduced to 8. `info["icc_profile"]` holds the colour profile,
+        unless the colours are those of sRGB. Captions and EXIF are left out.
+        """
+        keeps_16_bits = self.bits == 16 and self.is_grey and self.alpha is None
+        pixels, icc = from_working_space(
+            self.pixels,
+            self.icc,
+            "png" if keeps_16_bits or self.bits == 8 else "jpg",
+            [],
+            converted=self.converted,
+            native=self.native,
+        )
+        if not keeps_16_bits:
+            pixels = to_8_bits(pixels)
+        if self.alpha is not None:
+            pixels = np.dstack([pixels, to_8_bits(self.alpha)])
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        if icc is not None:
+            image.info["icc_profile"] = icc
+        return image
+
     def facts(self) -> dict[str, object]:
         """Return the photo's properties for a report, as JSON types."""
         return {
@@ -112,20 +150,36 @@ class Photo:
         }
 
 
-def open_photo(path: Path | str, *, name: str | None = None, limits: Limits = LIMITS) -> Photo:
-    """Read a file and decode it as `decode` does.
+def open_photo(
+    source: str | os.PathLike[str] | Content,
+    /,
+    *,
+    name: str | None = None,
+    limits: Limits = LIMITS,
+) -> Photo:
+    """Decode a photo file, or take the pixels of an array or of a PIL image.
 
     Args:
-        path: the file.
-        name: the photo's name in messages; by default the name of the file.
+        source: the path of a file; the content of one as bytes or as a binary file; a NumPy array,
+            HxW (grey) or HxWxC with C = 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha), of uint8,
+            uint16 or bool; or a PIL image. Arrays are copied. Of a PIL image, the pixels, the
+            transparency, the colour profile and EXIF with its orientation are used.
+        name: the photo's name in messages; by default the name of the file, or `photo`.
         limits: the limits to apply.
 
     Raises:
         RestoreError: PHOTO_MISSING, or any error of `decode`.
     """
-    path = Path(path)
-    name = name or path.name
-    return decode(_read_file(path, name, limits), name, limits)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        name = name or path.name
+        return decode(_read_file(path, name, limits), name, limits)
+    name = name or content_name(source)
+    if isinstance(source, np.ndarray):
+        return _normalise(raster_of_array(source, name, limits), name)
+    if isinstance(source, Image.Image):
+        return _normalise(raster_of_image(source, name, limits), name)
+    return decode(read_content(source, name, limits), name, limits)
 
 
 def decode(data: bytes, name: str, limits: Limits = LIMITS) -> Photo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from restore.options.base import Number, Options, WholeNumber
 from restore.options.names import (
@@ -30,6 +30,12 @@ def parse_steps(text: str) -> tuple[str, ...]:
     return tuple(name[0] + name[1:].replace("-", "_") for name in names if name)
 
 
+def _join_steps(value: object) -> object:
+    """Write a list of names, which Python and JSON requests may give, as the text of the option."""
+    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+    return ",".join(value) if is_list else value  # type: ignore[arg-type]
+
+
 def _check_steps(text: str) -> str:
     names = parse_steps(text)
     if names[:1] == (AUTO_STEPS,):
@@ -53,7 +59,7 @@ def _suggest_step(name: str) -> str:
 class PipelineOptions(Options):
     """Options of `pipeline`: the tasks that it runs, one after the other."""
 
-    steps: Annotated[str, AfterValidator(_check_steps)] = Field(
+    steps: Annotated[str, BeforeValidator(_join_steps), AfterValidator(_check_steps)] = Field(
         default="auto",
         description=(
             "Tasks to run in order, separated by commas, such as colorize,face_restore,upscale; "
@@ -70,7 +76,9 @@ class PipelineOptions(Options):
     @classmethod
     def suggestion(cls, name: str, value: object) -> str:
         """Suggest a step for each one that does not exist."""
-        names = [name.removeprefix("-") for name in parse_steps(str(value))[:MAX_STEPS]]
+        text = _join_steps(value)
+        names = parse_steps(text)[:MAX_STEPS] if isinstance(text, str) else ()
+        names = tuple(name.removeprefix("-") for name in names)
         return "".join(_suggest_step(step) for step in names if step not in STEPS)
 
 

@@ -1,12 +1,15 @@
-"""The sources of photos: paths, named files and photos."""
+"""The sources of photos: paths, named files, contents in memory and photos."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from restore import RestoreError
+from restore import Code, RestoreError
 from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo
 from restore.imaging.sources import as_list, read_mask, read_source, source_name
@@ -19,6 +22,57 @@ def test_one_source_becomes_a_list() -> None:
         assert as_list(source) == [source]
     assert as_list(["a.png", PHOTO]) == ["a.png", PHOTO]
     assert as_list(None) == []
+
+
+ARRAY = np.zeros((16, 16, 3), np.uint8)
+
+
+def test_content_in_memory_gets_a_name_from_its_position() -> None:
+    assert [source_name(each) for each in as_list(ARRAY)] == ["photo"]
+    assert [source_name(each) for each in as_list((ARRAY,), "mask")] == ["mask"]
+    several = as_list([ARRAY, "a.png", b"...", Image.new("L", (8, 8)), io.BytesIO()])
+    names = ["photo 1", "a.png", "photo 3", "photo 4", "photo 5"]
+    assert [source_name(each) for each in several] == names
+    assert source_name(ARRAY) == "photo"
+
+
+def test_array_is_one_source_and_an_iterator_several() -> None:
+    assert len(as_list(ARRAY)) == 1
+    assert as_list(iter(["a.png", "b.png"])) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("source", [3, [3], object(), ["a.png", None]])
+def test_object_of_another_type_is_refused(source: Any) -> None:
+    with pytest.raises(RestoreError, match=r"of the type (int|object|NoneType)\. Pass") as caught:
+        as_list(source)
+    assert caught.value.code is Code.PHOTO_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("pixels", "alpha"),
+    [
+        (np.zeros((16, 16, 4), np.uint8), None),
+        (np.zeros((16, 16, 1), np.uint8), None),
+        (np.zeros((16, 16, 3), np.float32), None),
+        (np.zeros((16, 16), bool), None),
+        (np.zeros((0, 16), np.uint8), None),
+        (np.zeros((16, 16), ">u2"), None),
+        (ARRAY, ARRAY),
+        (ARRAY, ARRAY[:8, :, 0]),
+        (ARRAY, ARRAY[..., 0].astype(np.uint16)),
+    ],
+)
+def test_photo_of_pixels_that_no_task_accepts_is_refused(
+    pixels: np.ndarray, alpha: np.ndarray | None
+) -> None:
+    with pytest.raises(RestoreError) as caught:
+        read_source(Photo("x", pixels, alpha))
+    assert (caught.value.code, caught.value.photo) == (Code.PHOTO_FORMAT, "x")
+
+
+def test_content_is_read_under_its_name() -> None:
+    [first, second] = as_list([ARRAY, ARRAY])
+    assert [read_source(each).name for each in (first, second)] == ["photo 1", "photo 2"]
 
 
 def test_names_of_sources() -> None:

@@ -199,3 +199,19 @@ def test_options_that_change_the_look_of_results_are_off() -> None:
     assert request.options["upscale"].grain is False
     assert request.output.record_steps is False
     assert request.run.max_megapixels is None
+
+
+@pytest.mark.parametrize("steps", [["colors", "face-restore"], ("colors", "face_restore")])
+def test_steps_may_be_a_list(steps: object) -> None:
+    request = Request.from_inputs("pipeline", {"steps": steps})
+    assert request.steps == ("colors", "face_restore")
+    assert (
+        request.facts() == Request.from_inputs("pipeline", {"steps": "colors,face_restore"}).facts()
+    )
+
+
+@pytest.mark.parametrize("steps", [["colours"], ["colors", 1], [], {"colors"}])
+def test_list_of_other_steps_is_refused(steps: object) -> None:
+    with pytest.raises(RestoreError, match="steps is") as caught:
+        Request.from_inputs("pipeline", {"steps": steps})
+    assert ("Did you mean colors?" in caught.value.remedy) == (steps == ["colours"])

@@ -1,0 +1,176 @@
+"""Photos that a Python program holds in memory: bytes, binary files, arrays and PIL images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from PIL import Image
+
+from restore.errors import Code, RestoreError, system_reason
+from restore.imaging.decode import Raster, read_loaded
+from restore.imaging.decoder_errors import translate_decoder_errors
+from restore.imaging.exif import tiff_exif
+from restore.imaging.limits import Limits, check_file_size, check_pixels
+
+_SAME_FORMATS = {"MPO": "JPEG"} | {name: name for name in ("JPEG", "PNG", "WEBP", "AVIF")}
+"""Formats of PIL images that are formats of photos; the format decides for `output_format=same`."""
+_LOSSLESS_FORMAT = "PNG"
+_LEVELS_OF_8_BITS = 256
+_CHANNELS = (1, 2, 3, 4)
+
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file that is open for reading in binary mode."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most so many bytes; all of them if `size` is -1."""
+
+
+Content = bytes | bytearray | memoryview | BinaryFile | np.ndarray | Image.Image
+"""The content of a photo file, or its pixels."""
+CONTENT_TYPES = (bytes, bytearray, memoryview, BinaryFile, np.ndarray, Image.Image)
+
+
+def content_name(content: Content, default: str = "photo") -> str:
+    """Return the name of the file that a file object or a PIL image was opened from."""
+    path = getattr(content, "filename" if isinstance(content, Image.Image) else "name", None)
+    name = Path(path).name if isinstance(path, str | os.PathLike) else ""
+    return default if not name or name.startswith("<") else name
+
+
+def read_content(
+    content: bytes | bytearray | memoryview | BinaryFile, name: str, limits: Limits
+) -> bytes:
+    """Return the bytes of a photo file, of which a file object is read up to the limit.
+
+    Raises:
+        RestoreError: PHOTO_MISSING or PHOTO_TOO_LARGE.
+    """
+    if isinstance(content, bytes | bytearray | memoryview):
+        check_file_size(len(content), name, limits)
+        return bytes(content)
+    try:
+        data = content.read(limits.max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or a text that is no UTF-8
+        raise _unreadable_file(system_reason(error), name) from error
+    if not isinstance(data, bytes):
+        raise _unreadable_file(f"it returned {type(data).__name__}", name)
+    return data
+
+
+def raster_of_array(array: np.ndarray, name: str, limits: Limits) -> Raster:
+    """Return a copy of an array of pixels.
+
+    Args:
+        array: HxW or HxWx1 (grey), HxWx2 (grey and alpha), HxWx3 (RGB) or HxWx4 (RGB and alpha);
+            uint8, uint16, or bool for black and white.
+        name: the photo's name, for error messages.
+        limits: the limits to apply.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS or PHOTO_TOO_SMALL.
+    """
+    check_array(array, name)
+    check_pixels(array.shape[1], array.shape[0], name, limits)
+    dtype = np.uint16 if array.dtype.itemsize == 2 else np.uint8
+    samples = np.where(array, 255, 0) if array.dtype == np.bool_ else array
+    samples = samples.astype(dtype)
+    notes = []
+    if dtype == np.uint16 and 0 < samples.max() < _LEVELS_OF_8_BITS:
+        notes.append(
+            f"its 16-bit values are at most {samples.max()} of 65535, which is nearly black; "
+            "if they are 8-bit values, pass them as uint8"
+        )
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    colours = 1 if samples.shape[2] <= 2 else 3
+    pixels = np.ascontiguousarray(samples[..., 0] if colours == 1 else samples[..., :3])
+    has_alpha = samples.shape[2] > colours
+    alpha = np.ascontiguousarray(samples[..., colours]) if has_alpha else None
+    mode = "L" if colours == 1 else "RGB"
+    return _raster(mode, pixels, alpha, warnings=tuple(notes))
+
+
+def check_array(array: np.ndarray, name: str) -> None:
+    """Refuse an array that is not one of pixels, see `raster_of_array`.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT.
+    """
+    is_unsigned = array.dtype.kind == "u" and array.dtype.itemsize <= 2
+    if not is_unsigned and array.dtype != np.bool_:
+        if array.dtype.kind == "f":
+            remedy = "For values from 0 to 1, pass (array * 255).round().astype(numpy.uint8)."
+        else:
+            remedy = "Pass values from 0 to 255 as numpy.uint8, or from 0 to 65535 as numpy.uint16."
+        raise _refusal(f"its array has values of the type {array.dtype}", remedy, name)
+    shape = array.shape
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] in _CHANNELS):
+        return
+    remedy = "Pass height x width x 3 (RGB), or x 4 with alpha, or height x width for grey."
+    if len(shape) == 3 and shape[0] in _CHANNELS:
+        remedy = "Pass array.transpose(1, 2, 0): the channels come last."
+    elif len(shape) == 4:
+        remedy = "Pass a list of arrays for several photos, and array[0] for the first one."
+    raise _refusal(f"its array has the shape {'x'.join(map(str, shape)) or '()'}", remedy, name)
+
+
+def raster_of_image(image: Image.Image, name: str, limits: Limits) -> Raster:
+    """Return the pixels, the transparency, the colour profile and the EXIF of a PIL image.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS, PHOTO_TOO_SMALL, or PHOTO_DAMAGED for a
+            file that Pillow reads only now and cannot read.
+    """
+    width, height = image.size
+    check_pixels(width, height, name, limits)
+    if image.mode == "F":
+        remedy = "Convert it, for example with image.convert('L')."
+        raise _refusal("its PIL image has the mode F", remedy, name)
+    is_tiff = image.format == "TIFF"
+    with translate_decoder_errors(image.format or "image", width * height, name):
+        # The tags of a TIFF are gone after loading, which turns its pixels upright.
+        tags = tiff_exif(image) if is_tiff else None
+        image.load()
+        mode, pixels, alpha = read_loaded(image, name)
+    exif, icc = image.info.get("exif"), image.info.get("icc_profile")
+    return _raster(
+        mode,
+        pixels,
+        alpha,
+        file_format=_SAME_FORMATS.get(image.format or "", _LOSSLESS_FORMAT),
+        icc=icc if isinstance(icc, bytes) and icc else None,
+        exif=tags if is_tiff else exif if isinstance(exif, bytes) else None,
+        is_upright=is_tiff,
+    )
+
+
+def _raster(
+    mode: str,
+    pixels: np.ndarray,
+    alpha: np.ndarray | None,
+    *,
+    file_format: str = _LOSSLESS_FORMAT,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+    is_upright: bool = False,
+    warnings: tuple[str, ...] = (),
+) -> Raster:
+    return Raster(mode, pixels, alpha, file_format, icc, exif, is_upright, warnings)
+
+
+def _unreadable_file(reason: str, name: str) -> RestoreError:
+    return RestoreError(
+        Code.PHOTO_MISSING,
+        f"its file cannot be read ({reason})",
+        "Open it in binary mode, and close it after the request.",
+        photo=name,
+    )
+
+
+def _refusal(reason: str, remedy: str, name: str) -> RestoreError:
+    return RestoreError(Code.PHOTO_FORMAT, reason, remedy, photo=name)
