@@ -1,8 +1,12 @@
 """Restore and enlarge photos with official networks, or with small embedded ones.
 
     from restore import Restorer
-    results = Restorer().run("upscale", ["a.jpg"], scale=2)
-    results.save("out")
+    restorer = Restorer(weights="lite")
+    results = restorer.run("upscale", "a.jpg", scale=2)  # or bytes, a file, an array, a PIL image
+    results.save_as("large.png")  # or results.photos[0].to_image()
+
+Everything that a caller can act on is a `RestoreError` with a `Code`; what was degraded is a
+warning in `results.reports`. `help(Restorer)` and docs/python.md describe the rest.
 
 Importing this package does not import torch; the first use of `Restorer` does.
 """
