@@ -116,13 +116,14 @@ class Processor:
     Args:
         job: what to do.
         restorer: None makes one from the job.
+        place: the machine, for errors about its weights; an empty text if there is only one.
 
     Raises:
         RestoreError: any WEIGHTS_* code, DEVICE.
     """
 
-    def __init__(self, job: BatchJob, restorer: Restorer | None = None) -> None:
-        self.job = job
+    def __init__(self, job: BatchJob, restorer: Restorer | None = None, *, place: str = "") -> None:
+        self.job, self.place = job, place
         if restorer is None:
             from restore.restorer import Restorer  # noqa: PLC0415 - imports torch
 
@@ -143,7 +144,8 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - it becomes an outcome, and is logged
             if len(works) > 1:
                 return [outcome for work in works for outcome in self.restore([work])]
-            return [failure(works[0].name, error, time.perf_counter() - started_s)]
+            seconds = time.perf_counter() - started_s
+            return [failure(works[0].name, _about_weights(error, self.place), seconds)]
         seconds = (time.perf_counter() - started_s) / len(works)
         return [_with_seconds(outcome, seconds) for outcome in outcomes]
 
@@ -222,6 +224,15 @@ def failure(name: str, error: Exception, seconds: float = 0.0) -> Outcome:
         known = unexpected(error)
     facts = {"code": str(known.code), "message": str(known.about(Path(name).name))}
     return Outcome(name, error=facts, seconds=round(seconds, 3))
+
+
+def _about_weights(error: Exception, place: str) -> Exception:
+    """Say of an error about weights on which machine it occurred, and what to do afterwards."""
+    if not isinstance(error, RestoreError) or not error.code.name.startswith("WEIGHTS_"):
+        return error
+    reason = f"{error.reason} ({place})" if place else error.reason
+    remedy = f"{error.remedy} Then run with --retry-failed."
+    return RestoreError(error.code, reason, remedy, photo=error.photo)
 
 
 def _with_seconds(outcome: Outcome, seconds: float) -> Outcome:

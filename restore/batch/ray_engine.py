@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from restore.batch.folder import Folder, open_folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.local_engine import lost_error, read_photo
+from restore.batch.pool import SetupFailure
 from restore.batch.processing import (
     BatchJob,
     Outcome,
@@ -74,7 +76,11 @@ class RayEngine:
         on_outcome: OnOutcome,
         stop: Event,
     ) -> None:
-        """Restore photos; see `restore.batch.run.Engine`."""
+        """Restore photos; see `restore.batch.run.Engine`.
+
+        Raises:
+            RestoreError: a node cannot work at all, such as DEVICE.
+        """
         connect()
         left = {photo.name: photo for photo in photos}
         # A photo that ends its actor takes the others of its block along: they get blocks of their
@@ -93,11 +99,18 @@ class RayEngine:
     def _pass(
         self, job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], per_block: int
     ) -> Iterator[Outcome]:
-        """Yield outcomes as they arrive; photos of blocks that failed are missing."""
+        """Yield outcomes as they arrive; photos of blocks that failed are missing.
+
+        Raises:
+            RestoreError: that of an actor which could not be made.
+        """
         rows = [{"name": one.name, "size": one.entry.size} for one in photos]
         blocks = -(-len(rows) // per_block)
         for row in self._dataset(job, folder, rows, blocks).iter_rows():
-            yield row["outcome"]
+            outcome = row["outcome"]
+            if isinstance(outcome, SetupFailure):
+                raise RestoreError(outcome.code, outcome.reason, outcome.remedy)
+            yield outcome
 
     def _dataset(
         self, job: BatchJob, folder: Folder, rows: list[dict[str, Any]], blocks: int
@@ -131,21 +144,33 @@ class RayProcessor:
         job: what to do.
         place: path or URL of the input folder.
         threads: threads of the networks; 0 leaves the defaults.
+
+    Attributes:
+        refusal: why the node cannot work. Ray would hide an exception behind the death of the
+            actor.
     """
+
+    refusal: SetupFailure | None = None
 
     def __init__(self, job: BatchJob, place: str, threads: int = 0) -> None:
         if threads:
             limit_threads(threads)
-        self.processor = Processor(job)
-        self.folder = open_folder(place)
+        node = f"on the Ray node {platform.node()}"
+        try:
+            self.processor = Processor(job, place=node)
+            self.folder = open_folder(place)
+        except RestoreError as error:
+            self.refusal = SetupFailure(error.code, f"{error.reason} ({node})", error.remedy)
 
     def restore(self, works: list[Work]) -> list[Outcome]:
         """Restore photos that have been read."""
         return self.processor.restore(works)
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Outcome]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Outcome | SetupFailure]]:
         """Restore the photos of a batch with the columns `name` and `size`."""
-        outcomes: list[Outcome] = []
+        if self.refusal:
+            return {"outcome": [self.refusal]}
+        outcomes: list[Outcome | SetupFailure] = []
         works: list[Work] = []
         for name, size in zip(batch["name"], batch["size"], strict=True):
             read = read_photo(self.folder, str(name), int(size))

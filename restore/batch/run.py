@@ -68,6 +68,8 @@ class Summary:
         plan: what it had to do.
         done: number of photos that were restored.
         failed: the rows of photos that failed.
+        lacking: weights that this machine has, and a machine that restored some photos has not, in
+            words.
         stopped: why the run ended before all was done, with its code unless the user ended it, or
             an empty text. The photos that are left have not failed: the next run restores them.
     """
@@ -75,6 +77,7 @@ class Summary:
     plan: Plan
     done: int = 0
     failed: list[Row] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)
     stopped: str = ""
 
     @property
@@ -120,11 +123,13 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             replace=options.force,
         )
         output.complete_moves()
-        plan, ignored = _plan(options, source, target, manifest)
+        better = BetterWeights.for_policy(job.weights)
+        plan, ignored = _plan(options, source, target, manifest, better)
         watcher.on_plan(plan, ignored)
         summary = Summary(plan)
 
         def on_outcome(photo: BatchPhoto, outcome: Outcome) -> None:
+            summary.lacking |= _lacking(outcome, better)
             try:
                 row = output.save(photo, outcome)
             except OSError as error:
@@ -155,6 +160,12 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         return summary
 
 
+def _lacking(outcome: Outcome, better: BetterWeights | None) -> set[str]:
+    """Return the weights of this machine that the one of an outcome has not: a node of Ray."""
+    name = better.than(outcome.substitutes) if better else ""
+    return {name} if name else set()
+
+
 def _failed_names(summary: Summary) -> set[str]:
     """Return the listed photos that have failed in this run or before."""
     return {photo.name for photo in summary.plan.failed} | {row.input for row in summary.failed}
@@ -169,11 +180,16 @@ def preview(options: BatchOptions) -> tuple[Plan, int]:
     source, target = open_folder(options.source), open_folder(options.target)
     require_separate(source, target)
     manifest = Manifest(target, options.shard_name, read_only=True)
-    return _plan(options, source, target, manifest)
+    better = BetterWeights.for_policy(options.job.weights)
+    return _plan(options, source, target, manifest, better)
 
 
 def _plan(
-    options: BatchOptions, source: Folder, target: Folder, manifest: Manifest
+    options: BatchOptions,
+    source: Folder,
+    target: Folder,
+    manifest: Manifest,
+    better: BetterWeights | None,
 ) -> tuple[Plan, int]:
     listing = list_photos(source, options.globs, recursive=options.recursive)
     photos: Sequence[BatchPhoto] = listing.photos
@@ -190,7 +206,7 @@ def _plan(
         limit=options.limit,
         manifest_settings=options.job.manifest_fingerprint(),
         networks=KnownNetworks.load(),
-        better=BetterWeights.for_policy(options.job.weights),
+        better=better,
     )
     return plan, listing.ignored
 

@@ -215,6 +215,13 @@ def _print_summary(summary: Summary, options: BatchOptions, *, quiet: bool) -> N
     if len(summary.failed) > MAX_SHOWN_FAILURES:
         more = len(summary.failed) - MAX_SHOWN_FAILURES
         typer.echo(f"and {more} more: see failed.csv in the output folder", err=True)
+    for weights in sorted(summary.lacking):
+        typer.echo(
+            f"warning: some photos were restored without the {weights}, which are on this machine,"
+            " but not on one that restored them: run `restore weights fetch` there; the next run"
+            " restores these photos again",
+            err=True,
+        )
     if summary.stopped:
         typer.echo(f"not finished: {summary.stopped}", err=True)
     if quiet:

@@ -54,6 +54,20 @@ def test_unexpected_error_is_logged_and_hides_its_text(
     assert "internal text" in caplog.text
 
 
+@pytest.mark.parametrize(("place", "shown"), [("", "away. Fetch"), ("on b", "away (on b). Fetch")])
+def test_error_about_weights_says_where_and_what_to_do_afterwards(
+    place: str, shown: str, lite: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RestoreError(Code.WEIGHTS_MISSING, "they are away", "Fetch them.")
+
+    monkeypatch.setattr(lite, "run", fail)
+    [outcome] = Processor(JOB, lite, place=place).restore([GOOD])
+    assert outcome.error is not None
+    assert outcome.error["code"] == Code.WEIGHTS_MISSING
+    assert f"they are {shown} them. Then run with --retry-failed." in outcome.error["message"]
+
+
 def test_masks_are_returned_on_request(lite: Restorer) -> None:
     options = {"return_mask": True, "with_face": False, "output_format": "png"}
     [outcome] = Processor(BatchJob("old_photo_restore", options, "lite"), lite).restore([GOOD])

@@ -16,7 +16,7 @@ from restore.batch.manifest import read_rows
 from restore.batch.processing import BatchJob, Outcome, Work
 from restore.batch.ray_engine import RayEngine, RayProcessor
 from restore.batch.run import BatchOptions, Engine, Summary, run_batch
-from restore.errors import Code
+from restore.errors import Code, RestoreError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'restore[batch]'")
 
@@ -126,3 +126,12 @@ def test_node_that_is_killed_loses_nothing(tmp_path: Path, local_ray: None) -> N
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_node_that_cannot_work_ends_the_run_with_its_error(tmp_path: Path, local_ray: None) -> None:
+    write_photos(tmp_path / "in", "a.jpg", "b.jpg")
+    job = BatchJob("upscale", {"scale": 2}, "lite", "cuda:99")
+    with pytest.raises(RestoreError, match=r"'cuda:99' .*\(on the Ray node ") as caught:
+        run(tmp_path, "out", job, RayEngine(num_gpus=0, concurrency=1))
+    assert caught.value.code is Code.DEVICE
+    assert list(read_rows(LocalFolder(tmp_path / "out"))) == []

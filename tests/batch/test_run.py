@@ -104,6 +104,19 @@ def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_th
     assert preview(local)[0].done == 3
 
 
+def test_weights_that_only_another_machine_lacks_are_told(
+    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = row("x4plus", "https://example.org/x4plus.pth")
+    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
+    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
+    local = replace(options, job=replace(JOB, weights="local"))
+    assert run_batch(replace(local, limit=1), lite_engine, Recorder(), Event()).lacking == set()
+    put(store, official)
+    summary = run_batch(local, lite_engine, Recorder(), Event())
+    assert summary.lacking == {"official weights of upscale x4plus"}
+
+
 NETWORK = UsedNetwork("upscale", "x4plus", "lite").to_text(Catalog.load())
 
 

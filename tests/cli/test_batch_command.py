@@ -21,8 +21,9 @@ from restore.batch import local_engine
 from restore.batch.folder import Folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.local_engine import read_photo
+from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob, Outcome
-from restore.batch.run import OnOutcome
+from restore.batch.run import OnOutcome, Summary
 from restore.cli.main import main
 from restore.options import PIPELINE_TASK, describe_options
 
@@ -293,6 +294,16 @@ def test_first_interrupt_finishes_the_photo_and_the_second_ends_at_once(
     assert (tmp_path / "out" / "a.jpg").exists() is done
     assert ("interrupted, 1 photo left" in errors) is done
     assert not (tmp_path / "out" / "sub").exists()
+
+
+def test_weights_that_another_machine_lacks_are_a_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = Summary(Plan((), 0, (), 0), lacking={"official weights of upscale x4plus"})
+    monkeypatch.setattr("restore.batch.run.run_batch", lambda *_: summary)
+    assert main(["batch", "in", "out"]) == 0
+    error = capsys.readouterr().err
+    assert "without the official weights of upscale x4plus, which are on this machine" in error
 
 
 def test_results_without_a_record_of_their_weights_are_told(
