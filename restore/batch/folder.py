@@ -166,6 +166,11 @@ class LocalFolder(Folder):
                 temporary.unlink()
             raise
 
+    def link_target(self, name: str) -> str:
+        """Return where a link leads, as it is written; an empty text for other files."""
+        path = self.path / name
+        return str(path.readlink()) if path.is_symlink() else ""
+
     def move(self, name: str, target: str) -> None:
         """Move a file within the folder; an existing target is replaced.
 
@@ -262,8 +267,15 @@ def open_folder(place: str) -> Folder:
     """Return the folder of a path or an fsspec URL.
 
     Raises:
-        RestoreError: OPTION_INVALID for a URL whose scheme is unknown.
+        RestoreError: OPTION_INVALID for a URL whose scheme is unknown, and for an empty path, as of
+            an unset variable of a shell.
     """
+    if not place.strip():
+        raise RestoreError(
+            Code.OPTION_INVALID,
+            "the path of a folder is empty",
+            "Give the folder of the photos and that of the results; . is the current folder.",
+        )
     place = place.removeprefix("file" + URL_MARK)
     return RemoteFolder(place) if URL_MARK in place else LocalFolder(Path(place))
 

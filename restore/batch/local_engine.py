@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
-from restore.batch.folder import Folder
+from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
 from restore.batch.pool import Lost, WorkerPool
 from restore.batch.processing import BatchJob, Outcome, Work, failure
@@ -150,7 +150,9 @@ def read_photo(folder: Folder, name: str, size: int) -> Work | Outcome:
     try:
         return Work(name, folder.read(name))
     except OSError as error:
-        reason = f"the file cannot be read ({system_reason(error)})"
+        target = folder.link_target(name) if isinstance(folder, LocalFolder) else ""
+        link = f"it is a link to '{target}', which" if target else "the file"
+        reason = f"{link} cannot be read ({system_reason(error)})"
         remedy = "Check that it exists and its permissions, then run with --retry-failed."
         return failure(name, RestoreError(Code.PHOTO_MISSING, reason, remedy))
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from restore.batch.failures import write_failures
 from restore.batch.folder import Folder, LocalFolder, open_folder, require_separate
-from restore.batch.listing import BatchPhoto, list_photos, take_shard
+from restore.batch.listing import BatchPhoto, Listing, list_photos, take_shard
 from restore.batch.manifest import FAILED, Manifest, Row
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
@@ -112,7 +112,8 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
     source, target = open_folder(options.source), open_folder(options.target)
     require_separate(source, target)
     job = options.job
-    settings = job.fingerprint()  # before the output folder is made: the options may be refused
+    # Before the output folder is made: the options and the photos may be refused.
+    settings, listing = job.fingerprint(), _list(options, source, target)
     with Manifest(target, options.shard_name) as manifest:
         output = Output(
             target,
@@ -124,8 +125,8 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         )
         output.complete_moves()
         better = BetterWeights.for_policy(job.weights)
-        plan, ignored = _plan(options, source, target, manifest, better)
-        watcher.on_plan(plan, ignored)
+        plan = _plan(options, listing, target, manifest, better)
+        watcher.on_plan(plan, listing.ignored)
         summary = Summary(plan)
 
         def on_outcome(photo: BatchPhoto, outcome: Outcome) -> None:
@@ -181,22 +182,27 @@ def preview(options: BatchOptions) -> tuple[Plan, int]:
     require_separate(source, target)
     manifest = Manifest(target, options.shard_name, read_only=True)
     better = BetterWeights.for_policy(options.job.weights)
-    return _plan(options, source, target, manifest, better)
+    listing = _list(options, source, target)
+    return _plan(options, listing, target, manifest, better), listing.ignored
+
+
+def _list(options: BatchOptions, source: Folder, target: Folder) -> Listing:
+    listing = list_photos(source, options.globs, recursive=options.recursive)
+    _refuse_results_among_photos(source, target, listing.photos)
+    return listing
 
 
 def _plan(
     options: BatchOptions,
-    source: Folder,
+    listing: Listing,
     target: Folder,
     manifest: Manifest,
     better: BetterWeights | None,
-) -> tuple[Plan, int]:
-    listing = list_photos(source, options.globs, recursive=options.recursive)
+) -> Plan:
     photos: Sequence[BatchPhoto] = listing.photos
-    _refuse_results_among_photos(source, target, photos)
     if options.shard:
         photos = take_shard(photos, *options.shard)
-    plan = make_plan(
+    return make_plan(
         photos,
         manifest,
         options.job.fingerprint(),
@@ -208,7 +214,6 @@ def _plan(
         networks=KnownNetworks.load(),
         better=better,
     )
-    return plan, listing.ignored
 
 
 def _refuse_results_among_photos(

@@ -14,7 +14,7 @@ from batchfakes import JOB, answer, restored, run_fake_worker, write_photos
 
 from restore.batch.folder import LocalFolder
 from restore.batch.listing import BatchPhoto, list_photos
-from restore.batch.local_engine import LocalEngine
+from restore.batch.local_engine import LocalEngine, read_photo
 from restore.batch.pool import SetupFailure, WorkerPlan, WorkerPool, serve
 from restore.batch.processing import Outcome, scratch_prefix
 from restore.errors import Code, RestoreError
@@ -159,3 +159,24 @@ def test_workers_that_always_end_are_given_up(tmp_path: Path) -> None:
         pytest.raises(RestoreError, match="the exit code of the last one is 3"),
     ):
         run(tmp_path, pool)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (
+            "dead.jpg",
+            "it is a link to 'gone.jpg', which cannot be read (no such file or directory)",
+        ),
+        ("loop.jpg", "it is a link to 'loop.jpg', which cannot be read (too many levels of symbol"),
+        ("none.jpg", "the file cannot be read (no such file or directory)"),
+    ],
+)
+def test_photo_that_cannot_be_read_says_so_of_links(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "dead.jpg").symlink_to("gone.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    outcome = read_photo(LocalFolder(tmp_path), name, 9)
+    assert isinstance(outcome, Outcome)
+    assert outcome.error is not None
+    assert outcome.error["code"] == Code.PHOTO_MISSING
+    assert f"photo '{name}': {reason}" in outcome.error["message"]

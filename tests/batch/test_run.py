@@ -33,7 +33,7 @@ from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_row
 from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob, Outcome
 from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
-from restore.errors import RestoreError
+from restore.errors import Code, RestoreError
 from restore.models import substitutes
 from restore.models.catalog import Catalog
 from restore.models.store import WeightStore
@@ -319,6 +319,23 @@ def test_names_that_are_no_unicode(options: BatchOptions, tmp_path: Path) -> Non
         "udcff.jpg"
         in Path(write_report(source, target, summary, recorder.statistics, 1.0)).read_text()
     )
+
+
+@pytest.mark.parametrize("name", ["source", "target"])
+def test_empty_path_of_a_folder_is_refused(options: BatchOptions, name: str) -> None:
+    with pytest.raises(RestoreError, match="the path of a folder is empty"):
+        run(replace(options, **{name: ""}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", ["missing", "empty"])
+def test_refused_photos_leave_no_output_folder(
+    options: BatchOptions, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RestoreError) as caught:
+        run(replace(options, source=str(tmp_path / source)))
+    assert caught.value.code is Code.PHOTO_MISSING
+    assert not (tmp_path / "out").exists()
 
 
 def test_output_inside_the_input_is_refused(options: BatchOptions) -> None:
