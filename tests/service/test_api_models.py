@@ -55,6 +55,8 @@ def test_account_without_keys_is_local(api: Api) -> None:
 def test_unknown_routes_and_methods_are_problems(api: Api) -> None:
     for path in ("/v1/nothing", "/v1/predictions/", "/v1/predictions/x/y", "/%00", "/docs/x.js"):
         detail(api("GET", path), 404, "E607")
+    text = detail(api("GET", "/v1/nothing"), 404, "E607")
+    assert text == "[E607] there is no route GET /v1/nothing. See /docs for all routes."
     response = api("PUT", "/v1/predictions")
     text = detail(response, 405, "E607")
     assert text == "[E607] /v1/predictions takes no PUT. Use POST."

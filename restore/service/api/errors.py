@@ -119,6 +119,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     path = request.scope["path"][: 2 * MAX_SHOWN_CHARACTERS]
     headers = error.headers or {}
     reason, remedy = f"{request.method} {path}: {error.detail}", "See /docs for all routes."
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        reason = f"there is no route {request.method} {path}"
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := headers.get("Allow")):
         reason, remedy = f"{path} takes no {request.method}", f"Use {allowed}."
     described = RestoreError(Code.REQUEST_INVALID, reason, remedy)
