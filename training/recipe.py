@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from training.feature_teacher import FeatureTeacher
 from training.losses import l1_then_l2_loss, patch_psnr_db
 from training.weight_transfer import copy_weights
 
@@ -107,10 +106,6 @@ class Recipe:
         transfer_weights: (network, those weights or earlier ones of its own) to the network.
         adversarial_weight: weight of the adversarial gradient (adversary.py); 0 is none.
         load_teacher: loads a network from a file whose output is learnt too; None if there is none.
-        load_feature_teacher: (network, folder for downloads) to what teaches its encoder, or None
-            if the encoder is not trained; None if there is no such teacher.
-        slow: prefixes of the names of parameters that learn at `SLOW_LR_SHARE` of the rate of the
-            others, since they were trained before.
         peak_until: share of the schedule after which the learning rate starts to fall.
     """
 
@@ -138,8 +133,6 @@ class Recipe:
     transfer_weights: Callable[[nn.Module, Mapping[str, Tensor]], nn.Module] = copy_weights
     adversarial_weight: float = 0.0
     load_teacher: Callable[[Path], nn.Module] | None = None
-    load_feature_teacher: Callable[[nn.Module, Path], FeatureTeacher | None] | None = None
-    slow: tuple[str, ...] = ()
     peak_until: float = 0.0
 
 

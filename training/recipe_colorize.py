@@ -1,8 +1,7 @@
 """The recipe of the lite colour network: photos in colour, their lightness partly degraded.
 
 The encoder starts from EfficientNet-Lite0. First train the decoder alone (`--only decoder`), which
-is fast because no gradient of the encoder is needed; then all with `--fine-tune`. The encoder then
-also learns to compute from the lightness what it computed from the photo in colour at first.
+is fast because no gradient of the encoder is needed; then all with `--fine-tune`.
 """
 
 from __future__ import annotations
@@ -15,12 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restore.imaging.device_colour import rgb_of
 from restore.nets.lite.colorize import AB_SCALE, CELL_PX, INPUT_PX, RARITY_RADIUS, LiteColorize
 from restore.nets.lite.colorize_bins import compress, encode
-from restore.nets.lite.colorize_encoder import EfficientEncoder
 from training.degradations import quantise
-from training.feature_teacher import FeatureTeacher
 from training.pretrained_encoder import PACKAGE, SOURCE, load_encoder
 from training.recipe import (
     EXTRA,
@@ -60,7 +56,7 @@ def draw_colour_patch(pair: Pair, patch_px: int, rng: np.random.Generator) -> Pa
     """Draw a window of at least two fifths of each side, resized to a square as in inference.
 
     Returns:
-        As `split_lab`.
+        (HxWx1 float32: L / 100, HxWx2 float32: a and b / 110)
     """
     photo = pair[0]
     window = []
@@ -90,19 +86,13 @@ def split_lab(photo: Photo, rng: np.random.Generator | None = None) -> Pair:
         rng: if given, the lightness is degraded like an old photo with probability 0.5.
 
     Returns:
-        (HxWx1 float32: L / 100; HxWx3 float32: a and b / 110, and L / 100 before degradation)
+        (HxWx1 float32: L / 100, HxWx2 float32: a and b / 110)
     """
     lab = cv2.cvtColor(photo.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
-    lightness = clean = lab[..., 0] / 100.0
+    lightness = lab[..., 0] / 100.0
     if rng is not None and rng.random() < 0.5:
         lightness = degrade_lightness(lightness, rng)
-    target = np.dstack([lab[..., 1:] / AB_SCALE, clean])
-    return lightness[..., None].astype(np.float32), target.astype(np.float32)
-
-
-def photo_of(target: Tensor) -> Tensor:
-    """Return the photos in colour of the targets of `split_lab`: Nx3xHxW sRGB in [0, 1]."""
-    return rgb_of(target[:, 2:] * 100.0, target[:, :2] * AB_SCALE)
+    return lightness[..., None].astype(np.float32), (lab[..., 1:] / AB_SCALE).astype(np.float32)
 
 
 def degrade_lightness(lightness: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -120,11 +110,11 @@ def colour_loss(output: Tensor, target: Tensor, source: Tensor, progress: float)
 
     Args:
         output: NxKxH/4xW/4 logits.
-        target: Nx3xHxW, of which a and b / 110 are used.
+        target: Nx2xHxW, a and b / 110.
         source: not used.
         progress: not used.
     """
-    colours = F.avg_pool2d(target[:, :2], CELL_PX) * AB_SCALE
+    colours = F.avg_pool2d(target, CELL_PX) * AB_SCALE
     # Every second row: neighbours say much the same, and the loss takes a third of the time.
     rows = slice(int(torch.randint(2, ())), None, 2)
     output, colours = output[..., rows, :], colours[..., rows, :]
@@ -151,9 +141,9 @@ def perceptual_difference(first: Tensor, second: Tensor) -> Tensor:
 
 def difference_over_grey(output: Tensor, target: Tensor, source: Tensor) -> float:
     """Mean perceptual difference over that of a grey photo; below 1 is better than no colour."""
-    true = target[:, :2]
     differences = [
-        perceptual_difference(colours, true).mean() for colours in (output, torch.zeros_like(true))
+        perceptual_difference(colours, target).mean()
+        for colours in (output, torch.zeros_like(target))
     ]
     return float(differences[0] / differences[1].clamp_min(0.1))
 
@@ -172,16 +162,6 @@ def load_pretrained(net: nn.Module, folder: Path) -> None:
     """Start the encoder of the network from EfficientNet-Lite0."""
     assert isinstance(net, LiteColorize)
     load_encoder(net.encoder, folder)
-
-
-def load_feature_teacher(net: nn.Module, folder: Path) -> FeatureTeacher | None:
-    """Load what teaches the encoder: EfficientNet-Lite0 as it was. None if it is not trained."""
-    assert isinstance(net, LiteColorize)
-    if not any(parameter.requires_grad for parameter in net.encoder.parameters()):
-        return None
-    teacher = EfficientEncoder().requires_grad_(False)
-    load_encoder(teacher, folder)
-    return FeatureTeacher(net.encoder, teacher, photo_of)
 
 
 COLORIZE_RECIPE = Recipe(
@@ -212,6 +192,4 @@ COLORIZE_RECIPE = Recipe(
     score_patches_per_photo=1,
     half_precision=True,
     pretrained=Pretrained(SOURCE, PACKAGE.licence, load_pretrained),
-    load_feature_teacher=load_feature_teacher,
-    slow=("encoder.",),
 )

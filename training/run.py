@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from training.adversary import Adversary
 from training.batches import Batch
 from training.dataset import PatchSource
-from training.feature_teacher import FeatureTeacher
 from training.losses import l1_gradient_loss
 from training.paths import LITE_WEIGHTS
 from training.provenance import Facts, earlier_runs
@@ -28,7 +27,6 @@ EMA_DECAY = 0.999
 EMA_WARM_UP_STEPS = 10.0
 WARM_UP_SHARE = 0.01  # of the schedule
 FINAL_LR_SHARE = 0.01  # of the peak learning rate
-SLOW_LR_SHARE = 0.2  # of the learning rate, for the slow parameters of a recipe
 MAX_GRADIENT_NORM = 1.0
 SCORE_SIDE_MULTIPLE = 16
 TEACHER_WEIGHT = 1.0  # of the loss against the output of the teacher, beside that of the recipe
@@ -45,7 +43,6 @@ class TrainingRun:
         optimiser: of the trained parameters.
         adversary: for adversarial training, else None.
         teacher: network whose output is learnt too, else None.
-        feature_teacher: what the encoder learns from, else None.
         mixed: whether convolutions are computed in bfloat16.
         earlier: facts about the earlier runs that this run continues.
         step: finished steps.
@@ -57,7 +54,6 @@ class TrainingRun:
     optimiser: torch.optim.Optimizer
     adversary: Adversary | None = None
     teacher: nn.Module | None = None
-    feature_teacher: FeatureTeacher | None = None
     mixed: bool = False
     earlier: list[Facts] = dataclasses.field(default_factory=list)
     step: int = 0
@@ -74,24 +70,14 @@ class TrainingRun:
         device = torch.device(settings.device)
         net = _to_channels_last(build_initial_net(recipe, settings)).to(device)
         averaged = {key: value.detach().clone() for key, value in net.state_dict().items()}
-        groups = _select_parameters(net, recipe, settings.only)
+        parameters = _select_parameters(net, recipe, settings.only)
         adversary = None
         teacher = _load_teacher(recipe, settings)
-        feature_teacher = _load_feature_teacher(recipe, settings, net)
         if recipe.adversarial_weight and not settings.only and not teacher:
             adversary = Adversary(recipe.adversarial_weight, device, mixed=settings.bfloat16)
         earlier = earlier_runs(recipe, settings.out) if settings.fine_tune else []
-        optimiser = torch.optim.Adam(groups, recipe.peak_lr, fused=device.type == "cuda")
-        return cls(
-            net,
-            averaged,
-            optimiser,
-            adversary=adversary,
-            teacher=teacher,
-            feature_teacher=feature_teacher,
-            mixed=settings.bfloat16,
-            earlier=earlier,
-        )
+        optimiser = torch.optim.Adam(parameters, recipe.peak_lr, fused=device.type == "cuda")
+        return cls(net, averaged, optimiser, adversary, teacher, settings.bfloat16, earlier)
 
     def load_checkpoint(self, checkpoint: Path, settings: TrainSettings) -> None:
         """Continue from a checkpoint.
@@ -143,13 +129,11 @@ class TrainingRun:
         source, target = batch
         rate = learning_rate(recipe, progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate
         with torch.autocast(source.device.type, torch.bfloat16, enabled=self.mixed):
-            output, feature_loss = self._forward(source, target)
+            output = self.net(source)
         output = output.float()
         loss = recipe.loss(output, target, source, progress)
-        if feature_loss is not None:
-            loss = loss + feature_loss
         if self.teacher:
             loss = loss + TEACHER_WEIGHT * self._teacher_loss(self.teacher, output, source)
         self.optimiser.zero_grad(set_to_none=True)
@@ -166,12 +150,6 @@ class TrainingRun:
         self.step += 1
         self._update_average()
         return loss.detach()
-
-    def _forward(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the output of the network, and the loss of the features if they are taught."""
-        if self.feature_teacher is None:
-            return self.net(source), None
-        return self.feature_teacher.run(self.net, source, target)
 
     def _teacher_loss(self, teacher: nn.Module, output: Tensor, source: Tensor) -> Tensor:
         """Return the loss of the first channels of the output against the output of the teacher."""
@@ -257,39 +235,15 @@ def _load_teacher(recipe: Recipe, settings: TrainSettings) -> nn.Module | None:
     return _to_channels_last(recipe.load_teacher(settings.teacher)).to(settings.device)
 
 
-def _load_feature_teacher(
-    recipe: Recipe, settings: TrainSettings, net: nn.Module
-) -> FeatureTeacher | None:
-    """Load what teaches the encoder of the network, if the recipe has it and trains the encoder."""
-    if recipe.load_feature_teacher is None:
-        return None
-    loaded = recipe.load_feature_teacher(net, settings.work)
-    if loaded:
-        _to_channels_last(loaded.teacher).to(settings.device)
-    return loaded
-
-
-def _select_parameters(
-    net: nn.Module, recipe: Recipe, only: str | None
-) -> list[dict[str, list[nn.Parameter] | float]]:
-    """Freeze all parameters whose names start with no prefix in `only`.
-
-    Returns:
-        Groups of the others for an optimiser, with their share of the learning rate.
-
-    Raises:
-        SystemExit: no parameter is left.
-    """
+def _select_parameters(net: nn.Module, recipe: Recipe, only: str | None) -> list[nn.Parameter]:
+    """Freeze all parameters whose names start with no prefix in `only`; return the others."""
     prefixes = tuple((only or "").split(","))
-    by_share: dict[float, list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         parameter.requires_grad = name.startswith(prefixes)
-        if parameter.requires_grad:
-            share = SLOW_LR_SHARE if name.startswith(recipe.slow) else 1.0
-            by_share.setdefault(share, []).append(parameter)
-    if not by_share:
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    if not parameters:
         raise SystemExit(f"{recipe.file} has no parameters whose names start with '{only}'")
-    return [{"params": parameters, "share": share} for share, parameters in by_share.items()]
+    return parameters
 
 
 def _to_channels_last(net: nn.Module) -> nn.Module:

