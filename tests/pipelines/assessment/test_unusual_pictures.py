@@ -118,5 +118,5 @@ def test_no_repair_is_proposed(lite: Restorer, draw: Draw) -> None:
     drawn = draw(np.random.default_rng(1))
     picture = np.clip(drawn, 0, 255).astype(np.uint8)
     [inspection] = lite.run("inspect", picture).inspections
-    repairs = [step for step in inspection.to_dict()["steps"] if step["task"] != "upscale"]
+    repairs = [step for step in inspection.steps if step["task"] != "upscale"]
     assert not repairs, repairs[0]["reason"]
