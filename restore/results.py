@@ -80,15 +80,20 @@ class Results:
                 early=self.encoded,
             )
 
-    def save_as(self, path: str | os.PathLike[str]) -> Path:
+    def save_as(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the photo of a request with one photo to a file, and return its path.
 
-        The suffix decides the format. An existing file is replaced; a folder that does not exist is
-        created. Encoding time and warnings are added to the report.
+        The suffix decides the format. A folder that does not exist is created. Encoding time and
+        warnings are added to the report.
+
+        Args:
+            path: the file.
+            overwrite: replace an existing file, which may be the photo that was restored.
 
         Raises:
-            RestoreError: OUTPUT_UNWRITABLE, OUTPUT_TOO_LARGE; OPTION_INVALID for a suffix that
-                results cannot have, and after `inspect`; PHOTO_COUNT for several photos.
+            RestoreError: OUTPUT_UNWRITABLE, also for an existing file; OUTPUT_TOO_LARGE;
+                OPTION_INVALID for a suffix that results cannot have, and after `inspect`;
+                PHOTO_COUNT for several photos.
         """
         path, count = Path(path), len(self.photos)
         if count != 1:
@@ -99,6 +104,9 @@ class Results:
             reason = f"'{path.name}' does not end with the suffix of a format of results"
             remedy = f"Use {output_suffixes_in_words()}."
             raise RestoreError(Code.OPTION_INVALID, reason, remedy)
+        if path.exists() and not overwrite:
+            remedy = "Choose another name, or use save_as(path, overwrite=True)."
+            raise RestoreError(Code.OUTPUT_UNWRITABLE, f"'{path.name}' exists already", remedy)
         output = self.request.output
         if output_format_of(output.output_format, self.photos[0].format) != file_format:
             output = output.model_copy(update={"output_format": file_format})

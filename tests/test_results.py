@@ -39,7 +39,7 @@ def test_file_equals_the_one_of_save(lite: Restorer, photo_file: PhotoFile, tmp_
     path = photo_file("a.jpg")
     results = lite.run("upscale", path, scale=1, output_format="same", strength=0)
     [expected] = results.save(tmp_path / "folder")
-    written = results.save_as(tmp_path / "a.jpg")
+    written = results.save_as(tmp_path / "result.jpg")
     assert written.read_bytes() == expected.read_bytes() == results.to_bytes()[0]
     assert results.save_as(tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
 
@@ -52,10 +52,14 @@ def test_warnings_of_encoding_are_in_the_report(lite: Restorer, tmp_path: Path) 
     assert "16 bits were reduced to 8" in results.reports[0].warnings[0]
 
 
-def test_existing_file_is_replaced(results: Results, tmp_path: Path) -> None:
+def test_existing_file_is_only_replaced_if_asked(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_text("old")
-    results.save_as(path)
+    with pytest.raises(RestoreError, match=r"'a\.jpg' exists already") as caught:
+        results.save_as(path)
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+    assert path.read_text() == "old"
+    results.save_as(path, overwrite=True)
     assert path.read_bytes()[:2] == b"\xff\xd8"
 
 
