@@ -104,7 +104,7 @@ class Results:
             reason = f"'{path.name}' does not end with the suffix of a format of results"
             remedy = f"Use {output_suffixes_in_words()}."
             raise RestoreError(Code.OPTION_INVALID, reason, remedy)
-        if path.exists() and not overwrite:
+        if os.path.lexists(path) and not overwrite:
             remedy = "Choose another name, or use save_as(path, overwrite=True)."
             raise RestoreError(Code.OUTPUT_UNWRITABLE, f"'{path.name}' exists already", remedy)
         output = self.request.output

@@ -52,6 +52,20 @@ def test_warnings_of_encoding_are_in_the_report(lite: Restorer, tmp_path: Path) 
     assert "16 bits were reduced to 8" in results.reports[0].warnings[0]
 
 
+def test_name_that_no_file_can_have_is_refused(results: Results, tmp_path: Path) -> None:
+    with pytest.raises(RestoreError) as caught:
+        results.save_as(tmp_path / f"{'a' * 300}.png")
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
+def test_link_to_a_missing_file_is_not_replaced(results: Results, tmp_path: Path) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to("missing.png")
+    with pytest.raises(RestoreError, match="exists already"):
+        results.save_as(link)
+    assert link.is_symlink()
+
+
 def test_existing_file_is_only_replaced_if_asked(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_text("old")

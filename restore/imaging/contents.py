@@ -48,17 +48,24 @@ def read_content(
     """Return the bytes of a photo file, of which a file object is read up to the limit.
 
     Raises:
-        RestoreError: PHOTO_MISSING or PHOTO_TOO_LARGE.
+        RestoreError: PHOTO_MISSING, PHOTO_TOO_LARGE, PHOTO_DAMAGED for a file that is empty or was
+            read already, or PHOTO_FORMAT for an object of another type.
     """
     if isinstance(content, bytes | bytearray | memoryview):
         check_file_size(len(content), name, limits)
         return bytes(content)
+    if not isinstance(content, BinaryFile):
+        raise wrong_type(content, name)
     try:
         data = content.read(limits.max_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: it is closed, or a text that is no UTF-8
         raise _unreadable_file(system_reason(error), name) from error
     if not isinstance(data, bytes):
         raise _unreadable_file(f"it returned {type(data).__name__}", name)
+    if not data:
+        reason = "its file is empty, or was read to its end before"
+        remedy = "Call file.seek(0) before the request, or pass the path."
+        raise RestoreError(Code.PHOTO_DAMAGED, reason, remedy, photo=name)
     return data
 
 
@@ -161,6 +168,12 @@ def _raster(
     warnings: tuple[str, ...] = (),
 ) -> Raster:
     return Raster(mode, pixels, alpha, file_format, icc, exif, is_upright, warnings)
+
+
+def wrong_type(source: object, name: str) -> RestoreError:
+    """Return the error for an object that is no source of a photo."""
+    remedy = "Pass a path, bytes, a binary file, a NumPy array, a PIL image or a Photo."
+    return _refusal(f"it is an object of the type {type(source).__name__}", remedy, name)
 
 
 def _unreadable_file(reason: str, name: str) -> RestoreError:

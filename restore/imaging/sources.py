@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from restore.errors import Code, RestoreError
-from restore.imaging.contents import CONTENT_TYPES, Content, check_array, content_name
+from restore.imaging.contents import CONTENT_TYPES, Content, check_array, content_name, wrong_type
 from restore.imaging.limits import LIMITS, Limits
 from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo, open_photo
@@ -26,7 +26,6 @@ class NamedContent(NamedTuple):
 Source = str | os.PathLike[str] | Content | NamedFile | NamedContent | Photo
 
 _SINGLE = (str, os.PathLike, NamedFile, NamedContent, Photo, *CONTENT_TYPES)
-_REMEDY = "Pass a path, bytes, a binary file, a NumPy array, a PIL image or a Photo."
 
 
 def as_list(sources: Source | Iterable[Source] | None, what: str = "photo") -> list[Source]:
@@ -44,7 +43,7 @@ def as_list(sources: Source | Iterable[Source] | None, what: str = "photo") -> l
     if isinstance(sources, _SINGLE):
         return [_named(sources, what)]
     if not isinstance(sources, Iterable):
-        raise _wrong_type(sources, what)
+        raise wrong_type(sources, what)
     several: Sequence[Source] = list(sources)
     is_only = len(several) == 1
     return [
@@ -98,7 +97,7 @@ def read_mask(source: Source, limits: Limits = LIMITS) -> Photo:
 def _named(source: Source, name: str) -> Source:
     """Give a content in memory its name. Raises RestoreError for an object of another type."""
     if not isinstance(source, _SINGLE):
-        raise _wrong_type(source, name)
+        raise wrong_type(source, name)
     if isinstance(source, str | os.PathLike | NamedFile | NamedContent | Photo):
         return source
     return NamedContent(content_name(source, name), source)
@@ -122,8 +121,3 @@ def _check_photo(photo: Photo) -> None:
         return
     remedy = "Make the photo with open_photo(array), which accepts more kinds of arrays."
     raise RestoreError(Code.PHOTO_FORMAT, reason, remedy, photo=photo.name)
-
-
-def _wrong_type(source: object, name: str) -> RestoreError:
-    reason = f"it is an object of the type {type(source).__name__}"
-    return RestoreError(Code.PHOTO_FORMAT, reason, _REMEDY, photo=name)

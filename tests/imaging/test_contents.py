@@ -65,6 +65,21 @@ def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
             assert "binary mode" in error.remedy
 
 
+@pytest.mark.parametrize("source", [None, [FILE], 5, {}], ids=type)
+def test_object_of_another_type_is_refused(source: Any) -> None:
+    error = refusal(source)
+    assert error.code is Code.PHOTO_FORMAT
+    assert type(source).__name__ in error.reason
+
+
+def test_file_that_was_read_before_is_refused_with_the_remedy() -> None:
+    file = io.BytesIO(FILE)
+    open_photo(file)
+    error = refusal(file)
+    assert error.code is Code.PHOTO_DAMAGED
+    assert "seek(0)" in error.remedy
+
+
 def test_file_is_read_up_to_the_limit() -> None:
     sizes = []
 
