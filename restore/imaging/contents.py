@@ -86,12 +86,7 @@ def raster_of_array(array: np.ndarray, name: str, limits: Limits) -> Raster:
     dtype = np.uint16 if array.dtype.itemsize == 2 else np.uint8
     samples = np.where(array, 255, 0) if array.dtype == np.bool_ else array
     samples = samples.astype(dtype)
-    notes = []
-    if dtype == np.uint16 and 0 < samples.max() < _LEVELS_OF_8_BITS:
-        notes.append(
-            f"its 16-bit values are at most {samples.max()} of 65535, which is nearly black; "
-            "if they are 8-bit values, pass them as uint8"
-        )
+    notes = _notes_on_values(samples, "pass them as uint8")
     if samples.ndim == 2:
         samples = samples[..., None]
     colours = 1 if samples.shape[2] <= 2 else 3
@@ -99,7 +94,7 @@ def raster_of_array(array: np.ndarray, name: str, limits: Limits) -> Raster:
     has_alpha = samples.shape[2] > colours
     alpha = np.ascontiguousarray(samples[..., colours]) if has_alpha else None
     mode = "L" if colours == 1 else "RGB"
-    return _raster(mode, pixels, alpha, warnings=tuple(notes))
+    return _raster(mode, pixels, alpha, warnings=notes)
 
 
 def check_array(array: np.ndarray, name: str) -> None:
@@ -153,6 +148,18 @@ def raster_of_image(image: Image.Image, name: str, limits: Limits) -> Raster:
         icc=icc if isinstance(icc, bytes) and icc else None,
         exif=tags if is_tiff else exif if isinstance(exif, bytes) else None,
         is_upright=is_tiff,
+        warnings=() if image.format else _notes_on_values(pixels, "pass an image of the mode L"),
+    )
+
+
+def _notes_on_values(samples: np.ndarray, remedy: str) -> tuple[str, ...]:
+    """Return a warning for 16-bit values that are probably 8-bit values."""
+    highest = samples.max()
+    if samples.dtype != np.uint16 or not 0 < highest < _LEVELS_OF_8_BITS:
+        return ()
+    return (
+        f"its 16-bit values are at most {highest} of 65535, which is nearly black; "
+        f"if they are 8-bit values, {remedy}",
     )
 
 

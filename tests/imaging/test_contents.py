@@ -174,6 +174,9 @@ def test_limits_hold_for_arrays_and_images() -> None:
 def test_16_bit_array_of_8_bit_values_gives_a_warning() -> None:
     assert "pass them as uint8" in open_photo(picture().astype(np.uint16)).warnings[0]
     assert open_photo(np.zeros((8, 8), np.uint16)).warnings == ()
+    image = Image.fromarray(picture()[..., 0])
+    assert "the mode L" in open_photo(image.convert("I")).warnings[0]
+    assert open_photo(image).warnings == ()
 
 
 @pytest.mark.parametrize(
