@@ -4,11 +4,13 @@ import os
 import random
 from pathlib import Path
 
+import pytest
 from fileserver import sha256_of
 
 from restore.models.catalog import Catalog, Checkpoint
 from restore.models.download import Downloader
 from restore.models.store import WeightStore
+from restore.models.used_networks import KnownNetworks
 
 BODY = random.Random(7).randbytes(20_000)
 OTHER = random.Random(8).randbytes(20_000)
@@ -88,3 +90,14 @@ def flip_a_byte(path: Path, *, keep_time: bool = False) -> None:
     # The clock of a file system may not advance between two writes.
     mtime_ns = facts.st_mtime_ns if keep_time else facts.st_mtime_ns + 1_000_000
     os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def change_embedded_networks(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    """Let the manifest have other embedded networks of a task, as after an update."""
+    catalog = Catalog.load()
+    rows = tuple(
+        one.model_copy(update={"sha256": "0" * 64}) if one.embedded and one.task == task else one
+        for one in catalog.rows
+    )
+    changed = KnownNetworks(Catalog(rows, catalog.folder, tuple(catalog.packages.values())))
+    monkeypatch.setattr(KnownNetworks, "load", lambda: changed)

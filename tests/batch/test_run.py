@@ -3,7 +3,6 @@
 import base64
 import errno
 import io
-import json
 import os
 import random
 import re
@@ -11,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -21,23 +19,15 @@ import pytest
 from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
 from PIL import Image
 from places import PROJECT
-from weightrows import put, row
 
-from restore.batch import processing
 from restore.batch.failures import write_failures
 from restore.batch.figures import Statistics
-from restore.batch.folder import Folder, LocalFolder, open_folder
+from restore.batch.folder import LocalFolder, open_folder
 from restore.batch.html_report import write_report
-from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.batch.plan import Plan
-from restore.batch.processing import BatchJob, Outcome
-from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
+from restore.batch.run import BatchOptions, Summary, preview, run_batch
 from restore.errors import Code, RestoreError
-from restore.models import substitutes
-from restore.models.catalog import Catalog
-from restore.models.store import WeightStore
-from restore.models.used_networks import KnownNetworks, UsedNetwork
 
 
 @pytest.fixture
@@ -74,106 +64,6 @@ def test_second_run_has_nothing_to_do(options: BatchOptions) -> None:
     assert recorder.rows == []
     assert summary.plan.done == 3
     assert summary.exit_code == 0
-
-
-def lite_engine(
-    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
-) -> None:
-    """Restore photos as if the official weights were missing."""
-
-    def note(photo: BatchPhoto, outcome: Outcome) -> None:
-        on_outcome(photo, replace(outcome, substitutes=("upscale x4plus: lite weights",)))
-
-    direct_engine(job, folder, photos, note, stop)
-
-
-def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_there(
-    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    official = row("x4plus", "https://example.org/x4plus.pth")
-    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
-    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
-    local = replace(options, job=replace(JOB, weights="local"))
-    run_batch(replace(local, limit=2), lite_engine, Recorder(), Event())
-    summary = run_batch(local, lite_engine, Recorder(), Event())  # after an interruption
-    assert (summary.done, summary.plan.done) == (1, 2)
-    put(store, official)
-    planned, _ = preview(local)
-    assert (planned.changed, planned.done) == (3, 0)
-    assert run(local)[0].done == 3
-    assert preview(local)[0].done == 3
-
-
-def test_weights_that_only_another_machine_lacks_are_told(
-    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    official = row("x4plus", "https://example.org/x4plus.pth")
-    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
-    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
-    local = replace(options, job=replace(JOB, weights="local"))
-    assert run_batch(replace(local, limit=1), lite_engine, Recorder(), Event()).lacking == set()
-    put(store, official)
-    summary = run_batch(local, lite_engine, Recorder(), Event())
-    assert summary.lacking == {"official weights of upscale x4plus"}
-
-
-NETWORK = UsedNetwork("upscale", "x4plus", "lite").to_text(Catalog.load())
-
-
-def network_engine(
-    job: BatchJob, folder: Folder, photos: Sequence[BatchPhoto], on_outcome: OnOutcome, stop: Event
-) -> None:
-    """Restore photos as if the embedded network did it."""
-
-    def note(photo: BatchPhoto, outcome: Outcome) -> None:
-        on_outcome(photo, replace(outcome, networks=(NETWORK,)))
-
-    direct_engine(job, folder, photos, note, stop)
-
-
-def change_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str) -> None:
-    """Let the manifest have other embedded networks of a task, as after an update."""
-    catalog = Catalog.load()
-    rows = tuple(
-        one.model_copy(update={"sha256": "0" * 64}) if one.embedded and one.task == task else one
-        for one in catalog.rows
-    )
-    changed = KnownNetworks(Catalog(rows, catalog.folder, tuple(catalog.packages.values())))
-    monkeypatch.setattr(KnownNetworks, "load", lambda: changed)
-    newer = tmp_path / f"{task}.toml"
-    newer.write_text(f"# {task}\n")
-    monkeypatch.setattr(processing, "manifest_path", lambda: newer)
-
-
-def test_photos_are_restored_again_once_one_of_their_networks_changes(
-    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_photos(tmp_path / "in", "x.jpg", content=b"bad")
-    assert run_batch(options, network_engine, Recorder(), Event()).done == 3
-    plan, _ = preview(options)
-    assert (plan.done, len(plan.failed), plan.to_do) == (3, 1, ())
-    change_rows(monkeypatch, tmp_path, "colorize")
-    plan, _ = preview(options)
-    assert (plan.done, plan.changed) == (3, 0)
-    assert [photo.name for photo in plan.to_do] == ["x.jpg"]  # another network may succeed
-    change_rows(monkeypatch, tmp_path, "upscale")
-    plan, _ = preview(options)
-    assert (plan.done, plan.changed, len(plan.to_do)) == (0, 3, 4)
-
-
-def test_rows_of_older_versions_hold_for_their_manifest_only(
-    options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_batch(options, network_engine, Recorder(), Event())
-    path = tmp_path / "out" / FOLDER / "manifest.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    for one in rows:
-        del one["networks"]
-        one["settings"] = options.job.manifest_fingerprint()
-    path.write_text("".join(f"{json.dumps(one)}\n" for one in rows))
-    assert preview(options)[0].done == 3
-    change_rows(monkeypatch, tmp_path, "colorize")
-    assert preview(options)[0].changed == 3
 
 
 def test_failures_are_rows_and_a_csv_file_and_exit_code_1(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from weightrows import put, row
+from weightrows import change_embedded_networks, put, row
 
 from restore.cli import photo_job, targets
 from restore.cli.main import main
@@ -15,7 +15,6 @@ from restore.models import substitutes
 from restore.models.catalog import Catalog
 from restore.models.locations import manifest_path
 from restore.models.store import WeightStore
-from restore.models.used_networks import KnownNetworks
 from restore.options import Request
 
 PhotoFile = Callable[..., Path]
@@ -113,26 +112,15 @@ def test_result_of_a_version_that_recorded_no_weights_is_kept_and_not_skipped(
     assert "nothing shows that it is the result of this photo" in capsys.readouterr().err
 
 
-def change_rows(monkeypatch: pytest.MonkeyPatch, task: str) -> None:
-    """Let the manifest have other embedded networks of a task, as after an update."""
-    catalog = Catalog.load()
-    rows = tuple(
-        row.model_copy(update={"sha256": "0" * 64}) if row.embedded and row.task == task else row
-        for row in catalog.rows
-    )
-    changed = KnownNetworks(Catalog(rows, catalog.folder, tuple(catalog.packages.values())))
-    monkeypatch.setattr(KnownNetworks, "load", lambda: changed)
-
-
 def test_result_is_skipped_until_one_of_its_networks_changes(
     photo: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["restore", photo]) == 0
     before = Path("restored/a.jpg").read_bytes()
-    change_rows(monkeypatch, "colorize")
+    change_embedded_networks(monkeypatch, "colorize")
     assert main(["restore", photo]) == 0
     assert "skipped" in capsys.readouterr().out
-    change_rows(monkeypatch, "restore")
+    change_embedded_networks(monkeypatch, "restore")
     assert main(["restore", photo]) == 2
     assert "[E302] 'restored/a.jpg' is the result of this photo with these options, but it was" in (
         error := capsys.readouterr().err
