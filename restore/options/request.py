@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -28,7 +29,7 @@ from restore.options.names import (
     Task,
     check_task,
 )
-from restore.options.shared import FaceOptions
+from restore.options.shared import FaceOptions, TaskOptions
 from restore.options.suggest import MAX_SHOWN_CHARACTERS, nearest_name
 from restore.options.tasks import TASK_OPTIONS
 
@@ -84,13 +85,21 @@ class Request(BaseModel):
         """Whether a step fills the hole of a mask, or may be proposed to do so."""
         return "inpaint" in self.steps or not self.steps
 
-    def facts(self) -> list[object]:
+    def facts(self, environment: Mapping[str, str] = os.environ) -> list[object]:
         """Return all that a result depends on besides photos, masks and weights, as JSON types.
 
         How a default is written makes no difference, except for proposed steps: there, a given
         option replaces the proposed one.
+
+        Args:
+            environment: the variables `MODEL_*`, which say what `auto` means, are read.
+
+        Raises:
+            RestoreError: OPTION_INVALID if the environment names a variant that does not exist.
         """
         steps = self.steps or tuple(self.options)
+        # Left out if it is empty, as in the records of versions that did not have it.
+        variants = {step: chosen for step in steps if (chosen := self._variants(step, environment))}
         names = frozenset[str]().union(*(self.options[step].names() for step in steps))
         return [
             self.task,
@@ -101,7 +110,19 @@ class Request(BaseModel):
             {step: self.options[step].model_dump(mode="json") for step in steps},
             self.output.model_dump(mode="json"),
             self.run.model_dump(mode="json"),
+            *([variants] if variants else ()),
         ]
+
+    def _variants(self, step: Step, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the networks of a step that the environment chooses, if not the default ones."""
+        options: TaskOptions = self.options[step]
+        without_effect = options.without_effect()
+        return {
+            choice.environment: variant
+            for choice in options.variant_choices
+            if choice.field not in without_effect
+            and (variant := options.variant(choice, environment)) != options.variant(choice, {})
+        }
 
     @classmethod
     def from_inputs(cls, task: str, inputs: Mapping[str, object]) -> Self:

@@ -149,9 +149,15 @@ def test_record_of_an_older_version_holds_for_its_manifest_only(
     assert "nothing shows that it is the result of this photo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("change", ["photo", "option", "weights", "task", "no record"])
+@pytest.mark.parametrize(
+    "change", ["photo", "option", "environment", "weights", "task", "no record"]
+)
 def test_other_photo_or_options_are_never_taken_for_the_existing_result(
-    change: str, photo: str, photo_file: PhotoFile, capsys: pytest.CaptureFixture[str]
+    change: str,
+    photo: str,
+    photo_file: PhotoFile,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert main(["upscale", photo, "--scale", "2"]) == 0
     before = Path("restored/a.jpg").read_bytes()
@@ -162,6 +168,8 @@ def test_other_photo_or_options_are_never_taken_for_the_existing_result(
         command[1] = str(other)
     elif change == "option":
         command[3] = "3"
+    elif change == "environment":
+        monkeypatch.setenv("MODEL_UPSCALE", "lite_fidelity")
     elif change == "weights":
         command += ["--weights", "local"]
     elif change == "task":

@@ -78,6 +78,36 @@ def test_facts_are_all_that_a_result_depends_on(
     assert (facts[0] == facts[1]) == are_equal
 
 
+@pytest.mark.parametrize(
+    ("task", "inputs", "environment", "are_equal"),
+    [
+        ("upscale", {}, {"MODEL_UPSCALE": "lite"}, False),
+        ("upscale", {}, {"MODEL_UPSCALE": "x4plus"}, True),  # the default
+        ("upscale", {}, {"MODEL_UPSCALE": " "}, True),
+        ("upscale", {"upscale_variant": "x2plus"}, {"MODEL_UPSCALE": "lite"}, True),
+        ("upscale", {}, {"MODEL_FACE": "lite"}, True),
+        ("upscale", {"face_enhance": True}, {"MODEL_FACE": "lite"}, False),
+        ("face_restore", {}, {"MODEL_UPSCALE": "lite"}, True),
+        ("face_restore", {"background_enhance": True}, {"MODEL_UPSCALE": "x4plus"}, False),
+        ("face_restore", {}, {"MODEL_FACE": "v0.1"}, True),
+        ("old_photo_restore", {}, {"MODEL_OLD_PHOTO": "v1"}, True),
+        ("pipeline", {"steps": "colorize"}, {"MODEL_FACE": "lite"}, True),
+        ("pipeline", {}, {"MODEL_FACE": "lite"}, False),
+    ],
+)
+def test_facts_have_the_networks_that_the_environment_chooses(
+    task: str, inputs: dict[str, object], environment: dict[str, str], *, are_equal: bool
+) -> None:
+    request = Request.from_inputs(task, inputs)
+    facts = [json.dumps(request.facts(each)) for each in ({}, environment)]
+    assert (facts[0] == facts[1]) == are_equal
+
+
+def test_facts_refuse_an_unknown_network_of_the_environment() -> None:
+    with pytest.raises(RestoreError, match="MODEL_UPSCALE is 'x9'"):
+        Request.from_inputs("upscale", {}).facts({"MODEL_UPSCALE": "x9"})
+
+
 def test_invalid_option_of_another_task_is_refused() -> None:
     with pytest.raises(RestoreError, match="scale is 99"):
         Request.from_inputs("restore", {"scale": 99})
