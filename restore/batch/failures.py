@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from pathlib import PurePosixPath
 
 from restore.batch.folder import Folder
 from restore.batch.manifest import FAILED, Manifest, read_rows
@@ -49,6 +50,19 @@ def write_failures(
     writer = csv.writer(text)
     writer.writerow(["photo", "code", "message"])
     for name in sorted(errors):
-        writer.writerow([name, errors[name]["code"], with_flags(errors[name]["message"])])
+        writer.writerow([name, errors[name]["code"], own_message(name, errors[name])])
     target.write(FAILED_NAME, text.getvalue().encode(errors="surrogateescape"))
     return len(errors)
+
+
+def own_message(name: str, error: Mapping[str, str]) -> str:
+    """Return the message of a failure without its code and photo, which are shown beside it.
+
+    Args:
+        name: path of the photo relative to the input folder.
+        error: code and message, as in a row.
+    """
+    text = error.get("message", "").removeprefix(f"[{error.get('code', '')}] ")
+    for photo in (name, PurePosixPath(name).name):
+        text = text.removeprefix(f"photo '{photo}': ")
+    return with_flags(text)

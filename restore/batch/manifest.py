@@ -7,21 +7,18 @@ photo counts. Memory holds a few words per photo, never the reports.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import FileIO
-from pathlib import Path
 from typing import Any, Self
 
 from restore.batch.folder import Folder, LocalFolder
 from restore.batch.listing import BatchPhoto
-from restore.batch.locks import lock_manifest
-from restore.errors import Code, RestoreError, system_reason
+from restore.batch.manifest_file import append, open_for_append
+from restore.errors import Code, RestoreError
 from restore.models.substitutes import Substitute
 from restore.models.used_networks import UsedNetwork
 
@@ -56,6 +53,8 @@ class Row:
             of versions that did not record them.
         networks: the networks that were used, as texts. None in rows of photos that have failed
             and of versions that did not record them.
+        older, older_key: files of an earlier result of a photo that has failed since, and the key
+            of the row that made them.
     """
 
     input: str
@@ -73,10 +72,15 @@ class Row:
     report: Mapping[str, Any] = field(default_factory=dict)
     substitutes: tuple[str, ...] | None = ()
     networks: tuple[str, ...] | None = None
+    older: tuple[str, ...] = ()
+    older_key: str = ""
 
     def to_line(self) -> bytes:
         """Return the row as one line of JSON."""
-        return (json.dumps(asdict(self), separators=(",", ":")) + "\n").encode()
+        facts = asdict(self)
+        if not self.older:
+            del facts["older"], facts["older_key"]
+        return (json.dumps(facts, separators=(",", ":")) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,9 @@ class Known:
     Attributes:
         key: as of `key_of`.
         status: 'done' or 'failed'.
-        files: paths of the result and of its further files.
+        files: paths of the result and of its further files; if the photo has failed, those of an
+            earlier result that are still there.
+        files_key: key of the row that made the files.
         finished: seconds since 1970.
         substitutes, networks: as in Row.
     """
@@ -94,6 +100,7 @@ class Known:
     key: str
     status: str
     files: tuple[str, ...]
+    files_key: str
     finished: float
     substitutes: tuple[str, ...] | None = ()
     networks: tuple[str, ...] | None = None
@@ -101,7 +108,12 @@ class Known:
 
 def key_of(size: int, state: str, settings: str) -> str:
     """Return a text that differs if the photo or the settings differ."""
-    return f"{size} {state} {settings}"
+    return f"{photo_key(size, state)}{settings}"
+
+
+def photo_key(size: int, state: str) -> str:
+    """Return the start of a key, which differs if the photo differs."""
+    return f"{size} {state} "
 
 
 class Manifest:
@@ -128,7 +140,7 @@ class Manifest:
         self._file: FileIO | None = None
         if isinstance(folder, LocalFolder) and not read_only:
             # Before the rows are read, so that a run which is just ending has written all of them.
-            self._file = _open_for_append(folder, f"{self._name}{SUFFIX}")
+            self._file = open_for_append(folder, f"{self._name}{SUFFIX}")
         try:
             self.read_again()
         except BaseException:
@@ -142,7 +154,7 @@ class Manifest:
             OSError: it cannot be written.
         """
         if self._file:
-            _append(self._file, row.to_line())
+            append(self._file, row.to_line())
         else:
             self._pending.append(row.to_line())
             due = time.monotonic() - self._flushed_s > SEGMENT_S
@@ -200,10 +212,11 @@ class Manifest:
         key = key_of(row["size"], row["state"], row["settings"])
         # The name of the result is mostly that of the photo: one text for both saves memory.
         output = name if row["output"] == name else row["output"]
-        files = (output, *row["extra"]) if output else ()
+        files = (output, *row["extra"]) if output else tuple(row.get("older", ()))
+        files_key = key if output else row.get("older_key", "")
         substitutes, networks = self._shared(row.get("substitutes")), row.get("networks")
         self.known[name] = Known(
-            key, row["status"], files, finished, substitutes, self._shared(networks)
+            key, row["status"], files, files_key, finished, substitutes, self._shared(networks)
         )
 
     def _shared(self, texts: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -245,62 +258,3 @@ def _parse(line: bytes, place: str, number: int) -> dict[str, Any]:
             "Delete this line, or choose another output folder.",
         ) from error
     return row
-
-
-def _open_for_append(folder: LocalFolder, name: str) -> FileIO:
-    """Open the manifest and lock it, so that no other run writes the same photos.
-
-    Raises:
-        RestoreError: OUTPUT_UNWRITABLE.
-    """
-    path = folder.path / name
-    what = f"the output folder '{folder.place}'"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        what = f"the manifest '{path}'"
-        file = lock_manifest(path, folder.place)
-    except OSError as error:
-        raise RestoreError(
-            Code.OUTPUT_UNWRITABLE,
-            f"{what} cannot be written to ({system_reason(error)})",
-            "Choose another output folder, or check its permissions.",
-        ) from error
-    if file.tell():  # a killed process may have left half a line
-        with path.open("rb") as written:
-            written.seek(-1, os.SEEK_END)
-            if written.read(1) != b"\n":
-                file.truncate(_end_of_last_line(path))
-    return file
-
-
-def _append(file: FileIO, line: bytes) -> None:
-    """Append a line and sync; if that fails, nothing of it is left.
-
-    Raises:
-        OSError: the disk is full, or the file was deleted.
-    """
-    if not os.fstat(file.fileno()).st_nlink:
-        raise OSError(errno.ENOENT, "the manifest was deleted during the run")
-    end = file.tell()
-    try:
-        rest = memoryview(line)
-        while rest:
-            rest = rest[file.write(rest) :]
-        os.fsync(file.fileno())
-    except OSError:
-        file.truncate(end)
-        file.seek(end)
-        raise
-
-
-def _end_of_last_line(path: Path) -> int:
-    """Return the length of a file without its incomplete last line."""
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        while end:
-            start = max(0, end - 2**16)
-            file.seek(start)
-            if found := file.read(end - start).rfind(b"\n") + 1:
-                return start + found
-            end = start
-    return 0

@@ -48,7 +48,9 @@ class Output:
         manifest_settings: the same with the manifest of the weights, for photos that fail; None
             means that it does not matter.
         shard: name of the shard; each has its own pending files.
-        replace: replace files that are no results of this batch.
+        overwrite: replace results that are out of date, and files that are no results of this
+            batch.
+        force: replace all files that are older than this run, also the results of other photos.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class Output:
         shard: str = "",
         *,
         manifest_settings: str | None = None,
-        replace: bool = False,
+        overwrite: bool = False,
+        force: bool = False,
     ) -> None:
         self.folder, self.manifest, self.settings = folder, manifest, settings
         self.manifest_settings = manifest_settings or settings
-        self.replace = replace
+        self.overwrite, self.force = overwrite, force
         self._started = time.time()
         self._pending = f"{FOLDER}/{PENDING}{f'-{shard}' if shard else ''}"
 
@@ -92,7 +95,7 @@ class Output:
             return
         for known in self.manifest.known.values():
             for name in known.files:
-                if path := waiting.get(_pending_name(name, known.key)):
+                if path := waiting.get(_pending_name(name, known.files_key)):
                     # If it cannot be moved, the photo is done again, and its row says why.
                     with suppress(OSError):
                         self.folder.move(f"{FOLDER}/{pending.name}/{path.name}", name)
@@ -104,24 +107,25 @@ class Output:
 
         Returns:
             The row; it says that the photo has failed if a file cannot be written, or if a file
-            that is no result of this batch would be replaced.
+            would be replaced that must not be.
 
         Raises:
             OSError: the manifest cannot be written, or the disk is full.
         """
+        known = self.manifest.known.get(photo.name)
         if outcome.content is None:
-            return self._add(self._failure(photo, outcome, outcome.error or {}))
+            return self._add(self._failure(photo, outcome, outcome.error or {}, known))
         name = photo.output_name(outcome.format)
         stem = PurePosixPath(name).with_suffix("")
         files = {name: outcome.content}
         for index, mask in enumerate(outcome.masks):
             files[f"{stem}{'' if not index else f'-{index + 1}'}{MASK_MARK}"] = mask
         try:
-            self._refuse_foreign_files(photo, files)
+            self._refuse_existing_files(photo, files, known)
             for own_name, content in files.items():
                 self._write(photo, own_name, content)
         except (RestoreError, OSError) as error:
-            return self._fail(photo, outcome, error, tuple(files))
+            return self._fail(photo, outcome, error, tuple(files), known)
         names = tuple(files)
         row = Row(
             input=photo.name,
@@ -145,7 +149,7 @@ class Output:
                 for own_name in names:
                     self.folder.move(self._pending_place(photo, own_name), own_name)
             except OSError as error:  # a file has the name of a folder, or the folder is read-only
-                return self._fail(photo, outcome, error, names)
+                return self._fail(photo, outcome, error, names, known)
         return row
 
     def _write(self, photo: BatchPhoto, name: str, content: bytes) -> None:
@@ -159,6 +163,7 @@ class Output:
         outcome: Outcome,
         error: RestoreError | OSError,
         names: tuple[str, ...],
+        known: Known | None,
     ) -> Row:
         """Remove what was written and add the row, unless the whole disk is full."""
         if isinstance(self.folder, LocalFolder):
@@ -167,20 +172,26 @@ class Output:
                     (self.folder.path / self._pending_place(photo, name)).unlink()
         if isinstance(error, OSError) and error.errno in FULL:
             raise error
-        return self._add(self._failure(photo, outcome, _facts(error, names[0])))
+        return self._add(self._failure(photo, outcome, _facts(error, names[0]), known))
 
     def _pending_place(self, photo: BatchPhoto, name: str) -> str:
         key = key_of(photo.entry.size, photo.entry.state, self.settings)
         return f"{self._pending}/{_pending_name(name, key)}"
 
-    def _refuse_foreign_files(self, photo: BatchPhoto, files: Mapping[str, bytes]) -> None:
-        known = self.manifest.known.get(photo.name)
+    def _refuse_existing_files(
+        self, photo: BatchPhoto, files: Mapping[str, bytes], known: Known | None
+    ) -> None:
         own = known.files if known else ()
         for name, content in files.items():
-            if name in own or not self.folder.exists(name):
+            if not self.folder.exists(name):
+                continue
+            if name in own:
+                self._refuse_older_result(photo, name, known)
                 continue
             owner, known_owner = self._owner_of(name)
-            if self.replace and (known_owner is None or known_owner.finished < self._started):
+            if self.force and (known_owner is None or known_owner.finished < self._started):
+                continue
+            if self.overwrite and known_owner is None:
                 continue
             if owner:
                 raise RestoreError(
@@ -195,16 +206,37 @@ class Output:
                 raise RestoreError(
                     Code.OUTPUT_UNWRITABLE,
                     f"'{name}' exists in '{self.folder.place}' and is no result of this batch",
-                    "Move it away, choose another output folder, or use --force to replace it.",
+                    "Move it away or choose another output folder; or run with --retry-failed"
+                    " --overwrite to replace it.",
                     photo=photo.name,
                 )
+
+    def _refuse_older_result(self, photo: BatchPhoto, name: str, known: Known | None) -> None:
+        """Refuse to replace a result of an older photo or of other options."""
+        settings = (self.settings, self.manifest_settings)
+        keys = {key_of(photo.entry.size, photo.entry.state, one) for one in settings}
+        if not self.overwrite and known and known.files_key not in keys:
+            raise RestoreError(
+                Code.OUTPUT_UNWRITABLE,
+                f"'{name}' in '{self.folder.place}' is the result of an older photo, or of other"
+                " options",
+                "Choose another output folder, or run with --retry-failed --overwrite to replace"
+                " it.",
+                photo=photo.name,
+            )
 
     def _owner_of(self, name: str) -> tuple[str, Known | None]:
         """Return the photo whose result has a name; only called when names conflict."""
         found = ((one, known) for one, known in self.manifest.known.items() if name in known.files)
         return next(found, ("", None))
 
-    def _failure(self, photo: BatchPhoto, outcome: Outcome, error: Mapping[str, str]) -> Row:
+    def _failure(
+        self,
+        photo: BatchPhoto,
+        outcome: Outcome,
+        error: Mapping[str, str],
+        known: Known | None,
+    ) -> Row:
         return Row(
             input=photo.name,
             size=photo.entry.size,
@@ -215,6 +247,8 @@ class Output:
             seconds=outcome.seconds,
             finished=time.time(),
             version=__version__,
+            older=known.files if known else (),
+            older_key=known.files_key if known else "",
         )
 
     def _add(self, row: Row) -> Row:

@@ -48,6 +48,11 @@ class BatchJob:
         """The options as keyword arguments of Restorer.run."""
         return dict(self.options)
 
+    @property
+    def output_format(self) -> str:
+        """The option `output_format`, validated."""
+        return Request.from_inputs(self.task, self.options).output.output_format
+
     def fingerprint(self) -> str:
         """Return a checksum of all that a result depends on besides its photo and the networks.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol
@@ -39,7 +40,9 @@ class BatchOptions:
         shard: number of this shard and count of shards; None means all photos.
         limit: largest number of photos to restore; None means all.
         retry_failed: try photos again that have failed.
-        force: restore all photos again, and replace files that are no results of the batch.
+        overwrite: replace existing files: results that are out of date, and files that are no
+            results of the batch.
+        force: restore all photos again, and replace all files, also the results of other photos.
         min_free_bytes: free space below which the run stops.
     """
 
@@ -51,6 +54,7 @@ class BatchOptions:
     shard: tuple[int, int] | None = None
     limit: int | None = None
     retry_failed: bool = False
+    overwrite: bool = False
     force: bool = False
     min_free_bytes: int = MIN_FREE_BYTES
 
@@ -97,7 +101,7 @@ class Watcher(Protocol):
 
 
 def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Event) -> Summary:
-    """Restore the photos of a folder that are new, have changed or are to be tried again.
+    """Restore the photos of a folder that are new, out of date or to be tried again.
 
     Args:
         options: what to do.
@@ -106,8 +110,9 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         stop: once set, the photos in progress are finished and the run ends.
 
     Raises:
-        RestoreError: PHOTO_MISSING, OUTPUT_UNWRITABLE, OPTION_UNKNOWN, OPTION_INVALID, any
-            WEIGHTS_* code: before any work; WORKER_LOST.
+        RestoreError: PHOTO_MISSING, OUTPUT_UNWRITABLE, also if finished results would be replaced
+            without `overwrite`, OPTION_UNKNOWN, OPTION_INVALID, any WEIGHTS_* code: before any
+            work; WORKER_LOST.
     """
     source, target = open_folder(options.source), open_folder(options.target)
     require_separate(source, target)
@@ -121,44 +126,81 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             settings,
             options.shard_name,
             manifest_settings=job.manifest_fingerprint(),
-            replace=options.force,
+            overwrite=options.overwrite or options.force,
+            force=options.force,
         )
         output.complete_moves()
         better = BetterWeights.for_policy(job.weights)
         plan = _plan(options, listing, target, manifest, better)
+        if not options.overwrite and not options.force:
+            plan.refuse_replacing(target.place)
         watcher.on_plan(plan, listing.ignored)
         summary = Summary(plan)
-
-        def on_outcome(photo: BatchPhoto, outcome: Outcome) -> None:
-            summary.lacking |= _lacking(outcome, better)
-            try:
-                row = output.save(photo, outcome)
-            except OSError as error:
-                _stop_unwritable(target, error, summary, stop)
-                return
-            if row.status == FAILED:
-                summary.failed.append(row)
-            else:
-                summary.done += 1
-            watcher.on_row(row)
-            if (summary.done + len(summary.failed)) % CHECK_SPACE_EVERY == 0:
-                _check_space(target, options.min_free_bytes, summary, stop)
-
-        if plan.to_do:
-            _check_space(target, options.min_free_bytes, summary, stop)
-        if plan.to_do and not stop.is_set():
-            engine(job, source, plan.to_do, on_outcome, stop)
+        saver = _Saver(output, summary, watcher, better, options.min_free_bytes, stop)
+        try:
+            if plan.to_do:
+                saver.check_space()
+            if plan.to_do and not stop.is_set():
+                engine(job, source, plan.to_do, saver.save, stop)
+        except BaseException:
+            with suppress(OSError, RestoreError):  # that of the engine is told
+                _record_failures(options, source, target, manifest, summary)
+            raise
         left = len(plan.to_do) - summary.done - len(summary.failed)
         if left and not summary.stopped:
             summary.stopped = f"interrupted, {counted(left, 'photo')} left"
         try:
-            manifest.flush()
-            if options.shard:
-                manifest.read_again()
-            write_failures(source, target, manifest, _failed_names(summary))
+            _record_failures(options, source, target, manifest, summary)
         except OSError as error:
             _stop_unwritable(target, error, summary, stop)
         return summary
+
+
+@dataclass(frozen=True)
+class _Saver:
+    """Writes the outcomes of a run, and stops it when there is no space for more."""
+
+    output: Output
+    summary: Summary
+    watcher: Watcher
+    better: BetterWeights | None
+    min_free_bytes: int
+    stop: Event
+
+    def save(self, photo: BatchPhoto, outcome: Outcome) -> None:
+        """Write the files and the row of an outcome."""
+        summary = self.summary
+        summary.lacking |= _lacking(outcome, self.better)
+        try:
+            row = self.output.save(photo, outcome)
+        except OSError as error:
+            _stop_unwritable(self.output.folder, error, summary, self.stop)
+            return
+        if row.status == FAILED:
+            summary.failed.append(row)
+        else:
+            summary.done += 1
+        self.watcher.on_row(row)
+        if (summary.done + len(summary.failed)) % CHECK_SPACE_EVERY == 0:
+            self.check_space()
+
+    def check_space(self) -> None:
+        """Stop the run if the disk is nearly full."""
+        _check_space(self.output.folder, self.min_free_bytes, self.summary, self.stop)
+
+
+def _record_failures(
+    options: BatchOptions, source: Folder, target: Folder, manifest: Manifest, summary: Summary
+) -> None:
+    """Write failed.csv, with the failures of other shards.
+
+    Raises:
+        OSError: it cannot be written. RestoreError: as `Manifest`.
+    """
+    manifest.flush()
+    if options.shard:
+        manifest.read_again()
+    write_failures(source, target, manifest, _failed_names(summary))
 
 
 def _lacking(outcome: Outcome, better: BetterWeights | None) -> set[str]:
@@ -213,6 +255,7 @@ def _plan(
         manifest_settings=options.job.manifest_fingerprint(),
         networks=KnownNetworks.load(),
         better=better,
+        output_format=options.job.output_format,
     )
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "Restore the photos of a folder and its subfolders into another folder. A second run restores "
-    "what is new, has changed or was not finished."
+    "what is new or was not finished, and with --overwrite what has changed."
 )
 PANEL = "Batch"
 MAX_SHOWN_FAILURES = 20
@@ -108,6 +108,7 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
         shard=_parse_shard(values["shard"]),
         limit=values["limit"],
         retry_failed=values["retry_failed"],
+        overwrite=values["overwrite"],
         force=values["force"],
         min_free_bytes=values["min_free_mib"] * 2**20,
     )
@@ -187,6 +188,9 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     print(f"to restore: {counted(count, 'photo')}, {plan.input_bytes / 2**20:.1f} MiB")
     if plan.changed:
         print(f"  of them changed, or with other options or weights: {plan.changed}")
+    if plan.replaced:
+        needed = "" if options.overwrite or options.force else ", which needs --overwrite"
+        print(f"  results that this replaces: {len(plan.replaced)}{needed}")
     print(f"done already: {plan.done}")
     if note := unrecorded_note(plan):
         print(f"  {note}")
@@ -209,17 +213,20 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
 
 
 def _print_summary(summary: Summary, options: BatchOptions, *, quiet: bool) -> None:
+    from restore.batch.failures import own_message  # noqa: PLC0415
+
     for row in summary.failed[:MAX_SHOWN_FAILURES]:
-        message = (row.error or {}).get("message", "")
-        typer.echo(f"failed: {row.input}: {with_flags(message)}", err=True)
+        error = row.error or {}
+        message = f"[{error.get('code', '')}] {own_message(row.input, error)}"
+        typer.echo(f"failed: {row.input}: {message}", err=True)
     if len(summary.failed) > MAX_SHOWN_FAILURES:
         more = len(summary.failed) - MAX_SHOWN_FAILURES
         typer.echo(f"and {more} more: see failed.csv in the output folder", err=True)
     for weights in sorted(summary.lacking):
         typer.echo(
             f"warning: some photos were restored without the {weights}, which are on this machine,"
-            " but not on one that restored them: run `restore weights fetch` there; the next run"
-            " restores these photos again",
+            " but not on one that restored them: run `restore weights fetch` there, then this"
+            " command with --overwrite, which restores these photos again",
             err=True,
         )
     if summary.stopped:
@@ -287,6 +294,11 @@ def _own_parameters() -> list[inspect.Parameter]:
         keyword("recursive", Annotated[bool, recursive], default=True),
         keyword("format", Annotated[str, formats], DEFAULT_FORMAT),
         _batch_flag("retry_failed", "Try photos again that have failed before."),
+        _batch_flag(
+            "overwrite",
+            "Replace existing files in OUT: results of photos that have changed or of other options"
+            " or weights, and files that are no results of the batch.",
+        ),
         _batch_flag("force", "Restore all photos again, and replace any file in OUT."),
         _batch_flag("dry_run", "Print what would be done and how long it takes; write nothing."),
         keyword("limit", Annotated[int | None, limit], None),

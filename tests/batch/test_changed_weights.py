@@ -14,8 +14,10 @@ from restore.batch import processing
 from restore.batch.folder import Folder
 from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import FOLDER
+from restore.batch.plan import OTHER_OPTIONS
 from restore.batch.processing import BatchJob, Outcome
 from restore.batch.run import BatchOptions, Engine, OnOutcome, preview, run_batch
+from restore.errors import RestoreError
 from restore.models import substitutes
 from restore.models.catalog import Catalog
 from restore.models.store import WeightStore
@@ -72,7 +74,10 @@ def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_th
     put(store, official)
     planned, _ = preview(local)
     assert (planned.changed, planned.done) == (3, 0)
-    assert run_batch(local, direct_engine, Recorder(), Event()).done == 3
+    with pytest.raises(RestoreError, match=r"3 made while the official weights of .* were missing"):
+        run_batch(local, direct_engine, Recorder(), Event())
+    again = replace(local, overwrite=True)
+    assert run_batch(again, direct_engine, Recorder(), Event()).done == 3
     assert preview(local)[0].done == 3
 
 
@@ -85,7 +90,8 @@ def test_weights_that_only_another_machine_lacks_are_told(
     local = replace(options, job=replace(JOB, weights="local"))
     assert run_batch(replace(local, limit=1), lite_engine, Recorder(), Event()).lacking == set()
     put(store, official)
-    summary = run_batch(local, lite_engine, Recorder(), Event())
+    again = replace(local, overwrite=True)
+    summary = run_batch(again, lite_engine, Recorder(), Event())
     assert summary.lacking == {"official weights of upscale x4plus"}
 
 
@@ -103,6 +109,21 @@ def test_photos_are_restored_again_once_one_of_their_networks_changes(
     update_manifest(monkeypatch, tmp_path, "upscale")
     plan, _ = preview(options)
     assert (plan.done, plan.changed, len(plan.to_do)) == (0, 3, 4)
+    assert set(plan.replaced.values()) == {"made with other weights of upscale x4plus"}
+
+
+def test_networks_of_the_environment_are_options(
+    options: BatchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_batch(options, network_engine, Recorder(), Event()).done == 3
+    monkeypatch.setenv("MODEL_FACE", "lite")
+    assert preview(options)[0].done == 3  # upscale has no faces
+    monkeypatch.setenv("MODEL_UPSCALE", "lite_fidelity")
+    assert preview(options)[0].replaced == dict.fromkeys(
+        ("a.jpg", "sub/b.png", "sub/c.jpg"), OTHER_OPTIONS
+    )
+    with pytest.raises(RestoreError, match="3 made with other options"):
+        run_batch(options, network_engine, Recorder(), Event())
 
 
 def test_rows_of_older_versions_hold_for_their_manifest_only(

@@ -27,10 +27,17 @@ def _close_manifests() -> Iterator[None]:
         _OPEN.pop().close()
 
 
-def output_in(folder: Path, *, replace: bool = False, shard: str = "") -> Output:
+def output_in(
+    folder: Path,
+    settings: str = "s",
+    shard: str = "",
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+) -> Output:
     target = LocalFolder(folder)
     _OPEN.append(Manifest(target, shard))
-    return Output(target, _OPEN[-1], "s", shard, replace=replace)
+    return Output(target, _OPEN[-1], settings, shard, overwrite=overwrite, force=force)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -74,10 +81,42 @@ def test_foreign_file_is_kept_and_the_photo_fails(tmp_path: Path) -> None:
     assert files_in(tmp_path) == {"a.jpg": b"somebody's"}
 
 
-def test_foreign_file_is_replaced_on_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["overwrite", "force"])
+def test_foreign_file_is_replaced_on_request(tmp_path: Path, option: str) -> None:
     (tmp_path / "a.jpg").write_bytes(b"somebody's")
-    assert output_in(tmp_path, replace=True).save(photo(), DONE_OUTCOME).status == DONE
+    assert output_in(tmp_path, **{option: True}).save(photo(), DONE_OUTCOME).status == DONE  # type: ignore[arg-type]
     assert files_in(tmp_path) == {"a.jpg": b"result"}
+
+
+@pytest.mark.parametrize("changed", ["photo", "options"])
+def test_older_result_is_kept_unless_overwrite_is_given(tmp_path: Path, changed: str) -> None:
+    output = output_in(tmp_path)
+    output.save(photo(), DONE_OUTCOME)
+    output.manifest.close()
+    settings = "s" if changed == "photo" else "other"
+    newer = photo(content=b"newer") if changed == "photo" else photo()
+    outcome = Outcome("a.jpg", b"newer result", "jpg")
+    again = output_in(tmp_path, settings)
+    row = again.save(newer, outcome)
+    again.manifest.close()
+    assert row.error is not None
+    assert "'a.jpg' in " in row.error["message"]
+    assert "is the result of an older photo, or of other options. Choose" in row.error["message"]
+    assert files_in(tmp_path) == {"a.jpg": b"result"}
+    assert output_in(tmp_path, settings, overwrite=True).save(newer, outcome).status == DONE
+    assert files_in(tmp_path) == {"a.jpg": b"newer result"}
+
+
+def test_mask_of_other_options_is_kept(tmp_path: Path) -> None:
+    """The result has another format, but its mask has the name of the older mask."""
+    output = output_in(tmp_path)
+    output.save(photo(), Outcome("a.jpg", b"result", "jpg", masks=(b"mask",)))
+    output.manifest.close()
+    outcome = Outcome("a.jpg", b"other", "png", masks=(b"other mask",))
+    row = output_in(tmp_path, "other").save(photo(), outcome)
+    assert row.error is not None
+    assert "'a-mask.png' in " in row.error["message"]
+    assert files_in(tmp_path) == {"a.jpg": b"result", "a-mask.png": b"mask"}
 
 
 def test_own_result_is_replaced(tmp_path: Path) -> None:
@@ -154,7 +193,7 @@ def test_pending_file_of_other_settings_does_not_become_the_result(
     output.save(photo(), DONE_OUTCOME)
     output.manifest.close()
     manifest = Manifest(LocalFolder(tmp_path))
-    changed = Output(LocalFolder(tmp_path), manifest, "other settings")
+    changed = Output(LocalFolder(tmp_path), manifest, "other settings", overwrite=True)
     with monkeypatch.context() as patches:
         patches.setattr(manifest, "add", kill)
         with pytest.raises(Killed):
@@ -192,9 +231,9 @@ def test_name_that_is_no_unicode_gets_its_result(tmp_path: Path) -> None:
     assert (tmp_path / name).read_bytes() == b"result"
 
 
-@pytest.mark.parametrize("replace", [False, True])
-def test_result_of_another_photo_is_not_replaced(tmp_path: Path, *, replace: bool) -> None:
-    output = output_in(tmp_path, replace=replace)
+@pytest.mark.parametrize("force", [False, True])
+def test_result_of_another_photo_is_not_replaced(tmp_path: Path, *, force: bool) -> None:
+    output = output_in(tmp_path, force=force)
     output.save(photo("a.tif", shares_stem=True), Outcome("a.tif", b"result", "png"))
     row = output.save(photo("a.tif.png"), Outcome("a.tif.png", b"other", "png"))
     assert row.error is not None
@@ -206,7 +245,12 @@ def test_result_of_an_earlier_run_is_replaced_on_request(tmp_path: Path) -> None
     output = output_in(tmp_path)
     output.save(photo("a.tif"), Outcome("a.tif", b"result", "png"))
     output.manifest.close()
-    row = output_in(tmp_path, replace=True).save(photo("a.png"), Outcome("a.png", b"new", "png"))
+    newer = Outcome("a.png", b"new", "png")
+    again = output_in(tmp_path, overwrite=True)
+    assert again.save(photo("a.png"), newer).status == FAILED
+    again.manifest.close()
+    assert files_in(tmp_path) == {"a.png": b"result"}
+    row = output_in(tmp_path, force=True).save(photo("a.png"), newer)
     assert row.status == DONE
     assert files_in(tmp_path) == {"a.png": b"new"}
 

@@ -11,8 +11,16 @@ from batchfakes import photo
 from restore.batch.folder import LocalFolder
 from restore.batch.manifest import FOLDER, Manifest
 from restore.batch.output import Output
-from restore.batch.plan import Plan, estimate, make_plan
+from restore.batch.plan import (
+    OTHER_OPTIONS,
+    PHOTO_CHANGED,
+    UP_TO_DATE,
+    Plan,
+    estimate,
+    make_plan,
+)
 from restore.batch.processing import Outcome
+from restore.errors import Code, RestoreError
 from restore.models.substitutes import BetterWeights
 
 NEW, DONE, FAILED = photo("new.jpg"), photo("done.jpg"), photo("failed.jpg")
@@ -50,17 +58,59 @@ def test_failed_photos_are_tried_again_on_request(output: Output) -> None:
 
 
 def test_force_restores_all(output: Output) -> None:
-    assert plan(output, force=True) == Plan(PHOTOS, done=0, failed=(), changed=1)
+    replaced = {"done.jpg": UP_TO_DATE}
+    assert plan(output, force=True) == Plan(PHOTOS, 0, (), changed=1, replaced=replaced)
 
 
 def test_other_settings_restore_all(output: Output) -> None:
-    assert plan(output, "other") == Plan(PHOTOS, done=0, failed=(), changed=1)
+    replaced = {"done.jpg": OTHER_OPTIONS}
+    assert plan(output, "other") == Plan(PHOTOS, 0, (), changed=1, replaced=replaced)
 
 
 def test_changed_photo_is_restored_again(output: Output) -> None:
     changed = photo("done.jpg", b"longer")
     made = make_plan((changed,), output.manifest, "s", output.folder)
-    assert made == Plan((changed,), done=0, failed=(), changed=1)
+    replaced = {"done.jpg": PHOTO_CHANGED}
+    assert made == Plan((changed,), 0, (), changed=1, replaced=replaced)
+
+
+def test_results_that_a_run_would_replace_are_refused_by_their_kinds(output: Output) -> None:
+    plan(output).refuse_replacing("out")
+    with pytest.raises(RestoreError) as caught:
+        plan(output, "other").refuse_replacing("out")
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+    assert "replace results in 'out': 1 made with other options" in caught.value.reason
+    assert "the first is that of 'done.jpg'" in caught.value.reason
+    assert "Use --overwrite" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("output_format", "is_replaced"), [("jpg", True), ("same", True), ("png", False)]
+)
+def test_result_of_another_format_is_not_replaced(
+    output: Output, output_format: str, *, is_replaced: bool
+) -> None:
+    made = plan(output, "other", output_format=output_format)
+    assert (made.changed, bool(made.replaced)) == (1, is_replaced)
+
+
+def test_missing_result_is_not_replaced(output: Output, tmp_path: Path) -> None:
+    (tmp_path / "done.jpg").unlink()
+    assert plan(output, "other").replaced == {}
+
+
+def test_earlier_result_of_a_photo_that_has_failed_since_is_known(
+    output: Output, tmp_path: Path
+) -> None:
+    damaged = photo("done.jpg", b"damaged")
+    output.save(damaged, Outcome("done.jpg", error={"code": "E206", "message": "m"}))
+    for manifest in (output.manifest, Manifest(output.folder, read_only=True)):
+        mended = photo("done.jpg", b"mended photo")
+        made = make_plan((mended,), manifest, "s", output.folder)
+        assert made.replaced == {"done.jpg": PHOTO_CHANGED}
+        again = make_plan((DONE,), manifest, "s", output.folder, manifest_settings="m")
+        assert (again.to_do, again.replaced) == ((DONE,), {})  # its own result
+    assert (tmp_path / "done.jpg").read_bytes() == b"result"
 
 
 def test_missing_result_is_made_again(output: Output, tmp_path: Path) -> None:
@@ -99,7 +149,8 @@ def test_result_is_made_again_once_better_weights_than_its_own_are_there(output:
     output.save(NEW, outcome)
     assert plan(output) == Plan((), done=2, failed=(FAILED,), changed=0)
     made = plan(output, better=Arrived())
-    assert made == Plan((NEW,), done=1, failed=(FAILED,), changed=1)
+    replaced = {"new.jpg": "made while the official weights were missing"}
+    assert made == Plan((NEW,), 1, (FAILED,), changed=1, replaced=replaced)
     output.save(NEW, replace(outcome, substitutes=()))
     assert plan(output, better=Arrived()).to_do == ()
 

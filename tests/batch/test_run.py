@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +24,13 @@ from places import PROJECT
 
 from restore.batch.failures import write_failures
 from restore.batch.figures import Statistics
-from restore.batch.folder import LocalFolder, open_folder
+from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.html_report import write_report
+from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.batch.plan import Plan
-from restore.batch.run import BatchOptions, Summary, preview, run_batch
+from restore.batch.processing import BatchJob
+from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
 from restore.errors import Code, RestoreError
 
 
@@ -74,14 +78,53 @@ def test_failures_are_rows_and_a_csv_file_and_exit_code_1(
     assert (summary.done, len(summary.failed), summary.exit_code) == (3, 1, 1)
     lines = (tmp_path / "out" / "failed.csv").read_text().splitlines()
     assert lines[0] == "photo,code,message"
-    assert lines[1].startswith("x.jpg,E206,")
+    assert lines[1] == "x.jpg,E206,it is damaged. Send another one."
     summary, recorder = run(options)
     assert recorder.rows == []
     assert summary.exit_code == 1
     write_photos(tmp_path / "in", "x.jpg", content=b"good now")
-    summary, _ = run(options)
+    summary, _ = run(options)  # there is no result that it would replace
     assert (summary.done, summary.exit_code) == (1, 0)
     assert len((tmp_path / "out" / "failed.csv").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("changed", ["photo", "options"])
+def test_finished_results_are_replaced_on_request_only(
+    options: BatchOptions, tmp_path: Path, changed: str
+) -> None:
+    run(replace(options, limit=2))
+    assert run(options)[0].done == 1  # a resumed run
+    before = results(tmp_path)
+    if changed == "photo":
+        write_photos(tmp_path / "in", "a.jpg", content=b"another photo")
+        reason = "1 of photos that have changed; the first is that of 'a.jpg'"
+    else:
+        options = replace(options, job=replace(JOB, options={**JOB.options, "scale": 3}))
+        reason = "3 made with other options"
+    write_photos(tmp_path / "in", "new.jpg")
+    with pytest.raises(RestoreError, match=reason):
+        run(options)
+    assert results(tmp_path) == before
+    assert run(replace(options, target=str(tmp_path / "other")))[0].done == 4
+    summary, _ = run(replace(options, overwrite=True))
+    assert (summary.done, summary.plan.done) == ((2, 2) if changed == "photo" else (4, 0))
+    assert run(options)[0].plan.done == 4
+
+
+def test_changed_photo_that_fails_keeps_its_older_result_until_overwrite(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    run(options)
+    write_photos(tmp_path / "in", "a.jpg", content=b"bad upload")
+    overwriting = replace(options, overwrite=True)
+    assert len(run(overwriting)[0].failed) == 1
+    assert run(options)[0].exit_code == 1  # nothing to do, and still failed
+    write_photos(tmp_path / "in", "a.jpg", content=b"mended photo")
+    with pytest.raises(RestoreError, match="1 of photos that have changed"):
+        run(options)
+    assert results(tmp_path)["a.jpg"] == restored(b"photo")
+    assert run(overwriting)[0].done == 1
+    assert results(tmp_path)["a.jpg"] == restored(b"mended photo")
 
 
 def test_messages_name_options_as_flags(options: BatchOptions, tmp_path: Path) -> None:
@@ -183,6 +226,46 @@ def test_failures_of_a_run_that_was_killed_are_in_the_csv_file(
     (tmp_path / "out" / "failed.csv").unlink()
     assert run(options)[0].exit_code == 1
     assert (tmp_path / "out" / "failed.csv").exists()
+
+
+@pytest.mark.parametrize("shard", [None, (1, 1)])
+@pytest.mark.parametrize("error", [RestoreError(Code.WORKER_LOST, "r", "m"), KeyboardInterrupt()])
+def test_failures_of_a_run_that_an_error_ends_are_in_the_csv_file(
+    options: BatchOptions,
+    tmp_path: Path,
+    error: BaseException,
+    shard: tuple[int, int] | None,
+) -> None:
+    write_photos(tmp_path / "in", "0.jpg", content=b"bad")
+
+    def engine(
+        job: BatchJob,
+        folder: Folder,
+        photos: Sequence[BatchPhoto],
+        on_outcome: OnOutcome,
+        stop: Event,
+    ) -> None:
+        direct_engine(job, folder, photos[:2], on_outcome, stop)
+        raise error
+
+    with pytest.raises(type(error)):
+        run_batch(replace(options, shard=shard), engine, Recorder(), Event())
+    lines = (tmp_path / "out" / "failed.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["photo", "0.jpg"]
+
+
+def test_error_of_the_engine_is_told_though_failures_cannot_be_written(
+    options: BatchOptions, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "in", "0.jpg", content=b"bad")
+    (tmp_path / "out" / "failed.csv").mkdir(parents=True)
+
+    def engine(*arguments: Any) -> None:
+        direct_engine(*arguments)
+        raise RestoreError(Code.WORKER_LOST, "reason", "remedy")
+
+    with pytest.raises(RestoreError, match="E606"):
+        run_batch(options, engine, Recorder(), Event())
 
 
 def test_photos_that_were_deleted_are_not_in_the_csv_file(

@@ -113,7 +113,7 @@ def test_failures_are_listed_with_exit_code_1(
         write_photos(tmp_path / "in", f"bad{number}.jpg", content=b"bad")
     assert main(["batch", "in", "out", "-q"]) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("failed: bad0.jpg: [E206] photo 'bad0.jpg'")
+    assert lines[0] == "failed: bad0.jpg: [E206] it is damaged. Send another one."
     assert lines[-1] == "and 5 more: see failed.csv in the output folder"
     assert len(lines) == 21
     assert main(["batch", "in", "out"]) == 1
@@ -185,6 +185,21 @@ def test_dry_run_counts_estimates_and_writes_nothing(
     assert "to restore: 1 photo," in shown
     assert "done already: 1" in shown
     assert "(0.10 s per photo, from 1 photo)" in shown
+
+
+def test_dry_run_tells_of_results_that_would_be_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", "in", "out"]) == 0
+    capsys.readouterr()
+    other = ["batch", "in", "out", "--scale", "3", "--workers", "1"]
+    assert main([*other, "--dry-run"]) == 0
+    assert "results that this replaces: 2, which needs --overwrite\n" in capsys.readouterr().out
+    assert main([*other, "--dry-run", "--overwrite"]) == 0
+    assert "results that this replaces: 2\n" in capsys.readouterr().out
+    assert main(other) == 2
+    assert "replace results in 'out': 2 made with other options" in capsys.readouterr().err
+    assert main([*other, "--overwrite"]) == 0
 
 
 @pytest.mark.parametrize(
