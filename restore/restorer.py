@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 import torch
@@ -30,14 +29,15 @@ from restore.optimize.cpu_probe import CpuProbe
 from restore.options import (
     CATALOG_TASKS,
     INSPECT_TASK,
-    STEPS,
     TASK_OPTIONS,
     Request,
     RunOptions,
     RuntimeProfile,
     Step,
 )
-from restore.options.counts import check_photo_count
+from restore.options.arguments import parse_preload, path_of
+from restore.options.base import value_error
+from restore.options.counts import PASS_PHOTOS, check_photo_count
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.inspect import inspect_photo
 from restore.pipelines.propose import Judge
@@ -51,6 +51,8 @@ PIXEL_DEVICES = frozenset({"cuda"})
 """Types of devices on which photos stay between networks, in the profiles that allow it. On a CPU
 the same functions of OpenCV are faster. Tests set `Restorer.pixel_devices` to add `cpu`."""
 
+WEIGHTS_ENVIRONMENT = "RESTORE_WEIGHTS"
+
 log = logging.getLogger("restore")
 
 
@@ -63,7 +65,8 @@ class Restorer:
     Args:
         weights: `official`, `lite`, `local` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
         weights_dir: folder of downloaded checkpoints; defaults to RESTORE_WEIGHTS_DIR.
-        device: `cpu`, `cuda`, ...; defaults to RESTORE_DEVICE, else CUDA if available, else `cpu`.
+        device: `cpu`, `cuda`, ... or a torch.device; defaults to RESTORE_DEVICE, else CUDA if
+            available, else `cpu`.
         preload: tasks whose networks are loaded at once: `all`, `none`, or their names, as a list
             or separated by commas. The networks of other tasks are loaded by their first request.
         progress: called as progress(what, done, total), in the thread of the request. An exception
@@ -78,16 +81,16 @@ class Restorer:
         *,
         weights: str | None = None,
         weights_dir: str | os.PathLike[str] | None = None,
-        device: str | None = None,
-        preload: str | Sequence[str] = "none",
-        progress: Progress = no_progress,
+        device: str | torch.device | None = None,
+        preload: str | Collection[str] = "none",
+        progress: Progress | None = None,
     ) -> None:
-        self.policy = Policy.parse(
-            weights or os.environ.get("RESTORE_WEIGHTS", "").strip() or Policy.AUTO
-        )
+        folder = path_of("weights_dir", weights_dir) if _is_given(weights_dir) else None
+        tasks = parse_preload(preload)
+        self.policy = _policy(weights)
+        self.progress = _progress(progress)
         self.device = select_device(device)
         self.catalog = Catalog.load()
-        self.progress = progress
         self.pixel_devices = PIXEL_DEVICES
         self._lock = threading.RLock()
         self.encodes_early = False
@@ -97,16 +100,15 @@ class Restorer:
         patience = BRIEF if self.policy is Policy.AUTO else PATIENT
         self.store = WeightStore(
             self.catalog,
-            Path(weights_dir) if weights_dir else None,
-            progress=progress,
+            folder,
+            progress=self.progress,
             patience=patience,
             offline=self.policy is Policy.LOCAL,
         )
         self.compiler = Compiler(self.device)
         self.copies = Copies(self.compiler, CpuProbe())
-        self.cache = ModelCache(self.store, self.policy, self.copies, progress)
+        self.cache = ModelCache(self.store, self.policy, self.copies, self.progress)
         self.detectors = DetectorCache(self.cache)
-        tasks = _parse_preload(preload if isinstance(preload, str) else ",".join(preload))
         if tasks:
             needed = {name for task in tasks for name in CATALOG_TASKS[task]}
             plan = download_plan(self.store, needed, self.policy)
@@ -189,7 +191,7 @@ class Restorer:
         """
         request = Request.from_inputs(task, inputs)
         sources, mask_sources = as_list(photos), as_list(masks, "mask")
-        check_photo_count(len(sources))
+        check_photo_count(len(sources), PASS_PHOTOS)
         runtime = self._runtime(request.run)
         with self._lock, ALLOCATOR.keep_freed_memory():
             try:
@@ -298,17 +300,22 @@ def _ignore(index: int, photo: Photo) -> None:
     """Do nothing with a finished photo."""
 
 
-def _parse_preload(preload: str) -> tuple[Step, ...]:
-    names = [name.strip() for name in preload.split(",") if name.strip()]
-    if names in (["none"], []):
-        return ()
-    if names == ["all"]:
-        return STEPS
-    for name in names:
-        if name not in STEPS:
-            raise RestoreError(
-                Code.OPTION_INVALID,
-                f"preload names the task '{name}', which does not exist",
-                f"Set RESTORE_PRELOAD to all, none or some of {', '.join(STEPS)}.",
-            )
-    return tuple(task for task in STEPS if task in names)
+def _is_given(argument: object) -> bool:
+    """Return whether an argument has a value; None and an empty text mean "not given"."""
+    return argument is not None and not (isinstance(argument, str) and not argument)
+
+
+def _policy(weights: object) -> Policy:
+    """Return the weights policy of the argument, else of RESTORE_WEIGHTS, else `auto`."""
+    if _is_given(weights):
+        return Policy.parse(weights)
+    variable = os.environ.get(WEIGHTS_ENVIRONMENT, "").strip()
+    return Policy.parse(variable, WEIGHTS_ENVIRONMENT) if variable else Policy.AUTO
+
+
+def _progress(progress: object) -> Progress:
+    if progress is None:
+        return no_progress
+    if not callable(progress):
+        raise value_error("progress", progress, "a function that is called as (what, done, total)")
+    return progress

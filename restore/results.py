@@ -16,6 +16,7 @@ from restore.imaging.photo import Photo
 from restore.imaging.suffixes import FORMAT_OF_SUFFIX, output_suffixes_in_words
 from restore.models.substitutes import Substitute
 from restore.options import OutputOptions, Request
+from restore.options.arguments import check_text, path_of
 from restore.pipelines.inspect import Inspection
 from restore.report import Report
 from restore.runtime.memory import translate_memory_errors
@@ -62,18 +63,20 @@ class Results:
             with_reports: also write each report as `<prefix><n>-<name>.json`.
 
         Raises:
-            RestoreError: OUTPUT_UNWRITABLE.
+            RestoreError: OUTPUT_UNWRITABLE, OPTION_INVALID for a folder that is no path.
         """
+        to = path_of("folder", folder)
+        check_text("prefix", prefix)
         if self.inspections:
             documents = [inspection.to_dict() for inspection in self.inspections]
             names = [photo.name for photo in self.photos]
-            return save_json(names, documents, Path(folder), prefix)
+            return save_json(names, documents, to, prefix)
         with translate_memory_errors(", ".join(photo.name for photo in self.photos), "encoding"):
             return save_all(
                 self.photos,
                 self.reports,
                 self.request.output,
-                Path(folder),
+                to,
                 prefix,
                 self.masks,
                 with_reports=with_reports,
@@ -95,10 +98,14 @@ class Results:
                 OPTION_INVALID for a suffix that results cannot have, and after `inspect`;
                 PHOTO_COUNT for several photos.
         """
-        path, count = Path(path), len(self.photos)
+        path, count = path_of("path", path), len(self.photos)
         if count != 1:
             reason = f"'{path.name}' is one file, and the request has {count} photos"
             raise RestoreError(Code.PHOTO_COUNT, reason, "Use save(folder).")
+        # Path.is_dir raises an error in a folder that cannot be searched.
+        if os.path.isdir(path):  # noqa: PTH112
+            reason, remedy = f"'{path}' is a folder", "Name a file in it, or use save(folder)."
+            raise RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy)
         file_format = FORMAT_OF_SUFFIX.get(path.suffix.lower())
         if file_format is None:
             reason = f"'{path.name}' does not end with the suffix of a format of results"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restore import RestoreError, Restorer, open_photo
@@ -189,14 +190,50 @@ def test_preloading_a_task_loads_its_variants_only(preload: str | Sequence[str])
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weights": "best"}, "official, lite, auto"),
-        ({"preload": "upscale,sharpen"}, "sharpen"),
+        ({"weights": "best"}, "weights is 'best'.*official, lite, auto"),
+        ({"weights": 3}, "weights is 3"),
+        ({"weights": []}, r"weights is \[\]"),
+        ({"weights": np.array([1, 2])}, "weights is array"),
+        ({"weights": "offical"}, "Did you mean official"),
+        ({"weights_dir": 3}, "weights_dir is 3.*pathlib.Path"),
+        ({"weights_dir": b"weights"}, "weights_dir is b'weights'"),
+        ({"preload": "upscale,sharpen"}, "preload is 'upscale,sharpen'"),
+        ({"preload": None}, "preload is None"),
         ({"device": "toaster"}, "toaster"),
+        ({"device": 3}, "device is 3.*cuda:N"),
+        ({"device": np.array([1, 2])}, "device is array"),
+        ({"progress": 3}, "progress is 3.*function"),
     ],
 )
 def test_unknown_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(RestoreError, match=message):
         Restorer(**settings)
+
+
+def test_wrong_weights_policy_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTORE_WEIGHTS", "best")
+    with pytest.raises(RestoreError, match="RESTORE_WEIGHTS is 'best'"):
+        Restorer()
+    assert Restorer(weights="lite", device="cpu").policy == "lite"
+
+
+def test_device_of_torch_and_no_progress_are_accepted(photo_file: PhotoFile) -> None:
+    restorer = Restorer(weights="lite", device=torch.device("cpu"), progress=None)
+    assert restorer.run("upscale", photo_file(), scale=1).reports[0].device == "cpu"
+
+
+@pytest.mark.parametrize("photos", [None, [], [np.zeros((9, 9), np.uint8)] * 5])
+def test_number_of_photos_is_refused_in_words_of_python(lite: Restorer, photos: Any) -> None:
+    with pytest.raises(RestoreError) as caught:
+        lite.run("upscale", photos)
+    assert caught.value.code is Code.PHOTO_COUNT
+    assert caught.value.remedy == "Pass one photo, or a list of up to 4 photos."
+
+
+def test_results_are_refused_with_the_remedy(lite: Restorer, photo_file: PhotoFile) -> None:
+    results: Any = lite.run("upscale", photo_file(), scale=1)
+    with pytest.raises(RestoreError, match=r"type Results\. Pass results\.photos"):
+        lite.run("colorize", results)
 
 
 def test_unknown_variant_in_the_environment_fails_setup(monkeypatch: pytest.MonkeyPatch) -> None:

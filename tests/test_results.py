@@ -4,6 +4,7 @@ import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,36 @@ def test_other_suffixes_are_refused(results: Results, tmp_path: Path, name: str)
         results.save_as(tmp_path / name)
     assert caught.value.code is Code.OPTION_INVALID
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.png", "a"])
+def test_folder_is_not_replaced_by_a_file(results: Results, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(RestoreError, match=rf"{name}' is a folder\. Name a file") as caught:
+            results.save_as(tmp_path / name, overwrite=overwrite)
+        assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
+@pytest.mark.parametrize("value", [None, 3, b"a.png", ["a.png"], io.BytesIO()], ids=type)
+def test_what_is_no_path_is_refused(results: Results, value: Any) -> None:
+    for save, argument in ((results.save, "folder"), (results.save_as, "path")):
+        with pytest.raises(RestoreError, match=f"{argument} is ") as caught:
+            save(value)
+        assert caught.value.code is Code.OPTION_INVALID
+
+
+def test_prefix_that_is_no_text_is_refused(results: Results, tmp_path: Path) -> None:
+    prefix: Any = 3
+    with pytest.raises(RestoreError, match="prefix is 3"):
+        results.save(tmp_path, prefix)
+
+
+@pytest.mark.parametrize("name", ["\0", "\ud800"])
+def test_folder_that_cannot_exist_is_refused(results: Results, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RestoreError) as caught:
+        results.save(tmp_path / name)
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
 
 
 def test_one_file_for_two_photos_is_refused(lite: Restorer, tmp_path: Path) -> None:

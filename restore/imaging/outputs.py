@@ -215,7 +215,7 @@ def make_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL character
         raise _unwritable(
             f"the output folder '{folder}' cannot be created ({system_reason(error)})"
         ) from error

@@ -11,6 +11,8 @@ from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, NET
 from restore.models.store import WeightStore, fetch_remedy
 from restore.models.verified_file import VerifiedFile
+from restore.options.base import choices_in_words, value_error
+from restore.options.suggest import did_you_mean
 
 FALLBACK_CODES = (Code.WEIGHTS_MISSING, Code.WEIGHTS_UNREACHABLE, Code.WEIGHTS_NO_SPACE)
 """Errors after which the policy `auto` uses lite weights. A corrupt file is not one of them: the
@@ -33,20 +35,19 @@ class Policy(StrEnum):
         return self in (Policy.AUTO, Policy.LOCAL)
 
     @classmethod
-    def parse(cls, name: str) -> Policy:
+    def parse(cls, name: object, setting: str = "weights") -> Policy:
         """Return the policy of this name.
+
+        Args:
+            name: the name, which may be a value of any type.
+            setting: the argument or the environment variable that has this value.
 
         Raises:
             RestoreError: OPTION_INVALID.
         """
-        try:
+        if isinstance(name, str) and name in tuple(cls):
             return cls(name)
-        except ValueError:
-            raise RestoreError(
-                Code.OPTION_INVALID,
-                f"the weights policy is '{name}', which does not exist",
-                f"Set RESTORE_WEIGHTS to one of {', '.join(cls)}.",
-            ) from None
+        raise value_error(setting, name, choices_in_words(cls), did_you_mean(name, cls))
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _resolve_lite(store: WeightStore, task: str, variant: str, cause: str = "") 
     served = store.catalog.lite_variant(task, variant)
     if served not in store.catalog.variants(task):
         # Without a cause the policy excluded the official weights, so fetching does not help.
-        remedy = fetch_remedy(task) if cause else "Set RESTORE_WEIGHTS to auto or official."
+        remedy = fetch_remedy(task) if cause else "Use the weights policy auto or official."
         raise RestoreError(
             Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{cause}", remedy
         )

@@ -111,7 +111,7 @@ def value_error(name: str, value: object, allowed: str, suggestion: str = "") ->
         allowed: what is allowed, such as "a whole number of at least 1".
         suggestion: a question about the value that was probably meant, or an empty string.
     """
-    reason = f"{name} is {_shortened(value)}, which is not allowed"
+    reason = f"{name} is {shortened(value)}, which is not allowed"
     return RestoreError(Code.OPTION_INVALID, reason, f"{suggestion}Use {allowed}.")
 
 
@@ -134,7 +134,8 @@ def _option_error(group: type[Options], error: ValidationError) -> RestoreError:
     return value_error(name, value, _allowed_values(group, name), group.suggestion(name, value))
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return how an error shows a value of any type: as in Python, and not longer than a line."""
     try:
         text = _REPR.repr(value)
     except ValueError:

@@ -6,9 +6,16 @@ from restore.errors import Code, RestoreError
 from restore.options.names import MAX_PHOTOS
 from restore.words import counted
 
+SEND_PHOTOS = f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both."
+PASS_PHOTOS = f"Pass one photo, or a list of up to {MAX_PHOTOS} photos."
 
-def check_photo_count(photos: int) -> None:
+
+def check_photo_count(photos: int, remedy: str = SEND_PHOTOS) -> None:
     """Check the number of photos of a request.
+
+    Args:
+        photos: how many there are.
+        remedy: how to give them; the default is for requests over HTTP.
 
     Raises:
         RestoreError: PHOTO_COUNT.
@@ -17,7 +24,7 @@ def check_photo_count(photos: int) -> None:
         raise RestoreError(
             Code.PHOTO_COUNT,
             f"the request has {counted(photos, 'photo')}",
-            f"Send 1 to {MAX_PHOTOS} photos, as image, as images, or both.",
+            remedy,
         )
 
 

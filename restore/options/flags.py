@@ -15,8 +15,8 @@ _WORD_AS_SUBJECT = re.compile(rf"(^|: )({_WORDS})(?= (?:is|was|has)\b)")
 _SWITCHED_OFF = re.compile(rf"\bset ({_LONG}) to false\b")
 _PART_OF_POINTS = re.compile(r"(polygon \d+ of )points\b")
 _PHRASES = (
-    ("mask, masks and points", "--mask and --points"),
-    ("mask or masks", "--mask"),
+    ("masks and points are", "--mask and --points are"),
+    ("Send masks (", "Send --mask ("),
     ("or points (", "or --points ("),
     ("Give points as", "Give --points as"),
     ("in a mask, or a polygon as points", "in a --mask, or a polygon as --points"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from restore.errors import Code, RestoreError
-from restore.options.suggest import MAX_SHOWN_CHARACTERS, did_you_mean
+from restore.options.base import shortened
+from restore.options.suggest import did_you_mean
 
 Step = Literal[
     "face_restore",
@@ -65,15 +66,15 @@ SIZE_OPTIONS = ("scale", "target_px", "target_mp")
 """Options that state the size of a result, of which a request may give one."""
 
 
-def check_task(name: str) -> None:
-    """Refuse a task that does not exist.
+def check_task(name: object) -> None:
+    """Refuse a task that does not exist, and a value that is no text.
 
     Raises:
         RestoreError: OPTION_INVALID.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise RestoreError(
             Code.OPTION_INVALID,
-            f"task is '{name[:MAX_SHOWN_CHARACTERS]}', which does not exist",
+            f"task is {shortened(name)}, which does not exist",
             f"{did_you_mean(name, TASKS)}Use one of {', '.join(TASKS)}.",
         )

@@ -91,7 +91,7 @@ def require_mask(photo: Photo, context: StepContext) -> np.ndarray:
         raise RestoreError(
             Code.MASK,
             "there is no mask",
-            "Send mask or masks (images that are white where the photo is to be filled), or points"
+            "Send masks (images that are white where the photo is to be filled), or points"
             " (polygons as JSON), or a photo from which the area was erased.",
             photo=photo.name,
         )

@@ -67,7 +67,7 @@ def decode_photos(
         )
     elif is_marked:
         for report in reports:
-            report.warn("mask, masks and points are only used by inpaint, so they were ignored")
+            report.warn("masks and points are only used by inpaint, so they were ignored")
     elif "inpaint" in request.steps:
         masks = [
             transparent_hole(photo, report) for photo, report in zip(photos, reports, strict=True)

@@ -11,6 +11,10 @@ import torch
 
 from restore.errors import Code, RestoreError
 from restore.options import RuntimeProfile
+from restore.options.base import shortened
+from restore.options.suggest import MAX_SHOWN_CHARACTERS
+
+_REMEDY = "Use cpu, cuda or cuda:N of an existing GPU, or auto."
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,15 @@ class Runtime:
 
 
 def select_device(
-    name: str | None = None, environment: Mapping[str, str] = os.environ
+    name: str | torch.device | None = None, environment: Mapping[str, str] = os.environ
 ) -> torch.device:
     """Select the device: `name`, else RESTORE_DEVICE, else CUDA if available, else the CPU.
 
     Raises:
         RestoreError: DEVICE if the named device does not exist on this machine.
     """
+    if name is not None and not isinstance(name, str | torch.device):
+        raise RestoreError(Code.DEVICE, f"device is {shortened(name)}, which is no device", _REMEDY)
     requested = name or environment.get("RESTORE_DEVICE", "").strip() or "auto"
     if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -92,10 +98,11 @@ def select_device(
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         first_line = textwrap.shorten(str(error).splitlines()[0], 120, placeholder=" ...")
+        shown = str(requested)[:MAX_SHOWN_CHARACTERS]
         raise RestoreError(
             Code.DEVICE,
-            f"device '{requested}' cannot be used on this machine ({first_line})",
-            "Use cpu, cuda or cuda:N of an existing GPU, or auto.",
+            f"device '{shown}' cannot be used on this machine ({first_line})",
+            _REMEDY,
         ) from error
     return device
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from restore.errors import RestoreError, unexpected
+from restore.options.arguments import parse_preload
+from restore.options.counts import check_photo_count
 from restore.serving.inputs import cog_inputs
 from restore.serving.parent import end_with_parent
 from restore.serving.progress_lines import ProgressLines
@@ -18,6 +20,8 @@ from restore.serving.schema import update_schema
 from restore.serving.served_results import ServedResults
 from restore.serving.uploads import allowed_sources, open_uploads
 from restore.serving.watched import Watched
+
+PRELOAD_ENVIRONMENT = "RESTORE_PRELOAD"
 
 log = logging.getLogger("restore.serving.worker")
 
@@ -56,7 +60,8 @@ class Worker:
         try:
             allowed_sources()
             leave_sources_unread()
-            preload = os.environ.get("RESTORE_PRELOAD", "").strip() or "all"
+            preload = os.environ.get(PRELOAD_ENVIRONMENT, "").strip() or "all"
+            parse_preload(preload, PRELOAD_ENVIRONMENT)  # an error names the variable
             self.restorer = Restorer(preload=preload, progress=self.progress)
             self.restorer.encodes_early = True
         except Exception:
@@ -96,6 +101,7 @@ class Worker:
         options: Mapping[str, object],
     ) -> Response:
         with open_uploads(*photos) as photo_files, open_uploads(*masks, "mask") as mask_files:
+            check_photo_count(len(photo_files))  # names the inputs of HTTP
             results = self.restorer.run(task, photo_files, masks=mask_files, **_given(options))
         with self.results.new_folder() as folder:
             paths = results.save(folder, prefix=f"{folder.name[:8]}-")

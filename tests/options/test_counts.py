@@ -3,7 +3,7 @@
 import pytest
 
 from restore.errors import Code, RestoreError
-from restore.options.counts import check_mask_count, check_photo_count
+from restore.options.counts import PASS_PHOTOS, check_mask_count, check_photo_count
 
 
 @pytest.mark.parametrize(("photos", "words"), [(0, "0 photos"), (5, "5 photos")])
@@ -11,7 +11,9 @@ def test_other_numbers_of_photos_are_refused(photos: int, words: str) -> None:
     with pytest.raises(RestoreError, match=f"the request has {words}") as caught:
         check_photo_count(photos)
     assert caught.value.code is Code.PHOTO_COUNT
-    assert "Send 1 to 4 photos" in caught.value.remedy
+    assert "Send 1 to 4 photos, as image, as images" in caught.value.remedy
+    with pytest.raises(RestoreError, match="Pass one photo, or a list of up to 4 photos"):
+        check_photo_count(photos, PASS_PHOTOS)
     for allowed in range(1, 5):
         check_photo_count(allowed)
 

@@ -156,7 +156,7 @@ def test_levels_are_rounded_and_officially_truncated(
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (None, "no mask.*mask or masks.*points"),
+        (None, "no mask.*Send masks .*points"),
         (np.ones((20, 30), np.bool_), "covers all"),
         (np.zeros((20, 30), np.bool_), "is empty, so there is nothing to fill"),
         (np.eye(30, 20, dtype=np.bool_), "20x30.*30x20"),

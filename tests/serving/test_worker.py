@@ -98,12 +98,33 @@ def test_refused_request_is_logged(
     assert str(caught.value) in caplog.text
 
 
-def test_internal_error_gets_a_code_and_its_details_are_logged(
-    ready: tuple[Worker, FakeRestorer], caplog: pytest.LogCaptureFixture
+def test_request_without_photos_is_refused_with_the_names_of_inputs(
+    ready: tuple[Worker, FakeRestorer],
 ) -> None:
+    with pytest.raises(RestoreError, match=r"0 photos.*as image, as images, or both") as caught:
+        respond(ready[0], None)
+    assert caught.value.code is Code.PHOTO_COUNT
+    assert not ready[1].requests
+
+
+def test_wrong_tasks_to_preload_are_refused_with_the_name_of_the_variable(
+    ready: tuple[Worker, FakeRestorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTORE_PRELOAD", "sharpen")
+    with pytest.raises(RestoreError, match="RESTORE_PRELOAD is 'sharpen'"):
+        Worker()
+
+
+def test_internal_error_gets_a_code_and_its_details_are_logged(
+    ready: tuple[Worker, FakeRestorer],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ready[1].error = ZeroDivisionError("secret")
     with pytest.raises(RestoreError, match=r"an internal error .*ZeroDivisionError") as caught:
-        respond(ready[0], None)
+        respond(ready[0], cog.Path(tmp_path / "a.jpg"))
     assert caught.value.code is Code.UNEXPECTED
     assert "secret" not in str(caught.value)
     assert "ZeroDivisionError: secret" in caplog.text
