@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from inspect import iscoroutinefunction
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -52,21 +56,40 @@ def read_content(
             read already, or PHOTO_FORMAT for an object of another type.
     """
     if isinstance(content, bytes | bytearray | memoryview):
-        check_file_size(len(content), name, limits)
+        size = content.nbytes if isinstance(content, memoryview) else len(content)
+        check_file_size(size, name, limits)
         return bytes(content)
     if not isinstance(content, BinaryFile):
         raise wrong_type(content, name)
+    if iscoroutinefunction(content.read):
+        reason, remedy = "its method read is asynchronous", "Pass the bytes: await file.read()."
+        raise RestoreError(Code.PHOTO_MISSING, reason, remedy, photo=name)
+    data = bytearray()
     try:
-        data = content.read(limits.max_bytes + 1)
+        # A raw file and a response may return fewer bytes than asked for.
+        while part := _read_part(content, limits.max_bytes + 1 - len(data), name):
+            data += part
+    except UnsupportedOperation as error:
+        raise _unreadable_file("it is not open for reading", name) from error
     except (OSError, ValueError) as error:  # ValueError: it is closed, or a text that is no UTF-8
         raise _unreadable_file(system_reason(error), name) from error
-    if not isinstance(data, bytes):
-        raise _unreadable_file(f"it returned {type(data).__name__}", name)
     if not data:
         reason = "its file is empty, or was read to its end before"
         remedy = "Call file.seek(0) before the request, or pass the path."
         raise RestoreError(Code.PHOTO_DAMAGED, reason, remedy, photo=name)
-    return data
+    return bytes(data)
+
+
+def _read_part(file: BinaryFile, size: int, name: str) -> bytes:
+    """Return up to `size` bytes of a file; none at its end.
+
+    Raises:
+        RestoreError: PHOTO_MISSING for a file that returns something else.
+    """
+    part = file.read(size) if size > 0 else b""
+    if not isinstance(part, bytes):
+        raise _unreadable_file(f"it returned {type(part).__name__}", name)
+    return part
 
 
 def raster_of_array(array: np.ndarray, name: str, limits: Limits) -> Raster:
@@ -82,6 +105,7 @@ def raster_of_array(array: np.ndarray, name: str, limits: Limits) -> Raster:
         RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS or PHOTO_TOO_SMALL.
     """
     check_array(array, name)
+    array = np.asarray(array)  # a matrix and a masked array would stay what they are
     check_pixels(array.shape[1], array.shape[0], name, limits)
     dtype = np.uint16 if array.dtype.itemsize == 2 else np.uint8
     samples = np.where(array, 255, 0) if array.dtype == np.bool_ else array
@@ -103,6 +127,12 @@ def check_array(array: np.ndarray, name: str) -> None:
     Raises:
         RestoreError: PHOTO_FORMAT.
     """
+    if np.ma.is_masked(array):
+        remedy = (
+            "Pass array.filled(0), or the mask as transparency: numpy.dstack([array.data, alpha])"
+            " with an alpha of 0 or 255."
+        )
+        raise _refusal("its array is masked, and the mask would be lost", remedy, name)
     is_unsigned = array.dtype.kind == "u" and array.dtype.itemsize <= 2
     if not is_unsigned and array.dtype != np.bool_:
         if array.dtype.kind == "f":
@@ -125,20 +155,28 @@ def raster_of_image(image: Image.Image, name: str, limits: Limits) -> Raster:
     """Return the pixels, the transparency, the colour profile and the EXIF of a PIL image.
 
     Raises:
-        RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS, PHOTO_TOO_SMALL, or PHOTO_DAMAGED for a
-            file that Pillow reads only now and cannot read.
+        RestoreError: PHOTO_FORMAT, PHOTO_TOO_MANY_PIXELS, PHOTO_TOO_SMALL, PHOTO_MISSING for a
+            closed image, or PHOTO_DAMAGED for a file that Pillow reads only now and cannot read.
     """
     width, height = image.size
     check_pixels(width, height, name, limits)
     if image.mode == "F":
         remedy = "Convert it, for example with image.convert('L')."
         raise _refusal("its PIL image has the mode F", remedy, name)
-    is_tiff = image.format == "TIFF"
-    with translate_decoder_errors(image.format or "image", width * height, name):
-        # The tags of a TIFF are gone after loading, which turns its pixels upright.
-        tags = tiff_exif(image) if is_tiff else None
-        image.load()
-        mode, pixels, alpha = read_loaded(image, name)
+    is_tiff, is_closed = image.format == "TIFF", _is_closed(image)
+    try:
+        with translate_decoder_errors(image.format or "image", width * height, name):
+            # The tags of a TIFF are gone after loading, which turns its pixels upright.
+            tags = tiff_exif(image) if is_tiff else None
+            image.load()
+            mode, pixels, alpha = read_loaded(image, name)
+    except RestoreError as error:
+        if not is_closed:
+            raise
+        remedy = "Pass it before it is closed, or call image.load() before."
+        raise RestoreError(
+            Code.PHOTO_MISSING, "its PIL image is closed", remedy, photo=name
+        ) from error
     exif, icc = image.info.get("exif"), image.info.get("icc_profile")
     return _raster(
         mode,
@@ -150,6 +188,20 @@ def raster_of_image(image: Image.Image, name: str, limits: Limits) -> Raster:
         is_upright=is_tiff,
         warnings=() if image.format else _notes_on_values(pixels, "pass an image of the mode L"),
     )
+
+
+def _is_closed(image: Image.Image) -> bool:
+    """Return whether an image or its file is closed. Pillow reads the pixels when it needs them.
+
+    Some formats can be read nevertheless, because Pillow has read their file.
+    """
+    if getattr(image, "tile", None):  # they are still in its file
+        file = getattr(image, "fp", None)
+        return file is None or bool(getattr(file, "closed", False))
+    try:
+        return image.im is None
+    except (ValueError, AssertionError):
+        return True
 
 
 def _notes_on_values(samples: np.ndarray, remedy: str) -> tuple[str, ...]:
@@ -179,8 +231,26 @@ def _raster(
 
 def wrong_type(source: object, name: str) -> RestoreError:
     """Return the error for an object that is no source of a photo."""
-    remedy = "Pass a path, bytes, a binary file, a NumPy array, a PIL image or a Photo."
-    return _refusal(f"it is an object of the type {type(source).__name__}", remedy, name)
+    return _refusal(f"it is an object of the type {type(source).__name__}", _remedy(source), name)
+
+
+def _remedy(source: object) -> str:
+    """Say how to pass what an object has."""
+    if hasattr(source, "photos"):
+        return "Pass results.photos for the photos of a result."
+    if hasattr(source, "permute"):
+        return "Pass tensor.permute(1, 2, 0).cpu().numpy() of channels x height x width in uint8."
+    if is_array_like(source):
+        return "Pass numpy.asarray(object), with height x width x 3 values of the type uint8."
+    if isinstance(source, Mapping | AbstractSet):
+        return "Pass several photos as a list: its order is that of the results."
+    return "Pass a path, bytes, a binary file, a NumPy array, a PIL image or a Photo."
+
+
+def is_array_like(source: object) -> bool:
+    """Return whether an object is an array of another library, such as a tensor of PyTorch."""
+    is_class_or_number = isinstance(source, type | np.generic)
+    return hasattr(source, "__array__") and not is_class_or_number
 
 
 def _unreadable_file(reason: str, name: str) -> RestoreError:

@@ -36,8 +36,10 @@ from restore.imaging.heif_samples import decode_still_picture
 from restore.imaging.identify import dib_as_bmp, identify
 from restore.imaging.limits import LIMITS, Limits, check_file_size, check_limits
 from restore.imaging.metadata import NO_METADATA, Metadata
+from restore.imaging.photo_path import photo_path
 from restore.imaging.pillow_warnings import collected_warnings
 from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
+from restore.options.arguments import check_text
 
 # Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
 _REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
@@ -168,10 +170,13 @@ def open_photo(
         limits: the limits to apply.
 
     Raises:
-        RestoreError: PHOTO_MISSING, or any error of `decode`.
+        RestoreError: PHOTO_MISSING, OPTION_INVALID for a name that is no text, or any error of
+            `decode`.
     """
+    if name is not None:
+        check_text("name", name)
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
+        path = photo_path(source, name)
         name = name or path.name
         return decode(_read_file(path, name, limits), name, limits)
     name = name or content_name(source)
@@ -209,10 +214,12 @@ def decode(data: bytes, name: str, limits: Limits = LIMITS) -> Photo:
 def _read_file(path: Path, name: str, limits: Limits) -> bytes:
     try:
         if not path.is_file():
-            problem = "is not a file" if path.exists() else "does not exist"
-            raise RestoreError(
-                Code.PHOTO_MISSING, f"'{path}' {problem}", "Check the path.", photo=name
-            )
+            problem, remedy = "does not exist", "Check the path."
+            if path.is_dir():
+                problem, remedy = "is a folder", "Pass the path of a file in it."
+            elif path.exists():
+                problem = "is not a file"
+            raise RestoreError(Code.PHOTO_MISSING, f"'{path}' {problem}", remedy, photo=name)
         check_file_size(path.stat().st_size, name, limits)
         with path.open("rb") as file:
             return file.read(limits.max_bytes + 1)  # the file may have grown since `stat`

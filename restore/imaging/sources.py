@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import numpy as np
 
 from restore.errors import Code, RestoreError
-from restore.imaging.contents import CONTENT_TYPES, Content, check_array, content_name, wrong_type
+from restore.imaging.contents import (
+    CONTENT_TYPES,
+    Content,
+    check_array,
+    content_name,
+    is_array_like,
+    wrong_type,
+)
 from restore.imaging.limits import LIMITS, Limits
 from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo, open_photo
+from restore.imaging.photo_path import photo_path
 
 
 class NamedContent(NamedTuple):
@@ -36,13 +44,15 @@ def as_list(sources: Source | Iterable[Source] | None, what: str = "photo") -> l
         what: `photo` or `mask`: with its number, the name of a source without a name.
 
     Raises:
-        RestoreError: PHOTO_FORMAT for an object of another type.
+        RestoreError: PHOTO_FORMAT for an object of another type, PHOTO_MISSING for a text that is
+            empty or a URL.
     """
     if sources is None:
         return []
     if isinstance(sources, _SINGLE):
         return [_named(sources, what)]
-    if not isinstance(sources, Iterable):
+    is_several = isinstance(sources, Iterable) and not isinstance(sources, Mapping | AbstractSet)
+    if not is_several or is_array_like(sources):
         raise wrong_type(sources, what)
     several: Sequence[Source] = list(sources)
     is_only = len(several) == 1
@@ -55,7 +65,7 @@ def as_list(sources: Source | Iterable[Source] | None, what: str = "photo") -> l
 def source_name(source: Source) -> str:
     """Return the name of a source in messages and reports."""
     if isinstance(source, str | os.PathLike):
-        return Path(source).name
+        return photo_path(source).name
     if isinstance(source, Photo | NamedFile | NamedContent):
         return source.name
     return content_name(source)
@@ -95,10 +105,17 @@ def read_mask(source: Source, limits: Limits = LIMITS) -> Photo:
 
 
 def _named(source: Source, name: str) -> Source:
-    """Give a content in memory its name. Raises RestoreError for an object of another type."""
+    """Give a content in memory its name.
+
+    Raises:
+        RestoreError: PHOTO_FORMAT for an object of another type, PHOTO_MISSING for what no path is.
+    """
     if not isinstance(source, _SINGLE):
         raise wrong_type(source, name)
-    if isinstance(source, str | os.PathLike | NamedFile | NamedContent | Photo):
+    if isinstance(source, str | os.PathLike):
+        photo_path(source, name)
+        return source
+    if isinstance(source, NamedFile | NamedContent | Photo):
         return source
     return NamedContent(content_name(source, name), source)
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from restore.errors import Code, RestoreError
 from restore.imaging.limits import Limits
 from restore.imaging.photo import Photo, open_photo
+from restore.imaging.sources import read_source
 
 FILE = file_of(picture(), "PNG")
 
@@ -80,6 +81,83 @@ def test_file_that_was_read_before_is_refused_with_the_remedy() -> None:
     assert "seek(0)" in error.remedy
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".gif"])
+@pytest.mark.parametrize("loads", [False, True])
+def test_closed_image_is_refused(photo_file: Callable[..., Path], suffix: str, loads: bool) -> None:
+    image = Image.open(photo_file(f"a{suffix}"))
+    if loads:
+        image.load()
+    image.close()
+    error = refusal(image)
+    assert (error.code, error.reason) == (Code.PHOTO_MISSING, "its PIL image is closed")
+    assert "image.load()" in error.remedy
+
+
+def test_image_is_only_usable_after_its_block_if_it_was_loaded(
+    photo_file: Callable[..., Path],
+) -> None:
+    path = photo_file("a.png")
+    with Image.open(path) as image:
+        pass
+    assert refusal(image).reason == "its PIL image is closed"
+    with path.open("rb") as file:
+        image = Image.open(file)
+    assert refusal(image).reason == "its PIL image is closed"
+    with Image.open(path) as image:
+        image.load()
+    np.testing.assert_array_equal(open_photo(image).pixels, open_photo(path).pixels)
+
+
+def test_image_that_was_made_in_memory_and_closed_is_refused() -> None:
+    image = Image.fromarray(picture())
+    image.close()
+    assert refusal(image).reason == "its PIL image is closed"
+
+
+def test_file_that_is_open_for_writing_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        assert "it is not open for reading" in refusal(file).reason
+
+
+def test_asynchronous_file_is_refused_with_the_remedy() -> None:
+    """Such as the uploads of Starlette and FastAPI."""
+
+    class Upload:
+        filename = "a.png"
+
+        async def read(self, size: int = -1) -> bytes:
+            return FILE[:size]
+
+    error = refusal(Upload())
+    assert (error.code, error.remedy) == (Code.PHOTO_MISSING, "Pass the bytes: await file.read().")
+
+
+def test_file_that_returns_few_bytes_at_once_is_read_to_its_end() -> None:
+    whole = io.BytesIO(FILE)
+    slow = SimpleNamespace(read=lambda size: whole.read(min(size, 100)))
+    np.testing.assert_array_equal(open_photo(slow).pixels, picture())  # type: ignore[arg-type]
+
+
+def test_file_is_read_from_its_position() -> None:
+    file = io.BytesIO(b"other" + FILE)
+    assert refusal(file).code is Code.PHOTO_FORMAT
+    file.seek(5)
+    np.testing.assert_array_equal(open_photo(file).pixels, picture())
+
+
+def test_size_of_a_memoryview_is_that_of_its_bytes() -> None:
+    view = memoryview(FILE + bytes(-len(FILE) % 2)).cast("H")
+    np.testing.assert_array_equal(open_photo(view).pixels, picture())
+    assert refusal(view, limits=Limits(max_bytes=len(view))).code is Code.PHOTO_TOO_LARGE
+
+
+@pytest.mark.parametrize("name", [3, b"a", ["a"], picture()], ids=type)
+def test_name_that_is_no_text_is_refused(name: Any) -> None:
+    error = refusal(picture(), name=name)
+    assert error.code is Code.OPTION_INVALID
+    assert error.reason.startswith("name is ")
+
+
 def test_file_is_read_up_to_the_limit() -> None:
     sizes = []
 
@@ -122,6 +200,22 @@ def test_array_becomes_a_photo(
     if alpha is not None:
         np.testing.assert_array_equal(photo.alpha, alpha)
     assert photo.warnings == ()
+
+
+def test_masked_array_is_refused_because_its_mask_would_be_lost() -> None:
+    for array in (np.ma.masked_less(COLOUR, 100), np.ma.masked_less(ALPHA, 100)):
+        error = refusal(array)
+        assert error.code is Code.PHOTO_FORMAT
+        assert "masked" in error.reason
+        assert "array.filled(0)" in error.remedy
+        with pytest.raises(RestoreError, match="masked"):
+            read_source(Photo("x", array))
+
+
+def test_masked_array_without_masked_values_becomes_a_plain_array() -> None:
+    photo = open_photo(np.ma.array(COLOUR))
+    assert type(photo.pixels) is np.ndarray
+    np.testing.assert_array_equal(photo.pixels, COLOUR)
 
 
 def test_array_is_copied() -> None:

@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restore import Code, RestoreError
@@ -25,6 +27,13 @@ def test_one_source_becomes_a_list() -> None:
 
 
 ARRAY = np.zeros((16, 16, 3), np.uint8)
+
+
+class SimpleDirectoryEntry:
+    """A path of bytes, as `os.scandir(b".")` returns."""
+
+    def __fspath__(self) -> bytes:
+        return b"a.jpg"
 
 
 def test_content_in_memory_gets_a_name_from_its_position() -> None:
@@ -46,6 +55,54 @@ def test_object_of_another_type_is_refused(source: Any) -> None:
     with pytest.raises(RestoreError, match=r"of the type (int|object|NoneType)\. Pass") as caught:
         as_list(source)
     assert caught.value.code is Code.PHOTO_FORMAT
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        (torch.zeros(3, 16, 16, dtype=torch.uint8), "tensor.permute(1, 2, 0).cpu().numpy()"),
+        (SimpleNamespace(__array__=ARRAY.__array__), "numpy.asarray(object)"),
+        (SimpleNamespace(photos=(PHOTO,)), "results.photos"),
+        ({"a.png": ARRAY}, "as a list"),
+        ({"a.png", "b.png"}, "as a list"),
+    ],
+)
+def test_object_that_has_photos_is_refused_with_the_remedy(source: Any, remedy: str) -> None:
+    for sources in (source, [source]):
+        with pytest.raises(RestoreError) as caught:
+            as_list(sources, "mask")
+        assert (caught.value.code, caught.value.photo) == (Code.PHOTO_FORMAT, "mask")
+        assert remedy in caught.value.remedy
+    with pytest.raises(RestoreError) as caught:
+        read_source(source)
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "the path is empty"),
+        ("https://host/a.jpg", "'https://host/a.jpg' is a URL"),
+        ("file:///a.jpg", "'file:///a.jpg' is a URL"),
+        ("data:image/png;base64,iVBO", "'data:image/png;base64,iVBO' is a URL"),
+        (SimpleDirectoryEntry(), "the path b'a.jpg' is not a text"),
+    ],
+)
+def test_text_that_is_no_path_is_refused_with_its_number(source: Any, reason: str) -> None:
+    with pytest.raises(RestoreError) as caught:
+        as_list(["a.png", source])
+    assert (caught.value.code, caught.value.photo) == (Code.PHOTO_MISSING, "photo 2")
+    assert caught.value.reason.startswith(reason)
+    with pytest.raises(RestoreError) as caught:
+        read_source(source)
+    assert caught.value.reason.startswith(reason)
+
+
+def test_folder_is_called_a_folder(tmp_path: Path) -> None:
+    for folder in (tmp_path, "."):
+        with pytest.raises(RestoreError, match=r"is a folder\. Pass the path of a file") as caught:
+            read_source(folder)
+        assert caught.value.code is Code.PHOTO_MISSING
 
 
 @pytest.mark.parametrize(
