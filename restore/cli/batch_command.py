@@ -24,7 +24,13 @@ from restore.cli.option_parameters import (
     weights_policy,
     with_parameters,
 )
-from restore.cli.values import NumberType, choice_metavar, choice_option, number_option
+from restore.cli.values import (
+    NumberType,
+    choice_metavar,
+    choice_option,
+    number_option,
+    require_text,
+)
 from restore.errors import Code, RestoreError, system_reason
 from restore.options import (
     PIPELINE_TASK,
@@ -46,6 +52,7 @@ HELP = (
     "what is new or was not finished, and with --overwrite what has changed."
 )
 PANEL = "Batch"
+GLOB_REMEDY = "Give a pattern such as '*.tif', or leave the option out."
 MAX_SHOWN_FAILURES = 20
 OUTPUT_FORMAT = "output_format"
 DEFAULT_FORMAT = "same"
@@ -103,7 +110,7 @@ def _run(given: Mapping[str, object], values: Mapping[str, Any]) -> int:
         source=values["source"],
         target=values["target"],
         job=BatchJob(task, inputs, weights, values["device"]),
-        globs=tuple(values["glob"] or ()),
+        globs=tuple(require_text("--glob", one, GLOB_REMEDY) for one in values["glob"] or ()),
         recursive=values["recursive"],
         shard=_parse_shard(values["shard"]),
         limit=values["limit"],

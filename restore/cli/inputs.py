@@ -12,7 +12,7 @@ from restore.errors import Code, RestoreError, system_reason
 from restore.imaging.named_file import NamedFile
 from restore.options import PHOTO_INPUTS
 from restore.options.counts import check_mask_count
-from restore.serving.fetch import fetch_photo
+from restore.serving.fetch import FILE_SCHEME, fetch_photo
 
 PHOTO_INPUT_NAMES = tuple(photo.name for photo in PHOTO_INPUTS)
 LIST_INPUT_NAMES = tuple(photo.name for photo in PHOTO_INPUTS if photo.several)
@@ -53,6 +53,8 @@ def read_json(text: str) -> dict[str, object]:
     Raises:
         RestoreError: OPTION_INVALID for text that is not a JSON object.
     """
+    if text.strip() == "@":
+        raise RestoreError(Code.OPTION_INVALID, "--json @ names no file", _JSON_REMEDY)
     try:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
@@ -100,6 +102,9 @@ def fetch_existing(source: str, target: Path) -> NamedFile:
     Raises:
         RestoreError: PHOTO_MISSING, PHOTO_TOO_LARGE.
     """
+    if source.removeprefix("@").strip() in {"", FILE_SCHEME}:
+        reason = "the path of a photo or mask is empty"
+        raise RestoreError(Code.PHOTO_MISSING, reason, "Give the path of a file, or a URL.")
     photo = fetch_photo(source, target)
     try:
         if photo.path.is_file():

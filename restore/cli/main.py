@@ -23,7 +23,7 @@ from restore.cli import (
 from restore.cli.messages import print_failure, usage_error
 from restore.cli.option_parameters import weights_option
 from restore.cli.task_commands import add_task_commands
-from restore.cli.values import number_option
+from restore.cli.values import number_option, path_option, require_text
 from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.options import PIPELINE_TASK
 from restore.version import __version__
@@ -103,6 +103,7 @@ def serve(
     """
     from restore.serving.supervisor import serve as run_server  # noqa: PLC0415
 
+    require_text("--host", host, "Give an address, or leave the option out.")
     if weights:
         os.environ["RESTORE_WEIGHTS"] = weights  # inherited by the server's worker
 
@@ -123,7 +124,7 @@ def schema() -> None:
 
 @app.command("demo", rich_help_panel="Set-up")
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the results.")] = Path(
+    output: Annotated[Path, path_option("-o", "--output", text="Folder of the results.")] = Path(
         "out"
     ),
     index: Annotated[

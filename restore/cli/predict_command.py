@@ -13,6 +13,7 @@ from restore.cli.descriptions import Describer
 from restore.cli.inputs import read_json, read_pairs, take_photos
 from restore.cli.option_parameters import weights_option
 from restore.cli.progress import ProgressBars
+from restore.cli.values import path_option
 from restore.errors import Code, RestoreError
 from restore.imaging.named_file import NamedFile
 from restore.imaging.suffixes import FORMAT_OF_SUFFIX
@@ -41,7 +42,7 @@ def predict(
             help="All inputs as JSON, @FILE, or @- for standard input; prints JSON.",
         ),
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the results.")] = Path(
+    output: Annotated[Path, path_option("-o", "--output", text="Folder of the results.")] = Path(
         "output"
     ),
     overwrite: Annotated[

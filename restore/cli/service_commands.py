@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore.cli.option_parameters import weights_option
-from restore.cli.values import number_option
+from restore.cli.values import number_option, path_option, require_text
 from restore.errors import Code, RestoreError
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ app.add_typer(keys_app, name="keys")
 
 DataOption = Annotated[
     Path | None,
-    typer.Option(
+    path_option(
         "--data",
-        help="Folder of the database, the photos and the secrets. Default: restore-data.",
+        text="Folder of the database, the photos and the secrets. Default: restore-data.",
         show_default=False,
     ),
 ]
@@ -108,6 +108,8 @@ def service(
     """Run the service; without a command, until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
+    if host is not None:  # an empty one would be all addresses of the machine
+        require_text("--host", host, "Give an address, or leave the option out.")
     given: dict[str, Any] = {
         "host": host,
         "port": port,

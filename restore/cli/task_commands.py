@@ -27,6 +27,7 @@ from restore.cli.option_parameters import (
 from restore.cli.photo_job import Job, Outcome, Settings, exit_code, restore_photos
 from restore.cli.progress import ProgressBars
 from restore.cli.targets import output_file
+from restore.cli.values import path_option
 from restore.errors import RestoreError
 from restore.imaging.suffixes import FORMAT_OF_SUFFIX
 from restore.options import (
@@ -178,10 +179,10 @@ def _output_parameters(task: str) -> list[inspect.Parameter]:
     as_json = flag_parameter("json", (), "Print one JSON object instead of text.")
     if task == INSPECT_TASK:
         return [as_json]
-    folder = typer.Option(
+    folder = path_option(
         "-o",
         "--output",
-        help="Folder of the results; for one photo, a file such as result.png, in its format.",
+        text="Folder of the results; for one photo, a file such as result.png, in its format.",
         rich_help_panel=panel,
     )
     flags = (

@@ -1,21 +1,24 @@
-"""Numbers and choices of options that only the command line has.
+"""Numbers, choices and paths of options that only the command line has.
 
-Typer would refuse a bad value without naming it. Here it is read and refused as by
-`restore.options`.
+Typer would refuse a bad value without naming it, and take an empty path for the current folder.
+Here it is read and refused as by `restore.options`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from restore.errors import Code, RestoreError
 from restore.options.base import choices_in_words, number_in_words, value_error
 from restore.options.suggest import did_you_mean
 
 NumberType = type[int] | type[float]
+PATH_REMEDY = "Give a path, or leave the option out; . is the current folder."
 
 
 def number_option(
@@ -81,6 +84,37 @@ def choice_option(
         autocompletion=completion_of(choices),
         **details,
     )
+
+
+def path_option(
+    *flags: str,
+    text: str,
+    **details: Any,  # noqa: ANN401 - those of Typer
+) -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option of a path, which may not be empty, as an unset variable of a shell is.
+
+    Args:
+        flags: its names, with dashes, the longest last.
+        text: its help.
+        details: further arguments of typer.Option.
+    """
+
+    def read(value: str | Path) -> Path:
+        require_text(flags[-1], str(value), PATH_REMEDY)
+        return Path(value)
+
+    return typer.Option(*flags, help=text, parser=read, metavar="PATH", **details)
+
+
+def require_text(flag: str, value: str, remedy: str) -> str:
+    """Return the value of an option, unless it is empty.
+
+    Raises:
+        RestoreError: OPTION_INVALID.
+    """
+    if not value.strip():
+        raise RestoreError(Code.OPTION_INVALID, f"{flag} is empty", remedy)
+    return value
 
 
 def number_metavar(kind: type, minimum: float | None, maximum: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restore.cli.progress import ProgressBars
-from restore.cli.values import choice_option
+from restore.cli.values import choice_option, require_text
 from restore.errors import Code, RestoreError
 from restore.options import CATALOG_TASKS
 from restore.options.suggest import did_you_mean
@@ -124,6 +124,8 @@ def bake_weights(
     """Print the build steps that put the official weights into a container (cog.yaml)."""
     from restore.models.bake import bake_commands  # noqa: PLC0415
     from restore.models.catalog import Catalog  # noqa: PLC0415
+
+    require_text("--folder", folder, "Give a path, or leave the option out.")
 
     tasks = {needed for several in CATALOG_TASKS.values() for needed in several}
     for line in bake_commands(Catalog.load(), tasks, folder):

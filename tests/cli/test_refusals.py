@@ -10,6 +10,7 @@ import pytest
 from places import PROJECT
 
 from restore.cli.main import main
+from restore.cli.values import path_option
 
 RUN_AND_LIST_MODULES = """
 import sys
@@ -43,6 +44,55 @@ def test_bad_value_is_refused_before_torch_is_imported(arguments: Sequence[str])
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "2 False", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (["upscale", "a.jpg", "-o", ""], "[E102] --output is empty. Give a path, or leave"),
+        (["a.jpg", "--output="], "[E102] --output is empty"),
+        (["predict", "-i", "image=@a.jpg", "-o", " "], "[E102] --output is empty"),
+        (["demo", "-o", ""], "[E102] --output is empty"),
+        (["service", "--data", ""], "[E102] --data is empty"),
+        (["service", "--host", ""], "[E102] --host is empty"),
+        (["service", "keys", "create", "x", "--new", "--data", ""], "[E102] --data is empty"),
+        (["service", "keys", "list", "--data", ""], "[E102] --data is empty"),
+        (["service", "keys", "revoke", "x", "--data", ""], "[E102] --data is empty"),
+        (["serve", "--host", ""], "[E102] --host is empty"),
+        (["weights", "bake", "--folder", ""], "[E102] --folder is empty"),
+        (["batch", "in", "out", "--glob", ""], "[E102] --glob is empty"),
+        (["batch", "", "out"], "[E102] the path of a folder is empty"),
+        (["batch", ".", ""], "[E102] the path of a folder is empty"),
+        (["upscale", ""], "[E201] the path of a photo or mask is empty"),
+        ([""], "[E201] the path of a photo or mask is empty"),
+        (["inspect", ""], "[E201] the path of a photo or mask is empty"),
+        (["inpaint", "a.jpg", "--mask", ""], "[E201] the path of a photo or mask is empty"),
+        (["predict", "-i", "image="], "[E201] the path of a photo or mask is empty"),
+        (["predict", "-i", "image=@"], "[E201] the path of a photo or mask is empty"),
+        (["upscale", "file://"], "[E201] the path of a photo or mask is empty"),
+        (["predict", "--json", "@"], "[E102] --json @ names no file"),
+    ],
+    ids=" ".join,
+)
+def test_empty_path_is_not_the_current_folder(
+    arguments: Sequence[str],
+    refusal: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESTORE_WEIGHTS", "lite")
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert refusal in shown.err + shown.out
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("path", [".", "./", "here"])
+def test_path_of_an_option_is_given_as_it_is(path: str) -> None:
+    assert path_option("-o", "--output", text="Folder.").parser(path) == Path(path)
 
 
 @pytest.mark.parametrize(
