@@ -26,7 +26,7 @@ help:
 	@echo "make service  run the job service with its web page on 127.0.0.1:8000"
 	@echo "make env    install the package into $(VENV)"
 	@echo "make dev    install the package and the development tools into $(VENV)"
-	@echo "make generated  write predict.py, the table of inputs and the downloads in cog.yaml"
+	@echo "make generated  write predict.py, the table and types of inputs, and the downloads in cog.yaml"
 	@echo "make wheel  build dist/*.whl"
 
 env: $(RUNTIME)
@@ -61,6 +61,7 @@ lint: $(DEV)
 generated: $(RUNTIME)
 	$(PY) -m restore.serving.generate_predict
 	$(PY) tools/inputs_table.py
+	$(PY) tools/inputs_types.py
 	$(PY) tools/cog_weights.py
 
 serve: $(RUNTIME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from benchmarks.perceptual import Rgb
 from benchmarks.quality import Figures, Lpips, figures_of, resized
 from data.degradation import Degradation, degrade
 from data.photo_files import read_photo
-from restore import Photo, Restorer
+from restore import Inputs, Photo, Restorer
 from restore.errors import Code, RestoreError
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
@@ -119,7 +120,8 @@ def compare_restored(
     for number, path in enumerate(photos.values()):
         original = divisible(read_photo(path), trial.recipe.downscale)
         degraded = degrade(original, trial.recipe, trial.seed + number)
-        results = restorer.run(trial.task, Photo(path.name, degraded), **trial.inputs)
+        inputs = cast(Inputs, trial.inputs)  # texts of numbers are read as numbers
+        results = restorer.run(trial.task, Photo(path.name, degraded), **inputs)
         photo = _as_rgb(results.photos[0].pixels)
         names = (path.name, f"restored {path.name}")
         photo = _same_size(names, original, photo, may_resize=may_resize)

@@ -20,6 +20,7 @@ from restore.version import __version__
 
 if TYPE_CHECKING:
     from restore.imaging.photo import Photo, open_photo
+    from restore.options.inputs import Inputs
     from restore.report import Report
     from restore.restorer import Restorer
     from restore.results import Results
@@ -29,6 +30,7 @@ __all__ = [
     "Results",
     "Photo",
     "open_photo",
+    "Inputs",
     "Report",
     "RestoreError",
     "Code",
@@ -40,6 +42,7 @@ _MODULES = {
     "Results": "restore.results",
     "Photo": "restore.imaging.photo",
     "open_photo": "restore.imaging.photo",
+    "Inputs": "restore.options.inputs",
     "Report": "restore.report",
 }
 

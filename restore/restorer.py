@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Unpack, get_args
 
 import torch
 
@@ -30,6 +30,7 @@ from restore.options import (
     CATALOG_TASKS,
     INSPECT_TASK,
     TASK_OPTIONS,
+    Inputs,
     Request,
     RunOptions,
     RuntimeProfile,
@@ -172,7 +173,7 @@ class Restorer:
         /,
         *,
         masks: Source | Sequence[Source] | None = None,
-        **inputs: object,
+        **inputs: Unpack[Inputs],
     ) -> Results:
         """Restore one to four photos, or judge them (`inspect`).
 
@@ -183,8 +184,8 @@ class Restorer:
                 arrays, PIL images) or returns. They are not changed.
             masks: for `inpaint`, the same, white where a photo is to be filled: one for all photos,
                 or one for each.
-            **inputs: options of the task, the output and the run, such as `scale=2`; docs/inputs.md
-                and `restore upscale --help` list them. None means "not set".
+            **inputs: options of the task, the output and the run, such as `scale=2`; `Inputs`,
+                docs/inputs.md and `restore upscale --help` list them. None means "not set".
 
         Raises:
             RestoreError: any code; no photo is returned then.

@@ -1,6 +1,7 @@
 """On a CUDA device: networks give the same results as on a CPU; copies below float32 and graphs."""
 
 import copy
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from facefakes import ASTRONAUT
 from benchmarks.floors import full_precision, tensors_in
 from benchmarks.networks import by_recipe, networks, ready
 from benchmarks.quality import psnr_db
-from restore import Restorer
+from restore import Inputs, Restorer
 from restore.imaging.photo import Photo
 from restore.models.catalog import Catalog
 from restore.models.precision import MIN_PSNR_DB
@@ -23,6 +24,7 @@ from restore.optimize.lowering import (
     record_programs,
 )
 from restore.optimize.lowering import psnr_db as lowering_psnr_db
+from restore.options import RuntimeProfile, StabilityMode
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -59,11 +61,11 @@ def cuda() -> Restorer:
 @pytest.mark.parametrize("mode", ["safe", "optimized"])
 @pytest.mark.parametrize("task", ["face_restore", "upscale", "restore", "colorize"])
 def test_request_below_float32_has_the_quality_of_its_profile(
-    cuda: Restorer, task: str, mode: str
+    cuda: Restorer, task: str, mode: StabilityMode
 ) -> None:
     for profile, limit_db in MIN_PSNR_DB.items():
         expected = cuda.run(task, PHOTO, stability_mode=mode).photos[0].pixels
-        options = {"runtime_profile": profile, "stability_mode": mode}
+        options = cast(Inputs, {"runtime_profile": profile, "stability_mode": mode})
         if task == "face_restore" and profile == "max_speed":
             continue  # faces are pasted with another mask
         result = cuda.run(task, PHOTO, **options)
@@ -75,7 +77,7 @@ def test_request_below_float32_has_the_quality_of_its_profile(
 @pytest.mark.parametrize("profile", ["fast", "max_speed"])
 @pytest.mark.parametrize("task", ["face_restore", "enhance", "upscale", "restore", "colorize"])
 def test_pixels_on_the_device_equal_those_on_the_host(
-    cuda: Restorer, task: str, profile: str
+    cuda: Restorer, task: str, profile: RuntimeProfile
 ) -> None:
     on_host = copy.copy(cuda)
     on_host.pixel_devices = frozenset()
@@ -87,7 +89,7 @@ def test_pixels_on_the_device_equal_those_on_the_host(
 
 
 def test_no_graph_is_recorded_and_nothing_compiled_after_the_first_request(cuda: Restorer) -> None:
-    options = {"runtime_profile": "fast", "stability_mode": "optimized"}
+    options: Inputs = {"runtime_profile": "fast", "stability_mode": "optimized"}
     cuda.run("face_restore", PHOTO, **options)
     copies = {key: dict(plans) for key, plans in cuda.cache._copies.items()}
     for _ in range(3):

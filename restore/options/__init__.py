@@ -24,6 +24,7 @@ from restore.options.foreign import (
     foreign_reason,
 )
 from restore.options.general import OutputOptions, PipelineOptions, RunOptions, parse_steps
+from restore.options.inputs import Inputs
 from restore.options.json_text import parse_face_points
 from restore.options.names import (
     COMPILE_BACKENDS,
@@ -105,6 +106,7 @@ __all__ = [
     "FaceOptions",
     "FaceRestoreOptions",
     "InpaintOptions",
+    "Inputs",
     "OldPhotoOptions",
     "OptionInfo",
     "Options",

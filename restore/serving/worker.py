@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from restore.errors import RestoreError, unexpected
 from restore.options.arguments import parse_preload
 from restore.options.counts import check_photo_count
+from restore.options.inputs import Inputs
 from restore.serving.inputs import cog_inputs
 from restore.serving.parent import end_with_parent
 from restore.serving.progress_lines import ProgressLines
@@ -102,7 +103,8 @@ class Worker:
     ) -> Response:
         with open_uploads(*photos) as photo_files, open_uploads(*masks, "mask") as mask_files:
             check_photo_count(len(photo_files))  # names the inputs of HTTP
-            results = self.restorer.run(task, photo_files, masks=mask_files, **_given(options))
+            given = cast(Inputs, _given(options))  # Cog has checked them
+            results = self.restorer.run(task, photo_files, masks=mask_files, **given)
         with self.results.new_folder() as folder:
             paths = results.save(folder, prefix=f"{folder.name[:8]}-")
         return Response(paths, [report.to_dict() for report in results.reports])

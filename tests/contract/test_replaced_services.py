@@ -225,7 +225,8 @@ def test_yolo_detector_is_refused_with_a_remedy(
 
 
 def test_python_takes_older_option_names(lite: Restorer) -> None:
-    results = lite.run("face_restore", [Photo("a", ASTRONAUT)], fidelity=0.7, upscale=2)
+    older: Any = {"fidelity": 0.7, "upscale": 2}  # type checkers know the present names only
+    results = lite.run("face_restore", [Photo("a", ASTRONAUT)], **older)
     assert results.photos[0].width == 2 * ASTRONAUT.shape[1]
     assert len(results.reports[0].notes) == 2
 

@@ -1,7 +1,7 @@
 """Faces that do not fit are not restored; restored faces that are damaged are not pasted."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from facefakes import (
 from oldphotofakes import context_of, model_of, restore_old_photo, waves
 from oldphotofakes import face_at as old_photo_face_at
 
-from restore import Restorer
+from restore import Inputs, Restorer
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
 from restore.options import FaceRestoreOptions
@@ -131,7 +131,7 @@ def test_faces_of_a_rotated_photo_are_restored_in_place(
 ) -> None:
     upright = convert(degrade(ASTRONAUT), kind)
     rotated = np.ascontiguousarray(np.rot90(upright, quarters))
-    options = {"face_detector": detector}
+    options = cast(Inputs, {"face_detector": detector})
     expected = lite.run("face_restore", [Photo("a", upright)], **options).photos[0].pixels
     results = lite.run("face_restore", [Photo("a", rotated)], **options)
     result, report = results.photos[0].pixels, results.reports[0]

@@ -1,6 +1,7 @@
 """The task face_restore with the embedded weights, and with the embedded network alone."""
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from facefakes import ASTRONAUT, degrade, face_at, mean_squared_error, restore_o
 from PIL import Image
 from skimage import data
 
-from restore import RestoreError, Restorer
+from restore import Inputs, RestoreError, Restorer
 from restore.errors import Code
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
@@ -200,5 +201,5 @@ def test_too_large_result_is_refused_before_any_work(
     monkeypatch.setattr("restore.pipelines.face_stage.find_aligned_faces", None)
     photo = Photo("big.png", np.zeros((4000, 5000), np.uint8))
     with pytest.raises(RestoreError, match=f"Use a {option} of at most 2.23") as caught:
-        lite.run(task, [photo], masks=(), **{option: 4})
+        lite.run(task, [photo], masks=(), **cast(Inputs, {option: 4}))
     assert caught.value.code is Code.OUTPUT_TOO_LARGE
