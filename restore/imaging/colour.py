@@ -96,10 +96,11 @@ def to_working_space(raster: Raster, notes: list[str]) -> WorkingPixels:
 def from_working_space(
     pixels: np.ndarray,
     icc: bytes | None,
-    output_format: str,
     notes: list[str],
     *,
+    bits: int,
     converted: bool,
+    holds_grey: bool = True,
     native: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bytes | None]:
     """Return a result in the space of the photo's profile.
@@ -107,8 +108,10 @@ def from_working_space(
     Args:
         pixels: HxW or HxWx3, uint8 or uint16.
         icc: the photo's profile.
-        output_format: 'jpg', 'png' or 'webp'.
         notes: warnings are appended here.
+        bits: the most bits per sample that the result may have, 8 or 16. Pixels of 16 bits are not
+            reduced here, but keep the tones of sRGB for a result of 8.
+        holds_grey: whether the result may have one channel; webp has always three.
         converted: whether the tones of the pixels are those of sRGB instead of the profile.
         native: the photo as stored, see `WorkingPixels`.
 
@@ -120,8 +123,8 @@ def from_working_space(
     try:
         space = _space_of(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
         # 8 bits of linear light would have too few levels in the shadows.
-        keeps_tones = converted and pixels.dtype == np.uint16 and output_format != "png"
-        if space == "GRAY" and (keeps_tones or pixels.ndim == 3 or output_format == "webp"):
+        keeps_tones = converted and pixels.dtype == np.uint16 and bits == 8
+        if space == "GRAY" and (keeps_tones or pixels.ndim == 3 or not holds_grey):
             return (pixels if converted else _grey_in_srgb(pixels, icc)), None
         mode = "L" if space == "GRAY" else "RGB"
         columns = _colorants(_open_profile(icc, mode))

@@ -71,8 +71,9 @@ def encode(
     pixels, icc = from_working_space(
         photo.pixels,
         photo.icc,
-        output_format,
         notes,
+        bits=16 if output_format == "png" else 8,
+        holds_grey=output_format != "webp",
         converted=photo.converted,
         native=photo.native,
     )

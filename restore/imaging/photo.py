@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -40,6 +41,7 @@ from restore.imaging.photo_path import photo_path
 from restore.imaging.pillow_warnings import collected_warnings
 from restore.imaging.repair import complete_jpeg, complete_png, reduce_png
 from restore.options.arguments import check_text
+from restore.options.base import value_error
 
 # Pillow rejects a whole PNG if its colour profile or a text is damaged or too large.
 _REPAIRS = {"JPEG": (complete_jpeg,), "PNG": (complete_png, reduce_png)}
@@ -110,18 +112,27 @@ class Photo:
         """Return a photo with other pixels in the same colour space, and the same metadata."""
         return replace(self, pixels=pixels, alpha=alpha)
 
-    def to_image(self) -> Image.Image:
+    def to_image(self, *, bits: Literal[8, 16] = 16) -> Image.Image:
         """Return the photo as a PIL image: L, LA, RGB or RGBA, or I;16 for opaque 16-bit grey.
 
-        Other photos of 16 bits are reduced to 8. `info["icc_profile"]` holds the colour profile,
-        unless the colours are those of sRGB. Captions and EXIF are left out.
+        `info["icc_profile"]` holds the colour profile, unless the colours are those of sRGB.
+        Captions and EXIF are left out.
+
+        Args:
+            bits: the most bits per sample. Pillow has no mode of 16 bits but I;16, so that all
+                other photos of 16 bits are reduced to 8. With 8, grey photos are, too.
+
+        Raises:
+            RestoreError: OPTION_INVALID for other bits.
         """
-        keeps_16_bits = self.bits == 16 and self.is_grey and self.alpha is None
+        if bits not in (8, 16):
+            raise value_error("bits", bits, "8 or 16")
+        keeps_16_bits = bits == self.bits == 16 and self.is_grey and self.alpha is None
         pixels, icc = from_working_space(
             self.pixels,
             self.icc,
-            "png" if keeps_16_bits or self.bits == 8 else "jpg",
             [],
+            bits=16 if keeps_16_bits else 8,
             converted=self.converted,
             native=self.native,
         )
