@@ -7,7 +7,9 @@ what other gateways have changed.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -58,9 +60,15 @@ class News:
 
 
 class Changes:
-    """Passes notifications from threads to the tasks that have subscribed to a key."""
+    """Passes notifications from threads to the tasks that have subscribed to a key.
+
+    Attributes:
+        waits_end_s: time of the monotonic clock at which all calls of `wait_for` end, because the
+            process ends.
+    """
 
     def __init__(self) -> None:
+        self.waits_end_s = math.inf
         self._lock = threading.Lock()
         self._news: dict[str, set[News]] = {}
 
@@ -114,15 +122,17 @@ async def wait_for(
         known: the job as it is now; None means to look for it.
 
     Returns:
-        The job as it was read last, whether it meets the condition or the time is over; None if it
-        does not exist.
+        The job as it was read last, whether it meets the condition or the time is over, also that
+        of `changes.waits_end_s`; None if it does not exist.
     """
     end_s = asyncio.get_running_loop().time() + timeout_s
     pause_s = POLL_S
     with changes.subscribe(job_id) as news:
         while True:
             job = known or await asyncio.to_thread(jobs.get, job_id)
-            remaining_s = end_s - asyncio.get_running_loop().time()
+            remaining_s = min(
+                end_s - asyncio.get_running_loop().time(), changes.waits_end_s - time.monotonic()
+            )
             if job is None or until(job) or remaining_s <= 0:
                 return job
             # News that arrive in the wrong order are set right by the next look at the database.

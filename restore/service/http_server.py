@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
@@ -16,6 +17,7 @@ import uvicorn
 
 from restore.runtime.allocator import return_large_blocks
 from restore.service.app import create_app
+from restore.service.changes import MAX_POLL_S, Changes
 from restore.service.connections import TimedProtocol
 from restore.service.service import Service
 from restore.service.settings import Settings
@@ -26,6 +28,8 @@ from restore.serving.uploads import allowed_sources
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
 """Time in which responses are sent after the first signal to stop."""
+LAST_WAIT_S = DRAIN_S - MAX_POLL_S - 1.0
+"""Time after that signal at which clients that wait for a job are told that it has not ended."""
 OPEN_FILES = 65_536
 LARGE_BLOCK_BYTES = 2**20
 """Photos in JSON are held as blocks of this size and more, and only for a moment."""
@@ -45,8 +49,9 @@ class _Server(uvicorn.Server):
 def serve(settings: Settings, announce: Announce) -> int:
     """Run the service until SIGINT, SIGTERM or SIGHUP arrives.
 
-    The first signal lets responses and running jobs finish for a short time. Jobs that have not
-    ended stay in the queue. A second signal ends the process at once, and its workers with it.
+    After the first signal, no connection is accepted, and responses are finished for DRAIN_S at
+    most: as long, running jobs go on. Jobs that have not ended then return to the queue. A second
+    signal ends the process at once, and its workers with it.
 
     Args:
         announce: called with a line of text when the service listens, and when it has workers.
@@ -78,7 +83,10 @@ def serve(settings: Settings, announce: Announce) -> int:
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
-        with _signals(server), asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with (
+            _signals(server, service.changes),
+            asyncio.Runner(loop_factory=new_event_loop) as runner,
+        ):
             runner.run(_run(service, server, listener, announce))
     return 1 if service.has_failed else 0
 
@@ -125,13 +133,14 @@ def address(settings: Settings) -> str:
 
 
 @contextmanager
-def _signals(server: uvicorn.Server) -> Iterator[None]:
+def _signals(server: uvicorn.Server, changes: Changes) -> Iterator[None]:
     """Stop the server at the first signal inside a `with` block, and the process at the second."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if server.should_exit:
             os._exit(INTERRUPTED)  # nothing is lost: the next start recovers the jobs
         server.should_exit = True
+        changes.waits_end_s = time.monotonic() + LAST_WAIT_S
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it

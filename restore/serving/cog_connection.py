@@ -35,6 +35,11 @@ FORWARDED_HEADERS = ("accept", "prefer", "traceparent", "tracestate", "user-agen
 CONNECTION_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "date"})
 """Headers of a response that belong to one connection."""
 
+STOPPING = {
+    "error": "[E504] the server is stopping. Send the request to another server, or again when it"
+    " has been started.",
+    "status": "failed",
+}
 NOT_READY = {
     "error": "[E504] the server is not ready, because it loads its networks or is started again."
     " Send the request again when GET /health-check says READY.",
@@ -50,9 +55,13 @@ class Backend:
 
     Attributes:
         port: its port on 127.0.0.1, or None while there is no server.
+        is_stopping: whether new predictions are refused, because the server ends.
+        sending: number of predictions without a response.
     """
 
     port: int | None = None
+    is_stopping: bool = False
+    sending: int = 0
 
 
 class CogConnection:
@@ -96,6 +105,19 @@ class CogConnection:
         Raises:
             ClientDisconnect: the client has left.
         """
+        if not content:
+            return await self._forward(request, path, content, headers)
+        if self._backend.is_stopping:
+            return JSONResponse(STOPPING, 503)
+        self._backend.sending += 1  # before any other task runs: see `Supervisor`
+        try:
+            return await self._forward(request, path, content, headers)
+        finally:
+            self._backend.sending -= 1
+
+    async def _forward(
+        self, request: Request, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> Response:
         if self._backend.port is None:
             return JSONResponse(NOT_READY, 503)
         kept = {name: value for name in FORWARDED_HEADERS if (value := request.headers.get(name))}

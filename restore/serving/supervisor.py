@@ -45,7 +45,8 @@ def serve(
 ) -> int:
     """Run the server in the foreground until it ends or SIGINT, SIGTERM or SIGHUP arrives.
 
-    The first signal lets a running prediction finish; a second one kills the server.
+    The first signal lets a running prediction finish, an asynchronous one too, and refuses new
+    ones; a second one kills the server.
 
     Args:
         on_listening: called once the server accepts connections.
@@ -139,7 +140,9 @@ class Supervisor:
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Stop the server after its running prediction; kill it at the second signal."""
         self._signals.append(number)
-        self._pass_signals_on()
+        self.backend.is_stopping = True
+        if len(self._signals) > 1 and (process := self._process):
+            process.kill()
 
     def kill(self) -> None:
         """Kill the server and its worker, and start no other one."""
@@ -174,12 +177,10 @@ class Supervisor:
         port = _free_port()
         process = self._process = start_cog(port, self.predictor)
         self.backend.port = port
-        if self._signals:  # one arrived while the process was started
-            self._pass_signals_on()
         try:
             if not self._wait_until_ready(process, port):
                 return 1
-            return process.wait()
+            return self._wait(process, port)
         finally:
             self.backend.port = None
             end_group(process)
@@ -190,7 +191,7 @@ class Supervisor:
 
         A failed first setup stays as it is, so that GET /health-check shows its reason.
         """
-        while process.poll() is None:
+        while process.poll() is None and not self._signals:
             status = health_status(port)
             if status == "SETUP_FAILED":
                 return not self._was_ready
@@ -200,9 +201,26 @@ class Supervisor:
             time.sleep(POLL_S)
         return True
 
-    def _pass_signals_on(self) -> None:
-        if process := self._process:
-            process.terminate() if len(self._signals) == 1 else process.kill()
+    def _wait(self, process: subprocess.Popen[bytes], port: int) -> int:
+        """Wait until the server ends; after a signal, end it when it is idle.
+
+        At SIGTERM, Cog itself would drop a prediction whose client does not wait for it.
+
+        Returns:
+            Its exit code.
+        """
+        while process.poll() is None:
+            if len(self._signals) > 1:
+                process.kill()  # it may have been started after the signals
+            elif self._signals and not self._is_busy(port):
+                process.terminate()
+                return process.wait()
+            time.sleep(POLL_S)
+        return process.wait()
+
+    def _is_busy(self, port: int) -> bool:
+        """Return whether a prediction runs. No other one begins when `is_stopping` is set."""
+        return self.backend.sending > 0 or health_status(port) == "BUSY"
 
     def _sleep(self, seconds: float) -> None:
         """Sleep until a signal arrives, at most for a time."""

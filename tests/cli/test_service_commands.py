@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -270,6 +271,30 @@ class TestStart:
             assert signal.getsignal(number) is signal.SIG_DFL
         finally:
             signal.signal(number, before)
+
+    def test_client_that_waits_is_told_that_its_job_has_not_ended(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(http_server, "LAST_WAIT_S", 0.2)
+        settings = Settings(data=tmp_path, port=0, workers=0, worker_urls=(WORKER[1],))
+        answers = list[httpx.Response]()
+
+        def post(url: str) -> None:
+            body = {"image": "https://93.184.215.14/a.jpg", "wait": 60}
+            answers.append(httpx.post(f"{url}/upscale", json=body, timeout=30, trust_env=False))
+
+        def announce(line: str) -> None:
+            url = re.findall(r"http://[\w.:]+", line)[0]
+            threading.Thread(target=post, args=(url,)).start()
+            threading.Timer(1.0, signal.raise_signal, [signal.SIGTERM]).start()
+
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            assert http_server.serve(settings, announce) == 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert [answer.status_code for answer in answers] == [202]
+        assert answers[0].json()["status"] == "starting"
 
 
 class TestKeys:

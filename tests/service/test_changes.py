@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from servicejobs import new_job, running
 
-from restore.service.changes import QUEUE, Changes, wait_for
+from restore.service.changes import MAX_POLL_S, QUEUE, Changes, wait_for
 from restore.service.jobs import JobStore
 from restore.service.records import Job
 
@@ -55,6 +56,21 @@ def test_ended_subscriptions_leave_nothing_behind() -> None:
     asyncio.run(subscribe())
     changes.notify("same")
     assert changes._news == {}
+
+
+def test_waits_end_when_the_process_ends(jobs: JobStore) -> None:
+    job = jobs.submit(new_job())
+
+    async def wait() -> tuple[Job | None, float]:
+        started_s = time.monotonic()
+        waiting = asyncio.create_task(wait_for(jobs, jobs.changes, job.id, ended, TIMEOUT_S))
+        await asyncio.sleep(0.1)
+        jobs.changes.waits_end_s = time.monotonic() + 0.1
+        return await waiting, time.monotonic() - started_s
+
+    found, passed_s = asyncio.run(wait())
+    assert found == job
+    assert passed_s < 2 * MAX_POLL_S
 
 
 def test_notification_after_the_end_of_the_loop_is_ignored() -> None:

@@ -85,10 +85,16 @@ def cog() -> Iterator[FakeCog]:
 
 
 @pytest.fixture
-def url(cog: FakeCog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def backend(cog: FakeCog) -> Backend:
+    return Backend(cog.port)
+
+
+@pytest.fixture
+def url(
+    cog: FakeCog, backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """The address of a front before the fake server."""
     monkeypatch.setattr(cog_folders, "ROOT", tmp_path / "predictions")
-    backend = Backend(cog.port)
     with listening("127.0.0.1", 0) as listener, front_running(listener, backend):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -275,6 +281,33 @@ def test_host_header_does_not_change_the_path(cog: FakeCog, url: str, host: str)
         requests.request(method, url + path, headers={"Host": host}, timeout=9)
         assert [(sent, received) for sent, received, *_ in cog.requests] == [(method, path)]
         cog.requests.clear()
+
+
+def test_stopping_server_refuses_new_predictions_only(
+    cog: FakeCog, backend: Backend, url: str
+) -> None:
+    backend.is_stopping = True
+    response = requests.post(f"{url}/predictions", json={"input": {}}, timeout=10)
+    assert response.status_code == 503
+    assert response.json()["error"].startswith("[E504] the server is stopping. Send")
+    assert cog.requests == []
+    assert requests.get(f"{url}/health-check", timeout=10).json() == {"status": "READY"}
+
+
+def test_prediction_without_a_response_is_counted(cog: FakeCog, backend: Backend, url: str) -> None:
+    cog.hold_s = 0.3
+    sender = threading.Thread(
+        target=requests.post,
+        args=(f"{url}/predictions",),
+        kwargs={"json": {"input": {}}, "timeout": 10},
+    )
+    sender.start()
+    deadline_s = time.monotonic() + 5
+    while not cog.requests and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    assert backend.sending == 1
+    sender.join()
+    assert backend.sending == 0
 
 
 def test_server_that_is_started_again_is_starting(cog: FakeCog, url: str) -> None:

@@ -85,9 +85,49 @@ def test_first_failed_setup_stays_until_a_signal(run: Run) -> None:
     assert (code, cogs.started) == (128 + signal.SIGTERM, 1)
 
 
+def test_server_at_work_is_stopped_when_it_is_idle(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also during an asynchronous prediction, which Cog would drop at SIGTERM."""
+    statuses = ["READY", "BUSY", "BUSY", "READY"]
+    asked = list[str]()
+    monkeypatch.setattr(subprocess.Popen, "terminate", lambda self: (asked.append(""), self.kill()))
+
+    def health_status(port: int) -> str:
+        asked.append(statuses.pop(0))
+        return asked[-1]
+
+    start = module.Supervisor._run_once
+
+    def run_once(self: Supervisor) -> int:
+        monkeypatch.setattr(module, "health_status", health_status)
+        return start(self)
+
+    monkeypatch.setattr(Supervisor, "_run_once", run_once)
+    run([WAIT], [], (signal.SIGTERM,))
+    assert asked == ["READY", "BUSY", "BUSY", "READY", ""]
+
+
+def test_prediction_on_its_way_to_cog_is_waited_for() -> None:
+    supervisor = Supervisor("a:B")
+    supervisor.on_signal(signal.SIGTERM, None)
+    assert supervisor.backend.is_stopping
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(module, "health_status", lambda port: "READY")
+        assert not supervisor._is_busy(1)
+        supervisor.backend.sending = 1
+        assert supervisor._is_busy(1)
+
+
 def test_second_signal_kills(run: Run) -> None:
     stubborn = f"import signal; signal.signal(15, signal.SIG_IGN); {WAIT}"
     code, cogs = run([stubborn], [], (signal.SIGTERM, signal.SIGTERM))
+    assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
+
+
+def test_second_signal_kills_a_server_at_work(run: Run) -> None:
+    statuses = ["READY", *["BUSY"] * 1000]
+    code, cogs = run([WAIT], statuses, (signal.SIGTERM, signal.SIGINT))
     assert (code, cogs.started) == (128 + signal.SIGKILL, 1)
 
 
