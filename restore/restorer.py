@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Unpack, get_args
+from typing import Self, Unpack, get_args
 
 import torch
 
@@ -36,8 +36,7 @@ from restore.options import (
     RuntimeProfile,
     Step,
 )
-from restore.options.arguments import parse_preload, path_of
-from restore.options.base import value_error
+from restore.options.arguments import is_given, parse_preload, path_of
 from restore.options.counts import PASS_PHOTOS, check_photo_count
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.inspect import inspect_photo
@@ -46,13 +45,12 @@ from restore.pipelines.request_photos import RequestPhoto, decode_photos
 from restore.results import Results
 from restore.runtime.allocator import ALLOCATOR
 from restore.runtime.device import Runtime, runtime_for, select_device
-from restore.runtime.progress import Progress, no_progress
+from restore.runtime.forks import require_usable_process
+from restore.runtime.progress import Progress, progress_of
 
 PIXEL_DEVICES = frozenset({"cuda"})
 """Types of devices on which photos stay between networks, in the profiles that allow it. On a CPU
 the same functions of OpenCV are faster. Tests set `Restorer.pixel_devices` to add `cpu`."""
-
-WEIGHTS_ENVIRONMENT = "RESTORE_WEIGHTS"
 
 log = logging.getLogger("restore")
 
@@ -61,7 +59,8 @@ class Restorer:
     """Loads networks once and restores photos with them.
 
     Several threads may use one restorer; their requests run one after the other. Its memory is
-    freed with it. A process that is forked must make one of its own.
+    freed with it. It cannot be pickled: each process needs one of its own, and must not be forked
+    after networks ran.
 
     Args:
         weights: `official`, `lite`, `local` or `auto`; defaults to RESTORE_WEIGHTS, else `auto`.
@@ -86,10 +85,10 @@ class Restorer:
         preload: str | Collection[str] = "none",
         progress: Progress | None = None,
     ) -> None:
-        folder = path_of("weights_dir", weights_dir) if _is_given(weights_dir) else None
+        folder = path_of("weights_dir", weights_dir) if is_given(weights_dir) else None
         tasks = parse_preload(preload)
-        self.policy = _policy(weights)
-        self.progress = _progress(progress)
+        self.policy = Policy.select(weights)
+        self.progress = progress_of(progress)
         self.device = select_device(device)
         self.catalog = Catalog.load()
         self.pixel_devices = PIXEL_DEVICES
@@ -119,6 +118,21 @@ class Restorer:
         if tasks:
             self._prepare_copies()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Refuse pickling in words; copies of a restorer share its networks.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "a Restorer cannot be pickled: make one in each process, see docs/python.md"
+        )
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     @property
     def fallback_warnings(self) -> frozenset[str]:
         """All warnings so far about weights that are used instead of the requested ones.
@@ -132,9 +146,10 @@ class Restorer:
         """Load every variant of a task that the weights policy offers.
 
         Raises:
-            RestoreError: OPTION_INVALID if an environment variable names an unknown variant, any
-                WEIGHTS_* code.
+            RestoreError: OPTION_INVALID if an environment variable names an unknown variant, DEVICE
+                in a process that was forked after networks ran, any WEIGHTS_* code.
         """
+        require_usable_process(self.device)
         options, spec = TASK_OPTIONS[task](), TASK_SPECS[task]
         for choice in spec.choices(options):
             options.variant(choice)  # a wrong environment variable must fail now
@@ -193,6 +208,7 @@ class Restorer:
         request = Request.from_inputs(task, inputs)
         sources, mask_sources = as_list(photos), as_list(masks, "mask")
         check_photo_count(len(sources), PASS_PHOTOS)
+        require_usable_process(self.device)
         runtime = self._runtime(request.run)
         with self._lock, ALLOCATOR.keep_freed_memory():
             try:
@@ -299,24 +315,3 @@ def _fallback_of(runtime: Runtime, error: RestoreError) -> tuple[Runtime, str] |
 
 def _ignore(index: int, photo: Photo) -> None:
     """Do nothing with a finished photo."""
-
-
-def _is_given(argument: object) -> bool:
-    """Return whether an argument has a value; None and an empty text mean "not given"."""
-    return argument is not None and not (isinstance(argument, str) and not argument)
-
-
-def _policy(weights: object) -> Policy:
-    """Return the weights policy of the argument, else of RESTORE_WEIGHTS, else `auto`."""
-    if _is_given(weights):
-        return Policy.parse(weights)
-    variable = os.environ.get(WEIGHTS_ENVIRONMENT, "").strip()
-    return Policy.parse(variable, WEIGHTS_ENVIRONMENT) if variable else Policy.AUTO
-
-
-def _progress(progress: object) -> Progress:
-    if progress is None:
-        return no_progress
-    if not callable(progress):
-        raise value_error("progress", progress, "a function that is called as (what, done, total)")
-    return progress

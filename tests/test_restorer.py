@@ -1,6 +1,7 @@
 """Restorer: sources, order, settings, preloading and errors."""
 
 import copy
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -273,3 +274,10 @@ def test_early_files_are_written(lite: Restorer, photo_file: PhotoFile, tmp_path
     written = results.save(tmp_path / "early")
     expected = lite.run("upscale", paths, scale=1).save(tmp_path / "later")
     assert [each.read_bytes() for each in written] == [each.read_bytes() for each in expected]
+
+
+def test_restorer_cannot_be_pickled_but_copied(lite: Restorer) -> None:
+    for attempt in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match="make one in each process"):
+            attempt(lite)
+    assert copy.copy(lite).cache is lite.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,12 +12,15 @@ from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, NET
 from restore.models.store import WeightStore, fetch_remedy
 from restore.models.verified_file import VerifiedFile
+from restore.options.arguments import is_given
 from restore.options.base import choices_in_words, value_error
 from restore.options.suggest import did_you_mean
 
 FALLBACK_CODES = (Code.WEIGHTS_MISSING, Code.WEIGHTS_UNREACHABLE, Code.WEIGHTS_NO_SPACE)
 """Errors after which the policy `auto` uses lite weights. A corrupt file is not one of them: the
 user has to look at it."""
+
+ENVIRONMENT = "RESTORE_WEIGHTS"
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,18 @@ class Policy(StrEnum):
     def has_substitutes(self) -> bool:
         """Whether other weights are used while the official ones are missing."""
         return self in (Policy.AUTO, Policy.LOCAL)
+
+    @classmethod
+    def select(cls, name: object = None, environment: Mapping[str, str] = os.environ) -> Policy:
+        """Select the policy: `name`, else RESTORE_WEIGHTS, else `auto`.
+
+        Raises:
+            RestoreError: OPTION_INVALID.
+        """
+        if is_given(name):
+            return cls.parse(name)
+        variable = environment.get(ENVIRONMENT, "").strip()
+        return cls.parse(variable, ENVIRONMENT) if variable else cls.AUTO
 
     @classmethod
     def parse(cls, name: object, setting: str = "weights") -> Policy:

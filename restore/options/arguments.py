@@ -13,6 +13,11 @@ from restore.options.suggest import did_you_mean
 _ALL, _NONE = "all", "none"
 
 
+def is_given(argument: object) -> bool:
+    """Return whether an argument has a value; None and an empty text mean "not given"."""
+    return argument is not None and not (isinstance(argument, str) and not argument)
+
+
 def path_of(name: str, value: object) -> Path:
     """Return an argument as a path.
 

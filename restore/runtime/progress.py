@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from restore.options.base import value_error
+
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total) while a request runs or a file is downloaded."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
     """Ignore progress: the default where the caller passes no callback."""
+
+
+def progress_of(callback: Progress | None) -> Progress:
+    """Return the callback of a caller; None means that there is none.
+
+    Raises:
+        RestoreError: OPTION_INVALID for what cannot be called.
+    """
+    if callback is None:
+        return no_progress
+    if not callable(callback):
+        raise value_error("progress", callback, "a function that is called as (what, done, total)")
+    return callback
 
 
 def of_step(progress: Progress, step: str) -> Progress:

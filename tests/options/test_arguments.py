@@ -8,7 +8,7 @@ import pytest
 
 from restore.errors import Code, RestoreError
 from restore.options import STEPS, TASKS, Request, describe_options
-from restore.options.arguments import check_text, parse_preload, path_of
+from restore.options.arguments import check_text, is_given, parse_preload, path_of
 from restore.options.names import check_task
 
 
@@ -68,6 +68,12 @@ def test_what_is_no_path_is_refused(value: Any) -> None:
 
 def test_path_is_a_text_or_a_path() -> None:
     assert path_of("folder", "a/b") == path_of("folder", Path("a/b")) == Path("a/b")
+
+
+def test_none_and_an_empty_text_are_not_given() -> None:
+    assert not is_given(None)
+    assert not is_given("")
+    assert all(is_given(value) for value in (*OTHER_TYPES, "x", [], 0, np.array([])))
 
 
 @pytest.mark.parametrize("value", NO_TEXTS, ids=type)
