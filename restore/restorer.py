@@ -29,6 +29,7 @@ from restore.optimize.cpu_probe import CpuProbe
 from restore.options import (
     CATALOG_TASKS,
     INSPECT_TASK,
+    STEPS,
     TASK_OPTIONS,
     Inputs,
     Request,
@@ -37,7 +38,9 @@ from restore.options import (
     Step,
 )
 from restore.options.arguments import is_given, parse_preload, path_of
+from restore.options.base import choices_in_words, value_error
 from restore.options.counts import PASS_PHOTOS, check_photo_count
+from restore.options.suggest import did_you_mean
 from restore.pipelines import TASK_SPECS
 from restore.pipelines.inspect import inspect_photo
 from restore.pipelines.propose import Judge
@@ -146,9 +149,12 @@ class Restorer:
         """Load every variant of a task that the weights policy offers.
 
         Raises:
-            RestoreError: OPTION_INVALID if an environment variable names an unknown variant, DEVICE
-                in a process that was forked after networks ran, any WEIGHTS_* code.
+            RestoreError: OPTION_INVALID for another task, or if an environment variable names an
+                unknown variant; DEVICE in a process that was forked after networks ran; any
+                WEIGHTS_* code.
         """
+        if task not in STEPS:
+            raise value_error("task", task, choices_in_words(STEPS), did_you_mean(task, STEPS))
         require_usable_process(self.device)
         options, spec = TASK_OPTIONS[task](), TASK_SPECS[task]
         for choice in spec.choices(options):

@@ -1,6 +1,8 @@
 """Restorer: sources, order, settings, preloading and errors."""
 
+import asyncio
 import copy
+import inspect
 import pickle
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from restore.imaging.photo import Photo
 from restore.imaging.sources import Source
 from restore.models import cache
 from restore.models.loader import Model
+from restore.options.arguments import SETTINGS
 
 PhotoFile = Callable[..., Path]
 
@@ -204,6 +207,7 @@ def test_preloading_a_task_loads_its_variants_only(preload: str | Sequence[str])
         ({"device": 3}, "device is 3.*cuda:N"),
         ({"device": np.array([1, 2])}, "device is array"),
         ({"progress": 3}, "progress is 3.*function"),
+        ({"progress": asyncio.sleep}, "progress is <function sleep"),
     ],
 )
 def test_unknown_settings_are_refused_by_name(settings: dict[str, Any], message: str) -> None:
@@ -274,6 +278,22 @@ def test_early_files_are_written(lite: Restorer, photo_file: PhotoFile, tmp_path
     written = results.save(tmp_path / "early")
     expected = lite.run("upscale", paths, scale=1).save(tmp_path / "later")
     assert [each.read_bytes() for each in written] == [each.read_bytes() for each in expected]
+
+
+@pytest.mark.parametrize("task", [None, "upscal", "pipeline", ["upscale"]])
+def test_preloading_another_task_is_refused(lite: Restorer, task: Any) -> None:
+    with pytest.raises(RestoreError, match=r"task is .*Use one of face_restore") as caught:
+        lite.preload(task)
+    assert caught.value.code is Code.OPTION_INVALID
+
+
+def test_setting_as_an_option_is_refused_with_its_place(lite: Restorer) -> None:
+    assert set(SETTINGS) == inspect.signature(Restorer).parameters.keys()
+    for name in SETTINGS:
+        options: Any = {name: "lite"}
+        with pytest.raises(RestoreError, match=f"{name} is an argument of Restorer") as caught:
+            lite.run("upscale", "a.jpg", **options)
+        assert caught.value.code is Code.OPTION_UNKNOWN
 
 
 def test_restorer_cannot_be_pickled_but_copied(lite: Restorer) -> None:

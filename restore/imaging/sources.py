@@ -22,6 +22,7 @@ from restore.imaging.limits import LIMITS, Limits
 from restore.imaging.named_file import NamedFile
 from restore.imaging.photo import Photo, open_photo
 from restore.imaging.photo_path import photo_path
+from restore.options.arguments import check_text
 
 
 class NamedContent(NamedTuple):
@@ -124,9 +125,13 @@ def _check_photo(photo: Photo) -> None:
     """Refuse a photo that was made of an array without `open_photo` and that no task accepts.
 
     Raises:
-        RestoreError: PHOTO_FORMAT.
+        RestoreError: PHOTO_FORMAT, OPTION_INVALID for a name that is no text.
     """
+    check_text("name", photo.name)
     pixels, alpha = photo.pixels, photo.alpha
+    for array in (pixels,) if alpha is None else (pixels, alpha):
+        if not isinstance(array, np.ndarray):
+            raise wrong_type(array, photo.name)
     check_array(pixels, photo.name)
     is_colour = pixels.ndim == 3 and pixels.shape[2] == 3
     is_plain = pixels.dtype in (np.uint8, np.uint16) and pixels.size > 0

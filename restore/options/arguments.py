@@ -10,6 +10,9 @@ from restore.options.base import value_error
 from restore.options.names import STEPS, Step
 from restore.options.suggest import did_you_mean
 
+SETTINGS = ("weights", "weights_dir", "device", "preload", "progress")
+"""The arguments of `Restorer`."""
+
 _ALL, _NONE = "all", "none"
 
 

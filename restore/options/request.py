@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from restore.errors import Code, RestoreError
 from restore.options.aliases import aliases_for, resolve_aliases
+from restore.options.arguments import SETTINGS
 from restore.options.base import Options
 from restore.options.describe import INPUT_ORDER, INSPECT_OPTIONS
 from restore.options.face_choice import check_face_choice
@@ -215,6 +216,8 @@ def _check_names(task: str, inputs: Mapping[str, object]) -> None:
                 "In Python, pass the photos as the second argument of Restorer.run, and mask images"
                 " as its argument masks."
             )
+        elif name in SETTINGS:
+            remedy = f"In Python, {name} is an argument of Restorer."
         elif similar := nearest_name(name, (*INPUT_ORDER, *older)):
             remedy = f"Did you mean {older.get(similar, similar)}?"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 
 from restore.options.base import value_error
 
@@ -18,11 +19,11 @@ def progress_of(callback: Progress | None) -> Progress:
     """Return the callback of a caller; None means that there is none.
 
     Raises:
-        RestoreError: OPTION_INVALID for what cannot be called.
+        RestoreError: OPTION_INVALID for what cannot be called, and an asynchronous function.
     """
     if callback is None:
         return no_progress
-    if not callable(callback):
+    if not callable(callback) or iscoroutinefunction(callback):
         raise value_error("progress", callback, "a function that is called as (what, done, total)")
     return callback
 

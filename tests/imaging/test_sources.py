@@ -127,6 +127,21 @@ def test_photo_of_pixels_that_no_task_accepts_is_refused(
     assert (caught.value.code, caught.value.photo) == (Code.PHOTO_FORMAT, "x")
 
 
+@pytest.mark.parametrize("pixels", [None, [[1]], torch.zeros(16, 16, dtype=torch.uint8)], ids=type)
+def test_photo_without_an_array_is_refused(pixels: Any) -> None:
+    alpha = [[1]] if pixels is None else pixels
+    for photo in (Photo("x", pixels), Photo("x", ARRAY, alpha)):
+        with pytest.raises(RestoreError, match="an object of the type") as caught:
+            read_source(photo)
+        assert (caught.value.code, caught.value.photo) == (Code.PHOTO_FORMAT, "x")
+
+
+def test_photo_whose_name_is_no_text_is_refused() -> None:
+    name: Any = None
+    with pytest.raises(RestoreError, match="name is None"):
+        read_source(Photo(name, ARRAY))
+
+
 def test_content_is_read_under_its_name() -> None:
     [first, second] = as_list([ARRAY, ARRAY])
     assert [read_source(each).name for each in (first, second)] == ["photo 1", "photo 2"]
