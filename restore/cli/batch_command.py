@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore.cli.messages import error_with_flags
+from restore.cli.messages import error_with_flags, on_one_line
 from restore.cli.option_parameters import (
     computation_parameters,
     flag_parameter,
@@ -225,7 +225,7 @@ def _print_summary(summary: Summary, options: BatchOptions, *, quiet: bool) -> N
     for row in summary.failed[:MAX_SHOWN_FAILURES]:
         error = row.error or {}
         message = f"[{error.get('code', '')}] {own_message(row.input, error)}"
-        typer.echo(f"failed: {row.input}: {message}", err=True)
+        typer.echo(on_one_line(f"failed: {row.input}: {message}"), err=True)
     if len(summary.failed) > MAX_SHOWN_FAILURES:
         more = len(summary.failed) - MAX_SHOWN_FAILURES
         typer.echo(f"and {more} more: see failed.csv in the output folder", err=True)

@@ -20,7 +20,7 @@ from restore.cli import (
     service_commands,
     weights_commands,
 )
-from restore.cli.messages import print_failure, usage_error
+from restore.cli.messages import print_every_name, print_failure, usage_error
 from restore.cli.option_parameters import weights_option
 from restore.cli.task_commands import add_task_commands
 from restore.cli.values import number_option, path_option, require_text
@@ -156,6 +156,7 @@ def main(argv: Sequence[str] | None = None, interrupts: Sequence[int] = ()) -> i
         refused, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    print_every_name()
     try:
         code = app(args=arguments, standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

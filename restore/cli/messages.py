@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from restore.errors import Code, RestoreError
 from restore.options.flags import with_flags
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_OUTPUT_ERRORS = "restore-names"
+
+
+def print_every_name() -> None:
+    """Let standard output print the names of all files.
+
+    The bytes of a name that is no text are printed as they are, as by `ls`; characters that the
+    encoding of the terminal lacks, as escapes.
+    """
+    codecs.register_error(_OUTPUT_ERRORS, _encode_anyhow)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_OUTPUT_ERRORS)
+
+
+def _encode_anyhow(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+def on_one_line(text: str) -> str:
+    """Return a text with its control characters as escapes: names of files may have some."""
+    return _CONTROL_CHARACTER.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def error_with_flags(error: RestoreError) -> RestoreError:

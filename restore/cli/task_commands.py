@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore.cli.inspect_command import run_inspect
-from restore.cli.messages import error_with_flags
+from restore.cli.messages import error_with_flags, on_one_line
 from restore.cli.option_parameters import (
     PANELS,
     alias_parameter,
@@ -143,7 +143,7 @@ def _job(
 
 def _print_outcome(outcome: Outcome, bars: ProgressBars) -> None:
     if outcome.status == "failed":
-        typer.echo(f"error: {outcome.detail}", err=True)
+        typer.echo(f"error: {on_one_line(outcome.detail)}", err=True)
     elif outcome.status == "skipped":
         bars.print(f"skipped {outcome.photo}: {outcome.detail}")
     else:

@@ -13,6 +13,7 @@ import pytest
 from places import PROJECT
 
 from restore.cli.main import main
+from restore.cli.messages import on_one_line
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,32 @@ def test_internal_error_says_where_its_details_are(
             assert main(["-v", *command]) == 2
         assert "the details" in caplog.text
         caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", b"/w\xff\xc3\xa9/"), ("ascii", b"/w\\udcff\\xe9/")],
+)
+def test_every_name_is_printed_in_every_encoding(encoding: str, shown: bytes) -> None:
+    """Python's standard output is strict in most locales, and a name may be no text at all."""
+    script = "import sys; from restore.cli.main import main; main(['-h']); print(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, os.fsdecode(b"/w\xff\xc3\xa9/")],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict", "PYTHONUTF8": "1"},
+        capture_output=True,
+        check=True,
+    )
+    assert shown in done.stdout
+
+
+def test_control_characters_of_names_do_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert on_one_line("a\n\x1b[2J\x9b\u00e9b") == "a\\n\\x1b[2J\\x9b\u00e9b"
+    name = "a\x1b[2J\nfailed: b.jpg"
+    (tmp_path / name).write_bytes(b"no photo")
+    assert main(["upscale", name]) == 2
+    error = capsys.readouterr().err
+    assert "photo 'a\\x1b[2J\\nfailed: b.jpg'" in error
+    assert len(error.splitlines()) == 1
