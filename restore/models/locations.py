@@ -11,6 +11,8 @@ import platformdirs
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder `restore/`."""
 DOWNLOADS_ENVIRONMENT = "RESTORE_WEIGHTS_DIR"
+FOLDER_SETTINGS = f"set {DOWNLOADS_ENVIRONMENT}, or weights_dir in Python"
+"""How to choose the folder of downloads, for the remedies of errors."""
 
 
 def manifest_path(package: Path = PACKAGE) -> Path:

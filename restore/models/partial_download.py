@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from restore.errors import Code, RestoreError
+from restore.models.locations import FOLDER_SETTINGS
 
 
 class UnusableSourceError(Exception):
@@ -198,7 +199,7 @@ def _no_space(target: Path, reason: str) -> RestoreError:
     return RestoreError(
         Code.WEIGHTS_NO_SPACE,
         f"no space for '{target.name}' in {target.parent}: {reason}",
-        "Free some space, or set RESTORE_WEIGHTS_DIR; the download will be resumed.",
+        f"Free some space, or {FOLDER_SETTINGS}; the download will be resumed.",
     )
 
 

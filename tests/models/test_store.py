@@ -79,6 +79,19 @@ class TestVerification:
         for text in ("a.pth", *checksums, "restore weights fetch upscale"):
             assert text in str(caught.value)
 
+    def test_remedy_for_missing_files_names_the_folder_of_the_store(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The command would store them in the usual folder."""
+        catalog = Catalog((row("a", URL),), tmp_path)
+        folder = tmp_path / "my weights"
+        command = "restore weights fetch upscale"
+        remedy = WeightStore(catalog, folder).fetch_remedy("upscale")
+        assert remedy == f"Run `RESTORE_WEIGHTS_DIR='{folder}' {command}`."
+        monkeypatch.setenv("RESTORE_WEIGHTS_DIR", str(folder))
+        for root in (folder, None):
+            assert WeightStore(catalog, root).fetch_remedy("upscale") == f"Run `{command}`."
+
     def test_wrong_size_is_rejected_without_hashing(
         self, store_of: StoreOf, hashed: list[str]
     ) -> None:
