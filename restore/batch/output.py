@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -35,6 +36,7 @@ from restore.version import __version__
 
 PENDING = "pending"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 MASK_MARK = "-mask.png"
 
 
@@ -110,7 +112,8 @@ class Output:
             would be replaced that must not be.
 
         Raises:
-            OSError: the manifest cannot be written, or the disk is full.
+            OSError: the manifest cannot be written, or no result of any photo: the disk is full, or
+                the output folder has become read-only.
         """
         known = self.manifest.known.get(photo.name)
         if outcome.content is None:
@@ -165,14 +168,22 @@ class Output:
         names: tuple[str, ...],
         known: Known | None,
     ) -> Row:
-        """Remove what was written and add the row, unless the whole disk is full."""
+        """Remove what was written and add the row, unless no other photo would fare better."""
         if isinstance(self.folder, LocalFolder):
             for name in names:
                 with suppress(OSError):
                     (self.folder.path / self._pending_place(photo, name)).unlink()
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and self._concerns_all_photos(error):
             raise error
         return self._add(self._failure(photo, outcome, _facts(error, names[0]), known))
+
+    def _concerns_all_photos(self, error: OSError) -> bool:
+        if error.errno in FULL:
+            return True
+        if not isinstance(self.folder, LocalFolder) or error.errno not in READ_ONLY:
+            return False
+        folders = [self.folder.path, self.folder.path / self._pending]
+        return not all(os.access(one, os.W_OK) for one in folders if one.exists())
 
     def _pending_place(self, photo: BatchPhoto, name: str) -> str:
         key = key_of(photo.entry.size, photo.entry.state, self.settings)

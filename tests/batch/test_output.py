@@ -284,6 +284,31 @@ def test_full_disk_is_no_failure_of_the_photo(
     assert not output.manifest.known
 
 
+@pytest.mark.parametrize("read_only", ["", f"{FOLDER}/pending", "b"])
+def test_read_only_output_is_no_failure_of_the_photo_but_a_read_only_subfolder_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: str
+) -> None:
+    """Stands for permissions, which do not stop the user root."""
+    output = output_in(tmp_path)
+    (tmp_path / "b").mkdir()
+    (tmp_path / FOLDER / "pending").mkdir()
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    refused = tmp_path / read_only
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != refused)
+    monkeypatch.setattr(output.folder, "write" if "pending" in read_only else "move", fail)
+    outcome = Outcome("b/a.jpg", b"result", "jpg")
+    if read_only == "b":
+        assert output.save(photo("b/a.jpg"), outcome).status == FAILED
+    else:
+        with pytest.raises(PermissionError):
+            output.save(photo("b/a.jpg"), outcome)
+    assert files_in(tmp_path) == {}
+    assert not list((tmp_path / FOLDER / "pending").iterdir())
+
+
 def test_remote_result_without_a_row_is_taken_over_if_it_is_the_same() -> None:
     target = open_folder("memory://taken-over")
     target.write("a.jpg", b"result")
