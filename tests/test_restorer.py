@@ -2,9 +2,11 @@
 
 import asyncio
 import copy
+import gc
 import inspect
 import pickle
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -301,3 +303,14 @@ def test_restorer_cannot_be_pickled_but_copied(lite: Restorer) -> None:
         with pytest.raises(TypeError, match="make one in each process"):
             attempt(lite)
     assert copy.copy(lite).cache is lite.cache
+
+
+def test_nothing_of_a_restorer_remains_after_its_requests(photo_file: PhotoFile) -> None:
+    restorer = Restorer(weights="lite", device="cpu")
+    results = restorer.run("upscale", photo_file(), scale=1)
+    parts = (restorer, restorer.catalog, restorer.cache, restorer.store)
+    references = [weakref.ref(part) for part in parts]
+    del restorer, parts
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 4
+    assert results.networks

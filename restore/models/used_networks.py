@@ -7,12 +7,12 @@ other rows leave the result valid.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
+from weakref import WeakKeyDictionary
 
 from restore.models.catalog import Catalog
 
@@ -33,6 +33,9 @@ _WITHOUT_EFFECT = frozenset(
 )
 """Fields of a row that say nothing about what the network computes."""
 DIGEST_CHARACTERS = 16
+
+_DIGESTS: WeakKeyDictionary[Catalog, dict[tuple[str, str], str]] = WeakKeyDictionary()
+"""Checksums by task and variant, of the catalogs that are in use."""
 
 
 @dataclass(frozen=True, order=True)
@@ -109,8 +112,15 @@ class KnownNetworks:
         return "" if is_same else f"{task} {variant}"
 
 
-@functools.cache
 def _digest(catalog: Catalog, task: str, variant: str) -> str:
+    """Return the checksum of the rows of a variant."""
+    known = _DIGESTS.setdefault(catalog, {})
+    if (task, variant) not in known:
+        known[task, variant] = _new_digest(catalog, task, variant)
+    return known[task, variant]
+
+
+def _new_digest(catalog: Catalog, task: str, variant: str) -> str:
     rows = [
         row.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
         for row in catalog.group(task, variant)
