@@ -105,6 +105,14 @@ class LocalFolder(Folder):
         """Return whether its path is that of a file, which cannot be used as a folder."""
         return os.path.isfile(self.path)  # noqa: PTH113 - False for a path that is too long, too
 
+    def has_entries(self) -> bool:
+        """Return whether it exists and has a file or folder in it, also a hidden one."""
+        try:
+            with os.scandir(self.path) as found:
+                return next(found, None) is not None
+        except OSError:
+            return False
+
     def entries(self, *, recursive: bool = True) -> Iterator[Entry]:
         """Yield the files in the order of their names; links to folders are not followed."""
         try:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from restore.batch.figures import Statistics
 from restore.batch.folder import Folder
 from restore.batch.manifest import Row
-from restore.batch.run import Summary
+from restore.batch.saver import Summary
 from restore.batch.words import stage_words
 from restore.imaging.decoder_errors import DECODER_ERRORS
 from restore.imaging.pillow_warnings import collected_warnings

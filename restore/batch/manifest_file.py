@@ -42,10 +42,10 @@ def append(file: FileIO, line: bytes) -> None:
     """Append a line and sync; if that fails, nothing of it is left.
 
     Raises:
-        OSError: the disk is full, or the file was deleted.
+        OSError: the disk is full, or the file was deleted or moved.
     """
-    if not os.fstat(file.fileno()).st_nlink:
-        raise OSError(errno.ENOENT, "the manifest was deleted during the run")
+    if not _is_in_place(file):
+        raise OSError(errno.ENOENT, "the manifest was deleted or moved during the run")
     end = file.tell()
     try:
         rest = memoryview(line)
@@ -56,6 +56,13 @@ def append(file: FileIO, line: bytes) -> None:
         file.truncate(end)
         file.seek(end)
         raise
+
+
+def _is_in_place(file: FileIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def _end_of_last_line(path: Path) -> int:

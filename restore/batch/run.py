@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
-from typing import Protocol
 
 from restore.batch.failures import write_failures
 from restore.batch.folder import Folder, LocalFolder, open_folder, require_separate
 from restore.batch.listing import BatchPhoto, Listing, list_photos, take_shard
-from restore.batch.manifest import FAILED, Manifest, Row
+from restore.batch.manifest import Manifest
 from restore.batch.output import Output
 from restore.batch.plan import Plan, make_plan
 from restore.batch.processing import BatchJob, Outcome
-from restore.errors import Code, RestoreError, system_reason
+from restore.batch.saver import Saver, Summary, Watcher
+from restore.errors import Code, RestoreError
 from restore.models.substitutes import BetterWeights
 from restore.models.used_networks import KnownNetworks
 from restore.words import counted
 
 MIN_FREE_BYTES = 2**30
 """Free space on the disk of the results below which a run stops."""
-CHECK_SPACE_EVERY = 16
 
 OnOutcome = Callable[[BatchPhoto, Outcome], None]
 Engine = Callable[[BatchJob, Folder, Sequence[BatchPhoto], OnOutcome, Event], None]
@@ -64,42 +63,6 @@ class BatchOptions:
         return f"{self.shard[0]}of{self.shard[1]}" if self.shard else ""
 
 
-@dataclass
-class Summary:
-    """What a run has done.
-
-    Attributes:
-        plan: what it had to do.
-        done: number of photos that were restored.
-        failed: the rows of photos that failed.
-        lacking: weights that this machine has, and a machine that restored some photos has not, in
-            words.
-        stopped: why the run ended before all was done, with its code unless the user ended it, or
-            an empty text. The photos that are left have not failed: the next run restores them.
-    """
-
-    plan: Plan
-    done: int = 0
-    failed: list[Row] = field(default_factory=list)
-    lacking: set[str] = field(default_factory=set)
-    stopped: str = ""
-
-    @property
-    def exit_code(self) -> int:
-        """0 if all photos of the plan are done, 1 if some failed or are left."""
-        return 1 if self.failed or self.plan.failed or self.stopped else 0
-
-
-class Watcher(Protocol):
-    """Shows the progress of a run."""
-
-    def on_plan(self, plan: Plan, ignored: int) -> None:
-        """Called before the first photo, with the number of files that are not photos."""
-
-    def on_row(self, row: Row) -> None:
-        """Called for each photo once its row is written."""
-
-
 def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Event) -> Summary:
     """Restore the photos of a folder that are new, out of date or to be tried again.
 
@@ -136,7 +99,7 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
             plan.refuse_replacing(target.place)
         watcher.on_plan(plan, listing.ignored)
         summary = Summary(plan)
-        saver = _Saver(output, summary, watcher, better, options.min_free_bytes, stop)
+        saver = Saver(source, output, summary, watcher, better, options.min_free_bytes, stop)
         try:
             if plan.to_do:
                 saver.check_space()
@@ -152,41 +115,8 @@ def run_batch(options: BatchOptions, engine: Engine, watcher: Watcher, stop: Eve
         try:
             _record_failures(options, source, target, manifest, summary)
         except OSError as error:
-            _stop_unwritable(target, error, summary, stop)
+            saver.stop_unwritable(error)
         return summary
-
-
-@dataclass(frozen=True)
-class _Saver:
-    """Writes the outcomes of a run, and stops it when there is no space for more."""
-
-    output: Output
-    summary: Summary
-    watcher: Watcher
-    better: BetterWeights | None
-    min_free_bytes: int
-    stop: Event
-
-    def save(self, photo: BatchPhoto, outcome: Outcome) -> None:
-        """Write the files and the row of an outcome."""
-        summary = self.summary
-        summary.lacking |= _lacking(outcome, self.better)
-        try:
-            row = self.output.save(photo, outcome)
-        except OSError as error:
-            _stop_unwritable(self.output.folder, error, summary, self.stop)
-            return
-        if row.status == FAILED:
-            summary.failed.append(row)
-        else:
-            summary.done += 1
-        self.watcher.on_row(row)
-        if (summary.done + len(summary.failed)) % CHECK_SPACE_EVERY == 0:
-            self.check_space()
-
-    def check_space(self) -> None:
-        """Stop the run if the disk is nearly full."""
-        _check_space(self.output.folder, self.min_free_bytes, self.summary, self.stop)
 
 
 def _record_failures(
@@ -201,12 +131,6 @@ def _record_failures(
     if options.shard:
         manifest.read_again()
     write_failures(source, target, manifest, _failed_names(summary))
-
-
-def _lacking(outcome: Outcome, better: BetterWeights | None) -> set[str]:
-    """Return the weights of this machine that the one of an outcome has not: a node of Ray."""
-    name = better.than(outcome.substitutes) if better else ""
-    return {name} if name else set()
 
 
 def _failed_names(summary: Summary) -> set[str]:
@@ -276,24 +200,3 @@ def _refuse_results_among_photos(
                 f"the result of '{photo.name}' would be among the photos of '{source.place}'",
                 "Choose an output folder that does not hold the photos.",
             )
-
-
-def _stop_unwritable(folder: Folder, error: OSError, summary: Summary, stop: Event) -> None:
-    reason = f"'{folder.place}' cannot be written ({system_reason(error)})"
-    remedy = "Free some space or check its permissions, and run the command again."
-    _stop(reason, remedy, summary, stop)
-
-
-def _check_space(folder: Folder, min_free_bytes: int, summary: Summary, stop: Event) -> None:
-    free_bytes = folder.free_bytes()
-    if free_bytes is not None and free_bytes < min_free_bytes:
-        reason = (
-            f"the disk of '{folder.place}' has {free_bytes / 2**20:.0f} MiB left, less than"
-            f" {min_free_bytes / 2**20:.0f} (--min-free-mib)"
-        )
-        _stop(reason, "Free some space, and run the command again.", summary, stop)
-
-
-def _stop(reason: str, remedy: str, summary: Summary, stop: Event) -> None:
-    summary.stopped = str(RestoreError(Code.OUTPUT_UNWRITABLE, reason, remedy))
-    stop.set()

@@ -45,7 +45,8 @@ from restore.options.flags import with_flags
 from restore.options.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from restore.batch.run import BatchOptions, Summary
+    from restore.batch.run import BatchOptions
+    from restore.batch.saver import Summary
 
 HELP = (
     "Restore the photos of a folder and its subfolders into another folder. A second run restores "

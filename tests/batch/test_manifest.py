@@ -133,7 +133,7 @@ def test_row_that_another_run_writes_until_it_ends_is_known(
 def test_manifest_that_was_deleted_during_the_run_is_an_error(tmp_path: Path) -> None:
     with Manifest(LocalFolder(tmp_path)) as manifest:
         shutil.rmtree(tmp_path / FOLDER)
-        with pytest.raises(OSError, match="was deleted during the run"):
+        with pytest.raises(OSError, match="was deleted or moved during the run"):
             manifest.add(row())
 
 

@@ -15,7 +15,8 @@ from restore.batch.local_engine import run_local
 from restore.batch.manifest import read_rows
 from restore.batch.processing import BatchJob, Outcome, Work
 from restore.batch.ray_engine import RayEngine, RayProcessor
-from restore.batch.run import BatchOptions, Engine, Summary, run_batch
+from restore.batch.run import BatchOptions, Engine, run_batch
+from restore.batch.saver import Summary
 from restore.errors import Code, RestoreError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'restore[batch]'")

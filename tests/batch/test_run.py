@@ -30,7 +30,8 @@ from restore.batch.listing import BatchPhoto
 from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
 from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob
-from restore.batch.run import BatchOptions, OnOutcome, Summary, preview, run_batch
+from restore.batch.run import BatchOptions, OnOutcome, preview, run_batch
+from restore.batch.saver import Summary
 from restore.errors import Code, RestoreError
 
 
@@ -266,6 +267,39 @@ def test_error_of_the_engine_is_told_though_failures_cannot_be_written(
 
     with pytest.raises(RestoreError, match="E606"):
         run_batch(options, engine, Recorder(), Event())
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+def test_run_stops_if_all_photos_vanish(
+    options: BatchOptions, tmp_path: Path, *, is_there: bool
+) -> None:
+    class Unplugged(Recorder):
+        def on_row(self, row: Row) -> None:
+            super().on_row(row)
+            (tmp_path / "in").rename(tmp_path / "away")
+            if is_there:  # as the empty folder of a disk that is not mounted
+                (tmp_path / "in").mkdir()
+
+    summary = run_batch(options, direct_engine, Unplugged(), Event())
+    assert (summary.done, summary.failed, summary.exit_code) == (1, [], 1)
+    assert summary.stopped.startswith("[E201] the folder '")
+    assert "has vanished, or is empty now. Check that its disk" in summary.stopped
+    if is_there:
+        (tmp_path / "in").rmdir()
+    (tmp_path / "away").rename(tmp_path / "in")
+    assert run(options)[0].done == 2
+
+
+def test_run_stops_if_the_output_is_moved_away(options: BatchOptions, tmp_path: Path) -> None:
+    class Mover(Recorder):
+        def on_row(self, row: Row) -> None:
+            super().on_row(row)
+            (tmp_path / "out").rename(tmp_path / "moved")
+
+    summary = run_batch(options, direct_engine, Mover(), Event())
+    assert summary.done == 1
+    assert "manifest was deleted or moved during the run" in summary.stopped
+    assert run(replace(options, target=str(tmp_path / "moved")))[0].plan.done == 1
 
 
 def test_photos_that_were_deleted_are_not_in_the_csv_file(

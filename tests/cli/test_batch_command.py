@@ -23,7 +23,8 @@ from restore.batch.listing import BatchPhoto
 from restore.batch.local_engine import read_photo
 from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob, Outcome
-from restore.batch.run import OnOutcome, Summary
+from restore.batch.run import OnOutcome
+from restore.batch.saver import Summary
 from restore.cli.main import main
 from restore.options import PIPELINE_TASK, describe_options
 
