@@ -24,6 +24,7 @@ from pathlib import Path
 
 from restore.errors import Code, RestoreError, system_reason
 from restore.serving import cog_folders
+from restore.serving.temporary_files import delete_folders_of_ended_processes
 
 ROOT_NAME = f"restore-outputs-{os.getuid()}"
 """The folder in the temporary folder that holds the results of all processes of this user."""
@@ -106,7 +107,8 @@ class ServedResults:
 
 
 def delete_results_of_ended_processes() -> None:
-    """Delete the results of processes that were killed before they could do so."""
+    """Delete results and temporary photos of processes that were killed before they could do so."""
+    delete_folders_of_ended_processes()
     with suppress(OSError):
         for path in _root().glob(f"*{LOCK_SUFFIX}"):
             if (lock := _locked(path)) is not None:
