@@ -9,7 +9,7 @@ from pathlib import Path
 from restore.errors import Code, RestoreError
 from restore.options.base import shortened
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:[^,]*,", re.ASCII)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:(image|application)/|data:;base64,", re.ASCII)
 
 
 def photo_path(source: str | os.PathLike[str], name: str | None = None) -> Path:
