@@ -11,7 +11,10 @@ INTERRUPTED = 130
 
 
 def run() -> None:
-    """Entry point of the console script; Ctrl-C is reported even while modules are imported."""
+    """Entry point of the console script; Ctrl-C is reported even while modules are imported.
+
+    SIGTERM and SIGHUP end the process after its temporary files are deleted.
+    """
     interrupts: list[int] = []
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
@@ -19,6 +22,9 @@ def run() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, on_interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _end)
     try:
         from restore.cli.main import main  # noqa: PLC0415 - takes a while
 
@@ -30,3 +36,7 @@ def run() -> None:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

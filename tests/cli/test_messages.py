@@ -235,3 +235,35 @@ def test_control_characters_of_names_do_not_reach_the_terminal(
     error = capsys.readouterr().err
     assert "photo 'a\\x1b[2J\\nfailed: b.jpg'" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_to_end_leaves_no_temporary_files(number: signal.Signals, tmp_path: Path) -> None:
+    code = """
+import sys, time
+from restore.cli import photo_job, run
+
+def work(*_):
+    print("working", flush=True)
+    time.sleep(60)
+
+photo_job._restore_one = work
+sys.argv = ["restore", "upscale", "data/12.jpg", "--weights", "lite", "-q"]
+run()
+"""
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "working\n"
+    assert list((tmp_path / "tmp").iterdir())
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert list((tmp_path / "tmp").iterdir()) == []
