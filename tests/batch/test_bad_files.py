@@ -60,7 +60,8 @@ def test_bad_files_are_listed_and_all_others_are_done(
     for name, row in failures.items():
         codes = ("E2",) if allowed[name] == ("rejected",) else allowed[name]
         assert row["code"].startswith(codes), row
-        assert Path(name).name in row["message"]
+        assert f"photo '{Path(name).name}'" not in row["message"]  # it has its own column
+        assert row["message"].endswith(".")
     statuses = [row["status"] for row in read_rows(LocalFolder(out))]
     assert (statuses.count(DONE), statuses.count(FAILED)) == (photos, bad)
     results = {
