@@ -20,7 +20,8 @@ the best threshold and size for these very photos. `photo_known_near_f1` thresho
 between the damaged and the clean photo, with the best threshold; a detector without the clean photo
 may not be able to reach it.
 
-The figures of clean photos, prints and tears are defined in measure_scratch_harm.py.
+The figures of clean photos, prints and tears are defined in measure_scratch_harm.py, those of
+filled photos (`filled_`) in measure_scratch_fill.py.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from training.evaluation import (
     centre_square,
     load_trained,
 )
+from training.measure_scratch_fill import measure_fill
 from training.measure_scratch_harm import (
     measure_clean,
     measure_negatives,
@@ -55,6 +57,7 @@ from training.measure_scratch_harm import (
 from training.metrics import measure_cost, round_figures
 from training.provenance import Figures
 from training.recipe import DamageMaps, Photo
+from training.recipe_inpaint import INPAINT_RECIPE
 from training.recipe_scratches import (
     DARK,
     GREY,
@@ -211,6 +214,9 @@ def measure(paths: EvaluationPaths) -> Measurement:
             patches = draw_patches(list(photos.values()), PATCHES_PER_PHOTO, maps, levels)
             figures[f"{name}{suffix}"] = compute_figures(net, patches)
     figures |= measure_harm(net, {**test_sets, "set5": paths.read_test_set("set5")})
+    inpainter = load_trained(INPAINT_RECIPE, paths.weights)
+    both = [photo for photos in test_sets.values() for photo in photos.values()]
+    figures |= measure_fill(net, inpainter, both, maps)
     figures["cost"] = measure_cost(net, torch.rand(1, 1, SIDE_PX, SIDE_PX))
     historic = list(paths.read_test_set("historic").values())[:SHEET_PHOTOS]
     return Measurement(figures, draw_sheet(net, draw_patches(historic, 1, maps)))

@@ -12,6 +12,7 @@ from torch import nn
 
 from restore.imaging.convert import to_8_bits, to_grey
 from restore.imaging.photo import Photo
+from restore.pipelines.old_photo_rarity import adapt_to_rarity
 from restore.pipelines.old_photo_strips import (
     Window,
     components,
@@ -109,13 +110,14 @@ def detect_scratches_lite(luminance: np.ndarray, net: nn.Module, threshold: floa
     Returns:
         HxW bool.
     """
-    probability = scratch_probability_lite(luminance, net)
+    probability = adapt_to_rarity(scratch_probability_lite(luminance, net))
     scratches = probability >= threshold
     # Above this share the caller fills nothing and adds a warning with the whole share.
     if scratches.mean() <= PixelRules.max_scratched_share:
         scratches = drop_objects(luminance, probability, threshold)
     for small in _coarse_luminances(luminance):
-        wide = keep_wide_damage(small, scratch_probability_lite(small, net), threshold)
+        probability = adapt_to_rarity(scratch_probability_lite(small, net))
+        wide = keep_wide_damage(small, probability, threshold)
         scratches |= fit_to_levels(luminance, wide, dilate(scratches, MASK_MARGIN_PX))
     return scratches
 
