@@ -1,8 +1,8 @@
 """Probabilities of scratches, adapted to how much of a photo is scratched."""
 
-import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from places import PROJECT
 from torch import nn
 
@@ -73,7 +73,7 @@ def test_nothing_is_filled_in_undamaged_samples(
     lite: Restorer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     net: nn.Module = lite.cache.get("old_photo_restore", "lite")[0].net
-    photo = Photo("a", cv2.imread(str(PROJECT / "data" / name), cv2.IMREAD_GRAYSCALE))
+    photo = Photo("a", np.asarray(Image.open(PROJECT / "data" / name).convert("L")))
     assert not find_scratches_lite(photo, net, 0.4).any()
     monkeypatch.setattr(old_photo_scratches, "adapt_to_rarity", lambda probability: probability)
     assert find_scratches_lite(photo, net, 0.4).any()
