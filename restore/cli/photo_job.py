@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from restore.cli.descriptions import Describer
 from restore.cli.inputs import fetch_existing, fetch_masks, masks_of
@@ -30,7 +30,7 @@ from restore.cli.targets import (
 from restore.errors import Code, RestoreError, system_reason, unexpected
 from restore.imaging.named_file import NamedFile
 from restore.models.substitutes import BetterWeights
-from restore.options import Request
+from restore.options import Inputs, Request
 from restore.serving.temporary_files import temporary_folder
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _origin(job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Origin:
 
 def _run(restorer: Restorer, job: Job, photo: NamedFile, masks: Sequence[NamedFile]) -> Results:
     try:
-        return restorer.run(job.task, [photo], masks=masks, **dict(job.options))
+        return restorer.run(job.task, [photo], masks=masks, **cast(Inputs, job.options))
     except RestoreError as error:
         raise error.about(photo.name) from error
     except Exception as error:

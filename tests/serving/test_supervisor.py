@@ -91,12 +91,16 @@ def test_server_at_work_is_stopped_when_it_is_idle(
     """Also during an asynchronous prediction, which Cog would drop at SIGTERM."""
     statuses = ["READY", "BUSY", "BUSY", "READY"]
     asked = list[str]()
-    monkeypatch.setattr(subprocess.Popen, "terminate", lambda self: (asked.append(""), self.kill()))
+
+    def terminate(process: subprocess.Popen[bytes]) -> None:
+        asked.append("")
+        process.kill()
 
     def health_status(port: int) -> str:
         asked.append(statuses.pop(0))
         return asked[-1]
 
+    monkeypatch.setattr(subprocess.Popen, "terminate", terminate)
     start = module.Supervisor._run_once
 
     def run_once(self: Supervisor) -> int:
