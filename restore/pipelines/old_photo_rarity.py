@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-TRAINED_SHARE = 0.04
+TRAINED_SHARE = 0.08
 """Share of scratches for which the probabilities of the network need no change. Chosen so that
 undamaged photos are hardly changed and damaged ones come closer to the original than with any other
 share (docs/lite-weights.md)."""

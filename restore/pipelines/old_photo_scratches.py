@@ -104,22 +104,41 @@ def find_scratches_lite(photo: Photo, net: nn.Module, threshold: float) -> np.nd
     return cv2.resize(mask, (photo.width, photo.height), interpolation=cv2.INTER_NEAREST) > 0
 
 
-def detect_scratches_lite(luminance: np.ndarray, net: nn.Module, threshold: float) -> np.ndarray:
+def detect_scratches_lite(
+    luminance: np.ndarray, net: nn.Module, threshold: float, *, is_adapted: bool = True
+) -> np.ndarray:
     """Detect thin scratches and wide damage in HxW uint8; as `find_scratches_lite`, no margin.
+
+    Args:
+        luminance: HxW uint8.
+        net: the lite scratch network.
+        threshold: probability from which a pixel is a scratch.
+        is_adapted: whether the probabilities are adapted to how rare scratches are in the photo.
+            If not, areas that hardly reach the threshold on average are left out.
 
     Returns:
         HxW bool.
+
+    Raises:
+        RestoreError: BAD_NUMBERS.
     """
-    probability = adapt_to_rarity(scratch_probability_lite(luminance, net))
+    adapt = adapt_to_rarity if is_adapted else _unchanged
+    probability = adapt(scratch_probability_lite(luminance, net))
     scratches = probability >= threshold
     # Above this share the caller fills nothing and adds a warning with the whole share.
     if scratches.mean() <= PixelRules.max_scratched_share:
-        scratches = drop_objects(luminance, probability, threshold)
+        if not is_adapted:
+            scratches = keep_certain(probability, threshold)
+        scratches = drop_objects(luminance, scratches)
     for small in _coarse_luminances(luminance):
-        probability = adapt_to_rarity(scratch_probability_lite(small, net))
+        probability = adapt(scratch_probability_lite(small, net))
         wide = keep_wide_damage(small, probability, threshold)
         scratches |= fit_to_levels(luminance, wide, dilate(scratches, MASK_MARGIN_PX))
     return scratches
+
+
+def _unchanged(probability: np.ndarray) -> np.ndarray:
+    return probability
 
 
 def reduce_to(luminance: np.ndarray, long_side_px: int) -> np.ndarray:
@@ -157,19 +176,17 @@ def scratch_probability_lite(luminance: np.ndarray, net: nn.Module) -> np.ndarra
         return np.asarray(torch.sigmoid(logits)[0, 0].cpu().numpy())
 
 
-def drop_objects(luminance: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the pixels that reach a threshold, except areas that may be objects of the photo.
+def drop_objects(luminance: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return what was found, except areas that may be objects of the photo.
 
     Args:
         luminance: HxW uint8.
-        probability: HxW in [0, 1], that of scratches.
-        threshold: probability from which a pixel is a scratch.
+        found: HxW bool.
 
     Returns:
         HxW bool.
     """
-    found = probability >= threshold
-    kept: np.ndarray = found & _are_certain(found, probability, threshold)
+    kept = found.copy()
     for window, region in components(found, margin_px=0):
         if _is_object(luminance, window, region):
             kept[window] &= ~region
@@ -186,13 +203,22 @@ def _has_long_area(mask: np.ndarray) -> bool:
     )
 
 
-def _are_certain(found: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the pixels of the groups of areas whose mean probability is well above a threshold."""
+def keep_certain(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the pixels of the groups of areas whose mean probability is well above a threshold.
+
+    Args:
+        probability: HxW in [0, 1], that of scratches.
+        threshold: probability from which a pixel is a scratch.
+
+    Returns:
+        HxW bool.
+    """
+    found = probability >= threshold
     count, groups = cv2.connectedComponents(dilate(found, GROUP_GAP_PX // 2).astype(np.uint8))
     sizes = np.bincount(groups[found], minlength=count)
     means = np.bincount(groups[found], probability[found], count) / np.maximum(sizes, 1)
-    min_mean = probability_at(MIN_CERTAINTY, threshold)
-    return np.asarray((means >= min_mean)[groups], np.bool_)
+    is_certain = means >= probability_at(MIN_CERTAINTY, threshold)
+    return np.asarray(found & is_certain[groups], np.bool_)
 
 
 def _is_object(luminance: np.ndarray, window: Window, region: np.ndarray) -> bool:

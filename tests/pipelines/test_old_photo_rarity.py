@@ -27,7 +27,7 @@ def with_probable_rows(rows: int, probability: float) -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize("rows", [5, 20, 100])
+@pytest.mark.parametrize("rows", [10, 20, 100])
 def test_common_scratches_keep_their_probability(rows: int) -> None:
     probability = with_probable_rows(rows, 0.9)
     assert estimate_share(probability) == TRAINED_SHARE
@@ -46,7 +46,7 @@ def test_rare_certain_scratches_remain() -> None:
 
 def test_estimate_agrees_with_the_adapted_probabilities() -> None:
     rng = np.random.default_rng(0)
-    probability = rng.beta(0.05, 2.0, (400, 400)).astype(np.float32)
+    probability = rng.beta(0.05, 1.0, (400, 400)).astype(np.float32)
     share = estimate_share(probability)
     assert MIN_SHARE < share < TRAINED_SHARE
     assert float(adapt_to_rarity(probability).mean()) == pytest.approx(share, rel=0.05)
@@ -77,3 +77,10 @@ def test_nothing_is_filled_in_undamaged_samples(
     assert not find_scratches_lite(photo, net, 0.4).any()
     monkeypatch.setattr(old_photo_scratches, "adapt_to_rarity", lambda probability: probability)
     assert find_scratches_lite(photo, net, 0.4).any()
+
+
+def test_lower_thresholds_fill_fainter_scratches(lite: Restorer) -> None:
+    net: nn.Module = lite.cache.get("old_photo_restore", "lite")[0].net
+    photo = Photo("a", np.asarray(Image.open(PROJECT / "data" / "9.jpg").convert("L")))
+    shares = [find_scratches_lite(photo, net, level).mean() for level in (0.002, 0.02, 0.4)]
+    assert shares[0] > shares[1] > shares[2]

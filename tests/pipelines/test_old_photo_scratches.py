@@ -17,6 +17,7 @@ from restore.pipelines.old_photo_scratches import (
     MAX_LONG_SIDE_PX,
     drop_objects,
     find_scratches_lite,
+    keep_certain,
 )
 from restore.pipelines.old_photo_wide_damage import (
     MIN_COARSE_THRESHOLD,
@@ -182,11 +183,6 @@ def test_nan_is_an_error() -> None:
     assert caught.value.code is Code.BAD_NUMBERS
 
 
-def certain(mask: np.ndarray) -> np.ndarray:
-    """Return a probability of 1 in a mask."""
-    return (mask > 0).astype(np.float32)
-
-
 def test_compact_areas_wider_than_spots_are_objects() -> None:
     damage = np.zeros((200, 320), np.uint8)
     cv2.circle(damage, (40, 40), 4, 1, -1)
@@ -194,7 +190,7 @@ def test_compact_areas_wider_than_spots_are_objects() -> None:
     objects = np.zeros_like(damage)
     cv2.circle(objects, (120, 60), 9, 1, -1)
     cv2.line(objects, (180, 30), (200, 80), 1, 16)
-    kept = drop_objects(np.full_like(damage, 90), certain(damage | objects), THRESHOLD)
+    kept = drop_objects(np.full_like(damage, 90), (damage | objects) > 0)
     np.testing.assert_array_equal(kept, damage > 0)
 
 
@@ -206,25 +202,25 @@ def test_spots_of_a_small_photo_are_filled_only_beside_other_damage(
     for x in (40, 60):
         cv2.circle(spots, (x, 40), 2, 1, -1)
     grey = np.full_like(spots, 90)
-    assert drop_objects(grey, certain(spots), THRESHOLD).any() == are_filled
+    assert drop_objects(grey, spots > 0).any() == are_filled
     cv2.line(spots, (150, 150), (200, 160), 1, 2)
-    np.testing.assert_array_equal(drop_objects(grey, certain(spots), THRESHOLD), spots > 0)
+    np.testing.assert_array_equal(drop_objects(grey, spots > 0), spots > 0)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.4, 0.8, 1.0])
-def test_areas_that_hardly_reach_the_threshold_are_objects(threshold: float) -> None:
+def test_areas_that_hardly_reach_the_threshold_are_uncertain(threshold: float) -> None:
     probability = np.zeros((60, 80), np.float32)
     probability[10:13, 5:75] = threshold + 0.5 * (1 - threshold)
     probability[40:43, 5:75] = threshold + 0.3 * (1 - threshold)
     probability[42, 5] = 1.0
-    kept = drop_objects(np.full((60, 80), 90, np.uint8), probability, threshold)
-    assert kept[10:13, 5:75].all()
+    certain = keep_certain(probability, threshold)
+    assert certain[10:13, 5:75].all()
     # At 1, both areas are certain.
-    assert kept[40:43].any() == (threshold == 1.0)
+    assert certain[40:43].any() == (threshold == 1.0)
     probability[10:13, 5:75], probability[25:28, 5:75] = probability[40, 6], 1.0
-    kept = drop_objects(np.full((60, 80), 90, np.uint8), probability, threshold)
+    certain = keep_certain(probability, threshold)
     # All three are a group now, which is certain in the mean.
-    assert kept[[11, 26, 41], 40].tolist() == [True, True, True]
+    assert certain[[11, 26, 41], 40].tolist() == [True, True, True]
 
 
 @pytest.mark.parametrize("level", [20, 250])
@@ -239,7 +235,7 @@ def test_rim_between_two_areas_is_an_object_and_a_scratch_across_them_is_not(lev
     crack = (np.abs(radius - 150 + wave) < 5).astype(np.uint8)
     for mask, is_kept in ((rim, False), (scratch, True), (crack, True)):
         luminance = np.where(mask > 0, np.uint8(level), pixels)
-        kept = drop_objects(luminance, certain(mask), THRESHOLD)
+        kept = drop_objects(luminance, mask > 0)
         np.testing.assert_array_equal(kept, (mask > 0) & is_kept)
 
 
@@ -268,5 +264,5 @@ def test_closed_convex_outline_is_an_object_and_crossing_cracks_are_not(
 ) -> None:
     mask = np.zeros((100, 100), np.uint8)
     cv2.polylines(mask, [np.array(line) for line in lines], False, 1, 3)
-    kept = drop_objects(np.full((100, 100), 90, np.uint8), certain(mask), THRESHOLD)
+    kept = drop_objects(np.full((100, 100), 90, np.uint8), mask > 0)
     np.testing.assert_array_equal(kept, (mask > 0) & is_kept)
