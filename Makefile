@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 SERVICE := $(VENV)/.installed-service
 
-.PHONY: help demo test serve service env dev lint generated wheel clean
+.PHONY: help demo test tests serve service env dev lint style types generated wheel clean
 
 help:
 	@echo "make demo   restore the sample photos into out/ (sheet: out/sheet.png)"
@@ -47,14 +47,22 @@ $(SERVICE): $(RUNTIME) requirements-service.txt
 demo: $(RUNTIME)
 	@RESTORE_WEIGHTS=lite $(VENV)/bin/restore demo -o out --index
 
+# mypy runs beside the tests: without its cache it takes a minute or two, and one core only.
+test: $(DEV) style
+	@$(MAKE) --no-print-directory -j 2 types tests
+
 # Processes with one thread each: most tests are too small to use two threads. Four for two cores,
 # because many tests wait for servers.
-test: $(DEV) lint
+tests: $(DEV)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 4 --dist loadfile --cov --cov-report=term
 
-lint: $(DEV)
+lint: style types
+
+style: $(DEV)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+types: $(DEV)
 	$(PY) -m mypy
 	$(PY) -m mypy --config-file tests/mypy.ini
 
