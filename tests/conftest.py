@@ -2,6 +2,8 @@
 
 import dataclasses
 import gc
+import importlib
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +27,13 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 pytest_plugins = ["downloadfixtures", "servicefixtures"]
+
+SLOW_IMPORTS = ("torchvision", "scipy.stats", "numba", "skimage.metrics", "fastapi", "sqlalchemy")
+"""Libraries that test modules import. Tracing of coverage makes imports slower by two thirds."""
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # in workers, coverage starts after this module is imported
+    for name in SLOW_IMPORTS:
+        importlib.import_module(name)
 
 NOT_MEASURED = frozenset(
     {"benchmarks", "conformance", "contract", "data", "deploy", "harm", "hostile", "training"}
