@@ -1,5 +1,7 @@
 """Similarity transforms from landmarks, and crops."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
@@ -167,16 +169,22 @@ def test_only_codeformer_enlarges_small_photos() -> None:
     assert enlarge_small_photo(small, FACEXLIB) is small
 
 
-@pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.3, 8.0])
-def test_smooth_crop_averages_and_keeps_the_position(factor: float) -> None:
+@functools.cache
+def smooth_and_grainy_photo() -> tuple[np.ndarray, np.ndarray]:
     waves = cv2.GaussianBlur(np.random.default_rng(1).standard_normal((1400, 1400, 3)), (0, 0), 25)
     smooth = (255 * (waves - waves.min()) / np.ptp(waves)).astype(np.uint8)
+    grain = np.random.default_rng(2).normal(128, 25, smooth.shape).clip(0, 255).astype(np.uint8)
+    return smooth, grain
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.3, 8.0])
+def test_smooth_crop_averages_and_keeps_the_position(factor: float) -> None:
+    smooth, grain = smooth_and_grainy_photo()
     matrix = estimate_similarity((TEMPLATE - 256) * factor + (700, 650))
     assert matrix is not None
     inner = np.s_[236:276, 236:276]
     difference = smooth_crop(smooth, matrix)[inner].astype(int) - crop(smooth, matrix)[inner]
     assert np.abs(difference).max() <= 3
-    grain = np.random.default_rng(2).normal(128, 25, smooth.shape).clip(0, 255).astype(np.uint8)
     sampled, averaged = (
         float(function(grain, matrix)[inner].std()) for function in (crop, smooth_crop)
     )
