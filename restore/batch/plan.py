@@ -17,10 +17,11 @@ from restore.errors import Code, RestoreError
 from restore.imaging.suffixes import FORMAT_OF_SUFFIX, OUTPUT_SUFFIXES
 from restore.models.substitutes import BetterWeights
 from restore.models.used_networks import KnownNetworks
+from restore.words import counted
 
 ESTIMATE_ROWS = 200
 """Rows of the manifest from which time and space are estimated."""
-PHOTO_CHANGED = "of photos that have changed"
+PHOTO_CHANGED = "whose photo has changed"
 OTHER_OPTIONS = "made with other options, another weights policy or another version of restore"
 UP_TO_DATE = "that are up to date"
 
@@ -38,7 +39,7 @@ class Plan:
         unrecorded: number of the done photos of which no row tells whether they were made with
             substitutes for official weights.
         replaced: the photos in `to_do` whose finished result would be replaced, and what is out of
-            date about it, such as "of photos that have changed".
+            date about it, such as "whose photo has changed".
     """
 
     to_do: tuple[BatchPhoto, ...]
@@ -60,10 +61,10 @@ class Plan:
         if not self.replaced:
             return
         counts = Counter(self.replaced.values()).most_common()
-        kinds = ", ".join(f"{count} {reason}" for reason, count in counts)
+        kinds = ", and ".join(f"{counted(count, 'result')} {reason}" for reason, count in counts)
         raise RestoreError(
             Code.OUTPUT_UNWRITABLE,
-            f"this run would replace results in '{place}': {kinds}; the first is that of"
+            f"this run would replace files in '{place}': {kinds}; the first is that of"
             f" '{next(iter(self.replaced))}'",
             "Use --overwrite to replace them, or choose another output folder.",
         )

@@ -195,7 +195,7 @@ def _preview(options: BatchOptions, workers: int | None) -> int:
     count = len(plan.to_do)
     print(f"to restore: {counted(count, 'photo')}, {plan.input_bytes / 2**20:.1f} MiB")
     if plan.changed:
-        print(f"  of them changed, or with other options or weights: {plan.changed}")
+        print(f"  of them restored before: {plan.changed}")
     if plan.replaced:
         needed = "" if options.overwrite or options.force else ", which needs --overwrite"
         print(f"  results that this replaces: {len(plan.replaced)}{needed}")

@@ -41,7 +41,7 @@ class BatchProgress(TerminalProgress):
         self._started_s = time.monotonic()
         if self.quiet:
             return
-        changed = f", {plan.changed} of them changed" if plan.changed else ""
+        changed = f", {plan.changed} of them restored before" if plan.changed else ""
         parts = [f"{counted(self._total, 'photo')} to restore{changed}", f"{plan.done} done before"]
         if plan.failed:
             parts.append(f"{len(plan.failed)} failed before")

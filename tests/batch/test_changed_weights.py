@@ -74,7 +74,9 @@ def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_th
     put(store, official)
     planned, _ = preview(local)
     assert (planned.changed, planned.done) == (3, 0)
-    with pytest.raises(RestoreError, match=r"3 made while the official weights of .* were missing"):
+    with pytest.raises(
+        RestoreError, match=r"3 results made while the official weights of .* were missing"
+    ):
         run_batch(local, direct_engine, Recorder(), Event())
     again = replace(local, overwrite=True)
     assert run_batch(again, direct_engine, Recorder(), Event()).done == 3
@@ -122,7 +124,7 @@ def test_networks_of_the_environment_are_options(
     assert preview(options)[0].replaced == dict.fromkeys(
         ("a.jpg", "sub/b.png", "sub/c.jpg"), OTHER_OPTIONS
     )
-    with pytest.raises(RestoreError, match="3 made with other options"):
+    with pytest.raises(RestoreError, match="3 results made with other options"):
         run_batch(options, network_engine, Recorder(), Event())
 
 

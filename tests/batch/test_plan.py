@@ -1,6 +1,7 @@
 """Tests of the plan: what is new, has changed, is done or has failed."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_results_that_a_run_would_replace_are_refused_by_their_kinds(output: Out
     with pytest.raises(RestoreError) as caught:
         plan(output, "other").refuse_replacing("out")
     assert caught.value.code is Code.OUTPUT_UNWRITABLE
-    assert "replace results in 'out': 1 made with other options" in caught.value.reason
+    assert "replace files in 'out': 1 result made with other options" in caught.value.reason
     assert "the first is that of 'done.jpg'" in caught.value.reason
     assert "Use --overwrite" in caught.value.remedy
 
@@ -167,3 +168,13 @@ def test_result_without_a_record_of_its_weights_is_kept_and_counted(
     for better, unrecorded in ((Arrived(), 1), (None, 0)):
         made = make_plan(PHOTOS, older, "s", output.folder, better=better)
         assert (made.done, made.unrecorded) == (1, unrecorded)
+
+
+def test_refusal_counts_the_results_by_reason() -> None:
+    replaced = {"a.jpg": PHOTO_CHANGED, "b.jpg": OTHER_OPTIONS, "c.jpg": OTHER_OPTIONS}
+    refused = Plan((), 0, (), changed=3, replaced=replaced)
+    reason = (
+        f"2 results {OTHER_OPTIONS}, and 1 result {PHOTO_CHANGED}; the first is that of 'a.jpg'"
+    )
+    with pytest.raises(RestoreError, match=re.escape(reason)):
+        refused.refuse_replacing("out")

@@ -98,10 +98,10 @@ def test_finished_results_are_replaced_on_request_only(
     before = results(tmp_path)
     if changed == "photo":
         write_photos(tmp_path / "in", "a.jpg", content=b"another photo")
-        reason = "1 of photos that have changed; the first is that of 'a.jpg'"
+        reason = "1 result whose photo has changed; the first is that of 'a.jpg'"
     else:
         options = replace(options, job=replace(JOB, options={**JOB.options, "scale": 3}))
-        reason = "3 made with other options"
+        reason = "3 results made with other options"
     write_photos(tmp_path / "in", "new.jpg")
     with pytest.raises(RestoreError, match=reason):
         run(options)
@@ -121,7 +121,7 @@ def test_changed_photo_that_fails_keeps_its_older_result_until_overwrite(
     assert len(run(overwriting)[0].failed) == 1
     assert run(options)[0].exit_code == 1  # nothing to do, and still failed
     write_photos(tmp_path / "in", "a.jpg", content=b"mended photo")
-    with pytest.raises(RestoreError, match="1 of photos that have changed"):
+    with pytest.raises(RestoreError, match="1 result whose photo has changed"):
         run(options)
     assert results(tmp_path)["a.jpg"] == restored(b"photo")
     assert run(overwriting)[0].done == 1

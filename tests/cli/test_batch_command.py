@@ -195,12 +195,16 @@ def test_dry_run_tells_of_results_that_would_be_replaced(
     capsys.readouterr()
     other = ["batch", "in", "out", "--scale", "3", "--workers", "1"]
     assert main([*other, "--dry-run"]) == 0
-    assert "results that this replaces: 2, which needs --overwrite\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "  of them restored before: 2\n" in shown
+    assert "results that this replaces: 2, which needs --overwrite\n" in shown
     assert main([*other, "--dry-run", "--overwrite"]) == 0
     assert "results that this replaces: 2\n" in capsys.readouterr().out
     assert main(other) == 2
-    assert "replace results in 'out': 2 made with other options" in capsys.readouterr().err
+    assert "replace files in 'out': 2 results made with other options" in capsys.readouterr().err
     assert main([*other, "--overwrite"]) == 0
+    again = "2 photos to restore, 2 of them restored before, 0 done before"
+    assert again in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
