@@ -40,7 +40,7 @@ def select_filled(mask: np.ndarray, context: StepContext) -> np.ndarray:
     Args:
         mask: HxW bool, the detected scratches.
         context: its report gets a note of what is filled, or a warning and the status "reduced"
-            if none is.
+            if none is because of the share.
     """
     share, max_share = float(mask.mean()), context.rules.max_scratched_share
     if share <= max_share:
@@ -54,6 +54,10 @@ def select_filled(mask: np.ndarray, context: StepContext) -> np.ndarray:
                 else f"1 area of {size} was filled as a scratch"
             )
             context.report.notes.append(f"{filled}; return_mask shows where")
+        else:
+            context.report.notes.append(
+                "no clear scratches were found; a lower scratch_threshold fills fainter ones"
+            )
         return mask
     context.report.warn(
         f"{100 * share:.0f}% of the photo was detected as scratches, more than"

@@ -113,8 +113,8 @@ def detect_scratches_lite(
         luminance: HxW uint8.
         net: the lite scratch network.
         threshold: probability from which a pixel is a scratch.
-        is_adapted: whether the probabilities are adapted to how rare scratches are in the photo.
-            If not, areas that hardly reach the threshold on average are left out.
+        is_adapted: whether the probabilities of thin scratches are adapted to how rare these are in
+            the photo. If not, areas that hardly reach the threshold on average are left out.
 
     Returns:
         HxW bool.
@@ -122,8 +122,9 @@ def detect_scratches_lite(
     Raises:
         RestoreError: BAD_NUMBERS.
     """
-    adapt = adapt_to_rarity if is_adapted else _unchanged
-    probability = adapt(scratch_probability_lite(luminance, net))
+    probability = scratch_probability_lite(luminance, net)
+    if is_adapted:
+        probability = adapt_to_rarity(probability)
     scratches = probability >= threshold
     # Above this share the caller fills nothing and adds a warning with the whole share.
     if scratches.mean() <= PixelRules.max_scratched_share:
@@ -131,14 +132,9 @@ def detect_scratches_lite(
             scratches = keep_certain(probability, threshold)
         scratches = drop_objects(luminance, scratches)
     for small in _coarse_luminances(luminance):
-        probability = adapt(scratch_probability_lite(small, net))
-        wide = keep_wide_damage(small, probability, threshold)
+        wide = keep_wide_damage(small, scratch_probability_lite(small, net), threshold)
         scratches |= fit_to_levels(luminance, wide, dilate(scratches, MASK_MARGIN_PX))
     return scratches
-
-
-def _unchanged(probability: np.ndarray) -> np.ndarray:
-    return probability
 
 
 def reduce_to(luminance: np.ndarray, long_side_px: int) -> np.ndarray:

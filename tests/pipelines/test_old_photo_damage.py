@@ -61,8 +61,16 @@ def test_torn_corner_is_a_warning_if_scratches_are_looked_for(with_scratch: bool
 @pytest.mark.parametrize(
     ("rows", "text"),
     [
-        ([10], "1 area of 1 % of the photo was filled as a scratch"),
-        ([10, 40], "2 areas of 2 % of the photo in total were filled as scratches"),
+        (
+            [10],
+            "1 area of 1 % of the photo was filled as a scratch; return_mask shows where",
+        ),
+        (
+            [10, 40],
+            "2 areas of 2 % of the photo in total were filled as scratches; return_mask shows"
+            " where",
+        ),
+        ([], "no clear scratches were found; a lower scratch_threshold fills fainter ones"),
     ],
 )
 def test_filled_scratches_are_a_note_with_their_number_and_share(
@@ -73,6 +81,6 @@ def test_filled_scratches_are_a_note_with_their_number_and_share(
     for row in rows:
         mask[row : row + 2, 10:60] = True
     assert select_filled(mask, context) is mask
-    assert context.report.notes == [f"{text}; return_mask shows where"]
+    assert context.report.notes == [text]
     assert not context.report.warnings
     assert context.report.status == "done"
