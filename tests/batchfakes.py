@@ -19,7 +19,7 @@ from restore.batch.manifest import Row
 from restore.batch.plan import Plan
 from restore.batch.pool import WorkerPlan, WorkerPool, serve
 from restore.batch.processing import BatchJob, Outcome, Work, failure
-from restore.batch.run import OnOutcome
+from restore.batch.run import BatchOptions, OnOutcome
 from restore.errors import Code, RestoreError
 
 JOB = BatchJob("upscale", {"scale": 2, "output_format": "jpg"}, "lite", "cpu")
@@ -63,6 +63,12 @@ def write_photos(folder: Path, *names: str, content: bytes = b"photo") -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def options_of_tree(folder: Path) -> BatchOptions:
+    """Write three photos and a text file, two of them in a subfolder, and return a batch of them."""
+    write_photos(folder / "in", "a.jpg", "sub/b.png", "sub/c.jpg", "notes.txt")
+    return BatchOptions(str(folder / "in"), str(folder / "out"), JOB)
 
 
 def write_crops(folder: Path, count: int) -> None:

@@ -1,11 +1,8 @@
 """Tests of whole runs, with workers that have no networks."""
 
-import base64
 import errno
-import io
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -16,10 +13,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import pytest
-from batchfakes import JOB, Recorder, direct_engine, restored, write_photos
-from PIL import Image
+from batchfakes import JOB, Recorder, direct_engine, options_of_tree, restored, write_photos
 from places import PROJECT
 
 from restore.batch.failures import write_failures
@@ -37,8 +32,7 @@ from restore.errors import Code, RestoreError
 
 @pytest.fixture
 def options(tmp_path: Path) -> BatchOptions:
-    write_photos(tmp_path / "in", "a.jpg", "sub/b.png", "sub/c.jpg", "notes.txt")
-    return BatchOptions(str(tmp_path / "in"), str(tmp_path / "out"), JOB)
+    return options_of_tree(tmp_path)
 
 
 def run(options: BatchOptions) -> tuple[Summary, Recorder]:
@@ -369,51 +363,6 @@ def test_remote_folders(options: BatchOptions) -> None:
     assert run(remote)[0].plan.done == 3
     onward = replace(options, source=remote.target, target="memory://batch-onward")
     assert run(onward)[0].done == 3
-
-
-def test_report_has_sample_counts_and_failures(options: BatchOptions, tmp_path: Path) -> None:
-    write_photos(tmp_path / "in", "x<b>.jpg", content=b"bad")
-    summary, recorder = run(options)
-    source, target = open_folder(options.source), open_folder(options.target)
-    place = write_report(source, target, summary, recorder.statistics, 2.0)
-    page = Path(place).read_text()
-    assert '<td>restored in this run</td><td class="number">3</td>' in page
-    assert "1.50" in page
-    assert '<td>computing networks</td><td class="number">0.0 s</td>' in page
-    assert "x&lt;b&gt;.jpg" in page
-    assert "<b>" not in page
-
-
-@pytest.mark.parametrize(("max_pixels", "shown"), [(3000, 2), (1000, 0)], ids=["warns", "refuses"])
-def test_report_is_written_though_pillow_finds_a_photo_large(
-    max_pixels: int, shown: int, options: BatchOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(content, "PNG")
-    figures = Statistics()
-    figures.add(Row("large.png", 1, "1", "s", DONE, output="large.png"))
-    source, target = open_folder(options.source), open_folder(options.target)
-    for folder in (source, target):
-        folder.write("large.png", content.getvalue())
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", max_pixels)
-    page = Path(write_report(source, target, Summary(Plan((), 0, (), 0)), figures, 1.0)).read_text()
-    assert page.count("data:image/jpeg") == shown
-
-
-def test_report_shows_16_bits_without_clipping(options: BatchOptions, tmp_path: Path) -> None:
-    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
-    Image.fromarray(grey).save(tmp_path / "in" / "deep.png")
-    content = (tmp_path / "in" / "deep.png").read_bytes()
-    row = Row("deep.png", 1, "1", "s", DONE, output="deep.png")
-    figures = Statistics()
-    figures.add(row)
-    source, target = open_folder(options.source), open_folder(options.target)
-    target.write("deep.png", content)
-    summary = Summary(Plan((), 0, (), 0))
-    page = Path(write_report(source, target, summary, figures, 1.0)).read_text()
-    [before, _] = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page)
-    with Image.open(io.BytesIO(base64.b64decode(before))) as thumbnail:
-        assert 120 < np.asarray(thumbnail).mean() < 136
 
 
 DRIVER = """
