@@ -66,7 +66,7 @@ def write_photos(folder: Path, *names: str, content: bytes = b"photo") -> None:
 
 
 def options_of_tree(folder: Path) -> BatchOptions:
-    """Write three photos and a text file, two of them in a subfolder, and return a batch of them."""
+    """Write a text file and three photos, two in a subfolder; return a batch of them."""
     write_photos(folder / "in", "a.jpg", "sub/b.png", "sub/c.jpg", "notes.txt")
     return BatchOptions(str(folder / "in"), str(folder / "out"), JOB)
 
