@@ -13,8 +13,8 @@ import numpy as np
 
 TRAINED_SHARE = 0.08
 """Share of scratches for which the probabilities of the network need no change. Chosen so that
-undamaged photos are hardly changed and damaged ones come closer to the original than with any other
-share (docs/lite-weights.md)."""
+undamaged photos are hardly changed, and damaged ones come about as close to the original as without
+the adaptation (docs/lite-weights.md, Scratches)."""
 
 MIN_SHARE = 1e-4
 """Smallest estimate of the share."""
@@ -24,6 +24,7 @@ LEVELS = 4096
 
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-6
+"""Change of the share at which the iteration ends."""
 
 
 def adapt_to_rarity(probability: np.ndarray) -> np.ndarray:

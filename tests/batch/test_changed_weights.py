@@ -48,9 +48,17 @@ def engine_that_used(**facts: tuple[str, ...]) -> Engine:
     return engine
 
 
+OFFICIAL = row("x4plus", "https://example.org/x4plus.pth")
 lite_engine = engine_that_used(substitutes=("upscale x4plus: lite weights",))
 NETWORK = UsedNetwork("upscale", "x4plus", "lite").to_text(Catalog.load())
 network_engine = engine_that_used(networks=(NETWORK,))
+
+
+def store_without_official_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> WeightStore:
+    """Return the store that batches look into; OFFICIAL is missing in it."""
+    store = WeightStore(Catalog((OFFICIAL,), tmp_path), tmp_path / "weights", offline=True)
+    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
+    return store
 
 
 def update_manifest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str) -> None:
@@ -64,14 +72,12 @@ def update_manifest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str) 
 def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_there(
     options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    official = row("x4plus", "https://example.org/x4plus.pth")
-    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
-    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
+    store = store_without_official_weights(monkeypatch, tmp_path)
     local = replace(options, job=replace(JOB, weights="local"))
     run_batch(replace(local, limit=2), lite_engine, Recorder(), Event())
     summary = run_batch(local, lite_engine, Recorder(), Event())  # after an interruption
     assert (summary.done, summary.plan.done) == (1, 2)
-    put(store, official)
+    put(store, OFFICIAL)
     planned, _ = preview(local)
     assert (planned.changed, planned.done) == (3, 0)
     with pytest.raises(
@@ -86,12 +92,10 @@ def test_photos_of_lite_weights_are_restored_again_once_the_official_ones_are_th
 def test_weights_that_only_another_machine_lacks_are_told(
     options: BatchOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    official = row("x4plus", "https://example.org/x4plus.pth")
-    store = WeightStore(Catalog((official,), tmp_path), tmp_path / "weights", offline=True)
-    monkeypatch.setattr(substitutes, "WeightStore", lambda catalog, offline: store)
+    store = store_without_official_weights(monkeypatch, tmp_path)
     local = replace(options, job=replace(JOB, weights="local"))
     assert run_batch(replace(local, limit=1), lite_engine, Recorder(), Event()).lacking == set()
-    put(store, official)
+    put(store, OFFICIAL)
     again = replace(local, overwrite=True)
     summary = run_batch(again, lite_engine, Recorder(), Event())
     assert summary.lacking == {"official weights of upscale x4plus"}

@@ -1,4 +1,4 @@
-"""SIGKILL of the command and of its workers at random moments, with the real networks."""
+"""SIGKILL at random moments: of runs without networks, of the command and of its workers."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from batchfakes import write_crops
+from batchfakes import write_crops, write_photos
 from places import PROJECT
 
 from restore.batch.folder import LocalFolder
@@ -71,3 +71,39 @@ def test_killed_runs_have_the_results_of_an_undisturbed_run(
     assert len(inputs) == len(set(inputs)) == photos
     hidden = {path.name for path in (out / FOLDER).rglob("*")}
     assert hidden == {"manifest.jsonl", "pending"}
+
+
+DRIVER = """
+import sys
+from threading import Event
+sys.path.insert(0, {tests!r})
+from batchfakes import JOB, Recorder, pool_engine
+from restore.batch.run import BatchOptions, run_batch
+if __name__ == "__main__":
+    run_batch(BatchOptions({source!r}, {target!r}, JOB), pool_engine, Recorder(), Event())
+"""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_runs_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
+    """SIGKILL at random moments; a photo whose row was written is not restored again."""
+    photos = 60 * kills
+    write_photos(tmp_path / "in", *(f"{number % 7}/{number}.jpg" for number in range(photos)))
+    out, tests = tmp_path / "out", PROJECT / "tests"
+    paths = {"source": str(tmp_path / "in"), "target": str(out)}
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(tests=str(tests), **paths))
+    moments = random.Random(kills)
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, str(script)], cwd=PROJECT)
+        rows = count_rows(out) + moments.randrange(1, 40)
+        while count_rows(out) < rows and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run([sys.executable, str(script)], cwd=PROJECT, check=True)
+    assert len(checksums(out)) == photos
+    inputs = [row["input"] for row in read_rows(LocalFolder(out))]
+    assert len(inputs) == len(set(inputs)) == photos
+    assert not list(out.rglob("*tmp*"))
+    assert not list((out / FOLDER / "pending").iterdir())

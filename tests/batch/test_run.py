@@ -2,11 +2,6 @@
 
 import errno
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +10,13 @@ from typing import Any
 
 import pytest
 from batchfakes import JOB, Recorder, direct_engine, options_of_tree, restored, write_photos
-from places import PROJECT
 
 from restore.batch.failures import write_failures
 from restore.batch.figures import Statistics
 from restore.batch.folder import Folder, LocalFolder, open_folder
 from restore.batch.html_report import write_report
 from restore.batch.listing import BatchPhoto
-from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row, read_rows
+from restore.batch.manifest import DONE, FAILED, FOLDER, Manifest, Row
 from restore.batch.plan import Plan
 from restore.batch.processing import BatchJob
 from restore.batch.run import BatchOptions, OnOutcome, preview, run_batch
@@ -363,45 +357,3 @@ def test_remote_folders(options: BatchOptions) -> None:
     assert run(remote)[0].plan.done == 3
     onward = replace(options, source=remote.target, target="memory://batch-onward")
     assert run(onward)[0].done == 3
-
-
-DRIVER = """
-import sys
-from threading import Event
-sys.path.insert(0, {tests!r})
-from batchfakes import JOB, Recorder, pool_engine
-from restore.batch.run import BatchOptions, run_batch
-if __name__ == "__main__":
-    run_batch(BatchOptions({source!r}, {target!r}, JOB), pool_engine, Recorder(), Event())
-"""
-
-
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_runs_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
-    """SIGKILL at random moments; a photo whose row was written is not restored again."""
-    photos = 60 * kills
-    write_photos(tmp_path / "in", *(f"{number % 7}/{number}.jpg" for number in range(photos)))
-    tests = PROJECT / "tests"
-    paths = {"source": str(tmp_path / "in"), "target": str(tmp_path / "out")}
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER.format(tests=str(tests), **paths))
-    moments = random.Random(kills)
-    for _ in range(kills):
-        process = subprocess.Popen([sys.executable, str(script)], cwd=PROJECT)
-        manifest = tmp_path / "out" / FOLDER / "manifest.jsonl"
-        rows = count_lines(manifest) + moments.randrange(1, 40)
-        while count_lines(manifest) < rows and process.poll() is None:
-            time.sleep(0.001)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    subprocess.run([sys.executable, str(script)], cwd=PROJECT, check=True)
-    assert len(results(tmp_path)) == photos
-    inputs = [row["input"] for row in read_rows(LocalFolder(tmp_path / "out"))]
-    assert len(inputs) == len(set(inputs)) == photos
-    assert not list((tmp_path / "out").rglob("*tmp*"))
-    assert not list((tmp_path / "out" / FOLDER / "pending").iterdir())
-
-
-def count_lines(path: Path) -> int:
-    """Number of complete lines of a file that may not exist yet."""
-    return path.read_bytes().count(b"\n") if path.exists() else 0

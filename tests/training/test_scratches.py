@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from oldphotofakes import WhiteIsScratched
 
+from restore.nets.lite.inpaint import LiteInpaint
+from training import measure_scratch_fill
+from training.measure_scratch_fill import measure_fill
 from training.measure_scratch_harm import (
     NEGATIVES,
     TEAR_WIDTHS,
@@ -193,3 +196,20 @@ def test_mask_of_a_tear_is_where_it_can_be_seen() -> None:
     assert mask.any()
     assert (np.abs(torn.astype(float) - GREY)[mask] > 19).all()
     assert not mask[:, np.abs(GREY[0] - 100.0) < 15].any()
+
+
+def test_filling_removes_found_damage_and_leaves_undamaged_photos(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measure_scratch_fill, "SIDE_PX", SIDE)
+    inpainter = LiteInpaint().eval().requires_grad_(requires_grad=False)  # a harmonic fill
+    detector = WhiteIsScratched()
+    detector.level.fill_(0.8)  # below the level of light tears
+    figures = measure_fill(detector, inpainter, [RGB], MAPS)
+    assert figures["filled_none"] == {"mse": 0.0, "max_mse": 0.0, "photos": 1}
+    light, dark = figures["filled_tear_light_4_px"], figures["filled_tear_dark_4_px"]
+    assert light["mse"] < light["damaged_mse"]
+    assert light["removed_share"] > 0.9
+    # The fake finds light damage only.
+    assert dark["mse"] == dark["damaged_mse"] > 0
+    assert dark["removed_share"] == 0
