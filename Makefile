@@ -26,7 +26,7 @@ help:
 	@echo "make service  run the job service with its web page on 127.0.0.1:8000"
 	@echo "make env    install the package into $(VENV)"
 	@echo "make dev    install the package and the development tools into $(VENV)"
-	@echo "make generated  write predict.py, the table and types of inputs, and the downloads in cog.yaml"
+	@echo "make generated  write predict.py, tables and types of inputs, downloads in cog.yaml"
 	@echo "make wheel  build dist/*.whl"
 
 env: $(RUNTIME)
