@@ -84,7 +84,8 @@ def test_foreign_file_is_kept_and_the_photo_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["overwrite", "force"])
 def test_foreign_file_is_replaced_on_request(tmp_path: Path, option: str) -> None:
     (tmp_path / "a.jpg").write_bytes(b"somebody's")
-    assert output_in(tmp_path, **{option: True}).save(photo(), DONE_OUTCOME).status == DONE  # type: ignore[arg-type]
+    output = output_in(tmp_path, **{option: True})  # type: ignore[arg-type]
+    assert output.save(photo(), DONE_OUTCOME).status == DONE
     assert files_in(tmp_path) == {"a.jpg": b"result"}
 
 
