@@ -1,5 +1,6 @@
 """Fixtures for all tests: paths, small photos, and a Restorer with the embedded weights."""
 
+import collections
 import dataclasses
 import gc
 import importlib
@@ -40,9 +41,27 @@ NOT_MEASURED = frozenset(
 )
 """Folders whose tests do not count for the coverage: each module has tests of its own elsewhere."""
 
+MEASURED_CASES = 2
+"""Cases of each parametrised test that count for the coverage.
+
+The others mostly run the same lines, and tracing makes a test slower by up to a half.
+"""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop the first of two coverage measurements of a worker, so that `no_cover` has an effect.
+
+    In a worker, pytest-cov 7.1 starts one when it is loaded and another one here, and pauses only
+    the latter.
+    """
+    plugin = session.config.pluginmanager.get_plugin("_cov")
+    if plugin and plugin.cov_controller and "PYTEST_XDIST_WORKER" in os.environ:
+        plugin.cov_controller.cov.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,8 +80,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    cases = collections.Counter[str]()
     for item in items:
-        if item.path.relative_to(PROJECT / "tests").parts[0] in NOT_MEASURED:
+        test, _, _ = item.nodeid.partition("[")
+        cases[test] += 1
+        folder = item.path.relative_to(PROJECT / "tests").parts[0]
+        if folder in NOT_MEASURED or cases[test] > MEASURED_CASES:
             item.add_marker(pytest.mark.no_cover)
     if not config.getoption("--slow"):
         for item in items:
