@@ -1,4 +1,4 @@
-"""Evaluate the lite weights; write provenance.json, example pictures and the tables of the page."""
+"""Evaluate the lite weights; write provenance.json, pictures and the tables of two pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from training.paths import DOCS
 from training.provenance import Figures, read_figures, write_figures
 from training.registry import RECIPES
 
-PAGE = "lite-weights.md"
+PAGES: Mapping[str, str] = {"targets": "lite-weights.md", "figures": "lite-figures.md"}
+"""The page of each table."""
+
 PICTURES = "lite"
 WEBP_QUALITY = 85
 log = logging.getLogger("training")
@@ -45,18 +47,18 @@ EVALUATIONS: Mapping[str, Evaluation] = {
 
 @dataclass(frozen=True)
 class Report:
-    """Where an evaluation writes its page and pictures.
+    """Where an evaluation writes its tables and pictures.
 
     Attributes:
-        folder: folder with lite-weights.md, whose tables are updated if it exists; pictures go to
-            its subfolder lite/.
+        folder: folder with the pages, whose tables are updated as far as the pages exist; pictures
+            go to its subfolder lite/.
     """
 
     folder: Path = DOCS
 
-    @property
-    def page(self) -> Path:
-        return self.folder / PAGE
+    def page(self, table: str) -> Path:
+        """Return the page of a table."""
+        return self.folder / PAGES[table]
 
     def picture(self, name: str) -> Path:
         """Return the path of the picture of a recipe."""
@@ -66,11 +68,11 @@ class Report:
 def evaluate(names: Iterable[str], paths: EvaluationPaths, report: Report) -> None:
     """Evaluate the weights of the named recipes.
 
-    Figures go to provenance.json beside the weights. The tables of the page are rewritten from
-    the figures of all recipes.
+    Figures go to provenance.json beside the weights. Each table is rewritten in its page from the
+    figures of all recipes.
 
     Raises:
-        SystemExit: the page has no place for a table.
+        SystemExit: a page has no place for its table; then no page is changed.
     """
     for name in names:
         measurement = EVALUATIONS[name].measure(paths)
@@ -80,34 +82,43 @@ def evaluate(names: Iterable[str], paths: EvaluationPaths, report: Report) -> No
             picture = report.picture(name)
             picture.parent.mkdir(parents=True, exist_ok=True)
             measurement.sheet.save(picture, quality=WEBP_QUALITY)
-    if report.page.is_file():
-        text = report.page.read_text(encoding="utf-8")
-        report.page.write_text(replace_tables(text, paths.weights), encoding="utf-8")
+    texts = {
+        page: replace_table(page, name, table)
+        for name, table in build_tables(paths.weights).items()
+        if (page := report.page(name)).is_file()
+    }
+    for page, text in texts.items():
+        page.write_text(text, encoding="utf-8")
 
 
-def replace_tables(text: str, weights: Path) -> str:
-    """Return the text of the page with both tables rewritten from provenance.json.
-
-    A table stands between the comments `<!-- name -->` and `<!-- /name -->`.
-
-    Raises:
-        SystemExit: the comments of a table are missing.
-    """
+def build_tables(weights: Path) -> dict[str, str]:
+    """Return the tables by name, from the figures in provenance.json."""
     measured = {}
     for name in EVALUATIONS:
         recipe = RECIPES[name]
         figures = read_figures(recipe, weights) if (weights / recipe.file).is_file() else {}
         if "cost" in figures:
             measured[name] = figures
-    tables = {"targets": targets_table(measured, weights), "figures": figures_tables(measured)}
-    for name, table in tables.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, count = re.subn(pattern, rf"\g<1>{table}\g<2>", text, flags=re.DOTALL)
-        if count != 1:
-            raise SystemExit(
-                f"{PAGE} has no place for the table '{name}': "
-                f"add a line <!-- {name} --> and a line <!-- /{name} -->"
-            )
+    return {"targets": targets_table(measured, weights), "figures": figures_tables(measured)}
+
+
+def replace_table(page: Path, name: str, table: str) -> str:
+    """Return the text of a page with a table rewritten.
+
+    The table stands between the comments `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        SystemExit: the comments are missing.
+    """
+    pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+    text, count = re.subn(
+        pattern, rf"\g<1>{table}\g<2>", page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(
+            f"{page.name} has no place for the table '{name}': "
+            f"add a line <!-- {name} --> and a line <!-- /{name} -->"
+        )
     return text
 
 

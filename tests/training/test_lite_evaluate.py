@@ -1,4 +1,4 @@
-"""Evaluation of the lite weights: figures, pictures, the tables of the page, paths."""
+"""Evaluation of the lite weights: figures, pictures, the tables of the pages, paths."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from training import __main__ as command_line
 from training import evaluate as evaluation
 from training import measure_faces, measure_upscale, measure_upscale_real
 from training.dataset import read_held_back
-from training.evaluate import EVALUATIONS, PAGE, Report, evaluate, replace_tables
+from training.evaluate import EVALUATIONS, PAGES, Report, build_tables, evaluate, replace_table
 from training.evaluation import Assessment, Evaluation, EvaluationPaths, Measurement
 from training.measure_upscale import MAIN_REFERENCE, load_references
 from training.paths import DOCS, LITE_WEIGHTS
@@ -30,13 +30,20 @@ def test_every_recipe_has_an_evaluation() -> None:
     assert EVALUATIONS.keys() == RECIPES.keys()
 
 
-def test_tables_of_the_page_match_provenance() -> None:
-    text = (DOCS / PAGE).read_text(encoding="utf-8")
-    assert replace_tables(text, LITE_WEIGHTS) == text
+def test_every_table_has_its_own_page() -> None:
+    assert build_tables(LITE_WEIGHTS).keys() == PAGES.keys()
+    assert len(set(PAGES.values())) == len(PAGES)
+
+
+@pytest.mark.parametrize("table", PAGES)
+def test_table_of_the_page_matches_provenance(table: str) -> None:
+    page = Report().page(table)
+    expected = build_tables(LITE_WEIGHTS)[table]
+    assert replace_table(page, table, expected) == page.read_text(encoding="utf-8")
 
 
 def test_page_shows_the_pictures_that_evaluations_write() -> None:
-    text = (DOCS / PAGE).read_text(encoding="utf-8")
+    text = Report().page("targets").read_text(encoding="utf-8")
     pictures = sorted((DOCS / "lite").glob("*.webp"))
     assert {picture.stem for picture in pictures} <= EVALUATIONS.keys()
     for picture in pictures:
@@ -66,33 +73,59 @@ def fake_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EVALUATIONS, "denoise", evaluation)  # type: ignore[arg-type]
 
 
+def write_pages(folder: Path) -> Report:
+    """Write pages with places for their tables into a folder."""
+    report = Report(folder)
+    folder.mkdir(exist_ok=True)
+    for name in PAGES:
+        text = f"Title of {name}\n\n<!-- {name} -->\nold\n<!-- /{name} -->\n"
+        report.page(name).write_text(text)
+    return report
+
+
 @pytest.mark.usefixtures("fake_evaluation")
 class TestEvaluate:
-    def test_writes_figures_picture_and_tables(self, tmp_path: Path, weights: Path) -> None:
-        report = Report(tmp_path / "docs")
-        report.folder.mkdir()
-        marks = [f"<!-- {name} -->\nold\n<!-- /{name} -->" for name in ("targets", "figures")]
-        report.page.write_text("Title\n\n" + "\n\n".join(marks))
+    def test_writes_figures_picture_and_each_table_into_its_page(
+        self, tmp_path: Path, weights: Path
+    ) -> None:
+        report = write_pages(tmp_path / "docs")
         evaluate(["denoise"], EvaluationPaths(tmp_path, weights), report)
         assert read_provenance(weights)[RECIPES["denoise"].file]["figures"] == FIGURES
         assert (tmp_path / "docs" / "lite" / "denoise.webp").is_file()
-        text = report.page.read_text()
-        assert text.startswith("Title\n")
-        assert "| denoise | 1.9 MB | 12.35 dB | 12 dB | yes | not measured | 1.0 |" in text
-        assert "| denoise | psnr db |\n|---|---|\n| kodak | 12.35 |" in text
-        assert "old" not in text
+        targets, figures = (report.page(name).read_text() for name in ("targets", "figures"))
+        assert targets.startswith("Title of targets\n")
+        assert "| denoise | 1.9 MB | 12.35 dB | 12 dB | yes | not measured | 1.0 |" in targets
+        assert "psnr db" not in targets
+        assert figures.startswith("Title of figures\n")
+        assert "| denoise | psnr db |\n|---|---|\n| kodak | 12.35 |" in figures
+        assert "1.9 MB" not in figures
+        assert "old" not in targets + figures
 
-    def test_page_without_a_place_for_a_table_is_an_error(
+    def test_page_without_a_place_for_its_table_is_an_error(
         self, tmp_path: Path, weights: Path
     ) -> None:
-        (tmp_path / PAGE).write_text("no tables")
-        with pytest.raises(SystemExit, match="no place for the table 'targets'"):
-            evaluate(["denoise"], EvaluationPaths(tmp_path, weights), Report(tmp_path))
+        report = write_pages(tmp_path)
+        first = report.page("targets").read_text()
+        report.page("figures").write_text(first)
+        with pytest.raises(SystemExit, match=r"lite-figures\.md has no place for .* 'figures'"):
+            evaluate(["denoise"], EvaluationPaths(tmp_path, weights), report)
+        assert report.page("targets").read_text() == first
 
-    def test_page_is_optional(self, tmp_path: Path, weights: Path) -> None:
+    @pytest.mark.parametrize("table", PAGES)
+    def test_one_page_is_updated_without_the_other(
+        self, table: str, tmp_path: Path, weights: Path
+    ) -> None:
+        report = write_pages(tmp_path)
+        for other in PAGES.keys() - {table}:
+            report.page(other).unlink()
+        evaluate(["denoise"], EvaluationPaths(tmp_path, weights), report)
+        assert [page.name for page in tmp_path.glob("*.md")] == [PAGES[table]]
+        assert "| denoise |" in report.page(table).read_text()
+
+    def test_pages_are_optional(self, tmp_path: Path, weights: Path) -> None:
         evaluate(["denoise"], EvaluationPaths(tmp_path, weights), Report(tmp_path))
         assert (tmp_path / "lite" / "denoise.webp").is_file()
-        assert not (tmp_path / PAGE).exists()
+        assert not list(tmp_path.glob("*.md"))
 
 
 @pytest.mark.parametrize(
