@@ -79,3 +79,24 @@ def test_opaque_photo_is_resized_as_usual() -> None:
     result, result_alpha = resize_weighted(pixels, alpha, (40, 41), cv2.INTER_LANCZOS4)
     np.testing.assert_array_equal(result, cv2.resize(pixels, (40, 41), interpolation=4))
     assert (result_alpha == 255).all()
+
+
+def test_faint_colours_count_as_much_as_they_are_visible() -> None:
+    pixels, alpha = np.full((32, 32, 3), 200, np.uint8), np.full((32, 32), 255, np.uint8)
+    pixels[:, 16], alpha[:, 16] = 0, 16  # half of the opacity at which a colour is its own
+    extended = extend_colours(pixels, alpha)
+    assert np.abs(extended[:, 16].astype(int) - 100).max() <= 20
+
+
+def test_bands_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (53, 31, 3), np.uint8)
+    alpha = cv2.resize(rng.integers(0, 256, (6, 4), np.uint8), (31, 53))
+    alpha[alpha < 100] = 0
+    whole = extend_colours(pixels, alpha)
+    resized = resize_weighted(pixels, alpha, (40, 71), cv2.INTER_LINEAR)
+    monkeypatch.setattr("restore.imaging.alpha.BAND_ROWS", 8)
+    np.testing.assert_array_equal(extend_colours(pixels, alpha), whole)
+    again = resize_weighted(pixels, alpha, (40, 71), cv2.INTER_LINEAR)
+    for one, other in zip(resized, again, strict=True):
+        np.testing.assert_array_equal(one, other)

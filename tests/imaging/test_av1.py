@@ -69,6 +69,11 @@ def test_largest_sequence_counts() -> None:
     assert largest_frame(small + frame + large + frame) == (9000, 7000)
 
 
+def test_unit_without_a_size_extends_to_the_end() -> None:
+    header = sequence(64, 48)
+    assert largest_frame(bytes([header[0] & ~2]) + header[2:]) == (64, 48)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

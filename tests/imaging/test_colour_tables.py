@@ -58,6 +58,8 @@ def test_curve_of_greys_rises_and_has_no_tint() -> None:
     folded = table.copy()
     folded[20] = 0
     assert (np.diff(tone_curve(folded)) >= 0).all()
+    strong = tone_curve(identity_table(9) * 2 - 0.5)
+    assert (strong.min(), strong.max()) == (0, 1)
 
 
 @pytest.mark.parametrize("pixels", [PIXELS, DEEP, PIXELS[..., 0], DEEP[..., 0]])

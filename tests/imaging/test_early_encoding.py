@@ -7,6 +7,7 @@ import pytest
 
 from restore.errors import Code, RestoreError
 from restore.imaging.early_encoding import EarlyEncoder, encode_timed
+from restore.imaging.metadata import Metadata
 from restore.imaging.outputs import save_all
 from restore.imaging.photo import Photo
 from restore.options import OutputOptions
@@ -61,4 +62,11 @@ def test_large_results_are_not_encoded_early() -> None:
 
 
 def test_time_is_measured() -> None:
-    assert encode_timed(DEEP, OUTPUT).elapsed_ms > 0
+    assert encode_timed(DEEP, OUTPUT).elapsed_ms > 0.01
+
+
+def test_position_is_written_only_on_request() -> None:
+    photo = Photo("a", DEEP.pixels, metadata=Metadata(texts=(("exif:GPSLatitude", "52"),)))
+    for keep in (False, True):
+        output = OutputOptions(output_format="png", keep_gps=keep)
+        assert (b"GPSLatitude" in encode_timed(photo, output).data) == keep

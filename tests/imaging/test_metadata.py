@@ -314,3 +314,17 @@ def test_pixels_that_are_not_square_are_a_warning() -> None:
     for data in (png, jpeg):
         (warning,) = decode(data, "a").warnings
         assert "not square (4:3)" in warning
+
+
+@pytest.mark.parametrize("keyword", ["", "a" * 80, "a\nb", "\u03a9"])
+def test_texts_whose_names_a_png_cannot_hold_are_dropped(keyword: str) -> None:
+    photo = Photo("a", picture(), metadata=Metadata(texts=((keyword, "x"), ("Title", "y"))))
+    written, notes = encode(photo, "png", 90)
+    assert dict(decode(written, "a").metadata.texts) == {"Title": "y"}
+    assert "texts" in "".join(notes)
+
+
+def test_records_of_an_odd_size_are_padded() -> None:
+    assert len(IPTC) % 2
+    written, _ = encode(Photo("a", picture(), metadata=Metadata(iptc=IPTC)), "jpg", 90)
+    assert jpeg_segment(0xED, b"Photoshop 3.0\0" + IRB) in written
