@@ -8,7 +8,7 @@ from photofiles import FORMATS, chunk, exif_block, exif_of, file_of, picture, pn
 from PIL import ExifTags, Image
 
 from restore.imaging.encode import encode
-from restore.imaging.exif import exif_density, exif_for_output
+from restore.imaging.exif import exif_density, exif_for_output, valid_density
 from restore.imaging.photo import Photo, decode
 
 
@@ -133,6 +133,12 @@ def test_orientation_that_does_not_exist_becomes_upright() -> None:
     photo = decode(png_with_exif(exif_block(0)), "a")
     assert photo.orientation == 1
     assert exif_of(encode(photo, "png", 95)[0])[ExifTags.Base.Orientation] == 1
+
+
+@pytest.mark.parametrize("density", [(0, 300), (300, 0), (300, 1e6), (300,), None, ("a", 1)])
+def test_impossible_density_is_dropped(density: object) -> None:
+    assert valid_density(density) is None
+    assert valid_density((300, 72)) == (300.0, 72.0)
 
 
 def test_density_of_a_block_is_not_replaced() -> None:

@@ -33,6 +33,15 @@ def test_faded_photo_is_found_in_every_depth(dtype: type) -> None:
     assert f"{estimate.black_lightness:.0f} of 100" in estimate.reason
 
 
+def test_black_that_is_light_in_one_channel_only_is_no_fading() -> None:
+    pixels = GOOD.copy()
+    pixels[..., 0] = FADED[..., 0]
+    estimate = estimate_fading(Photo("a", pixels))
+    assert estimate.black_points[0] > 0.05
+    assert estimate.black_lightness < 5
+    assert not estimate.is_faded
+
+
 def test_grey_photo_has_no_cast() -> None:
     estimate = estimate_fading(Photo("a", FADED[..., 1]))
     assert estimate.cast == pytest.approx(0, abs=0.1)

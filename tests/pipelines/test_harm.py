@@ -100,10 +100,24 @@ def test_contrast_does_not_depend_on_one_cell() -> None:
 
 def test_documented_bounds_are_those_of_the_check() -> None:
     """`-` is no bound."""
-    lines = (PROJECT / "docs" / "harm.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    text = (PROJECT / "docs" / "harm.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     documented = {cells[0]: cells[2:] for cells in rows if cells[0] in set(Expected)}
     assert documented == {expected: list(as_cells(bounds)) for expected, bounds in BOUNDS.items()}
+    cast = BOUNDS[Expected.CAST]
+    assert f"at most {100 * cast.max_clipped_share:g} % of the samples may become black" in text
+    assert f"keep a correlation of {cast.min_structure:g} " in text
+
+
+def test_each_figure_beyond_its_bound_is_named() -> None:
+    bounds = Bounds(12, 8, 0.05, 0.8, 0.2, 0.95)
+    at_bounds = Harm(12, 8, 0.05, 0.8, 0.2, 0.95)
+    assert bounds.exceeded(at_bounds) == []
+    beyond = Harm(13, 9, 0.06, 0.79, 0.21, 0.94)
+    texts = bounds.exceeded(beyond)
+    expected = ("13 levels (limit 12)", "9 levels (limit 8)", "6 % of the pixels", "79 %", "21 %")
+    for text, part in zip(texts, (*expected, "94 %"), strict=True):
+        assert part in text
 
 
 def as_cells(bounds: Bounds) -> Iterator[str]:
