@@ -66,13 +66,17 @@ def test_result_is_kept_with_a_warning_if_the_check_is_off() -> None:
     assert "harm_check is off" in context.report.warnings[0]
 
 
-def test_pixels_outside_of_a_hole_are_taken_back() -> None:
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_pixels_outside_of_a_hole_are_taken_back(channels: tuple[int, ...]) -> None:
     context, hole = a_context(), np.zeros((64, 64), np.bool_)
     hole[20:30, 20:30] = True
     context.changed_areas.append(hole)
-    result = named(BEFORE, darker_by(50), Expected.NOTHING, context)
+    before = Photo("a.png", np.full((64, 64, *channels), 120, np.uint8))
+    after = before.with_pixels(before.pixels - np.uint8(50))
+    result = named(before, after, Expected.NOTHING, context)
+    assert result.pixels.shape == before.pixels.shape
     assert (result.pixels[hole] == 70).all()
-    assert np.array_equal(result.pixels[~hole], BEFORE.pixels[~hole])
+    assert np.array_equal(result.pixels[~hole], before.pixels[~hole])
     assert context.report.status == "reduced"
 
 

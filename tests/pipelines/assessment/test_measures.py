@@ -191,6 +191,17 @@ def test_shake_widens_the_edges_across_it() -> None:
     assert edges.widest_px > 2 * edges.narrowest_px
 
 
+def test_weak_edges_of_soft_objects_do_not_count() -> None:
+    picture = squares(3.0) // 3 + 60
+    picture[:44] = squares(0.0)[:44]
+    edges, sharp, soft = (measure_edges(each) for each in (picture, squares(0.0), squares(3.0)))
+    assert edges is not None
+    assert sharp is not None
+    assert soft is not None
+    assert edges.widest_px == pytest.approx(sharp.widest_px, abs=0.2)
+    assert soft.widest_px > 2.5 * sharp.widest_px
+
+
 def test_picture_without_edges_has_no_width() -> None:
     assert measure_edges(rgb_of(SMOOTH)[..., 0]) is None
     assert measure_edges(np.zeros((9, 9), np.uint8)) is None
