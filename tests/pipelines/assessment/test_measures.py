@@ -5,12 +5,13 @@ import io
 import cv2
 import numpy as np
 import pytest
-from facefakes import FixedDetector
+from facefakes import FixedDetector, face_at
 from oldphotofakes import WhiteIsScratched
 from PIL import Image
 from torch import Tensor
 
 from restore.faces.convention import CONVENTIONS
+from restore.faces.fit import CheckedFace
 from restore.imaging.convert import to_grey
 from restore.imaging.photo import Photo, decode
 from restore.pipelines.assessment.blur import measure_edges
@@ -19,6 +20,7 @@ from restore.pipelines.assessment.jpeg import measure_blocks, table_quality
 from restore.pipelines.assessment.measurements import (
     MEASURED_LONG_SIDE_PX,
     Measurements,
+    measure_face,
     measure_photo,
 )
 from restore.pipelines.assessment.noise import measure_noise
@@ -193,13 +195,33 @@ def test_shake_widens_the_edges_across_it() -> None:
 
 def test_weak_edges_of_soft_objects_do_not_count() -> None:
     picture = squares(3.0) // 3 + 60
-    picture[:44] = squares(0.0)[:44]
+    picture[:36] = squares(0.0)[:36]
     edges, sharp, soft = (measure_edges(each) for each in (picture, squares(0.0), squares(3.0)))
     assert edges is not None
     assert sharp is not None
     assert soft is not None
     assert edges.widest_px == pytest.approx(sharp.widest_px, abs=0.2)
     assert soft.widest_px > 2.5 * sharp.widest_px
+
+
+def test_edges_of_a_face_are_those_of_its_box_and_a_margin() -> None:
+    face = CheckedFace(face_at(300, 300, 400), "")
+    rows, columns = np.mgrid[:600, :600]
+    edges = rgb_of(np.where((rows // 16 + columns // 16) % 2, 200.0, 60.0))
+    plain = np.full_like(edges, 128)
+    beside = np.s_[150:450]
+    for inside, outside in ((np.s_[60:100], np.s_[:58]), (np.s_[500:540], np.s_[542:])):
+        for margin, other in (
+            ((inside, beside), (outside, beside)),
+            ((beside, inside), (beside, outside)),
+        ):
+            rgb = plain.copy()
+            rgb[other] = edges[other]
+            assert measure_face(rgb, face).edge_width_px is None
+            rgb[margin] = edges[margin]
+            assert measure_face(rgb, face).edge_width_px == pytest.approx(2.6, abs=0.5)
+    gone = CheckedFace(face_at(-300, 300, 200), "")
+    assert measure_face(edges, gone).edge_width_px is None
 
 
 def test_picture_without_edges_has_no_width() -> None:
