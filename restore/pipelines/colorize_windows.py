@@ -17,7 +17,7 @@ from torch import Tensor
 WINDOW_ASPECT = 1.5
 """Longest window, in short sides of the photo. Four photos side by side (6 to 1) come out 15.2,
 11.8 and 8.9 % closer to the original than grey with windows of 1.5, 2 and 3 short sides, and 0.9 %
-as one square. See docs/lite-weights.md for strips that were cut from photos."""
+as one square. docs/lite-training.md has figures for strips that were cut from photos."""
 
 MAX_WINDOWS = 32
 """A photo of more than 24 short sides gets longer windows, which bounds the time."""

@@ -42,7 +42,7 @@ changed; from the second on, the table is applied in full; between them, in part
 CHANGE_RANGE_OF_FADED = (1.0, 3.0)
 """The same for photos whose black and white points show that they have faded.
 
-Lower ones change more good photos, higher ones correct fewer faded ones: docs/lite-weights.md has
+Lower ones change more good photos, higher ones correct fewer faded ones: docs/lite-training.md has
 figures for the held-back photos of train/extra, which benchmarks.colors does not measure.
 """
 

@@ -14,7 +14,7 @@ import numpy as np
 TRAINED_SHARE = 0.08
 """Share of scratches for which the probabilities of the network need no change. Chosen so that
 undamaged photos are hardly changed, and damaged ones come about as close to the original as without
-the adaptation (docs/lite-weights.md, Scratches)."""
+the adaptation (docs/lite-training.md, Scratches)."""
 
 MIN_SHARE = 1e-4
 """Smallest estimate of the share."""
