@@ -125,9 +125,9 @@ def test_a_mask_gives_its_size_and_how_it_was_read(
 
 def test_the_embedded_network_says_how_wide_holes_may_be(lite: Restorer) -> None:
     points = [[10, 10], [150, 10], [150, 150], [10, 150]]
-    photo = Photo("a", np.tile(WITHOUT_WHITE, (3, 3, 1)))
+    photo = Photo("a", WITHOUT_WHITE)
     [found] = lite.run("inspect", photo, points=points).inspections
-    assert [step["task"] for step in found.steps] == ["inpaint"]
+    assert [step["task"] for step in found.steps] == ["inpaint", "upscale"]
     assert "wider than 128 px with a smear" in found.warnings[0]
 
 

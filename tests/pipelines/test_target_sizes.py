@@ -104,8 +104,8 @@ def test_target_is_reached_on_the_device_too(
     on_host = lite.run("upscale", [path], target_px=32).photos[0]
     monkeypatch.setattr(lite, "pixel_devices", frozenset({"cpu"}))
     for target_px in (32, 96):
-        results = lite.run("upscale", [path], target_px=target_px, runtime_profile="fast")
-        assert results.photos[0].width == target_px
+        results = lite.run("upscale", [path, path], target_px=target_px, runtime_profile="fast")
+        assert [photo.width for photo in results.photos] == [target_px, target_px]
         assert "pixels stayed on the device" in results.reports[0].profile_effects
         if target_px == on_host.width:
             np.testing.assert_array_equal(results.photos[0].pixels, on_host.pixels)
