@@ -48,11 +48,7 @@ def load_patch_sources(recipe: Recipe, photos: Path) -> tuple[PatchSource, Patch
     Raises:
         SystemExit: a folder is missing.
     """
-    folders = [
-        folder
-        for folder in recipe.folders
-        if not folder.is_optional or (photos / folder.name).is_dir()
-    ]
+    folders = recipe.present_folders(photos)
     splits = [_split_folder(recipe, folder, photos) for folder in folders]
     training, held_back = zip(*splits, strict=True)
     return (

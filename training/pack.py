@@ -40,9 +40,10 @@ def pack_photos(archive: Path, photos: Path, recipes: Iterable[Recipe], max_byte
         max_bytes: limit of the size of the archive.
 
     Raises:
-        SystemExit: a folder is missing, or the archive is too large even with the lowest quality.
+        SystemExit: a folder is missing that is not optional, or the archive is too large even with
+            the lowest quality.
     """
-    files = _read_files(photos, _folders_of(recipes))
+    files = _read_files(photos, _folders_of(recipes, photos))
     for quality in (None, *JPEG_QUALITIES):
         content = _write_archive(files if quality is None else _compress(files, quality))
         if len(content) <= max_bytes:
@@ -72,11 +73,11 @@ def unpacked(photos: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _folders_of(recipes: Iterable[Recipe]) -> list[str]:
-    """Return the names of the folders that recipes need, in name order."""
+def _folders_of(recipes: Iterable[Recipe], photos: Path) -> list[str]:
+    """Return the names of the folders that recipes need or may use, in name order."""
     names = set[str]()
     for recipe in recipes:
-        names |= {folder.name for folder in recipe.folders}
+        names |= {folder.name for folder in recipe.present_folders(photos)}
         names |= {DAMAGE_FOLDER} if recipe.uses_damage_maps else set()
     return sorted(names)
 

@@ -135,6 +135,14 @@ class Recipe:
     load_teacher: Callable[[Path], nn.Module] | None = None
     peak_until: float = 0.0
 
+    def present_folders(self, photos: Path) -> list[Folder]:
+        """Return the folders of training photos, without optional ones that `photos` lacks."""
+        return [
+            folder
+            for folder in self.folders
+            if not folder.is_optional or (photos / folder.name).is_dir()
+        ]
+
 
 def random_window(
     photo: Photo, side_px: int, max_factor: float, rng: np.random.Generator

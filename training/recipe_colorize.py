@@ -1,7 +1,8 @@
 """The recipe of the lite colour network: photos in colour, their lightness partly degraded.
 
-The encoder starts from EfficientNet-Lite0. First train the decoder alone (`--only decoder`), which
-is fast because no gradient of the encoder is needed; then all with `--fine-tune`.
+The encoder starts from EfficientNet-Lite0. Train the decoder alone (`--only decoder`): this is
+fast, because no gradient of the encoder is needed, and runs that also trained the encoder learned
+the training photos by heart (docs/lite-training.md).
 """
 
 from __future__ import annotations

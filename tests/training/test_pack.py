@@ -1,5 +1,7 @@
 """Packed training photos: the same split as the folder, and the limit of the size."""
 
+import dataclasses
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from training import __main__ as command_line
 from training.dataset import load_patch_sources
 from training.pack import pack_photos, unpacked
 from training.paths import list_photos
+from training.recipe import Folder
 from training.registry import RECIPES
 
 LARGE = 10**8
@@ -53,6 +56,19 @@ def test_only_the_folders_of_the_recipes_are_packed(tmp_path: Path, photos: Path
         for name in names:
             packed, original = (list_photos(path / name) for path in (folder, photos))
             assert [file.read_bytes() for file in packed] == [f.read_bytes() for f in original]
+
+
+def test_optional_folder_is_packed_if_present(tmp_path: Path, photos: Path) -> None:
+    extra = Folder("extra", is_optional=True)
+    recipe = dataclasses.replace(RECIPES["denoise"], folders=(Folder("natural"), extra))
+    own = tmp_path / "own"
+    shutil.copytree(photos / "natural", own / "natural")
+    for names in ({"natural"}, {"natural", "extra"}):
+        for name in names - {"natural"}:
+            shutil.copytree(photos / "natural", own / name)
+        pack_photos(tmp_path / "photos.tar", own, [recipe], LARGE)
+        with unpacked(tmp_path / "photos.tar") as folder:
+            assert {path.name for path in folder.iterdir()} == names
 
 
 def test_folder_is_not_unpacked(photos: Path) -> None:
