@@ -17,13 +17,9 @@ from restore.pipelines.old_photo_strips import (
 MIN_COARSE_THRESHOLD = 0.5
 """Probability that wide damage needs at least. Small objects are thin lines in a reduced photo."""
 
-MIN_WIDE_CERTAINTY = 0.76
+MIN_WIDE_CERTAINTY = 0.8
 """Mean probability of wide damage, from 0 at the threshold to 1. Petals, trunks and stripes, which
 are thin in a reduced photo, are detected less surely than tears."""
-
-MIN_CROSSING = 0.9
-"""Share of the width or height of the photo from which wide damage crosses it, and need not be
-certain."""
 
 MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
@@ -37,8 +33,9 @@ MAX_WIDTH = 0.075
 FRAME_WIDTH = 0.05
 """Width of the frame of a print, as a fraction of each side; strips inside of it are kept."""
 
-MAX_WIDE_SPREAD_LEVELS = 16.0
-"""Standard deviation of the levels inside of wide damage: bare paper, a crack or tape is flat."""
+MAX_WIDE_SPREAD_LEVELS = 7.0
+"""Range of the middle half of the levels inside of wide damage: bare paper, a crack or tape is
+flat. Most objects that are detected as surely have a lit and a shaded side."""
 
 MIN_WIDE_CONTRAST_LEVELS = 25.0
 """Difference between wide damage and the photo on either side of it."""
@@ -62,7 +59,7 @@ def probability_at(certainty: float, threshold: float) -> float:
 def keep_wide_damage(
     luminance: np.ndarray, probability: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Return what is distinct, long, flat, and lighter or darker than the photo on both sides.
+    """Return what is certain, long, flat, and lighter or darker than the photo on both sides.
 
     Args:
         luminance: HxW uint8, reduced.
@@ -81,17 +78,11 @@ def keep_wide_damage(
         in_photo = region & inner[window]
         if (
             in_photo.sum() > 0.5 * region.sum()
-            and (_crosses(region, found.shape) or probability[window][region].mean() >= min_mean)
+            and probability[window][region].mean() >= min_mean
             and _is_wide_damage(luminance[window], region, max(found.shape))
         ):
             kept[window] |= region
     return kept
-
-
-def _crosses(region: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Tell whether an HxW bool area extends over the width or the height of a photo."""
-    _, _, width, height = cv2.boundingRect(region.astype(np.uint8))
-    return height >= MIN_CROSSING * shape[0] or width >= MIN_CROSSING * shape[1]
 
 
 def _inside_frame(shape: tuple[int, ...]) -> np.ndarray:
@@ -110,7 +101,8 @@ def _is_wide_damage(luminance: np.ndarray, region: np.ndarray, long_side_px: int
         return False
     levels = luminance.astype(np.float32)
     inside = levels[region & (distances >= min(2.0, float(distances.max())))]
-    if float(inside.std()) > MAX_WIDE_SPREAD_LEVELS:
+    lower, upper = np.percentile(inside, (25.0, 75.0))
+    if upper - lower > MAX_WIDE_SPREAD_LEVELS:
         return False
     around = levels[dilate(region, RING_PX) & ~dilate(region, 1)]
     difference = float(np.median(inside)) - around
