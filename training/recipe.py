@@ -30,6 +30,18 @@ EXTRA = (
     "photos of train/extra, listed with repository, licence and author in "
     "training/extra_photos.jsonl: CC0, public domain, CC-BY, Unsplash, Pexels and Pixabay licences"
 )
+EXTRA2 = (
+    "photos of train/extra2, listed with repository and source in training/extra_photos2.jsonl: "
+    "CC-BY 2.0"
+)
+EXTRA3 = (
+    "photos of train/extra3, listed with repository and source in training/extra_photos3.jsonl: "
+    "CC-BY 2.0, Unsplash and Pexels licences"
+)
+EXTRA4 = (
+    "photos of train/extra4, listed with repository and source in training/extra_photos4.jsonl: "
+    "CC-BY 2.0, CC0, Unsplash, Pexels and Pixabay licences"
+)
 FACES = (
     "portraits of train/faces: members of the US Congress (Government Printing Office, "
     "public domain); Face Research Lab London Set and Canada set (DeBruine & Jones, CC-BY 4.0)"

@@ -21,6 +21,9 @@ from training.degradations import quantise
 from training.pretrained_encoder import PACKAGE, SOURCE, load_encoder
 from training.recipe import (
     EXTRA,
+    EXTRA2,
+    EXTRA3,
+    EXTRA4,
     FACES,
     NATURAL,
     NATURAL2,
@@ -38,18 +41,6 @@ HELD_BACK_STRIDE = 10  # one in so many photos of some folders is never trained 
 # Channel gains that bring the mean colour of train/natural (a = 0.5, b = 2.3) to that of ImageNet
 # (a = 0.5, b = 8.2).
 WARMING_GAINS = (1.051, 0.995, 0.895)
-EXTRA2 = (
-    "photos of train/extra2, listed with repository and source in training/extra_photos2.jsonl: "
-    "CC-BY 2.0"
-)
-EXTRA3 = (
-    "photos of train/extra3, listed with repository and source in training/extra_photos3.jsonl: "
-    "CC-BY 2.0, Unsplash and Pexels licences"
-)
-EXTRA4 = (
-    "photos of train/extra4, listed with repository and source in training/extra_photos4.jsonl: "
-    "CC-BY 2.0, CC0, Unsplash, Pexels and Pixabay licences"
-)
 MIN_WINDOW_SHARE = (2, 5)  # fraction of each side of the photo
 
 

@@ -11,7 +11,19 @@ from restore.nets.lite.colors import INPUT_PX, LiteColors, light_of
 from training.degradations import quantise
 from training.fading import add_scan_noise, cast, fade
 from training.fading import light_of as light_of_photo
-from training.recipe import EXTRA, FACES, NATURAL, NATURAL2, Folder, Pair, Photo, Recipe
+from training.recipe import (
+    EXTRA,
+    EXTRA2,
+    EXTRA3,
+    EXTRA4,
+    FACES,
+    NATURAL,
+    NATURAL2,
+    Folder,
+    Pair,
+    Photo,
+    Recipe,
+)
 from training.recipe_faces import is_held_back_person
 
 PREPARED_SIDE_PX = 128
@@ -19,7 +31,7 @@ PREPARED_SIDE_PX = 128
 
 HELD_BACK_STRIDE = 8  # every eighth photo of a folder is never trained on
 MIN_WINDOW_SHARE = 0.5  # fraction of each side of the photo
-GOOD_SHARE, CAST_SHARE, FADED_CAST_SHARE = 0.3, 0.22, 0.15
+GOOD_SHARE, CAST_SHARE, FADED_CAST_SHARE = 0.4, 0.22, 0.15
 """Shares of the patches that must come out unchanged, and that have a wrong white balance; share of
 the faded ones that had a wrong white balance before."""
 
@@ -173,12 +185,15 @@ COLORS_RECIPE = Recipe(
     steps=60_000,
     peak_lr=1e-3,
     purpose="faded colours and casts: a look-up table for the whole photo, from 64 px",
-    data=f"{NATURAL}; {NATURAL2}; {EXTRA}; {FACES}",
+    data="; ".join([NATURAL, NATURAL2, EXTRA, EXTRA2, EXTRA3, EXTRA4, FACES]),
     folders=(
-        Folder("natural", 0.2, is_held_back),
-        Folder("natural2", 0.3, is_held_back),
-        Folder("extra", 0.35, is_held_back),
-        Folder("faces", 0.15, is_held_back_person),
+        Folder("natural", 0.12, is_held_back),
+        Folder("natural2", 0.18, is_held_back),
+        Folder("extra", 0.15, is_held_back),
+        Folder("extra2", 0.05, is_held_back, is_optional=True),
+        Folder("extra3", 0.3, is_held_back, is_optional=True),
+        Folder("extra4", 0.1, is_held_back, is_optional=True),
+        Folder("faces", 0.1, is_held_back_person),
     ),
     symmetries=(0, 4),
     loss=colour_loss,

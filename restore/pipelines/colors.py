@@ -25,7 +25,7 @@ from restore.imaging.colour_tables import (
     tone_curve,
 )
 from restore.imaging.convert import to_8_bits, to_grey, to_rgb
-from restore.imaging.fading import FadingEstimate, estimate_fading
+from restore.imaging.fading import BLACK_PERCENTILE, FadingEstimate, estimate_fading
 from restore.imaging.photo import Photo
 from restore.imaging.resize import blend_pixels
 from restore.models.adapters.base import ColorTableAdapter
@@ -166,8 +166,28 @@ def blend_with_identity(table: np.ndarray, weight: float) -> np.ndarray:
 
 def mean_change(thumbnail: np.ndarray, table: np.ndarray) -> float:
     """Return the mean CIE76 difference that a table makes to SxSx3 float32 sRGB values."""
-    labs = [
+    before, after = _labs(thumbnail, table)
+    return float(np.linalg.norm(after - before, axis=-1).mean())
+
+
+def darkening(thumbnail: np.ndarray, table: np.ndarray) -> float:
+    """Return by how much a table lowers the CIE lightness of the darkest percent of a thumbnail.
+
+    Args:
+        thumbnail: SxSx3 float32 sRGB values in [0, 1].
+        table: the table of `apply_table`.
+    """
+    before, after = (
+        np.percentile(lab[..., 0], BLACK_PERCENTILE) for lab in _labs(thumbnail, table)
+    )
+    return float(before - after)
+
+
+def _labs(thumbnail: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the CIE Lab values of SxSx3 float32 sRGB values before and after a table."""
+    after = look_up(thumbnail, table).clip(0.0, 1.0)
+    before_lab, after_lab = (
         cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_RGB2LAB)
-        for values in (thumbnail, look_up(thumbnail, table).clip(0.0, 1.0))
-    ]
-    return float(np.linalg.norm(labs[1] - labs[0], axis=-1).mean())
+        for values in (thumbnail, after)
+    )
+    return before_lab, after_lab

@@ -18,7 +18,7 @@ from restore.imaging.photo import decode
 from restore.models.catalog import Catalog
 from restore.models.loader import Model
 from restore.options import ColorsOptions
-from restore.pipelines.colors import run_colors, weight_of
+from restore.pipelines.colors import darkening, run_colors, weight_of
 from restore.pipelines.context import StepContext
 from restore.report import Report
 from restore.runtime.device import runtime_for
@@ -201,3 +201,14 @@ class TestLiteNetwork:
         result = lite.run("colors", [Photo("a", np.dstack([grey] * 3))]).photos[0].pixels
         assert (result[..., 0] != grey).any()
         assert (result == result[..., :1]).all()
+
+
+def test_darkening_is_that_of_the_darkest_percent() -> None:
+    thumbnail = np.full((64, 64, 3), 0.9, np.float32)
+    thumbnail[:1] = 0.5  # 1.6 % of the pixels
+    light_only, dark_only = identity_table(33), identity_table(33)
+    light_only[light_only.mean(axis=-1) > 0.7] *= 0.9
+    dark_only[dark_only.mean(axis=-1) < 0.7] = 0.0
+    assert darkening(thumbnail, identity_table(33)) == pytest.approx(0.0, abs=0.1)
+    assert darkening(thumbnail, light_only) == pytest.approx(0.0, abs=0.1)
+    assert darkening(thumbnail, dark_only) == pytest.approx(53.4, abs=0.5)  # L of 0.5 in sRGB

@@ -52,7 +52,7 @@ def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
         model,
         detector,
         WhiteIsScratched(),
-        lambda photo: ColourChange(colour_change, "colour"),
+        lambda photo: ColourChange(colour_change, 20.0, "colour"),
         VARIANTS,
         (),
         lambda: False,

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from restore.faces.colour import Tone
 from restore.imaging.photo import Photo
 from restore.models.loader import Model
-from restore.pipelines.colors import make_thumbnail, mean_change, predict_for_tone, without_tint
+from restore.pipelines.colors import (
+    darkening,
+    make_thumbnail,
+    mean_change,
+    predict_for_tone,
+    without_tint,
+)
 from restore.pipelines.context import StepContext
 from restore.report import Report
 from restore.runtime.device import Runtime
@@ -19,11 +25,14 @@ class ColourChange:
 
     Attributes:
         change: mean CIE76 difference; small for photos that have not faded.
+        darkening: CIE lightness by which the darkest parts become darker; large for photos whose
+            black has faded.
         tone: the tone of the photo after the correction. A faded print in colour may have a single
             tone before.
     """
 
     change: float
+    darkening: float
     tone: Tone
 
 
@@ -37,4 +46,4 @@ def predict_change(photo: Photo, model: Model, runtime: Runtime) -> ColourChange
     thumbnail = make_thumbnail(photo, model)
     tone, table = predict_for_tone(photo, thumbnail, context)
     seen = thumbnail if tone == "colour" else without_tint(thumbnail)
-    return ColourChange(mean_change(seen, table), tone)
+    return ColourChange(mean_change(seen, table), darkening(seen, table), tone)

@@ -150,10 +150,10 @@ def _fading(measured: Measurements, limits: Limits) -> Iterator[Finding]:
     words = f"its black and white have a tint of {fading.cast:.0f} CIE units"
     yield Finding("cast", fading.cast, "CIE units", words)
     words = f"correcting its colours would change them by {change:.0f} CIE units on average"
-    limit = limits.faded_colour_change if fading.is_faded else limits.colour_change
     is_faded = (
         measured.colour_change.tone == "colour"
-        and change >= limit
+        and change >= limits.colour_change
+        and measured.colour_change.darkening >= limits.darkening
         and fading.density_range >= limits.density_range
     )
     if is_faded:

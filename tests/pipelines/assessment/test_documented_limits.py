@@ -14,7 +14,7 @@ ROWS = {
     "JPEG blocks": ("block_levels", "weak_block_levels", "weak_jpeg_quality", "smooth_share"),
     "blur, shake": ("edge_width_px",),
     "scratches, tears": ("scratch_length", "scratch_length_colour"),
-    "fading": ("colour_change", "faded_colour_change", "density_range"),
+    "fading": ("colour_change", "darkening", "density_range"),
     "faces": ("sharp_face_px", "face_edge_width_px"),
     "size": ("small_px", "small_worn_px", "target_px"),
 }

@@ -26,13 +26,12 @@ CLEAN = Measurements(
     scratch_length=0.05,
     scratched_share=0.001,
     fading=FADING,
-    colour_change=ColourChange(0.7, "colour"),
+    colour_change=ColourChange(0.7, 0.0, "colour"),
     faces=(),
 )
 SHARP, SMALL = FaceCondition(160.0, 2.3), FaceCondition(40.0, None)
 NOISY = Noise(5.0, 0.0)
-FADED = ColourChange(20.0, "colour")
-OLD = dataclasses.replace(FADING, is_faded=True)
+FADED = ColourChange(20.0, 20.0, "colour")
 FLAT_FADING = dataclasses.replace(FADING, density_range=0.3)
 
 
@@ -71,11 +70,10 @@ def find(name: str, **changes: Any) -> Finding:
         ({"tone": "colour", "scratch_length": 0.5}, [("scratches", "old_photo_restore")]),
         ({"colour_change": FADED}, [("fading", "colors")]),
         ({"colour_change": FADED, "tone": "toned"}, [("fading", "colors")]),
-        ({"colour_change": ColourChange(20.0, "toned")}, []),
+        ({"colour_change": ColourChange(20.0, 20.0, "toned")}, []),
         ({"colour_change": FADED, "fading": FLAT_FADING}, []),
-        ({"colour_change": ColourChange(8.0, "colour")}, []),
-        ({"colour_change": ColourChange(8.0, "colour"), "fading": OLD}, [("fading", "colors")]),
-        ({"colour_change": ColourChange(5.0, "colour"), "fading": OLD}, []),
+        ({"colour_change": dataclasses.replace(FADED, darkening=8.0)}, []),
+        ({"colour_change": dataclasses.replace(FADED, change=8.0)}, []),
         ({"tone": "grey"}, []),
         ({"faces": [SHARP]}, []),
         ({"faces": [SHARP], "tone": "grey"}, []),
