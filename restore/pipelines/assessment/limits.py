@@ -60,8 +60,8 @@ class Limits:
     # none was trained on, 3.0 % have more; of the same photos with faded dyes, 54 %.
     colour_change: float = 13.0
     # CIE lightness by which it would darken the darkest percent: a photo that has faded has no
-    # black. Both limits together: 1.5 and 52 %.
-    darkening: float = 10.0
+    # black. Both limits together: 1.7 and 54 %. Red slides that have really faded: 8 and more.
+    darkening: float = 6.0
     # Smallest density range of a channel. Photos of white things on white have 0.2 to 0.35, and the
     # network takes them for faded.
     density_range: float = 0.45

@@ -72,7 +72,7 @@ def find(name: str, **changes: Any) -> Finding:
         ({"colour_change": FADED, "tone": "toned"}, [("fading", "colors")]),
         ({"colour_change": ColourChange(20.0, 20.0, "toned")}, []),
         ({"colour_change": FADED, "fading": FLAT_FADING}, []),
-        ({"colour_change": dataclasses.replace(FADED, darkening=8.0)}, []),
+        ({"colour_change": dataclasses.replace(FADED, darkening=5.0)}, []),
         ({"colour_change": dataclasses.replace(FADED, change=8.0)}, []),
         ({"tone": "grey"}, []),
         ({"faces": [SHARP]}, []),
