@@ -21,6 +21,12 @@ MIN_WIDE_CERTAINTY = 0.8
 """Mean probability of wide damage, from 0 at the threshold to 1. Petals, trunks and stripes, which
 are thin in a reduced photo, are detected less surely than tears."""
 
+MIN_CROSSING = 0.9
+"""Share of the width or height of the photo from which wide damage crosses it."""
+
+MIN_CROSSING_CERTAINTY = 0.6
+"""Mean probability of wide damage that crosses the photo, as few objects do."""
+
 MIN_WIDE_LENGTH = 0.15
 """Length of wide damage, as a fraction of the long side."""
 
@@ -71,18 +77,25 @@ def keep_wide_damage(
     """
     threshold = max(threshold, MIN_COARSE_THRESHOLD)
     found = probability >= threshold
-    min_mean = probability_at(MIN_WIDE_CERTAINTY, threshold)
     kept = np.zeros_like(found)
     inner = _inside_frame(found.shape)
     for window, region in components(found, margin_px=RING_PX):
         in_photo = region & inner[window]
+        crosses = _crosses(region, found.shape)
+        certainty = MIN_CROSSING_CERTAINTY if crosses else MIN_WIDE_CERTAINTY
         if (
             in_photo.sum() > 0.5 * region.sum()
-            and probability[window][region].mean() >= min_mean
+            and probability[window][region].mean() >= probability_at(certainty, threshold)
             and _is_wide_damage(luminance[window], region, max(found.shape))
         ):
             kept[window] |= region
     return kept
+
+
+def _crosses(region: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Tell whether an HxW bool area extends over the width or the height of a photo."""
+    _, _, width, height = cv2.boundingRect(region.astype(np.uint8))
+    return height >= MIN_CROSSING * shape[0] or width >= MIN_CROSSING * shape[1]
 
 
 def _inside_frame(shape: tuple[int, ...]) -> np.ndarray:
