@@ -56,8 +56,8 @@ class Limits:
     # has 0.34.
     scratch_length_colour: float = 0.4
 
-    # Mean CIE76 difference that the network of `colors` would make. Of 1,322 undamaged photos that
-    # none was trained on, 3.0 % have more; of the same photos with faded dyes, 54 %.
+    # Mean CIE76 difference that the network of `colors` would make. Of 1,322 undamaged photos of no
+    # training, 3.0 % have more; of the same photos with faded dyes, 54 %.
     colour_change: float = 13.0
     # CIE lightness by which it would darken the darkest percent: a photo that has faded has no
     # black. Both limits together: 1.7 and 54 %. Red slides that have really faded: 8 and more.
