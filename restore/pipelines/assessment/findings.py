@@ -104,9 +104,23 @@ def _noise(measured: Measurements, limits: Limits) -> Iterator[Finding]:
         if level < limit:
             yield Finding(name, level, "levels", f"it has no visible {words}")
             continue
+        if name == "noise" and _is_texture(measured, limits):
+            reason = "what looks like noise has no colour: it is texture"
+            yield Finding(name, level, "levels", reason)
+            continue
         strength = 1.0 if level >= limits.strong_noise_levels else REDUCED_STRENGTH
         reason = f"its smooth areas have {words} of {level:.1f} levels of 255"
         yield Finding(name, level, "levels", reason, "restore", DENOISE, {"strength": strength})
+
+
+def _is_texture(measured: Measurements, limits: Limits) -> bool:
+    """Tell whether luminance noise of a photo in colour is too strong for grain, and colourless."""
+    noise = measured.noise
+    return (
+        measured.tone == "colour"
+        and noise.luminance_levels >= limits.texture_levels
+        and noise.colour_levels < limits.colour_noise_levels
+    )
 
 
 def _jpeg(measured: Measurements, limits: Limits) -> Iterator[Finding]:

@@ -8,7 +8,12 @@ from places import PROJECT
 from restore.pipelines.assessment.limits import LIMITS
 
 ROWS = {
-    "noise, grain": ("noise_levels", "white_noise_levels", "strong_noise_levels"),
+    "noise, grain": (
+        "noise_levels",
+        "white_noise_levels",
+        "strong_noise_levels",
+        "texture_levels",
+    ),
     "colour noise": ("colour_noise_levels",),
     "JPEG quality": ("jpeg_quality",),
     "JPEG blocks": ("block_levels", "weak_block_levels", "weak_jpeg_quality", "smooth_share"),
