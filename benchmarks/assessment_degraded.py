@@ -64,7 +64,7 @@ CLEAN = Measurements(
     scratch_length=0.0,
     scratched_share=0.0,
     fading=estimate_fading(Photo("ramp", np.arange(256, dtype=np.uint8).reshape(16, 16))),
-    colour_change=ColourChange(0.0, 0.0, "colour"),
+    colour_change=ColourChange(change=0.0, darkening=0.0, tone="colour"),
     faces=(),
 )
 """Measurements of a clean photo; what a degradation does not concern is taken from them."""

@@ -69,7 +69,7 @@ class PhotoCorrector(LiteColors):
 
 
 def is_held_back(name: str, index_from_end: int) -> bool:
-    """Return whether a photo of natural/, natural2/ or extra/ is never trained on."""
+    """Return whether a photo of a folder other than faces/ is never trained on."""
     del name
     return index_from_end % HELD_BACK_STRIDE == 0
 

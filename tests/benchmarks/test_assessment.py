@@ -19,7 +19,7 @@ from restore.pipelines.assessment.noise import Noise
 FADING = FadingEstimate((0.0,) * 3, (1.0,) * 3, 0.0, 2.0, 0.0, is_faded=False, reason="")
 CLEAN = Measurements(
     1200, 900, "grey", Noise(0.5, 0.0), None, Blocks(0.0, 0.5), EdgeWidths(2.0, 2.0), 0.0, 0.0,
-    FADING, ColourChange(0.0, 0.0, "grey"), (),
+    FADING, ColourChange(change=0.0, darkening=0.0, tone="grey"), (),
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def inspect_item(model: Model, item: RequestPhoto, *faces: Face, **inputs: objec
         model,
         detector,
         net,
-        lambda photo: ColourChange(0.0, 0.0, "colour"),
+        lambda photo: ColourChange(change=0.0, darkening=0.0, tone="colour"),
         VARIANTS,
         warnings,
         lambda: False,

@@ -52,7 +52,7 @@ def judge_of(model: Model, faces: int = 0, colour_change: float = 0.0) -> Judge:
         model,
         detector,
         WhiteIsScratched(),
-        lambda photo: ColourChange(colour_change, 20.0, "colour"),
+        lambda photo: ColourChange(change=colour_change, darkening=20.0, tone="colour"),
         VARIANTS,
         (),
         lambda: False,

@@ -1,7 +1,8 @@
 """Recipes: held-back photos, degradation of faces, and the provenance of the embedded files."""
 
+import math
+
 import numpy as np
-import pytest
 from trainingfiles import MAX_FILE_BYTES
 
 from restore.models.catalog import Catalog
@@ -39,7 +40,7 @@ def test_last_eight_natural_photos_are_never_trained_on() -> None:
 
 def test_shares_of_the_folders_sum_to_one() -> None:
     for recipe in RECIPES.values():
-        assert sum(folder.share for folder in recipe.folders) == pytest.approx(1.0)
+        assert math.fsum(folder.share for folder in recipe.folders) == 1.0
 
 
 def test_degraded_face_depends_on_the_seed_only() -> None:

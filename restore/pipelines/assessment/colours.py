@@ -19,7 +19,7 @@ from restore.report import Report
 from restore.runtime.device import Runtime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ColourChange:
     """What the step `colors` would do to a photo.
 
@@ -46,4 +46,6 @@ def predict_change(photo: Photo, model: Model, runtime: Runtime) -> ColourChange
     thumbnail = make_thumbnail(photo, model)
     tone, table = predict_for_tone(photo, thumbnail, context)
     seen = thumbnail if tone == "colour" else without_tint(thumbnail)
-    return ColourChange(mean_change(seen, table), darkening(seen, table), tone)
+    return ColourChange(
+        change=mean_change(seen, table), darkening=darkening(seen, table), tone=tone
+    )

@@ -105,7 +105,7 @@ def _noise(measured: Measurements, limits: Limits) -> Iterator[Finding]:
             yield Finding(name, level, "levels", f"it has no visible {words}")
             continue
         if name == "noise" and _is_texture(measured, limits):
-            reason = "what looks like noise has no colour: it is texture"
+            reason = "what looks like noise has no colour, so it is probably texture"
             yield Finding(name, level, "levels", reason)
             continue
         strength = 1.0 if level >= limits.strong_noise_levels else REDUCED_STRENGTH

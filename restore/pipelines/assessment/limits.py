@@ -59,11 +59,11 @@ class Limits:
     # has 0.34.
     scratch_length_colour: float = 0.4
 
-    # Mean CIE76 difference that the network of `colors` would make. Of 1,322 undamaged photos of no
-    # training, 3.0 % have more; of the same photos with faded dyes, 54 %.
+    # Mean CIE76 difference that the network of `colors` would make. Of 1,000 undamaged photos that
+    # no network was trained on, 1.8 % have more; of the same photos with faded dyes, 52 %.
     colour_change: float = 13.0
     # CIE lightness by which it would darken the darkest percent: a photo that has faded has no
-    # black. Both limits together: 1.7 and 54 %. Red slides that have really faded: 8 and more.
+    # black. Both limits together: 0.8 and 51 %. Red slides that have really faded: 8 and more.
     darkening: float = 6.0
     # Smallest density range of a channel. Photos of white things on white have 0.2 to 0.35, and the
     # network takes them for faded.

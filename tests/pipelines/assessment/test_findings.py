@@ -26,12 +26,12 @@ CLEAN = Measurements(
     scratch_length=0.05,
     scratched_share=0.001,
     fading=FADING,
-    colour_change=ColourChange(0.7, 0.0, "colour"),
+    colour_change=ColourChange(change=0.7, darkening=0.0, tone="colour"),
     faces=(),
 )
 SHARP, SMALL = FaceCondition(160.0, 2.3), FaceCondition(40.0, None)
 NOISY = Noise(5.0, 0.0)
-FADED = ColourChange(20.0, 20.0, "colour")
+FADED = ColourChange(change=20.0, darkening=20.0, tone="colour")
 FLAT_FADING = dataclasses.replace(FADING, density_range=0.3)
 
 
@@ -74,7 +74,7 @@ def find(name: str, **changes: Any) -> Finding:
         ({"tone": "colour", "scratch_length": 0.5}, [("scratches", "old_photo_restore")]),
         ({"colour_change": FADED}, [("fading", "colors")]),
         ({"colour_change": FADED, "tone": "toned"}, [("fading", "colors")]),
-        ({"colour_change": ColourChange(20.0, 20.0, "toned")}, []),
+        ({"colour_change": ColourChange(change=20.0, darkening=20.0, tone="toned")}, []),
         ({"colour_change": FADED, "fading": FLAT_FADING}, []),
         ({"colour_change": dataclasses.replace(FADED, darkening=5.0)}, []),
         ({"colour_change": dataclasses.replace(FADED, change=8.0)}, []),

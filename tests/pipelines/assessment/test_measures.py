@@ -82,7 +82,7 @@ def test_noise_and_edges_are_measured_at_the_size_of_a_screen() -> None:
     pixels[:, : SIDE_PX // 2] //= 2
 
     def measure(photo: np.ndarray) -> Measurements:
-        change = ColourChange(0.0, 0.0, "colour")
+        change = ColourChange(change=0.0, darkening=0.0, tone="colour")
         return measure_photo(
             Photo("a", photo),
             FixedDetector(),
